@@ -1,0 +1,384 @@
+//! Identifiers: one type per kind, with a prefix on the wire.
+//!
+//! A bare 128-bit number fits wherever another one belongs; a `SessionId` does not fit where a
+//! `TenantId` belongs. Bodies follow the layout of UUID version 7 (RFC 9562), so ids of one kind sort
+//! by creation time and index well; the text form is the prefix and 26 characters of Crockford's
+//! base 32, lower case.
+//!
+//! ```
+//! use gateway_core::id::SessionId;
+//!
+//! let id = SessionId::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+//! assert_eq!(id.to_string(), "ses_01j0000000e008000000000001");
+//! assert_eq!("ses_01j0000000e008000000000001".parse(), Ok(id));
+//! assert!("ten_01j0000000e008000000000001".parse::<SessionId>().is_err());
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const BODY: usize = 26;
+
+/// Why a text is not an id of the expected kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidId {
+    /// Another prefix, or none.
+    #[error("expected an id that starts with {expected}_")]
+    Prefix {
+        /// The prefix of the expected kind, without the underscore.
+        expected: &'static str,
+    },
+    /// The right prefix with an impossible body.
+    #[error("expected {prefix}_ and 26 characters of lower-case base 32")]
+    Body {
+        /// The prefix of the expected kind, without the underscore.
+        prefix: &'static str,
+    },
+}
+
+fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> u128 {
+    let mut random = [0; 10];
+    entropy.fill(&mut random);
+    let mut bytes = [0; 16];
+    let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+    bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+    bytes[6..].copy_from_slice(&random);
+    bytes[6] = 0x70 | (bytes[6] & 0x0f);
+    bytes[8] = 0x80 | (bytes[8] & 0x3f);
+    u128::from_be_bytes(bytes)
+}
+
+fn encode(value: u128) -> [u8; BODY] {
+    let mut rest = value;
+    let mut text = [b'0'; BODY];
+    for slot in text.iter_mut().rev() {
+        *slot = ALPHABET[(rest & 31) as usize];
+        rest >>= 5;
+    }
+    text
+}
+
+fn decode(text: &str) -> Option<u128> {
+    if text.len() != BODY || text.as_bytes()[0] > b'7' {
+        return None;
+    }
+    text.bytes().try_fold(0u128, |value, byte| {
+        let digit = ALPHABET.iter().position(|&known| known == byte)?;
+        Some(value << 5 | digit as u128)
+    })
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// What the text form starts with, before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// A fresh id: ordered by `now` to the millisecond, random below that.
+            #[must_use]
+            pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
+                Self(time_ordered(now, entropy))
+            }
+
+            /// From the number a store keeps.
+            #[must_use]
+            pub const fn from_u128(value: u128) -> Self {
+                Self(value)
+            }
+
+            /// The number a store keeps.
+            #[must_use]
+            pub const fn as_u128(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let body = encode(self.0);
+                f.write_str(concat!($prefix, "_"))?;
+                f.write_str(std::str::from_utf8(&body).map_err(|_| fmt::Error)?)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let body = text
+                    .strip_prefix(concat!($prefix, "_"))
+                    .ok_or(InvalidId::Prefix { expected: $prefix })?;
+                decode(body).map(Self).ok_or(InvalidId::Body { prefix: $prefix })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A tenant: the customer who owns sessions, keys and usage.
+    TenantId = "ten";
+    /// A person who logs in.
+    UserId = "usr";
+    /// A session: one WhatsApp account of a tenant.
+    SessionId = "ses";
+    /// A message, outbound or inbound.
+    MessageId = "msg";
+    /// A published event.
+    EventId = "evt";
+    /// An API key (the public part; the secret is never an id).
+    ApiKeyId = "key";
+    /// A family of refresh tokens: everything that descends from one login.
+    TokenFamilyId = "fam";
+}
+
+/// Why a text cannot become a slug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSlug {
+    /// Nothing is left after normalisation.
+    #[error("must contain at least one letter or digit (a-z, 0-9)")]
+    Empty,
+    /// Longer than allowed after normalisation.
+    #[error("must be at most {max} characters")]
+    TooLong {
+        /// The limit in characters.
+        max: usize,
+    },
+}
+
+/// Normalises as R-26 says: trim, lower-case, spaces and `_` → `-`, drop what is not `[a-z0-9-]`,
+/// collapse and trim hyphens.
+fn slug(text: &str, max: usize) -> Result<Arc<str>, InvalidSlug> {
+    let mut out = String::with_capacity(text.len().min(max));
+    for c in text.trim().chars().flat_map(char::to_lowercase) {
+        match c {
+            'a'..='z' | '0'..='9' => out.push(c),
+            '-' | '_' | ' ' if !out.is_empty() && !out.ends_with('-') => out.push('-'),
+            _ => {}
+        }
+    }
+    let out = out.trim_end_matches('-');
+    match out.len() {
+        0 => Err(InvalidSlug::Empty),
+        length if length > max => Err(InvalidSlug::TooLong { max }),
+        _ => Ok(out.into()),
+    }
+}
+
+macro_rules! slugs {
+    ($($(#[$doc:meta])* $name:ident <= $max:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Normalises `text` (R-26).
+            ///
+            /// # Errors
+            /// Nothing is left, or more than the limit.
+            pub fn parse(text: &str) -> Result<Self, InvalidSlug> {
+                slug(text, $max).map(Self)
+            }
+
+            /// The normalised text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+slugs! {
+    /// The id of a worker slot, stable over restarts: 1 to 50 characters, normalised (R-26).
+    WorkerId <= 50;
+    /// The name of a session, unique within its tenant: 1 to 64 characters, normalised (R-26).
+    SessionName <= 64;
+}
+
+/// The random id of one run of a worker process (R-36), chosen by the worker and never used again.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(Arc<str>);
+
+/// The text is not an incarnation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 8 to 64 characters of A-Z, a-z, 0-9, - and _")]
+pub struct InvalidIncarnation;
+
+impl Incarnation {
+    /// Checks the form: 8 to 64 characters of `A-Z a-z 0-9 - _`.
+    ///
+    /// # Errors
+    /// Any other text.
+    pub fn parse(text: &str) -> Result<Self, InvalidIncarnation> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !(8..=64).contains(&text.len()) || !text.bytes().all(known) {
+            return Err(InvalidIncarnation);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// A fresh one for a worker that is written in Rust: 128 random bits.
+    #[must_use]
+    pub fn generate(entropy: &dyn Entropy) -> Self {
+        let value = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
+        let body = encode(value);
+        Self(String::from_utf8_lossy(&body).into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Incarnation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Incarnation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The fencing token of a session: grows by one with every new assignment, never goes back (R-36).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch of the next assignment.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_prefix_names_the_expected_one() {
+        assert_eq!(
+            "usr_01j0000000e008000000000001".parse::<SessionId>(),
+            Err(InvalidId::Prefix { expected: "ses" })
+        );
+        for bad in [
+            "ses_",
+            "ses_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "ses_01J0000000E008000000000001",
+        ] {
+            assert_eq!(
+                bad.parse::<SessionId>(),
+                Err(InvalidId::Body { prefix: "ses" }),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_number_survives_its_text() {
+        for value in [0, 1, u128::MAX, 0x0190_0000_0000_7000_8000_0000_0000_0001] {
+            let id = MessageId::from_u128(value);
+            assert_eq!(id.to_string().parse(), Ok(id));
+        }
+    }
+
+    #[test]
+    fn names_are_normalised() {
+        let slug = |text| SessionName::parse(text).map(|name| name.as_str().to_owned());
+        assert_eq!(slug("  Müller & Söhne_2 "), Ok("mller-shne-2".to_owned()));
+        assert_eq!(slug("--a---b--"), Ok("a-b".to_owned()));
+        assert_eq!(slug(" _-_ "), Err(InvalidSlug::Empty));
+        assert_eq!(slug(&"x".repeat(65)), Err(InvalidSlug::TooLong { max: 64 }));
+        assert_eq!(
+            WorkerId::parse("Worker_001").map(|id| id.to_string()),
+            Ok("worker-001".into())
+        );
+    }
+
+    #[test]
+    fn incarnations_are_plain_tokens() {
+        assert!(Incarnation::parse("0192-abcdef_Z").is_ok());
+        for bad in ["short", "with space!", "ünïcode-text", &"x".repeat(65)] {
+            assert_eq!(Incarnation::parse(bad), Err(InvalidIncarnation), "{bad}");
+        }
+    }
+}

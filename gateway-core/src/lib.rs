@@ -1,0 +1,3 @@
+pub mod entropy;
+pub mod id;
+pub mod time;

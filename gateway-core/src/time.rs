@@ -1,0 +1,176 @@
+//! Points in time, and the clock as a port.
+//!
+//! Everything that is stored uses the *store's* clock and is a [`Timestamp`]. A [`Clock`] serves only
+//! what never reaches a row: time limits, caches, the worker-side gate and the watch on lease
+//! renewals. Those need a clock that runs during suspend and never steps, which is why [`Uptime`] is a
+//! type of its own: it cannot be stored by mistake.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+use time::{OffsetDateTime, UtcOffset};
+
+/// A point in time in microseconds since the Unix epoch, UTC.
+///
+/// Serialises as RFC 3339 with milliseconds; equal values compare equal on every store because all
+/// of them keep whole microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The last moment that RFC 3339 can write (end of year 9999).
+    pub const MAX: Self = Self(253_402_300_799_999_999);
+
+    /// From microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Milliseconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0.div_euclid(1_000)
+    }
+
+    /// This moment plus `span`, saturating.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+
+    /// This moment minus `span`, saturating.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
+    /// The time from `earlier` to this moment; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The start of the clock hour (UTC) that contains this moment.
+    #[must_use]
+    pub const fn start_of_hour(self) -> Self {
+        Self(self.0.div_euclid(3_600_000_000) * 3_600_000_000)
+    }
+
+    /// Parses RFC 3339 with any offset.
+    ///
+    /// # Errors
+    /// The text is not RFC 3339.
+    pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
+        i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000))
+            .map(Self)
+            .map_err(|_| InvalidTimestamp)
+    }
+}
+
+/// The text is not an RFC 3339 time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an RFC 3339 time such as 2026-01-31T12:00:00.000Z")]
+pub struct InvalidTimestamp;
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000)
+            .map_err(|_| fmt::Error)?;
+        let text = moment
+            .to_offset(UtcOffset::UTC)
+            .format(&format)
+            .map_err(|_| fmt::Error)?;
+        f.write_str(&text)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Time since some fixed moment before the process started, on a clock that runs during suspend.
+///
+/// Only differences mean anything, and only within one process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uptime(pub Duration);
+
+impl Uptime {
+    /// This reading plus `span`, saturating.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// The time from `earlier` to this reading; zero when `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The process's clocks.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The wall clock. May step; never the basis of a lease and never compared with a stored time of
+    /// another machine.
+    fn now(&self) -> Timestamp;
+
+    /// The suspend-proof clock (`CLOCK_BOOTTIME` on Linux). Never steps.
+    fn uptime(&self) -> Uptime;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_milliseconds_in_utc() {
+        let at = Timestamp::from_micros(1_700_000_000_123_456);
+        assert_eq!(at.to_string(), "2023-11-14T22:13:20.123Z");
+    }
+
+    #[test]
+    fn parses_any_offset() {
+        let at = Timestamp::parse("2023-11-14T23:13:20.5+01:00");
+        assert_eq!(at, Ok(Timestamp::from_micros(1_700_000_000_500_000)));
+        assert_eq!(Timestamp::parse("yesterday"), Err(InvalidTimestamp));
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let start = Timestamp::from_micros(5);
+        assert_eq!(start.since(Timestamp::from_micros(9)), Duration::ZERO);
+        assert_eq!(
+            start.minus(Duration::MAX).plus(Duration::ZERO),
+            start.minus(Duration::MAX)
+        );
+        assert_eq!(
+            Timestamp::from_micros(3_600_000_001).start_of_hour(),
+            Timestamp::from_micros(3_600_000_000)
+        );
+    }
+}
