@@ -1,1 +1,2 @@
-
+#[cfg(feature = "services")]
+pub mod services;

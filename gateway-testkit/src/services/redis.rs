@@ -1,0 +1,209 @@
+//! Redis from the local program.
+
+use std::io;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use rustix::process::Signal;
+
+use super::container::RedisContainer;
+use super::folder::Folder;
+use super::process::{Process, find_program, free_port};
+use super::{Missing, variable};
+
+const ATTEMPTS: usize = 5;
+const READY: &str = "Ready to accept connections";
+
+/// The server of this test process. Tests share it: each uses keys of its own.
+///
+/// # Errors
+/// None is given, none can be started and no Docker engine answers.
+pub fn redis() -> Result<&'static Redis, Missing> {
+    static SHARED: OnceLock<Result<Redis, Missing>> = OnceLock::new();
+    SHARED
+        .get_or_init(Redis::find)
+        .as_ref()
+        .map_err(Clone::clone)
+}
+
+/// A Redis server.
+#[derive(Debug)]
+pub struct Redis {
+    url: String,
+    _keep: Keep,
+}
+
+#[derive(Debug)]
+enum Keep {
+    Given,
+    Private { _server: PrivateRedis },
+    Container { _container: Box<RedisContainer> },
+}
+
+impl Redis {
+    /// `redis://…`
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn find() -> Result<Self, Missing> {
+        if let Some(url) = variable("REDIS_URL") {
+            return Ok(Self {
+                url,
+                _keep: Keep::Given,
+            });
+        }
+        let local = match PrivateRedis::start() {
+            Ok(server) => {
+                let url = server.url();
+                return Ok(Self {
+                    url,
+                    _keep: Keep::Private { _server: server },
+                });
+            }
+            Err(missing) => missing,
+        };
+        let container = RedisContainer::start().map_err(|docker| {
+            Missing::redis(format!("{}; no container either: {docker}", local.why))
+        })?;
+        let url = container.url().to_owned();
+        Ok(Self {
+            url,
+            _keep: Keep::Container {
+                _container: Box::new(container),
+            },
+        })
+    }
+}
+
+/// A server of the caller's own, which keeps nothing on disk; gone when dropped.
+#[derive(Debug)]
+pub struct PrivateRedis {
+    process: Process,
+    port: u16,
+    folder: Folder,
+}
+
+impl PrivateRedis {
+    /// Starts a new, empty server.
+    ///
+    /// # Errors
+    /// The program is not on this machine, or does not start.
+    pub fn start() -> Result<Self, Missing> {
+        if find_program("redis-server", &[]).is_none() {
+            return Err(Missing::redis("redis-server was not found"));
+        }
+        Self::start_on_a_free_port().map_err(|error| Missing::redis(error.to_string()))
+    }
+
+    fn start_on_a_free_port() -> io::Result<Self> {
+        let folder = Folder::new()?;
+        let mut outcome = Err(io::Error::other("no attempt"));
+        let mut port = 0;
+        for _ in 0..ATTEMPTS {
+            port = free_port()?;
+            outcome = start_process(&folder, port);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        Ok(Self {
+            process: outcome?,
+            port,
+            folder,
+        })
+    }
+
+    /// `redis://…`
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// SIGKILL: connections are refused from now on, and all data is lost.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends the server if it runs, and starts an empty one on the same port.
+    ///
+    /// # Errors
+    /// It does not start, for example because the port was taken meanwhile.
+    pub fn restart(&mut self) -> io::Result<()> {
+        self.process.kill();
+        self.process = start_process(&self.folder, self.port)?;
+        Ok(())
+    }
+
+    /// SIGSTOP: connections are accepted by the kernel and nothing answers.
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub fn freeze(&self) -> io::Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// SIGCONT: the end of [`PrivateRedis::freeze`].
+    ///
+    /// # Errors
+    /// The server does not run.
+    pub fn thaw(&self) -> io::Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+}
+
+impl Drop for PrivateRedis {
+    fn drop(&mut self) {
+        self.process.kill();
+    }
+}
+
+fn start_process(folder: &Folder, port: u16) -> io::Result<Process> {
+    let mut command = Command::new("redis-server");
+    command
+        .current_dir(folder.path())
+        .arg("--port")
+        .arg(port.to_string());
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    Process::start(command, READY, Signal::KILL)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    use super::super::{here, in_ci};
+    use super::*;
+
+    fn ping(port: u16) -> io::Result<[u8; 7]> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[test]
+    fn a_server_is_found_or_said_to_be_missing() {
+        match redis() {
+            Ok(redis) => assert!(redis.url().starts_with("redis")),
+            Err(missing) if in_ci() => panic!("{missing}"),
+            Err(missing) => assert!(missing.to_string().contains("REDIS_URL")),
+        }
+    }
+
+    #[test]
+    fn a_private_server_survives_killing_and_freezing() {
+        let Some(mut private) = here(PrivateRedis::start()) else {
+            return;
+        };
+        private.kill();
+        assert!(ping(private.port).is_err(), "killed");
+        private.restart().expect("it starts again");
+        private.freeze().expect("it runs");
+        private.thaw().expect("it runs");
+        assert_eq!(&ping(private.port).expect("an answer"), b"+PONG\r\n");
+    }
+}
