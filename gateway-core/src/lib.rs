@@ -1,3 +1,4 @@
+pub mod balance;
 pub mod entropy;
 pub mod id;
 pub mod time;

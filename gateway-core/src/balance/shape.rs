@@ -1,0 +1,73 @@
+//! Workers of one kind share a place in the index.
+//!
+//! A request for `region=eu` must not walk over fifty thousand idle workers elsewhere. Fleets have
+//! few kinds of worker (a region, a protocol version and a state format make one), so the index
+//! keeps one ordered list per kind and asks the filters once per list. If somebody labels every
+//! worker with its host name, the kinds beyond the limit share one mixed list in which each worker
+//! is asked: still right, only slower for requests that few workers suit.
+
+use std::collections::BTreeMap;
+
+use super::snapshot::WorkerSnapshot;
+
+const LIMIT: usize = 64;
+
+/// The list in which workers of several kinds stand.
+pub(super) const MIXED: usize = LIMIT;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    labels: BTreeMap<String, String>,
+    protocol_version: u32,
+    state_format: Option<String>,
+}
+
+/// Numbers the kinds in use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shapes {
+    known: Vec<(Shape, u32)>,
+}
+
+/// Whether two snapshots are of one kind.
+pub(super) fn same(one: &WorkerSnapshot, other: &WorkerSnapshot) -> bool {
+    one.protocol_version == other.protocol_version
+        && one.state_format == other.state_format
+        && one.labels == other.labels
+}
+
+impl Shapes {
+    /// The number of the kind of `worker`, which from now on uses it.
+    pub(super) fn acquire(&mut self, worker: &WorkerSnapshot) -> usize {
+        let known = self.known.iter().position(|(shape, users)| {
+            *users > 0
+                && shape.protocol_version == worker.protocol_version
+                && shape.state_format == worker.state_format
+                && shape.labels == worker.labels
+        });
+        if let Some(number) = known {
+            self.known[number].1 += 1;
+            return number;
+        }
+        let shape = Shape {
+            labels: worker.labels.clone(),
+            protocol_version: worker.protocol_version,
+            state_format: worker.state_format.clone(),
+        };
+        if let Some(number) = self.known.iter().position(|(_, users)| *users == 0) {
+            self.known[number] = (shape, 1);
+            return number;
+        }
+        if self.known.len() == LIMIT {
+            return MIXED;
+        }
+        self.known.push((shape, 1));
+        self.known.len() - 1
+    }
+
+    /// One worker fewer uses `number`.
+    pub(super) fn release(&mut self, number: usize) {
+        if let Some((_, users)) = self.known.get_mut(number) {
+            *users -= 1;
+        }
+    }
+}
