@@ -1,2 +1,4 @@
 #[cfg(feature = "services")]
 pub mod services;
+#[cfg(feature = "strategies")]
+pub mod strategies;

@@ -73,7 +73,11 @@ impl fmt::Display for NoWorker {
         if self.considered == 0 {
             return f.write_str("no worker is registered: start one");
         }
-        write!(f, "none of {} workers can take the session", self.considered)?;
+        write!(
+            f,
+            "none of {} workers can take the session",
+            self.considered
+        )?;
         for (position, (reason, count)) in self.rejected.iter().enumerate() {
             let separator = if position == 0 { ": " } else { ", " };
             write!(f, "{separator}{count} {reason}")?;
@@ -90,7 +94,10 @@ mod tests {
 
     #[test]
     fn a_refusal_names_its_reasons() {
-        let mut refusal = NoWorker { considered: 0, rejected: BTreeMap::new() };
+        let mut refusal = NoWorker {
+            considered: 0,
+            rejected: BTreeMap::new(),
+        };
         assert_eq!(refusal.to_string(), "no worker is registered: start one");
         refusal.considered = 5;
         refusal.rejected = BTreeMap::from([(FilterReason::Full, 3), (FilterReason::Cordoned, 2)]);

@@ -47,7 +47,11 @@ impl<'a> Candidate<'a> {
 impl<'a> Field<'a> {
     pub(super) fn new(fleet: &'a Fleet, request: &'a Request) -> Self {
         let spread = request.spread.iter().flat_map(|holders| holders.values());
-        Self { fleet, request, tenant_sessions: spread.map(|&count| u64::from(count)).sum() }
+        Self {
+            fleet,
+            request,
+            tenant_sessions: spread.map(|&count| u64::from(count)).sum(),
+        }
     }
 
     /// The first in the strategy's order, of equals the one whose turn it is.
@@ -63,7 +67,10 @@ impl<'a> Field<'a> {
             }
             let assumed = self.assumed(list);
             for (key, &slot) in members {
-                let floor = Key { rank: key.rank.saturating_add(assumed.0), turn: key.turn };
+                let floor = Key {
+                    rank: key.rank.saturating_add(assumed.0),
+                    turn: key.turn,
+                };
                 if best.is_some_and(|best| best.key < floor) {
                     break;
                 }
@@ -98,7 +105,12 @@ impl<'a> Field<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         let suits = |&(list, members): &(ListKey, &List)| self.unfit(list, members).is_none();
-        self.fleet.index().lists().filter(suits).map(|(_, members)| members.len()).sum()
+        self.fleet
+            .index()
+            .lists()
+            .filter(suits)
+            .map(|(_, members)| members.len())
+            .sum()
     }
 
     /// Whether none suits.
@@ -128,14 +140,25 @@ impl<'a> Field<'a> {
     fn floor(&self, entry: &Entry) -> Option<Key> {
         let place = entry.place?;
         let rank = place.key.rank.saturating_add(self.assumed(place.list).0);
-        Some(Key { rank, turn: place.key.turn })
+        Some(Key {
+            rank,
+            turn: place.key.turn,
+        })
     }
 
     fn candidate(&self, slot: usize, floor: Key) -> Candidate<'a> {
         let worker = &self.fleet.entry(slot).snapshot;
         let spread = self.spread(worker);
-        let key = Key { rank: floor.rank.saturating_add(spread.0), turn: floor.turn };
-        Candidate { slot, spread, key, worker }
+        let key = Key {
+            rank: floor.rank.saturating_add(spread.0),
+            turn: floor.turn,
+        };
+        Candidate {
+            slot,
+            spread,
+            key,
+            worker,
+        }
     }
 
     fn spread(&self, worker: &WorkerSnapshot) -> Points {

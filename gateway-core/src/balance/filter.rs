@@ -78,7 +78,10 @@ const STANDING: [Standing; 4] = [
 
 const FITTING: [Fitting; 3] = [
     (FilterReason::Labels, |request, worker| {
-        request.labels.iter().all(|(name, value)| worker.labels.get(name) == Some(value))
+        request
+            .labels
+            .iter()
+            .all(|(name, value)| worker.labels.get(name) == Some(value))
     }),
     (FilterReason::ProtocolVersion, |request, worker| {
         worker.protocol_version >= request.min_protocol_version
@@ -90,12 +93,18 @@ const FITTING: [Fitting; 3] = [
 
 /// Why `worker` takes no session at all at the moment.
 pub(super) fn closed(worker: &WorkerSnapshot) -> Option<FilterReason> {
-    STANDING.iter().find(|(_, passes)| !passes(worker)).map(|(reason, _)| *reason)
+    STANDING
+        .iter()
+        .find(|(_, passes)| !passes(worker))
+        .map(|(reason, _)| *reason)
 }
 
 /// Why the kind of `worker` (what [`Shape`](super::shape::Shapes) covers) does not suit `request`.
 pub(super) fn unfit(request: &Request, worker: &WorkerSnapshot) -> Option<FilterReason> {
-    FITTING.iter().find(|(_, passes)| !passes(request, worker)).map(|(reason, _)| *reason)
+    FITTING
+        .iter()
+        .find(|(_, passes)| !passes(request, worker))
+        .map(|(reason, _)| *reason)
 }
 
 /// Whether `request` rules out this very worker.

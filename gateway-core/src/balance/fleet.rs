@@ -109,7 +109,9 @@ impl Fleet {
     /// What is known of a worker, with this fleet's reservations.
     #[must_use]
     pub fn get(&self, worker: &WorkerId) -> Option<&WorkerSnapshot> {
-        self.slots.get(worker).map(|&slot| &self.entries[slot].snapshot)
+        self.slots
+            .get(worker)
+            .map(|&slot| &self.entries[slot].snapshot)
     }
 
     /// How many workers there are, open or not.
@@ -126,7 +128,9 @@ impl Fleet {
 
     /// All workers in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &WorkerSnapshot> {
-        self.slots.values().map(|&slot| &self.entries[slot].snapshot)
+        self.slots
+            .values()
+            .map(|&slot| &self.entries[slot].snapshot)
     }
 
     /// Promises one slot of a worker. It counts at once, so a burst spreads before the store or a
@@ -258,8 +262,14 @@ impl Fleet {
             Order::Score => (known.0, missing),
             Order::Rank => (self.policy.strategy.rank(&entry.snapshot), 0),
         };
-        let list = ListKey { shape: entry.shape, missing };
-        let key = Key { rank, turn: entry.turn };
+        let list = ListKey {
+            shape: entry.shape,
+            missing,
+        };
+        let key = Key {
+            rank,
+            turn: entry.turn,
+        };
         self.entries[slot].place = Some(match entry.place {
             Some(place) => self.index.shift(slot, place, list, key),
             None => self.index.insert(slot, list, key),
@@ -321,7 +331,12 @@ impl Fleet {
     }
 
     fn explain(&self, slot: usize, spread: Points, runners_up: usize) -> Explanation {
-        let parts = self.policy.factors.iter().zip(&self.medians).zip(&self.entries[slot].raw);
+        let parts = self
+            .policy
+            .factors
+            .iter()
+            .zip(&self.medians)
+            .zip(&self.entries[slot].raw);
         let mut score = Points::ZERO;
         let mut factors = Vec::with_capacity(self.policy.factors.len());
         for ((part, median), raw) in parts {
@@ -358,6 +373,9 @@ impl Fleet {
                 *rejected.entry(reason).or_default() += 1;
             }
         }
-        NoWorker { considered: self.len(), rejected }
+        NoWorker {
+            considered: self.len(),
+            rejected,
+        }
     }
 }

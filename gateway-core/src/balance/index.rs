@@ -55,7 +55,11 @@ impl Index {
     pub(super) fn insert(&mut self, slot: usize, list: ListKey, key: Key) -> Place {
         self.lists.entry(list).or_default().insert(key, slot);
         self.open.push(slot);
-        Place { list, key, position: self.open.len() - 1 }
+        Place {
+            list,
+            key,
+            position: self.open.len() - 1,
+        }
     }
 
     /// Takes a worker out. Returns the slot that now stands at its position among the open ones.
@@ -71,7 +75,11 @@ impl Index {
             self.lists.entry(list).or_default().insert(key, slot);
             self.take(from.list, from.key);
         }
-        Place { list, key, position: from.position }
+        Place {
+            list,
+            key,
+            position: from.position,
+        }
     }
 
     fn take(&mut self, list: ListKey, key: Key) {

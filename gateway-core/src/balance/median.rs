@@ -26,7 +26,12 @@ fn bucket(value: Points) -> usize {
 
 impl Median {
     pub(super) fn new() -> Self {
-        Self { counts: vec![0; BUCKETS], total: 0, cursor: 0, below_cursor: 0 }
+        Self {
+            counts: vec![0; BUCKETS],
+            total: 0,
+            cursor: 0,
+            below_cursor: 0,
+        }
     }
 
     /// Takes `old` out and `new` in.
@@ -94,7 +99,9 @@ mod tests {
         let mut values: Vec<u64> = Vec::new();
         let mut state = 7u64;
         for step in 0..2_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
             let value = (state >> 33) % 1001;
             if step % 3 == 2 {
                 let old = values.swap_remove((state >> 40) as usize % values.len());

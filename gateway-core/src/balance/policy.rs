@@ -94,7 +94,10 @@ impl BalancePolicy {
         let raw: Vec<f64> = factors.iter().map(given).collect();
         for (factor, &weight) in factors.iter().zip(&raw) {
             if !weight.is_finite() || weight < 0.0 {
-                return Err(InvalidPolicy::Weight { name: factor.name.to_owned(), weight });
+                return Err(InvalidPolicy::Weight {
+                    name: factor.name.to_owned(),
+                    weight,
+                });
             }
         }
         if raw.iter().all(|&weight| weight == 0.0) {
@@ -126,7 +129,10 @@ impl BalancePolicy {
         let weighted = factors.iter().zip(weights);
         Self {
             factors: weighted
-                .map(|(&factor, &weight)| Weighted { factor, weight: share(weight) })
+                .map(|(&factor, &weight)| Weighted {
+                    factor,
+                    weight: share(weight),
+                })
                 .collect(),
             strategy: StrategyKind::Weighted.into(),
             spread: Points::of(DEFAULT_SPREAD).unwrap_or_default(),
@@ -143,18 +149,28 @@ impl Default for BalancePolicy {
 
 fn check_names(factors: &[Factor], weights: &Weights) -> Result<(), InvalidPolicy> {
     if factors.len() > MAX_FACTORS {
-        return Err(InvalidPolicy::TooMany { count: factors.len() });
+        return Err(InvalidPolicy::TooMany {
+            count: factors.len(),
+        });
     }
     for (position, factor) in factors.iter().enumerate() {
-        if factors[..position].iter().any(|earlier| earlier.name == factor.name) {
+        if factors[..position]
+            .iter()
+            .any(|earlier| earlier.name == factor.name)
+        {
             return Err(InvalidPolicy::Duplicate { name: factor.name });
         }
     }
     let known: Vec<&str> = factors.iter().map(|factor| factor.name).collect();
-    match weights.0.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => {
-            Err(InvalidPolicy::UnknownFactor { name: name.clone(), known: known.join(", ") })
-        }
+    match weights
+        .0
+        .keys()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        Some(name) => Err(InvalidPolicy::UnknownFactor {
+            name: name.clone(),
+            known: known.join(", "),
+        }),
         None => Ok(()),
     }
 }
@@ -164,7 +180,11 @@ mod tests {
     use super::*;
 
     fn shares(policy: &BalancePolicy) -> Vec<f64> {
-        policy.factors.iter().map(|part| part.weight.as_f64()).collect()
+        policy
+            .factors
+            .iter()
+            .map(|part| part.weight.as_f64())
+            .collect()
     }
 
     #[test]
@@ -178,14 +198,22 @@ mod tests {
         let weights = Weights::default().with("cpu", 3.0).with("memory", 1.0);
         let two: Vec<Factor> = FACTORS.iter().copied().skip(1).take(2).collect();
         let policy = BalancePolicy::new(&two, &weights);
-        assert_eq!(policy.map(|policy| shares(&policy)).ok(), Some(vec![0.75, 0.25]));
+        assert_eq!(
+            policy.map(|policy| shares(&policy)).ok(),
+            Some(vec![0.75, 0.25])
+        );
     }
 
     #[test]
     fn huge_weights_do_not_overflow() {
-        let weights = Weights::default().with("cpu", f64::MAX).with("memory", f64::MAX);
+        let weights = Weights::default()
+            .with("cpu", f64::MAX)
+            .with("memory", f64::MAX);
         let policy = BalancePolicy::new(&FACTORS[1..3], &weights);
-        assert_eq!(policy.map(|policy| shares(&policy)).ok(), Some(vec![0.5, 0.5]));
+        assert_eq!(
+            policy.map(|policy| shares(&policy)).ok(),
+            Some(vec![0.5, 0.5])
+        );
     }
 
     #[test]
@@ -207,6 +235,9 @@ mod tests {
             "all weights are 0; give at least one factor a weight above 0"
         );
         let twice = BalancePolicy::new(&[FACTORS[0], FACTORS[0]], &Weights::default());
-        assert!(matches!(twice, Err(InvalidPolicy::Duplicate { name: "capacity" })));
+        assert!(matches!(
+            twice,
+            Err(InvalidPolicy::Duplicate { name: "capacity" })
+        ));
     }
 }

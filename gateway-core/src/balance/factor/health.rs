@@ -15,8 +15,13 @@ pub(super) const HEALTH: Factor = Factor::new(
     "share of its sessions that failed or are disconnected",
     |worker| {
         let load = worker.load?;
-        let [connected, disconnected, waiting, failed] =
-            [load.connected, load.disconnected, load.qr_required, load.error].map(f64::from);
+        let [connected, disconnected, waiting, failed] = [
+            load.connected,
+            load.disconnected,
+            load.qr_required,
+            load.error,
+        ]
+        .map(f64::from);
         let sessions = connected + disconnected + waiting + failed;
         let ill = failed + 0.5 * disconnected + 0.1 * waiting;
         (sessions > 0.0).then(|| ill / (sessions + IMAGINARY))

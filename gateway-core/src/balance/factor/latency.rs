@@ -10,7 +10,7 @@ pub(super) const LATENCY: Factor = Factor::new(
     0.05,
     "average time a command takes (one half at 250 ms)",
     |worker| {
-        let millis = worker.load?.latency_ms?.max(0.0);
+        let millis = worker.load?.latency_ms?.clamp(0.0, f64::MAX);
         Some(1.0 - HALFWAY_MS / (HALFWAY_MS + millis))
     },
 );

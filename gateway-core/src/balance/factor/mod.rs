@@ -37,7 +37,12 @@ impl Factor {
         why: &'static str,
         measure: fn(&WorkerSnapshot) -> Option<f64>,
     ) -> Self {
-        Self { name, weight, why, measure }
+        Self {
+            name,
+            weight,
+            why,
+            measure,
+        }
     }
 
     /// The name, as in the weights and in explanations.
@@ -64,18 +69,15 @@ pub const FACTORS: &[Factor] = &[
     report_age::REPORT_AGE,
 ];
 
-/// How hard a resource is pressed when `used` of it is in use: 0 at 0, 1 from `full` on.
+/// How hard a resource is pressed when `used` of it is in use: 0 at 0, 1 from `full` on; what is not a
+/// number stays so.
 ///
 /// Convex, like waiting time at a queue: the step from 70 % to 80 % hurts far more than the one from
 /// 20 % to 30 %. In a straight line a worker at 85 % with few sessions would beat one at 50 % with
 /// many, and would then be pushed over.
 fn pressure(used: f64, full: f64) -> f64 {
     let curve = |share: f64| share * share / (1.0 - share);
-    let used = used.max(0.0);
-    if used >= full {
-        return 1.0;
-    }
-    curve(used) / curve(full)
+    curve(used.clamp(0.0, full)) / curve(full)
 }
 
 #[cfg(test)]
@@ -84,7 +86,9 @@ mod tests {
 
     #[test]
     fn pressure_is_convex_and_ends_at_one() {
-        let steps: Vec<f64> = (0u8..=10).map(|tenth| pressure(f64::from(tenth) / 10.0, 0.95)).collect();
+        let steps: Vec<f64> = (0u8..=10)
+            .map(|tenth| pressure(f64::from(tenth) / 10.0, 0.95))
+            .collect();
         assert_eq!((steps[0], steps[10]), (0.0, 1.0));
         assert_eq!(pressure(0.95, 0.95), 1.0);
         for window in steps[..10].windows(3) {
