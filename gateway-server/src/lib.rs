@@ -1,1 +1,10 @@
+//! The gateway as a server: adapters and wiring around `gateway-core`.
+//!
+//! There is no rule and no sequence in here: this crate parses, binds, spawns and sleeps, and leaves
+//! every decision to the core. In reading order:
+//!
+//! - [`config`]: every option, typed and checked
+//! - [`system`]: the machine's clocks and randomness
 
+pub mod config;
+pub mod system;

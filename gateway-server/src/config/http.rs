@@ -1,0 +1,68 @@
+//! `[http]`: the listener and its limits.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::unit::{duration, optional, size};
+use super::{Invalid, Secret};
+
+/// How requests come in.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The address to listen on.
+    pub listen: IpAddr,
+    /// The port to listen on; 0 picks a free one.
+    pub port: u16,
+    /// From the first byte of a request to the end of its head.
+    #[serde(with = "duration")]
+    pub header_timeout: Duration,
+    /// From accepting a connection to the end of its first request's head.
+    #[serde(with = "duration")]
+    pub first_request_timeout: Duration,
+    /// Between two requests on one connection.
+    #[serde(with = "duration")]
+    pub idle_timeout: Duration,
+    /// The largest request body in bytes.
+    #[serde(with = "size")]
+    pub body_limit: usize,
+    /// Open connections at once.
+    pub max_connections: usize,
+    /// Origins that browsers may call from.
+    pub cors_origins: Vec<String>,
+    /// How long requests in flight may take at shutdown.
+    #[serde(with = "duration")]
+    pub shutdown_timeout: Duration,
+    /// The token that `GET /metrics` asks for.
+    #[serde(with = "optional")]
+    pub metrics_token: Option<Secret>,
+}
+
+impl Http {
+    /// Address and port together.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.listen, self.port)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let timeouts = [
+            ("http.header_timeout", self.header_timeout),
+            ("http.first_request_timeout", self.first_request_timeout),
+            ("http.idle_timeout", self.idle_timeout),
+        ];
+        Invalid::unless_positive(timeouts)?;
+        Invalid::unless(
+            "http.body_limit",
+            self.body_limit > 0,
+            "must be more than 0",
+        )?;
+        Invalid::unless(
+            "http.max_connections",
+            self.max_connections > 0,
+            "must be more than 0",
+        )
+    }
+}

@@ -1,0 +1,46 @@
+//! `[limits]` and `[tiers]`: how much a caller may ask for.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Invalid;
+use super::unit::duration;
+
+/// Limits that hold for everybody.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The window of `address_requests`.
+    #[serde(with = "duration")]
+    pub address_window: Duration,
+    /// Requests without a valid credential per address and window.
+    pub address_requests: u32,
+}
+
+impl Limits {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless_positive([("limits.address_window", self.address_window)])?;
+        Invalid::unless(
+            "limits.address_requests",
+            self.address_requests > 0,
+            "must be more than 0",
+        )
+    }
+}
+
+/// What a plan allows.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tier {
+    /// Sessions of a tenant.
+    pub sessions: u32,
+    /// Requests with API keys per clock hour.
+    pub requests_per_hour: u32,
+    /// Webhook endpoints of a tenant.
+    pub webhook_endpoints: u32,
+    /// Days that messages are kept.
+    pub history_days: u32,
+    /// Higher ones are placed first on mass failover.
+    pub priority: u8,
+}

@@ -1,0 +1,41 @@
+//! `[log]`: what is logged, and how.
+
+use serde::{Deserialize, Serialize};
+
+use super::Invalid;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The log on standard error.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// A level, or levels per module.
+    pub level: String,
+    /// The form of a line.
+    pub format: Format,
+}
+
+/// Forms of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// Coloured text.
+    Pretty,
+}
+
+impl Log {
+    /// The filter's own parser takes an unknown level for the name of a module and then logs nothing.
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        let known = |level: &str| LEVELS.contains(&level.trim().to_ascii_lowercase().as_str());
+        let part = |part: &str| known(part.rsplit('=').next().unwrap_or(part));
+        let good = self.level.split(',').all(part);
+        Invalid::unless(
+            "log.level",
+            good,
+            "must be off, error, warn, info, debug or trace, or a list such as info,gateway_core=debug",
+        )
+    }
+}

@@ -1,0 +1,37 @@
+//! `[message_log]`: how facts about messages are grouped into statements.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Invalid;
+use super::unit::duration;
+
+/// The writer's queue and batches.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MessageLog {
+    /// Places that can be taken at once.
+    pub capacity: usize,
+    /// Facts in one statement.
+    pub batch_size: usize,
+    /// How long a small batch waits for more.
+    #[serde(with = "duration")]
+    pub batch_wait: Duration,
+}
+
+impl MessageLog {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless(
+            "message_log.batch_size",
+            self.batch_size > 0,
+            "must be more than 0",
+        )?;
+        let fits = self.capacity >= self.batch_size;
+        Invalid::unless(
+            "message_log.capacity",
+            fits,
+            "must be at least message_log.batch_size",
+        )
+    }
+}

@@ -1,0 +1,252 @@
+//! Configuration: defaults ← file ← environment, read once, checked, and typed from then on.
+//!
+//! The defaults are the documented file `gateway.default.toml` itself, embedded in the binary, so the
+//! documentation cannot disagree with the program; the structs have no defaults of their own and know
+//! every key, so a line that is missing or left over fails the tests. An unknown key or variable is an
+//! error: a misspelt limit that silently does nothing is worse than a server that does not start.
+//!
+//! ```
+//! use gateway_server::config::{Config, Source};
+//!
+//! let environment = Source::from_iter([("PORT", "9000"), ("GATEWAY_HTTP_BODY_LIMIT", "2 MiB")]);
+//! let loaded = Config::load(&environment, None)?;
+//! assert_eq!(loaded.config.http.port, 9000);
+//! assert_eq!(loaded.config.http.body_limit, 2 * 1024 * 1024);
+//! # Ok::<(), gateway_server::config::ConfigError>(())
+//! ```
+
+mod auth;
+mod balance;
+mod database;
+mod http;
+mod limit;
+mod log;
+mod message_log;
+mod names;
+mod orchestration;
+mod redact;
+mod secret;
+mod source;
+mod storage;
+mod unit;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{File, FileFormat, Value, ValueKind};
+use serde::{Deserialize, Serialize};
+
+pub use auth::Auth;
+pub use balance::{Balance, Strategy};
+pub use database::{Database, Redis};
+pub use http::Http;
+pub use limit::{Limits, Tier};
+pub use log::{Format, Log};
+pub use message_log::MessageLog;
+pub use orchestration::Orchestration;
+pub use redact::{Secret, ServiceUrl};
+pub use secret::{SecretError, Secrets, StateKey};
+pub use source::Source;
+pub use storage::Storage;
+pub use worker::{AllowedHost, Workers};
+
+/// Every option with its default and a comment.
+pub const DEFAULTS: &str = include_str!("../../gateway.default.toml");
+
+/// Every option, checked.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The listener.
+    pub http: Http,
+    /// The SQL database.
+    pub database: Database,
+    /// The coordinator of several replicas.
+    pub redis: Redis,
+    /// Credentials of people.
+    pub auth: Auth,
+    /// Limits that hold for everybody.
+    pub limits: Limits,
+    /// Plans by name.
+    pub tiers: BTreeMap<String, Tier>,
+    /// How workers are chosen.
+    pub balance: Balance,
+    /// Time limits of sessions and workers.
+    pub orchestration: Orchestration,
+    /// The fleet's credentials and reach.
+    pub workers: Workers,
+    /// How facts about messages are written.
+    pub message_log: MessageLog,
+    /// Files.
+    pub storage: Storage,
+    /// The log.
+    pub log: Log,
+}
+
+/// A configuration, and what there is to say about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The checked values.
+    pub config: Config,
+    /// To be logged once: variables that have no meaning here.
+    pub warning: Option<String>,
+}
+
+/// Why the server cannot start with this configuration. The text says what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read or is not TOML.
+    #[error("cannot use the configuration file {}: {why}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A variable that looks like one of ours and is none.
+    #[error("unknown variable {0}: every option is listed in gateway.default.toml")]
+    UnknownVariable(String),
+    /// Two variables for the same option.
+    #[error("{0} and {1} set the same option: keep one of them")]
+    SetTwice(String, String),
+    /// A value of the wrong type, or an unknown key.
+    #[error("{0}")]
+    Value(#[from] config::ConfigError),
+    /// A value that cannot work.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// A value of the right type that cannot work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {why}")]
+pub struct Invalid {
+    /// The option, as in the file.
+    pub key: &'static str,
+    /// What it must be.
+    pub why: &'static str,
+}
+
+impl Invalid {
+    fn unless(key: &'static str, holds: bool, why: &'static str) -> Result<(), Self> {
+        if holds {
+            Ok(())
+        } else {
+            Err(Self { key, why })
+        }
+    }
+
+    fn unless_positive<const N: usize>(spans: [(&'static str, Duration); N]) -> Result<(), Self> {
+        let zero = spans.iter().find(|(_, span)| span.is_zero());
+        zero.map_or(Ok(()), |(key, _)| {
+            Err(Self {
+                key,
+                why: "must be longer than 0",
+            })
+        })
+    }
+}
+
+/// Where the truth is kept (R-1, R-2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A SQLite file in the data folder.
+    Embedded,
+    /// A PostgreSQL server.
+    Cluster,
+}
+
+impl Config {
+    /// Reads the defaults, then `file` (else the one that `GATEWAY_CONFIG` names, else none), then the
+    /// variables of `source`, and checks the result.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key or variable, or a value that cannot work.
+    pub fn load(source: &Source, file: Option<&Path>) -> Result<Loaded, ConfigError> {
+        let file = file.or_else(|| source.variable(names::FILE).map(Path::new));
+        let mut options = merged(file)?;
+        names::apply(source, &mut options)?;
+        let root = Value::new(None, ValueKind::Table(options));
+        let config = Self::deserialize(root)?;
+        config.check()?;
+        Ok(Loaded {
+            config,
+            warning: names::warning(source),
+        })
+    }
+
+    /// Where the truth is kept.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.database.url {
+            Some(_) => Mode::Cluster,
+            None => Mode::Embedded,
+        }
+    }
+
+    /// One `key = value` line per option, in the order of the sections, with secrets masked.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let mut lines = String::new();
+        // A struct of plain values always serialises.
+        describe(
+            "",
+            &serde_json::to_value(self).unwrap_or_default(),
+            &mut lines,
+        );
+        lines
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        self.http.check()?;
+        self.database.check()?;
+        self.redis.check(&self.database)?;
+        self.auth.check()?;
+        self.limits.check()?;
+        self.balance.check()?;
+        self.orchestration.check()?;
+        self.workers.check()?;
+        self.message_log.check()?;
+        self.log.check()?;
+        Invalid::unless(
+            "tiers",
+            !self.tiers.is_empty(),
+            "must have at least one tier",
+        )
+    }
+}
+
+/// The defaults with `file` on top.
+fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError> {
+    let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
+    let mut builder = config::Config::builder().add_source(defaults);
+    if let Some(path) = file {
+        let bad = |why: String| ConfigError::File {
+            path: path.to_owned(),
+            why,
+        };
+        let text = Source::read(path).map_err(|error| bad(error.to_string()))?;
+        let parsed = File::from_str(&text, FileFormat::Toml);
+        // Parsed here once more so that the message names the file.
+        config::Source::collect(&parsed).map_err(|error| bad(error.to_string()))?;
+        builder = builder.add_source(parsed);
+    }
+    Ok(config::Source::collect(&builder.build()?)?)
+}
+
+fn describe(key: &str, value: &serde_json::Value, lines: &mut String) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (name, value) in fields {
+                let dot = if key.is_empty() { "" } else { "." };
+                describe(&format!("{key}{dot}{name}"), value, lines);
+            }
+        }
+        value => lines.push_str(&format!("{key} = {value}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! `[orchestration]`: the times of the life of a session and of a worker.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Invalid;
+use super::unit::duration;
+
+/// Time limits of everything that the gateway waits for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Orchestration {
+    /// A start, on one worker.
+    #[serde(with = "duration")]
+    pub start: Duration,
+    /// Workers that are tried.
+    pub start_tries: u32,
+    /// Between two repetitions of an order.
+    #[serde(with = "duration")]
+    pub repeat: Duration,
+    /// The longest wait for room.
+    #[serde(with = "duration")]
+    pub no_capacity_retry: Duration,
+    /// From the scan to the connection.
+    #[serde(with = "duration")]
+    pub pairing: Duration,
+    /// After the announced end of a QR code.
+    #[serde(with = "duration")]
+    pub qr_grace: Duration,
+    /// An unpaired session, from its first start.
+    #[serde(with = "duration")]
+    pub connect: Duration,
+    /// The same with a passkey.
+    #[serde(with = "duration")]
+    pub passkey: Duration,
+    /// After the announced retry.
+    #[serde(with = "duration")]
+    pub reconnect_grace: Duration,
+    /// A reconnection in all.
+    #[serde(with = "duration")]
+    pub reconnect_max: Duration,
+    /// The first wait after an error.
+    #[serde(with = "duration")]
+    pub error_backoff_min: Duration,
+    /// The longest wait after an error.
+    #[serde(with = "duration")]
+    pub error_backoff_max: Duration,
+    /// A stop, until the worker is cordoned.
+    #[serde(with = "duration")]
+    pub stop: Duration,
+    /// A stop, until the worker is fenced.
+    #[serde(with = "duration")]
+    pub stop_fence: Duration,
+    /// Connected, until failures are forgotten.
+    #[serde(with = "duration")]
+    pub stable: Duration,
+    /// A worker's right to its sessions.
+    #[serde(with = "duration")]
+    pub lease: Duration,
+    /// On top of the lease, until a silent worker is dead.
+    #[serde(with = "duration")]
+    pub lease_guard: Duration,
+    /// Between two reports of a worker.
+    #[serde(with = "duration")]
+    pub heartbeat: Duration,
+}
+
+impl Orchestration {
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        Invalid::unless_positive([
+            ("orchestration.start", self.start),
+            ("orchestration.repeat", self.repeat),
+            ("orchestration.no_capacity_retry", self.no_capacity_retry),
+            ("orchestration.pairing", self.pairing),
+            ("orchestration.connect", self.connect),
+            ("orchestration.passkey", self.passkey),
+            ("orchestration.error_backoff_min", self.error_backoff_min),
+            ("orchestration.stop", self.stop),
+            ("orchestration.lease_guard", self.lease_guard),
+            ("orchestration.heartbeat", self.heartbeat),
+        ])?;
+        let tries = self.start_tries > 0;
+        Invalid::unless("orchestration.start_tries", tries, "must be more than 0")?;
+        let growing = self.error_backoff_max >= self.error_backoff_min;
+        let at_least = "must be at least orchestration.error_backoff_min";
+        Invalid::unless("orchestration.error_backoff_max", growing, at_least)?;
+        let later = self.stop_fence > self.stop;
+        Invalid::unless(
+            "orchestration.stop_fence",
+            later,
+            "must be longer than orchestration.stop",
+        )?;
+        // Three heartbeats may be lost before a lease is in danger.
+        let enough = self.lease >= self.heartbeat * 4;
+        Invalid::unless(
+            "orchestration.lease",
+            enough,
+            "must be at least four heartbeats",
+        )
+    }
+}

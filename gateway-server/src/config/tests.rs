@@ -1,0 +1,196 @@
+//! Loading as a whole.
+
+use super::*;
+
+fn load(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    Config::load(&variables.iter().copied().collect(), None)
+}
+
+fn refused(variables: &[(&str, &str)]) -> String {
+    load(variables).expect_err("a refusal").to_string()
+}
+
+fn with_file(text: &str, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), text).expect("a file");
+    Config::load(&variables.iter().copied().collect(), Some(file.path()))
+        .map(|loaded| loaded.config)
+        .map_err(|error| error.to_string())
+}
+
+/// Keys of the defaults with whether a comment stands above each.
+fn documented_keys() -> BTreeMap<String, bool> {
+    let (mut section, mut above, mut keys) = (String::new(), "", BTreeMap::new());
+    for line in DEFAULTS.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']').to_owned();
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            keys.insert(format!("{section}.{key}"), above.starts_with("# "));
+        }
+        above = line;
+    }
+    keys
+}
+
+#[test]
+fn every_option_has_its_default_and_a_comment_in_the_file() {
+    let config = load(&[]).expect("the defaults").config;
+    let described = config.describe();
+    let known = described
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0.to_owned()));
+    let documented = documented_keys();
+    let undocumented: Vec<_> = documented
+        .iter()
+        .filter(|(_, comment)| !**comment)
+        .collect();
+    assert!(
+        undocumented.is_empty(),
+        "without a comment: {undocumented:?}"
+    );
+    let known: std::collections::BTreeSet<String> = known.collect();
+    assert_eq!(known, documented.into_keys().collect());
+}
+
+#[test]
+fn what_is_described_can_be_loaded_again_and_is_the_same() {
+    let config = load(&[("GATEWAY_HTTP_BODY_LIMIT", "1536")])
+        .expect("a good one")
+        .config;
+    let as_file = config.describe();
+    let again = with_file(&as_file, &[]).expect("the same");
+    assert_eq!(again.describe(), as_file);
+}
+
+#[test]
+fn defaults_are_those_of_the_contract() {
+    let config = load(&[]).expect("the defaults").config;
+    assert_eq!(config.http.address().to_string(), "0.0.0.0:8000");
+    assert_eq!(config.auth.access_ttl, Duration::from_mins(15));
+    assert_eq!(config.http.body_limit, 1024 * 1024);
+    assert_eq!(config.tiers["PRO"].requests_per_hour, 1_000);
+    assert_eq!(config.orchestration.connect, Duration::from_secs(190));
+    assert_eq!(config.balance.weights["capacity"], 0.3);
+    assert_eq!(config.mode(), Mode::Embedded);
+}
+
+#[test]
+fn older_names_keep_working() {
+    let loaded = load(&[
+        ("PORT", "9000"),
+        ("DATABASE_URL", "postgres://me:hush@db/gateway"),
+        ("JWT_SECRET", "eins, zwei"),
+        ("JWT_EXPIRES_IN", "1h"),
+        ("WORKER_AUTH_TOKEN", "token"),
+        ("WORKER_HEALTH_CHECK_INTERVAL", "5000"),
+        ("RATE_LIMIT_WINDOW_MS", "60000"),
+        ("RATE_LIMIT_MAX_REQUESTS", "7"),
+        ("LOG_LEVEL", "debug"),
+        ("CORS_ORIGIN", "https://a.example,https://b.example"),
+    ]);
+    let config = loaded.expect("a good one").config;
+    assert_eq!(config.http.port, 9000);
+    assert_eq!(config.mode(), Mode::Cluster);
+    let jwt: Vec<_> = config.auth.jwt_secrets.iter().map(Secret::expose).collect();
+    assert_eq!(jwt, ["eins", "zwei"]);
+    assert_eq!(config.auth.access_ttl, Duration::from_hours(1));
+    assert_eq!(config.workers.health_check_interval, Duration::from_secs(5));
+    assert_eq!(config.limits.address_window, Duration::from_mins(1));
+    assert_eq!(config.limits.address_requests, 7);
+    assert_eq!(config.log.level, "debug");
+    assert_eq!(config.http.cors_origins.len(), 2);
+    let shown = config.describe() + &format!("{config:?}");
+    assert!(!shown.contains("hush") && !shown.contains("eins") && !shown.contains("\"token"));
+}
+
+#[test]
+fn a_bare_number_of_the_token_life_is_seconds() {
+    let config = load(&[("JWT_EXPIRES_IN", "900")])
+        .expect("a good one")
+        .config;
+    assert_eq!(config.auth.access_ttl, Duration::from_mins(15));
+}
+
+#[test]
+fn the_environment_stands_above_the_file_and_the_file_above_the_defaults() {
+    let file = "[http]\nport = 7000\nmax_connections = 5\n[tiers.TRIAL]\nsessions = 1\nrequests_per_hour = 10\nwebhook_endpoints = 0\nhistory_days = 1\npriority = 0\n";
+    let variables = [("PORT", "7001"), ("GATEWAY_TIERS_TRIAL_SESSIONS", "2")];
+    let config = with_file(file, &variables).expect("a good one");
+    assert_eq!((config.http.port, config.http.max_connections), (7001, 5));
+    assert_eq!((config.tiers["TRIAL"].sessions, config.tiers.len()), (2, 4));
+}
+
+#[test]
+fn unknown_keys_and_variables_are_errors() {
+    let unknown = with_file("[http]\nprot = 1\n", &[]).expect_err("a refusal");
+    assert!(unknown.contains("prot"), "{unknown}");
+    let section = with_file("[htpp]\nport = 1\n", &[]).expect_err("a refusal");
+    assert!(section.contains("htpp"), "{section}");
+    assert!(refused(&[("GATEWAY_HTTP_PROT", "1")]).contains("GATEWAY_HTTP_PROT"));
+}
+
+#[test]
+fn a_wrong_value_names_its_variable_or_key() {
+    let message = refused(&[("PORT", "eighty")]);
+    assert!(
+        message.contains("PORT") && message.contains("eighty"),
+        "{message}"
+    );
+    let message = refused(&[("PORT", "70000")]);
+    assert!(message.contains("70000"), "{message}");
+    let message = refused(&[("JWT_EXPIRES_IN", "soon")]);
+    assert!(
+        message.contains("15m") && message.contains("access_ttl"),
+        "{message}"
+    );
+    let message = refused(&[("LOG_LEVEL", "loud")]);
+    assert!(message.contains("log.level"), "{message}");
+    let message = refused(&[("GATEWAY_ORCHESTRATION_LEASE", "3s")]);
+    assert!(message.contains("orchestration.lease"), "{message}");
+}
+
+#[test]
+fn a_broken_or_absent_file_is_named() {
+    let broken = with_file("[http", &[]).expect_err("a refusal");
+    assert!(
+        broken.contains("cannot use the configuration file"),
+        "{broken}"
+    );
+    assert!(refused(&[("GATEWAY_CONFIG", "/nonexistent.toml")]).contains("/nonexistent.toml"));
+}
+
+#[test]
+fn two_names_for_one_option_are_an_error() {
+    let message = refused(&[("PORT", "1"), ("GATEWAY_HTTP_PORT", "2")]);
+    assert!(message.contains("PORT and GATEWAY_HTTP_PORT"), "{message}");
+}
+
+#[test]
+fn variables_without_meaning_give_one_warning() {
+    let loaded = load(&[("NODE_ENV", "production"), ("BCRYPT_ROUNDS", "12")]).expect("a good one");
+    let warning = loaded.warning.expect("a warning");
+    assert!(warning.contains("NODE_ENV, BCRYPT_ROUNDS"), "{warning}");
+    assert!(load(&[]).expect("a good one").warning.is_none());
+}
+
+#[test]
+fn service_links_of_kubernetes_are_not_options() {
+    let links = [
+        ("GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("GATEWAY_PORT", "tcp://10.0.0.1:8000"),
+        ("GATEWAY_PORT_8000_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert!(load(&links).is_ok());
+}
+
+#[test]
+fn redis_needs_a_database_server() {
+    let alone = refused(&[("REDIS_URL", "redis://cache")]);
+    assert!(alone.contains("DATABASE_URL"), "{alone}");
+    let both = refused(&[
+        ("REDIS_URL", "redis://cache"),
+        ("DATABASE_URL", "postgres://db/x"),
+    ]);
+    assert!(both.contains("not part of this release"), "{both}");
+    assert!(refused(&[("DATABASE_URL", "mysql://db/x")]).contains("postgres://"));
+}
