@@ -379,3 +379,31 @@ impl Fleet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Incarnation;
+
+    fn labelled(number: u32) -> Option<WorkerSnapshot> {
+        let id = WorkerId::parse(&format!("worker-{}", number % 7)).ok()?;
+        let mut worker = WorkerSnapshot::new(id, Incarnation::parse("0123456789").ok()?, 10);
+        worker.labels.insert("host".into(), number.to_string());
+        Some(worker)
+    }
+
+    #[test]
+    fn kinds_that_nobody_has_any_more_are_forgotten() {
+        let mut fleet = Fleet::new(BalancePolicy::default());
+        for number in 0..1_000 {
+            let worker = labelled(number).expect("valid");
+            if number % 3 == 0 {
+                fleet.remove(&worker.worker);
+            }
+            fleet.upsert(worker);
+        }
+        let lists: Vec<_> = fleet.index.lists().map(|(list, _)| list.shape).collect();
+        assert_eq!((lists.len(), fleet.len()), (7, 7));
+        assert!(lists.iter().all(|&shape| shape < 8), "{lists:?}");
+    }
+}

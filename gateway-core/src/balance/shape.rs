@@ -15,11 +15,27 @@ const LIMIT: usize = 64;
 /// The list in which workers of several kinds stand.
 pub(super) const MIXED: usize = LIMIT;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Shape {
     labels: BTreeMap<String, String>,
     protocol_version: u32,
     state_format: Option<String>,
+}
+
+impl Shape {
+    fn of(worker: &WorkerSnapshot) -> Self {
+        Self {
+            labels: worker.labels.clone(),
+            protocol_version: worker.protocol_version,
+            state_format: worker.state_format.clone(),
+        }
+    }
+
+    fn covers(&self, worker: &WorkerSnapshot) -> bool {
+        self.protocol_version == worker.protocol_version
+            && self.state_format == worker.state_format
+            && self.labels == worker.labels
+    }
 }
 
 /// Numbers the kinds in use.
@@ -38,29 +54,20 @@ pub(super) fn same(one: &WorkerSnapshot, other: &WorkerSnapshot) -> bool {
 impl Shapes {
     /// The number of the kind of `worker`, which from now on uses it.
     pub(super) fn acquire(&mut self, worker: &WorkerSnapshot) -> usize {
-        let known = self.known.iter().position(|(shape, users)| {
-            *users > 0
-                && shape.protocol_version == worker.protocol_version
-                && shape.state_format == worker.state_format
-                && shape.labels == worker.labels
-        });
+        let mut known = self.known.iter();
+        let known = known.position(|(shape, users)| *users > 0 && shape.covers(worker));
         if let Some(number) = known {
             self.known[number].1 += 1;
             return number;
         }
-        let shape = Shape {
-            labels: worker.labels.clone(),
-            protocol_version: worker.protocol_version,
-            state_format: worker.state_format.clone(),
-        };
         if let Some(number) = self.known.iter().position(|(_, users)| *users == 0) {
-            self.known[number] = (shape, 1);
+            self.known[number] = (Shape::of(worker), 1);
             return number;
         }
         if self.known.len() == LIMIT {
             return MIXED;
         }
-        self.known.push((shape, 1));
+        self.known.push((Shape::of(worker), 1));
         self.known.len() - 1
     }
 
