@@ -4,7 +4,9 @@
 //! every decision to the core. In reading order:
 //!
 //! - [`config`]: every option, typed and checked
+//! - [`http`]: the listener and what stands behind it
 //! - [`system`]: the machine's clocks and randomness
 
 pub mod config;
+pub mod http;
 pub mod system;

@@ -22,6 +22,9 @@ pub struct Http {
     /// From accepting a connection to the end of its first request's head.
     #[serde(with = "duration")]
     pub first_request_timeout: Duration,
+    /// From the end of a request's head to the end of its body.
+    #[serde(with = "duration")]
+    pub body_timeout: Duration,
     /// Between two requests on one connection.
     #[serde(with = "duration")]
     pub idle_timeout: Duration,
@@ -51,6 +54,7 @@ impl Http {
         let timeouts = [
             ("http.header_timeout", self.header_timeout),
             ("http.first_request_timeout", self.first_request_timeout),
+            ("http.body_timeout", self.body_timeout),
             ("http.idle_timeout", self.idle_timeout),
         ];
         Invalid::unless_positive(timeouts)?;
