@@ -1,4 +1,37 @@
+//! Rules and sequences of the WhatsApp gateway, free of I/O and of any runtime.
+//!
+//! Everything that decides is a pure function over values; everything that acts goes through a port (a
+//! trait) that the caller implements. `gateway-server` implements them over SQLite, PostgreSQL and
+//! HTTP; `gateway-testkit` in memory. An embedder brings their own.
+//!
+//! In reading order:
+//!
+//! - the ground: [`id`], [`time`], [`entropy`];
+//! - the nouns: [`tenant`], [`user`], [`auth`], [`worker`], [`session`], [`state`], [`message`],
+//!   [`event`];
+//! - what chooses a worker: [`balance`];
+//! - the ports that join them: [`store`], [`coord`], [`worker::WorkerLink`], [`protocol`].
+//!
+//! # What is deliberately absent
+//!
+//! No clock is read, no randomness drawn, no task spawned, nothing slept for: time, entropy, waiting
+//! and parallelism belong to the caller. There is no hash map, because its order would make runs
+//! impossible to repeat.
+
+#![warn(missing_docs, clippy::wildcard_enum_match_arm)]
+
+pub mod auth;
 pub mod balance;
+pub mod coord;
 pub mod entropy;
+pub mod event;
 pub mod id;
+pub mod message;
+pub mod protocol;
+pub mod session;
+pub mod state;
+pub mod store;
+pub mod tenant;
 pub mod time;
+pub mod user;
+pub mod worker;

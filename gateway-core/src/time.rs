@@ -18,6 +18,7 @@ use time::{OffsetDateTime, UtcOffset};
 /// Serialises as RFC 3339 with milliseconds; equal values compare equal on every store because all
 /// of them keep whole microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, format = DateTime))]
 pub struct Timestamp(i64);
 
 impl Timestamp {

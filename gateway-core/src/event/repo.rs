@@ -1,0 +1,134 @@
+//! Where events are kept: outbox, event log, and what the sequencer writes with them.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::{Event, NewEvent};
+use crate::id::{Epoch, EventId, SessionId, TenantId};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// The writing end of the outbox.
+#[async_trait]
+pub trait OutboxRepo: Send {
+    /// Appends events, in this order, to the outbox of the transaction; they are published after it
+    /// commits and never if it does not. Their time is the store's.
+    async fn append_events(&mut self, events: &[NewEvent]) -> Result<(), StoreError>;
+}
+
+/// A committed row of the outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    /// Grows with insertion, not with commit: good for order within a session, useless as a cursor.
+    pub row: i64,
+    /// When the change was made.
+    pub created_at: Timestamp,
+    /// What happened, to whom.
+    pub event: NewEvent,
+}
+
+/// A published event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedEvent {
+    /// Its identity for consumers.
+    pub id: EventId,
+    /// Its place in the shard's log: the cursor.
+    pub position: u64,
+    /// Its number within its session, dense from 1; none if it is about no session.
+    pub seq: Option<u64>,
+    /// Whose it is.
+    pub tenant: Option<TenantId>,
+    /// The session it is about.
+    pub session: Option<SessionId>,
+    /// The session's epoch when it happened.
+    pub epoch: Option<Epoch>,
+    /// When it happened.
+    pub created_at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Which of a tenant's events to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only this session's.
+    pub session: Option<SessionId>,
+    /// Only these names; empty: all.
+    pub names: Vec<String>,
+}
+
+/// The reading end of the event log.
+#[async_trait]
+pub trait EventRepo: Send {
+    /// The tenant's events after `after`, in order of position, at most `limit`.
+    async fn events(
+        &mut self,
+        tenant: TenantId,
+        filter: &EventFilter,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LoggedEvent>, StoreError>;
+}
+
+/// How far a shard's log has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardHead {
+    /// The position of the newest event.
+    pub position: u64,
+}
+
+/// What is counted per tenant, session and hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// Outbound messages that became known.
+    pub sent: u64,
+    /// Outbound messages that failed.
+    pub failed: u64,
+    /// Inbound messages.
+    pub received: u64,
+}
+
+/// Everything one step of the sequencer writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Publication {
+    /// The outbox rows to delete.
+    pub consumed: Vec<i64>,
+    /// The numbered events.
+    pub events: Vec<LoggedEvent>,
+    /// The shard's new head.
+    pub head: ShardHead,
+    /// The newest number of each session touched.
+    pub session_heads: BTreeMap<SessionId, u64>,
+    /// Usage to add, by tenant, session and start of hour.
+    pub usage: BTreeMap<(TenantId, SessionId, Timestamp), UsageDelta>,
+    /// When each session last had a message.
+    pub activity: BTreeMap<SessionId, Timestamp>,
+}
+
+/// What the sequencer needs. All calls of one step are made in one transaction.
+#[async_trait]
+pub trait SequencerRepo: Send {
+    /// Locks the shard until the transaction ends; none if another replica holds it.
+    async fn lock_shard(&mut self, shard: u16) -> Result<Option<ShardHead>, StoreError>;
+
+    /// The oldest committed outbox rows, in order of `row`.
+    async fn outbox(&mut self, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// The newest number of each of these sessions; absent: 0.
+    async fn session_heads(
+        &mut self,
+        sessions: &[SessionId],
+    ) -> Result<BTreeMap<SessionId, u64>, StoreError>;
+
+    /// Writes one step. [`StoreError::Conflict`] if an outbox row is gone already.
+    async fn publish(&mut self, shard: u16, publication: &Publication) -> Result<(), StoreError>;
+
+    /// Usage of a tenant's session in an hour.
+    async fn usage(
+        &mut self,
+        tenant: TenantId,
+        session: SessionId,
+        hour: Timestamp,
+    ) -> Result<UsageDelta, StoreError>;
+}

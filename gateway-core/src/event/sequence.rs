@@ -1,0 +1,130 @@
+//! The sequencer: gives committed events their numbers.
+//!
+//! One step is one transaction under the shard's row lock: read outbox rows, number them, write them to
+//! the log with every counter they move, delete them from the outbox. Because numbers are given here
+//! and nowhere else, they are dense, and no send ever waits for a shared counter row.
+
+use std::collections::BTreeMap;
+
+use super::{Event, LoggedEvent, OutboxRow, Publication, ShardHead};
+use crate::entropy::Entropy;
+use crate::id::{EventId, SessionId};
+use crate::message::{Direction, MessageStatus};
+use crate::store::{PlatformStore, StoreError};
+use crate::time::Timestamp;
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequenced {
+    /// Another replica holds the shard.
+    Busy,
+    /// So many events were published; `more` if the outbox may hold further ones.
+    Published {
+        /// How many.
+        count: usize,
+        /// Whether to go on at once.
+        more: bool,
+    },
+}
+
+/// Numbers outbox rows, in their order.
+#[must_use]
+pub fn number(
+    head: ShardHead,
+    mut session_heads: BTreeMap<SessionId, u64>,
+    rows: Vec<OutboxRow>,
+    entropy: &dyn Entropy,
+) -> Publication {
+    let mut publication = Publication {
+        head,
+        ..Publication::default()
+    };
+    for row in rows {
+        publication.head.position += 1;
+        publication.consumed.push(row.row);
+        let seq = row.event.session.map(|session| {
+            let seq = session_heads.entry(session).or_insert(0);
+            *seq += 1;
+            publication.session_heads.insert(session, *seq);
+            *seq
+        });
+        count(&mut publication, &row);
+        publication.events.push(LoggedEvent {
+            id: EventId::generate(row.created_at, entropy),
+            position: publication.head.position,
+            seq,
+            tenant: row.event.tenant,
+            session: row.event.session,
+            epoch: row.event.epoch,
+            created_at: row.created_at,
+            event: row.event.event,
+        });
+    }
+    publication
+}
+
+fn count(publication: &mut Publication, row: &OutboxRow) {
+    let (Some(tenant), Some(session)) = (row.event.tenant, row.event.session) else {
+        return;
+    };
+    let mut add = |sent, failed, received| {
+        let at: Timestamp = row.created_at;
+        let usage = publication
+            .usage
+            .entry((tenant, session, at.start_of_hour()))
+            .or_default();
+        usage.sent += sent;
+        usage.failed += failed;
+        usage.received += received;
+        let activity = publication.activity.entry(session).or_insert(at);
+        *activity = (*activity).max(at);
+    };
+    match &row.event.event {
+        Event::MessageStatus(change) if change.direction == Direction::Outbound => {
+            let first = u64::from(change.previous.is_none());
+            let failed = u64::from(change.status == MessageStatus::Failed);
+            add(first, failed, 0);
+        }
+        Event::MessageReceived(_) => add(0, 0, 1),
+        Event::MessageStatus(_)
+        | Event::SessionCreated(_)
+        | Event::SessionStatus(_)
+        | Event::SessionQr(_)
+        | Event::SessionDeleted(_)
+        | Event::WorkerStatus(_) => {}
+    }
+}
+
+/// Makes one step on `shard`, at most `limit` events.
+///
+/// Safe to call from any number of replicas, and to drop at any await.
+///
+/// # Errors
+/// The store's.
+pub async fn sequence(
+    store: &dyn PlatformStore,
+    entropy: &dyn Entropy,
+    shard: u16,
+    limit: u32,
+) -> Result<Sequenced, StoreError> {
+    let mut tx = store.begin_platform().await?;
+    let Some(head) = tx.lock_shard(shard).await? else {
+        return Ok(Sequenced::Busy);
+    };
+    let rows = tx.outbox(limit).await?;
+    let count = rows.len();
+    if count > 0 {
+        let mut sessions: Vec<SessionId> =
+            rows.iter().filter_map(|row| row.event.session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let heads = tx.session_heads(&sessions).await?;
+        tx.publish(shard, &number(head, heads, rows, entropy))
+            .await?;
+        tx.commit().await?;
+    }
+    Ok(Sequenced::Published {
+        count,
+        more: count == limit as usize,
+    })
+}

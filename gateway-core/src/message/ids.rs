@@ -1,0 +1,138 @@
+//! Message ids that are fixed before the first attempt.
+//!
+//! With an `Idempotency-Key` the id is a keyed hash of tenant, session and key, so every repetition,
+//! through whatever replica and after whatever crash, names the same message; without one it is random.
+//! The id at WhatsApp is derived from it in either case, so a report that names both can be checked
+//! without a look-up. The key of the hash is never rotated.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::entropy::Entropy;
+use crate::id::{MessageId, SessionId, TenantId};
+use crate::time::Timestamp;
+
+/// A message's id at WhatsApp: for ours `3EB0` and 18 upper-case hex digits; for others' opaque.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(transparent)]
+pub struct WaMessageId(String);
+
+impl WaMessageId {
+    /// Whatever a worker reports, at most 128 characters of printable ASCII.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for WaMessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for WaMessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Derives ids under a secret key.
+#[derive(Clone)]
+pub struct MessageIds {
+    keyed: Hmac<Sha256>,
+}
+
+impl fmt::Debug for MessageIds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageIds").finish_non_exhaustive()
+    }
+}
+
+impl MessageIds {
+    /// Under this key, which must never change for the life of the stored messages.
+    #[must_use]
+    pub fn new(key: &[u8]) -> Self {
+        // HMAC takes keys of any length; the error type exists for fixed-length MACs.
+        let keyed = Hmac::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()));
+        Self { keyed }
+    }
+
+    /// The id for a send with an idempotency key.
+    #[must_use]
+    pub fn keyed(&self, tenant: TenantId, session: SessionId, key: &str) -> MessageId {
+        self.derive(
+            b"key",
+            &[
+                &tenant.as_u128().to_be_bytes(),
+                &session.as_u128().to_be_bytes(),
+                key.as_bytes(),
+            ],
+        )
+    }
+
+    /// The id for a send without one.
+    #[must_use]
+    pub fn random(now: Timestamp, entropy: &dyn Entropy) -> MessageId {
+        MessageId::generate(now, entropy)
+    }
+
+    /// The id of an inbound message: its identity is (session, chat, sender, id at WhatsApp).
+    #[must_use]
+    pub fn inbound(
+        &self,
+        session: SessionId,
+        chat: &str,
+        sender: &str,
+        wa: &WaMessageId,
+    ) -> MessageId {
+        self.derive(
+            b"inbound",
+            &[
+                &session.as_u128().to_be_bytes(),
+                chat.as_bytes(),
+                sender.as_bytes(),
+                wa.as_str().as_bytes(),
+            ],
+        )
+    }
+
+    /// The id at WhatsApp of an outbound message.
+    #[must_use]
+    pub fn wa(&self, id: MessageId) -> WaMessageId {
+        let digest = self.digest(b"wa", &[&id.as_u128().to_be_bytes()]);
+        let mut text = String::from("3EB0");
+        for byte in &digest[..9] {
+            let _ = write!(text, "{byte:02X}");
+        }
+        WaMessageId(text)
+    }
+
+    fn derive(&self, label: &[u8], parts: &[&[u8]]) -> MessageId {
+        let digest = self.digest(label, parts);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        MessageId::from_u128(u128::from_be_bytes(bytes))
+    }
+
+    fn digest(&self, label: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.keyed.clone();
+        for part in std::iter::once(&label).chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}

@@ -1,0 +1,376 @@
+//! The types of message: what a tenant may write, checked field by field.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// The longest text in characters.
+pub const MAX_TEXT_CHARS: usize = 65_536;
+const MAX_CAPTION_CHARS: usize = 4_096;
+const MAX_LABEL_CHARS: usize = 1_024;
+const MAX_URL_CHARS: usize = 2_048;
+const MAX_CONTACTS: usize = 100;
+
+/// One field that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidContent {
+    /// The path of the field.
+    pub field: String,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(
+    tag = "type",
+    rename_all = "lowercase",
+    rename_all_fields = "camelCase"
+)]
+pub enum Content {
+    /// Text.
+    Text {
+        /// 1 to 65,536 characters.
+        text: String,
+        /// Whether to show a preview of the first link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preview_url: Option<bool>,
+    },
+    /// A picture.
+    Image {
+        /// Where it is.
+        media: Media,
+        /// Text below it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+    },
+    /// A film.
+    Video {
+        /// Where it is.
+        media: Media,
+        /// Text below it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+        /// Whether to loop it without sound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gif: Option<bool>,
+    },
+    /// Sound.
+    Audio {
+        /// Where it is.
+        media: Media,
+        /// Whether it is a voice message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        voice: Option<bool>,
+    },
+    /// A file.
+    Document {
+        /// Where it is.
+        media: Media,
+        /// Text below it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        caption: Option<String>,
+    },
+    /// A sticker.
+    Sticker {
+        /// Where it is.
+        media: Media,
+    },
+    /// A place.
+    Location {
+        /// Degrees, -90 to 90.
+        latitude: f64,
+        /// Degrees, -180 to 180.
+        longitude: f64,
+        /// What it is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Its address.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// Contact cards.
+    Contact {
+        /// 1 to 100 of them.
+        contacts: Vec<Contact>,
+    },
+    /// A poll.
+    Poll {
+        /// What is asked.
+        question: String,
+        /// 2 to 12 different answers.
+        options: Vec<String>,
+        /// How many answers one may choose; 1 if absent.
+        #[serde(default = "one")]
+        selectable_count: u32,
+    },
+    /// A reaction to a message.
+    Reaction {
+        /// Our id of that message.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message_id: Option<String>,
+        /// Its id at WhatsApp.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wa_message_id: Option<String>,
+        /// The emoji; empty takes the reaction back.
+        emoji: String,
+    },
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// Where a medium is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Media {
+    /// An http(s) URL; either this or `mediaId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// An uploaded medium; either this or `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_id: Option<String>,
+    /// Its MIME type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mime_type: Option<String>,
+    /// The name to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name: Option<String>,
+}
+
+/// A contact card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub phone_number: String,
+    /// Where they work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+}
+
+impl Content {
+    /// The names of all types.
+    pub const KINDS: [&'static str; 10] = [
+        "text", "image", "video", "audio", "document", "sticker", "location", "contact", "poll",
+        "reaction",
+    ];
+
+    /// The name of the type.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Text { .. } => "text",
+            Self::Image { .. } => "image",
+            Self::Video { .. } => "video",
+            Self::Audio { .. } => "audio",
+            Self::Document { .. } => "document",
+            Self::Sticker { .. } => "sticker",
+            Self::Location { .. } => "location",
+            Self::Contact { .. } => "contact",
+            Self::Poll { .. } => "poll",
+            Self::Reaction { .. } => "reaction",
+        }
+    }
+
+    /// Whether it needs media, which this release cannot carry.
+    #[must_use]
+    pub const fn needs_media(&self) -> bool {
+        match self {
+            Self::Image { .. }
+            | Self::Video { .. }
+            | Self::Audio { .. }
+            | Self::Document { .. }
+            | Self::Sticker { .. } => true,
+            Self::Text { .. }
+            | Self::Location { .. }
+            | Self::Contact { .. }
+            | Self::Poll { .. }
+            | Self::Reaction { .. } => false,
+        }
+    }
+
+    /// Everything that is wrong with it; empty: it can be sent.
+    #[must_use]
+    pub fn problems(&self) -> Vec<InvalidContent> {
+        let mut check = Check::default();
+        match self {
+            Self::Text {
+                text,
+                preview_url: _,
+            } => check.text("text", text, 1, MAX_TEXT_CHARS),
+            Self::Image { media, caption } | Self::Document { media, caption } => {
+                check.media(media);
+                check.optional("caption", caption.as_deref(), MAX_CAPTION_CHARS);
+            }
+            Self::Video {
+                media,
+                caption,
+                gif: _,
+            } => {
+                check.media(media);
+                check.optional("caption", caption.as_deref(), MAX_CAPTION_CHARS);
+            }
+            Self::Audio { media, voice: _ } | Self::Sticker { media } => check.media(media),
+            Self::Location {
+                latitude,
+                longitude,
+                name,
+                address,
+            } => {
+                check.degrees("latitude", *latitude, 90.0);
+                check.degrees("longitude", *longitude, 180.0);
+                check.optional("name", name.as_deref(), MAX_LABEL_CHARS);
+                check.optional("address", address.as_deref(), MAX_LABEL_CHARS);
+            }
+            Self::Contact { contacts } => check.contacts(contacts),
+            Self::Poll {
+                question,
+                options,
+                selectable_count,
+            } => {
+                check.poll(question, options, *selectable_count);
+            }
+            Self::Reaction {
+                message_id,
+                wa_message_id,
+                emoji,
+            } => {
+                if message_id.is_some() == wa_message_id.is_some() {
+                    check.fail("messageId", "give either messageId or waMessageId");
+                }
+                check.optional("messageId", message_id.as_deref(), 128);
+                check.optional("waMessageId", wa_message_id.as_deref(), 128);
+                check.text("emoji", emoji, 0, 16);
+            }
+        }
+        check.problems
+    }
+
+    /// The fields of the type, without its name.
+    #[must_use]
+    pub fn fields(&self) -> Map<String, Value> {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(mut fields)) => {
+                fields.remove("type");
+                fields
+            }
+            Ok(_) | Err(_) => Map::new(),
+        }
+    }
+}
+
+/// SHA-256 over the canonical JSON of a request: object keys sorted, no white space.
+#[must_use]
+pub fn body_hash(body: &Value) -> [u8; 32] {
+    // serde_json keeps objects in key order, so equal bodies have equal texts.
+    Sha256::digest(body.to_string().as_bytes()).into()
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<InvalidContent>,
+}
+
+impl Check {
+    fn fail(&mut self, field: &str, message: &str) {
+        self.problems.push(InvalidContent {
+            field: field.to_owned(),
+            message: message.to_owned(),
+        });
+    }
+
+    fn text(&mut self, field: &str, text: &str, min: usize, max: usize) {
+        let length = text.chars().count();
+        if length < min || length > max {
+            self.fail(field, &format!("must have {min} to {max} characters"));
+        }
+        if text.contains('\0') {
+            self.fail(field, "must not contain the character U+0000");
+        }
+    }
+
+    fn optional(&mut self, field: &str, text: Option<&str>, max: usize) {
+        if let Some(text) = text {
+            self.text(field, text, 0, max);
+        }
+    }
+
+    fn media(&mut self, media: &Media) {
+        if media.url.is_some() == media.media_id.is_some() {
+            self.fail("media", "give either url or mediaId");
+        }
+        if let Some(url) = &media.url {
+            self.text("media.url", url, 1, MAX_URL_CHARS);
+            if !url.starts_with("https://") && !url.starts_with("http://") {
+                self.fail("media.url", "must be an http or https URL");
+            }
+        }
+        self.optional("media.mediaId", media.media_id.as_deref(), 128);
+        self.optional("media.mimeType", media.mime_type.as_deref(), 255);
+        self.optional("media.fileName", media.file_name.as_deref(), 255);
+    }
+
+    fn degrees(&mut self, field: &str, value: f64, limit: f64) {
+        if !value.is_finite() || value.abs() > limit {
+            self.fail(field, &format!("must be a number from -{limit} to {limit}"));
+        }
+    }
+
+    fn contacts(&mut self, contacts: &[Contact]) {
+        if contacts.is_empty() || contacts.len() > MAX_CONTACTS {
+            self.fail(
+                "contacts",
+                &format!("must have 1 to {MAX_CONTACTS} entries"),
+            );
+        }
+        for (index, contact) in contacts.iter().enumerate().take(MAX_CONTACTS) {
+            self.text(
+                &format!("contacts[{index}].name"),
+                &contact.name,
+                1,
+                MAX_LABEL_CHARS,
+            );
+            self.text(
+                &format!("contacts[{index}].phoneNumber"),
+                &contact.phone_number,
+                1,
+                32,
+            );
+            let organization = contact.organization.as_deref();
+            self.optional(
+                &format!("contacts[{index}].organization"),
+                organization,
+                MAX_LABEL_CHARS,
+            );
+        }
+    }
+
+    fn poll(&mut self, question: &str, options: &[String], selectable: u32) {
+        self.text("question", question, 1, 255);
+        if !(2..=12).contains(&options.len()) {
+            self.fail("options", "must have 2 to 12 entries");
+        }
+        for (index, option) in options.iter().enumerate().take(12) {
+            self.text(&format!("options[{index}]"), option, 1, 100);
+            if options[..index].contains(option) {
+                self.fail(
+                    &format!("options[{index}]"),
+                    "must differ from the other options",
+                );
+            }
+        }
+        if selectable == 0 || selectable as usize > options.len().max(1) {
+            self.fail(
+                "selectableCount",
+                "must be between 1 and the number of options",
+            );
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! Sending a message: one sequence, every way it can end.
+//!
+//! A place in the log is taken before the worker is asked; the outcome is durable before the answer is
+//! given. The caller must run [`Sender::send`] on a task of its own that outlives the client's
+//! connection: from the first byte to the worker until the commit, dropping the future would erase a
+//! message that has gone out from the history.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::kind::body_hash;
+use super::log::{Fact, LogError, LogFull, MessageLog, Outgoing, Recorded};
+use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus};
+use crate::entropy::Entropy;
+use crate::id::{MessageId, TenantId};
+use crate::protocol::{SendMessage, Sent};
+use crate::session::{Owner, Route, Routes, SessionRef, Standing};
+use crate::store::StoreError;
+use crate::time::Clock;
+use crate::worker::{LinkError, Target, WorkerLink};
+
+/// What a tenant asks for, validated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendRequest {
+    /// Who asks.
+    pub tenant: TenantId,
+    /// From which session.
+    pub session: SessionRef,
+    /// To which chat.
+    pub to: ChatId,
+    /// What.
+    pub content: Content,
+    /// Quoted message and mentions, passed through.
+    pub context: Map<String, Value>,
+    /// The `Idempotency-Key`, if there is one.
+    pub idempotency_key: Option<String>,
+}
+
+/// The time limits of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendLimits {
+    /// How long the worker may take to answer.
+    pub worker: Duration,
+}
+
+impl Default for SendLimits {
+    fn default() -> Self {
+        Self {
+            worker: Duration::from_secs(20),
+        }
+    }
+}
+
+/// A send that was answered well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SendOutcome {
+    /// The message as it stands in the log.
+    pub message: Message,
+    /// Whether an earlier send with the same key had this outcome.
+    pub repeated: bool,
+}
+
+/// How a send can end otherwise. Each says whether the message may have gone out.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The tenant has no such session.
+    #[error("no such session")]
+    UnknownSession,
+    /// Not sent: nobody wants the session connected, or it waits for a person.
+    #[error("the session is not connected ({reason})")]
+    NotConnected {
+        /// The status's reason.
+        reason: String,
+        /// What a person has to do.
+        action_required: Option<String>,
+    },
+    /// Not sent: the session is on its way back; try again soon.
+    #[error("the session is not available at the moment")]
+    SessionUnavailable,
+    /// Not sent: the log is full or the store is away.
+    #[error(transparent)]
+    LogFull(#[from] LogFull),
+    /// Not sent: the store is away.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Not sent: the worker refused for good; recorded as `failed`.
+    #[error("the worker refused the message: {message}")]
+    Refused {
+        /// The message's id.
+        id: MessageId,
+        /// The worker's HTTP status.
+        status: u16,
+        /// The worker's code.
+        code: String,
+        /// The worker's words.
+        message: String,
+    },
+    /// May have gone out: the worker's answer makes no sense; recorded as `unknown`.
+    #[error("the worker's answer makes no sense; the message may have been sent")]
+    WorkerError {
+        /// The message's id.
+        id: MessageId,
+    },
+    /// May have gone out: no answer in time; recorded as `unknown`.
+    #[error("the outcome is not known; the message may have been sent")]
+    OutcomeUnknown {
+        /// The message's id.
+        id: MessageId,
+    },
+    /// Went out, but is not known to be recorded.
+    #[error("the message was sent but could not be recorded in time")]
+    NotRecorded {
+        /// The message's id.
+        id: MessageId,
+        /// Why.
+        #[source]
+        source: LogError,
+    },
+    /// Not sent: the key was used with another body.
+    #[error("the Idempotency-Key was used with another request body")]
+    IdempotencyMismatch {
+        /// The message of the first use.
+        id: MessageId,
+    },
+}
+
+/// Sends messages.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Where sessions are.
+    pub routes: Arc<dyn Routes>,
+    /// The way to workers.
+    pub link: Arc<dyn WorkerLink>,
+    /// Where messages are kept.
+    pub log: Arc<dyn MessageLog>,
+    /// Derives message ids.
+    pub ids: MessageIds,
+    /// For the ids of sends without a key.
+    pub clock: Arc<dyn Clock>,
+    /// For the ids of sends without a key.
+    pub entropy: Arc<dyn Entropy>,
+    /// Time limits.
+    pub limits: SendLimits,
+}
+
+/// A message on its way, the same for every attempt.
+struct Letter {
+    id: MessageId,
+    tenant: TenantId,
+    chat: ChatId,
+    kind: &'static str,
+    fields: Map<String, Value>,
+    hash: [u8; 32],
+}
+
+impl Sender {
+    /// Sends one message and records what became of it.
+    ///
+    /// Not safe to drop once polled; see the module page.
+    ///
+    /// # Errors
+    /// One per row of the table of R-61; each says whether the message may have gone out.
+    pub async fn send(&self, request: &SendRequest) -> Result<SendOutcome, SendError> {
+        let route = self.route(request, false).await?;
+        let letter = self.letter(request, &route);
+        if request.idempotency_key.is_some()
+            && let Some(outcome) = self.earlier(&letter).await?
+        {
+            return outcome.conclude(true);
+        }
+        let place = self.log.reserve()?;
+        let (route, answer) = match self.attempt(&letter, &route).await? {
+            Err(stale) if is_stale(&stale) => {
+                let route = self.route(request, true).await?;
+                let answer = self.attempt(&letter, &route).await?;
+                (route, answer)
+            }
+            answer => (route, answer),
+        };
+        let (status, error) = outcome_of(&letter, answer)?;
+        let fact = letter.fact(&self.ids, &route, status, error.as_ref().map(Failure::note));
+        let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
+            Ok(recorded) => recorded,
+            Err(source) => {
+                return Err(SendError::NotRecorded {
+                    id: letter.id,
+                    source,
+                });
+            }
+        };
+        match error {
+            None => recorded.conclude(false),
+            Some(failure) => Err(failure.into_error(letter.id)),
+        }
+    }
+
+    async fn route(&self, request: &SendRequest, fresh: bool) -> Result<Route, SendError> {
+        let route = self
+            .routes
+            .route(request.tenant, &request.session, fresh)
+            .await?;
+        route.ok_or(SendError::UnknownSession)
+    }
+
+    fn letter(&self, request: &SendRequest, route: &Route) -> Letter {
+        let id = match &request.idempotency_key {
+            Some(key) => self.ids.keyed(request.tenant, route.session, key),
+            None => MessageIds::random(self.clock.now(), &*self.entropy),
+        };
+        let mut fields = request.content.fields();
+        fields.extend(request.context.clone());
+        let mut body = fields.clone();
+        body.insert("to".to_owned(), Value::from(request.to.as_str()));
+        body.insert("type".to_owned(), Value::from(request.content.kind()));
+        Letter {
+            id,
+            tenant: request.tenant,
+            chat: request.to.clone(),
+            kind: request.content.kind(),
+            fields,
+            hash: body_hash(&Value::Object(body)),
+        }
+    }
+
+    /// What an earlier send with the same key came to; none if this one has to go out (again).
+    async fn earlier(&self, letter: &Letter) -> Result<Option<Recorded>, SendError> {
+        let found = self.log.find(letter.tenant, letter.id).await;
+        let Some(message) = found.map_err(|_| LogFull)? else {
+            return Ok(None);
+        };
+        let mismatch = message.body_hash.is_some_and(|hash| hash != letter.hash);
+        let unresolved = message.is_stub() || message.status == MessageStatus::Unknown;
+        if unresolved && !mismatch {
+            return Ok(None);
+        }
+        Ok(Some(Recorded {
+            before: Some(message.status),
+            message,
+            mismatch,
+        }))
+    }
+
+    async fn attempt(
+        &self,
+        letter: &Letter,
+        route: &Route,
+    ) -> Result<Result<Sent, LinkError>, SendError> {
+        let (owner, endpoint) = match &route.standing {
+            Standing::Open { owner, endpoint } => (owner, endpoint),
+            Standing::Returning => return Err(SendError::SessionUnavailable),
+            Standing::Closed {
+                reason,
+                action_required,
+            } => {
+                return Err(SendError::NotConnected {
+                    reason: reason.clone(),
+                    action_required: action_required.clone(),
+                });
+            }
+        };
+        let target = Target {
+            owner: owner.clone(),
+            endpoint: endpoint.clone(),
+        };
+        let body = letter.command(&self.ids, route, owner);
+        Ok(self
+            .link
+            .send(&target, route.session, &body, self.limits.worker)
+            .await)
+    }
+}
+
+impl Letter {
+    fn command(&self, ids: &MessageIds, route: &Route, owner: &Owner) -> SendMessage {
+        let mut hash = String::with_capacity(64);
+        for byte in self.hash {
+            let _ = write!(hash, "{byte:02x}");
+        }
+        SendMessage {
+            message_id: self.id,
+            wa_message_id: ids.wa(self.id),
+            body_hash: hash,
+            epoch: route.epoch,
+            incarnation: owner.incarnation.clone(),
+            to: self.chat.to_string(),
+            kind: self.kind.to_owned(),
+            content: self.fields.clone(),
+        }
+    }
+
+    fn fact(
+        &self,
+        ids: &MessageIds,
+        route: &Route,
+        status: MessageStatus,
+        error: Option<MessageError>,
+    ) -> Outgoing {
+        Outgoing {
+            id: self.id,
+            tenant: self.tenant,
+            session: route.session,
+            epoch: route.epoch,
+            wa_message_id: ids.wa(self.id),
+            chat_id: self.chat.to_string(),
+            kind: self.kind.to_owned(),
+            content: Value::Object(self.fields.clone()),
+            body_hash: self.hash,
+            status,
+            error,
+        }
+    }
+}
+
+/// A send that is recorded although it did not succeed.
+enum Failure {
+    Refused {
+        status: u16,
+        code: String,
+        message: String,
+    },
+    Rubbish,
+    Silent,
+}
+
+impl Failure {
+    fn note(&self) -> MessageError {
+        let (code, message) = match self {
+            Self::Refused { code, message, .. } => (code.as_str(), Some(message.clone())),
+            Self::Rubbish => ("worker_error", None),
+            Self::Silent => ("outcome_unknown", None),
+        };
+        MessageError {
+            code: code.to_owned(),
+            message,
+        }
+    }
+
+    fn into_error(self, id: MessageId) -> SendError {
+        match self {
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => SendError::Refused {
+                id,
+                status,
+                code,
+                message,
+            },
+            Self::Rubbish => SendError::WorkerError { id },
+            Self::Silent => SendError::OutcomeUnknown { id },
+        }
+    }
+}
+
+fn is_stale(error: &LinkError) -> bool {
+    matches!(
+        error,
+        LinkError::StaleEpoch { .. }
+            | LinkError::WrongIncarnation { .. }
+            | LinkError::UnknownSession
+    )
+}
+
+/// What is recorded of an answer, or the error of a send that certainly did not go out.
+fn outcome_of(
+    letter: &Letter,
+    answer: Result<Sent, LinkError>,
+) -> Result<(MessageStatus, Option<Failure>), SendError> {
+    let failed = |failure| Ok((MessageStatus::Failed, Some(failure)));
+    let unknown = |failure| Ok((MessageStatus::Unknown, Some(failure)));
+    match answer {
+        Ok(sent) if sent.message_id == letter.id => Ok((MessageStatus::Sending, None)),
+        Ok(_) | Err(LinkError::Rubbish) => unknown(Failure::Rubbish),
+        Err(LinkError::Unknown) => unknown(Failure::Silent),
+        Err(
+            LinkError::NotSent
+            | LinkError::NotConnected
+            | LinkError::Busy { .. }
+            | LinkError::UnknownSession
+            | LinkError::StaleEpoch { .. }
+            | LinkError::WrongIncarnation { .. },
+        ) => Err(SendError::SessionUnavailable),
+        Err(LinkError::BodyMismatch) => Err(SendError::IdempotencyMismatch { id: letter.id }),
+        Err(LinkError::Refused {
+            status,
+            code,
+            message,
+        }) => failed(Failure::Refused {
+            status,
+            code,
+            message,
+        }),
+    }
+}
+
+impl Recorded {
+    fn conclude(self, repeated: bool) -> Result<SendOutcome, SendError> {
+        let id = self.message.id;
+        if self.mismatch {
+            return Err(SendError::IdempotencyMismatch { id });
+        }
+        if let (MessageStatus::Failed, true) = (self.message.status, repeated) {
+            let error = self.message.error;
+            let (code, message) = error.map_or(("failed".to_owned(), None), |error| {
+                (error.code, error.message)
+            });
+            let message = message.unwrap_or_else(|| code.clone());
+            return Err(SendError::Refused {
+                id,
+                status: 422,
+                code,
+                message,
+            });
+        }
+        Ok(SendOutcome {
+            message: self.message,
+            repeated,
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! The status lattice.
+//!
+//! Reports arrive in any order, any number of times, from two sides; the folded status must be the same
+//! whatever the order. The statuses form a chain and folding takes the higher one, which is commutative,
+//! associative and idempotent. Two places in the chain are judgements: `unknown` stands below `sending`,
+//! because it means "not known *yet*"; `failed` stands below `sent`, because a receipt is better evidence
+//! than a failure that somebody inferred.
+
+use serde::{Deserialize, Serialize};
+
+/// What is known of a message, from nothing to everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MessageStatus {
+    /// To be sent later.
+    Scheduled,
+    /// Waiting for its session.
+    Queued,
+    /// It may or may not have gone out.
+    Unknown,
+    /// The worker has accepted it.
+    Sending,
+    /// Taken back before it went out.
+    Canceled,
+    /// Not sent in time.
+    Expired,
+    /// Refused for good.
+    Failed,
+    /// WhatsApp's server has it.
+    Sent,
+    /// A device of the recipient has it.
+    Delivered,
+    /// Read.
+    Read,
+    /// Played.
+    Played,
+}
+
+impl MessageStatus {
+    /// All of them, lowest first.
+    pub const ALL: [Self; 11] = [
+        Self::Scheduled,
+        Self::Queued,
+        Self::Unknown,
+        Self::Sending,
+        Self::Canceled,
+        Self::Expired,
+        Self::Failed,
+        Self::Sent,
+        Self::Delivered,
+        Self::Read,
+        Self::Played,
+    ];
+
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Queued => "queued",
+            Self::Unknown => "unknown",
+            Self::Sending => "sending",
+            Self::Canceled => "canceled",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Played => "played",
+        }
+    }
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// The higher of two.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        self.max(other)
+    }
+}

@@ -1,0 +1,25 @@
+//! The wire types of the worker protocol, version 1 (section 6 of the specification).
+//!
+//! For the gateway and for workers written in Rust. JSON, camelCase; unknown fields are ignored, and what
+//! may gain values later (statuses, types) travels as text, so that a fleet can be upgraded worker by
+//! worker. Nothing here decides anything.
+
+mod command;
+mod membership;
+mod report;
+
+pub use command::{
+    Accepted, Health, Mode, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
+    StopSession, WorkerProblem,
+};
+pub use membership::{
+    AssignedSession, Beat, BeatAnswer, Dropped, HeldSession, RecoveryReport, RecoveryResult,
+    Register, Registered, SessionCounts,
+};
+pub use report::{InboundMessage, MessageReport, Reports, SessionReport};
+
+/// The protocol version this crate speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The oldest protocol version this crate still speaks.
+pub const MIN_PROTOCOL_VERSION: u32 = 1;

@@ -1,0 +1,445 @@
+//! The moves that a decision is made of.
+//!
+//! A draft is the row on its way to the next one. Every move sets phase, deadline and due time
+//! together, so a row in `WAITING`, `STARTING` or `STOPPING` always falls due.
+
+use std::time::Duration;
+
+use super::{Decision, InvalidTransition};
+use crate::event::{Event, SessionDeleted, SessionQr, SessionStatus};
+use crate::session::input::{Closure, Command, Effect, Input, Report, StartOrder};
+use crate::session::phase::{
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase,
+};
+use crate::session::{Desired, Pairing, Session, SessionPolicy};
+use crate::time::Timestamp;
+
+pub(super) struct Draft<'a> {
+    pub(super) policy: &'a SessionPolicy,
+    pub(super) row: Session,
+    pub(super) now: Timestamp,
+    effects: Vec<Effect>,
+    deleted: bool,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(policy: &'a SessionPolicy, row: &Session, now: Timestamp) -> Self {
+        Self {
+            policy,
+            row: row.clone(),
+            now,
+            effects: Vec::new(),
+            deleted: false,
+        }
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn refuse(
+        &self,
+        input: &Input,
+        advice: &'static str,
+    ) -> Result<(), InvalidTransition> {
+        let (phase, status) = (self.row.phase.name(), self.row.status().status);
+        Err(InvalidTransition {
+            phase,
+            status,
+            input: input.name(),
+            advice,
+        })
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.row.phase = phase;
+        self.row.phase_since = self.now;
+        self.row.deadline = None;
+        self.row.due_at = None;
+        self.row.retry_at = None;
+    }
+
+    /// Nothing wanted, nothing held.
+    pub(super) fn rest(&mut self, reason: Option<&str>) {
+        self.enter(Phase::Idle);
+        self.row.desired = Desired::Disconnected;
+        self.row.reason = reason.map(str::to_owned);
+        self.row.attempt = 0;
+        self.end_linking();
+    }
+
+    /// Wants a worker, now.
+    pub(super) fn wait(&mut self, reason: &str) {
+        self.enter(Phase::Waiting);
+        self.row.reason = Some(reason.to_owned());
+        self.row.due_at = Some(self.now);
+        self.row.deadline = if self.row.paired {
+            None
+        } else {
+            self.row.linking_until
+        };
+        self.effect(Effect::Place(self.row.id));
+    }
+
+    /// The tenant's `connect`: a fresh try with a clean record.
+    pub(super) fn connect(&mut self, pairing: &Pairing, priority: u8) {
+        self.row.desired = Desired::Connected;
+        self.row.pairing = pairing.clone();
+        self.row.priority = priority;
+        self.row.attempt = 0;
+        self.end_linking();
+        self.wait("starting");
+    }
+
+    /// Assigned to `owner` at the next epoch.
+    pub(super) fn start(&mut self, owner: &Owner, state_format: Option<&str>) {
+        self.enter(Phase::Starting {
+            owner: owner.clone(),
+        });
+        self.row.epoch = self.row.epoch.next();
+        self.row.attempt += 1;
+        self.row.report_seq = 0;
+        self.row.reason = None;
+        if !self.row.paired {
+            self.row.state_format = state_format.map(str::to_owned);
+            let since = *self.row.linking_since.get_or_insert(self.now);
+            self.row
+                .linking_until
+                .get_or_insert(since.plus(self.policy.linking_limit));
+        }
+        self.row.deadline = Some(self.now.plus(self.policy.start_limit));
+        self.row.due_at = self.sooner(self.policy.repeat_order);
+        if let Some(order) = StartOrder::of(&self.row) {
+            self.effect(Effect::Start(order));
+        }
+    }
+
+    /// Tells the owner to stop; `next` follows once it has.
+    pub(super) fn stop(&mut self, next: Next) {
+        let Some(owner) = self.row.owner().cloned() else {
+            return;
+        };
+        self.enter(Phase::Stopping { owner, next });
+        self.row.deadline = Some(self.now.plus(self.policy.stop_limit));
+        self.row.due_at = self.sooner(self.policy.repeat_order);
+        self.repeat_stop();
+    }
+
+    /// The order that a row in `STOPPING` stands for.
+    pub(super) fn repeat_stop(&mut self) {
+        let (Phase::Stopping { next, .. }, Some(order)) = (&self.row.phase, self.row.order())
+        else {
+            return;
+        };
+        let effect = match next {
+            Next::Rest | Next::Start | Next::Park { .. } => Effect::Release(order),
+            Next::Logout => Effect::Logout(order),
+            Next::Delete => Effect::Forget(order),
+        };
+        self.effect(effect);
+    }
+
+    /// The owner has let go: does what `next` says, as far as the tenant still wants it.
+    pub(super) fn finish(&mut self, next: &Next) {
+        let wanted = self.row.desired == Desired::Connected;
+        match next {
+            Next::Rest | Next::Start if wanted => self.wait("restarting"),
+            Next::Park { parked } if wanted => self.park(parked.clone()),
+            Next::Rest | Next::Start | Next::Park { .. } => self.rest(None),
+            Next::Logout => {
+                self.unlink();
+                self.rest(Some("logged_out"));
+            }
+            Next::Delete => self.delete(),
+        }
+    }
+
+    /// Sets the session aside until `parked.until`, or until a person acts.
+    pub(super) fn park(&mut self, parked: Parked) {
+        let until = parked.until;
+        self.enter(Phase::Parked { parked });
+        self.row.reason = None;
+        self.row.retry_at = until;
+        self.row.due_at = until;
+        self.end_linking();
+    }
+
+    /// Nobody answered the code.
+    pub(super) fn qr_timeout() -> Parked {
+        Parked {
+            kind: ParkKind::QrTimeout,
+            reason: "qr_timeout".to_owned(),
+            until: None,
+            action_required: Some("connect".to_owned()),
+        }
+    }
+
+    /// A failure, tried again at `retry_at` or after a growing time.
+    pub(super) fn failure(
+        &self,
+        reason: &str,
+        action_required: Option<&str>,
+        retry_at: Option<Timestamp>,
+    ) -> Parked {
+        let doublings = self.row.attempt.saturating_sub(1).min(16);
+        let backoff =
+            (self.policy.error_backoff * 2u32.pow(doublings)).min(self.policy.error_backoff_limit);
+        let soonest = self.now.plus(self.policy.error_backoff);
+        Parked {
+            kind: ParkKind::Error,
+            reason: reason.to_owned(),
+            until: Some(retry_at.map_or(self.now.plus(backoff), |at| at.max(soonest))),
+            action_required: action_required.map(str::to_owned),
+        }
+    }
+
+    /// What a closed session comes to.
+    pub(super) fn closed(&mut self, closure: &Closure, retry_at: Option<Timestamp>) {
+        let slug = |reason: &Option<String>, default: &str| {
+            reason.clone().unwrap_or_else(|| default.to_owned())
+        };
+        match closure {
+            Closure::Disconnected { reason } => {
+                if !self.row.paired {
+                    let reason = slug(reason, "qr_timeout");
+                    return self.park(Parked {
+                        reason,
+                        ..Self::qr_timeout()
+                    });
+                }
+                self.start_again(&slug(reason, "disconnected"));
+            }
+            Closure::LoggedOut { reason } => {
+                self.unlink();
+                self.park(Parked {
+                    kind: ParkKind::LoggedOut,
+                    reason: slug(reason, "logged_out"),
+                    until: None,
+                    action_required: Some("connect".to_owned()),
+                });
+            }
+            Closure::Restricted { reason, until } => self.park(Parked {
+                kind: ParkKind::Restricted,
+                reason: slug(reason, "restricted"),
+                until: *until,
+                action_required: until.is_none().then(|| "operator".to_owned()),
+            }),
+            Closure::Error {
+                reason,
+                action_required,
+            } => {
+                let reason = slug(reason, "error");
+                self.park(self.failure(&reason, action_required.as_deref(), retry_at));
+            }
+        }
+    }
+
+    /// Another start, unless there were too many already.
+    pub(super) fn start_again(&mut self, reason: &str) {
+        if self.row.attempt >= self.policy.start_tries {
+            return self.park(self.failure(reason, None, None));
+        }
+        self.wait(reason);
+    }
+
+    /// Folds in what the owner says of a session that it holds.
+    pub(super) fn observe(&mut self, owner: &Owner, observed: &Observed, report: &Report) {
+        let previous = match &self.row.phase {
+            Phase::Active { observed, .. } => Some(observed.clone()),
+            Phase::Idle
+            | Phase::Waiting
+            | Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Parked { .. } => None,
+        };
+        let observed = match (observed, &previous) {
+            (Observed::Reconnecting { reason, .. }, Some(Observed::Reconnecting { since, .. })) => {
+                Observed::Reconnecting {
+                    reason: reason.clone(),
+                    since: *since,
+                }
+            }
+            (Observed::Reconnecting { reason, .. }, _) => Observed::Reconnecting {
+                reason: reason.clone(),
+                since: self.now,
+            },
+            (other, _) => other.clone(),
+        };
+        self.note_link(&observed, report);
+        let deadline = self.deadline_of(&observed, previous.as_ref(), report.retry_at);
+        if previous.is_none() {
+            self.enter(Phase::Active {
+                owner: owner.clone(),
+                observed: observed.clone(),
+            });
+        } else {
+            self.row.phase = Phase::Active {
+                owner: owner.clone(),
+                observed: observed.clone(),
+            };
+        }
+        self.row.deadline = deadline;
+        self.row.due_at = deadline;
+        self.row.retry_at = match observed {
+            Observed::Reconnecting { .. } => report.retry_at,
+            Observed::Connecting { .. } | Observed::QrRequired { .. } | Observed::Connected => None,
+        };
+        if observed == Observed::Connected {
+            self.end_linking();
+            let was_connected = previous == Some(Observed::Connected);
+            self.forget_attempts(was_connected);
+        }
+    }
+
+    /// `attempt` goes back to 0 after a stable connection; until then the row is looked at again.
+    pub(super) fn forget_attempts(&mut self, was_connected: bool) {
+        let stable = self.row.status_since.plus(self.policy.stable);
+        if was_connected && self.now >= stable {
+            self.row.attempt = 0;
+        }
+        self.row.due_at = match (self.row.attempt, was_connected) {
+            (0, _) => None,
+            (_, true) => Some(stable),
+            (_, false) => Some(self.now.plus(self.policy.stable)),
+        };
+    }
+
+    fn note_link(&mut self, observed: &Observed, report: &Report) {
+        if let Some(number) = &report.phone_number {
+            self.row.phone_number = Some(number.clone());
+            self.row.paired |=
+                matches!(observed, Observed::Connecting { .. } | Observed::Connected);
+        }
+        if let Observed::QrRequired { challenge } = observed {
+            let limit = match challenge.kind {
+                ChallengeKind::Passkey => self.policy.passkey_limit,
+                ChallengeKind::Qr | ChallengeKind::PairingCode => self.policy.linking_limit,
+            };
+            let latest = self.row.linking_since.unwrap_or(self.now).plus(limit);
+            let until = challenge.expires_at.plus(self.policy.qr_grace).min(latest);
+            self.row.linking_until = Some(until);
+        }
+    }
+
+    fn deadline_of(
+        &self,
+        observed: &Observed,
+        previous: Option<&Observed>,
+        retry_at: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        match observed {
+            Observed::Connecting { .. } => match (previous, self.row.deadline) {
+                (Some(Observed::Connecting { .. }), Some(deadline)) => Some(deadline),
+                _ => Some(self.now.plus(self.policy.pairing_limit)),
+            },
+            Observed::QrRequired { .. } => self.row.linking_until,
+            Observed::Connected => None,
+            Observed::Reconnecting { since, .. } => {
+                let after = retry_at
+                    .unwrap_or(self.now)
+                    .plus(self.policy.reconnect_grace);
+                Some(after.min(since.plus(self.policy.reconnect_limit)))
+            }
+        }
+    }
+
+    /// The account is not linked any more; its credentials are archived.
+    pub(super) fn unlink(&mut self) {
+        if self.row.paired {
+            self.effect(Effect::Archive(self.row.id));
+        }
+        self.row.paired = false;
+        self.row.phone_number = None;
+        self.row.state_format = None;
+    }
+
+    fn end_linking(&mut self) {
+        self.row.linking_since = None;
+        self.row.linking_until = None;
+    }
+
+    pub(super) fn delete(&mut self) {
+        self.deleted = true;
+        self.effect(Effect::Erase(self.row.id));
+    }
+
+    /// Whether a session that is not linked has used up its time.
+    pub(super) fn linking_is_over(&self) -> bool {
+        !self.row.paired
+            && self
+                .row
+                .linking_until
+                .is_some_and(|until| self.now >= until)
+    }
+
+    /// `span` from now, or the deadline if that is earlier.
+    pub(super) fn sooner(&self, span: Duration) -> Option<Timestamp> {
+        let at = self.now.plus(span);
+        Some(self.row.deadline.map_or(at, |deadline| deadline.min(at)))
+    }
+
+    /// The tenant deletes or logs out; `next` is the stop that says so.
+    pub(super) fn leave(&mut self, command: &Command) {
+        self.row.desired = Desired::Disconnected;
+        self.stop(if matches!(command, Command::Delete) {
+            Next::Delete
+        } else {
+            Next::Logout
+        });
+    }
+
+    /// Adds what follows from the difference to `before`: status events, version, times.
+    pub(super) fn settle(mut self, before: &Session) -> Decision {
+        if self.deleted {
+            let events = vec![Event::SessionDeleted(SessionDeleted {
+                name: before.name.clone(),
+            })];
+            return Decision {
+                row: None,
+                events,
+                effects: self.effects,
+            };
+        }
+        let mut events = Vec::new();
+        if let Some(challenge) = new_challenge(before, &self.row) {
+            events.push(Event::SessionQr(SessionQr::new(challenge)));
+        }
+        let (old, new) = (before.status(), self.row.status());
+        let told = |view: &crate::session::StatusView| {
+            (
+                view.status,
+                view.reason.clone(),
+                view.action_required.clone(),
+            )
+        };
+        if told(&old) != told(&new) {
+            self.row.status_since = self.now;
+            let view = self.row.status();
+            events.insert(0, Event::SessionStatus(SessionStatus::new(&self.row, view)));
+        }
+        if self.row != *before {
+            self.row.version = before.version + 1;
+            self.row.updated_at = self.now;
+        }
+        Decision {
+            row: Some(self.row),
+            events,
+            effects: self.effects,
+        }
+    }
+}
+
+fn challenge(row: &Session) -> Option<&Challenge> {
+    match &row.phase {
+        Phase::Active {
+            observed: Observed::QrRequired { challenge },
+            ..
+        } => Some(challenge),
+        _ => None,
+    }
+}
+
+fn new_challenge<'s>(before: &Session, after: &'s Session) -> Option<&'s Challenge> {
+    let new = challenge(after)?;
+    (challenge(before) != Some(new) || before.epoch != after.epoch).then_some(new)
+}

@@ -1,0 +1,232 @@
+//! The phases in which a worker holds the session: `STARTING`, `ACTIVE`, `STOPPING`.
+
+use super::InvalidTransition;
+use super::draft::Draft;
+use crate::session::input::{Closure, Command, Effect, Input, Observation, Report, StartOrder};
+use crate::session::phase::{Next, Observed, Phase, Stage};
+use crate::session::{Desired, Pairing};
+
+type Outcome = Result<(), InvalidTransition>;
+
+const HELD: &str = "a worker holds it";
+
+pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
+    match input {
+        Input::Command(command) => command_while_held(draft, command),
+        Input::Reported(report) => {
+            if !fresh(draft, report) {
+                return Ok(());
+            }
+            match &report.observation {
+                Observation::Live(Observed::Connecting {
+                    stage: Stage::Starting,
+                }) => {}
+                Observation::Live(observed) => live(draft, observed, report),
+                Observation::Closed(closure) => draft.closed(closure, report.retry_at),
+                Observation::Unknown(status) => unknown(draft, status),
+            }
+        }
+        Input::Stopped | Input::OwnerGone => owner_gone(draft),
+        Input::Due => {
+            if !reached(draft) {
+                if let Some(order) = StartOrder::of(&draft.row) {
+                    draft.effect(Effect::Start(order));
+                }
+            } else if draft.row.attempt >= draft.policy.start_tries {
+                let parked = draft.failure("start_timeout", None, None);
+                draft.stop(Next::Park { parked });
+            } else {
+                draft.stop(Next::Start);
+            }
+        }
+        Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
+    }
+    Ok(())
+}
+
+pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) -> Outcome {
+    match input {
+        Input::Command(command) => command_while_held(draft, command),
+        Input::Reported(report) => {
+            if !fresh(draft, report) {
+                return Ok(());
+            }
+            match &report.observation {
+                Observation::Live(said) => live(draft, said, report),
+                Observation::Closed(closure) => draft.closed(closure, report.retry_at),
+                Observation::Unknown(status) => unknown(draft, status),
+            }
+        }
+        Input::Stopped | Input::OwnerGone => owner_gone(draft),
+        Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
+        Input::Due if !reached(draft) => draft.row.due_at = draft.row.deadline,
+        Input::Due => draft.stop(match observed {
+            Observed::QrRequired { .. } => Next::Park {
+                parked: Draft::qr_timeout(),
+            },
+            Observed::Connecting { .. } if !draft.row.paired => Next::Park {
+                parked: Draft::qr_timeout(),
+            },
+            Observed::Connecting { .. } | Observed::Reconnecting { .. } | Observed::Connected => {
+                Next::Start
+            }
+        }),
+        Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
+    }
+    Ok(())
+}
+
+pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Outcome {
+    match input {
+        Input::Command(command) => return command_while_stopping(draft, next, command, input),
+        Input::Reported(report) => {
+            if !fresh(draft, report) {
+                return Ok(());
+            }
+            match &report.observation {
+                Observation::Live(_) | Observation::Unknown(_) => {}
+                Observation::Closed(closure) => closed_while_stopping(draft, next, closure, report),
+            }
+        }
+        Input::Stopped | Input::OwnerGone => draft.finish(next),
+        Input::Due => {
+            draft.repeat_stop();
+            let since = draft.row.phase_since;
+            let order = draft.row.order();
+            if let Some(order) = order.filter(|_| reached(draft)) {
+                let fence_at = since.plus(draft.policy.stop_fence);
+                draft.effect(Effect::Cordon(order.owner.worker.clone()));
+                if draft.now >= fence_at {
+                    draft.effect(Effect::Disown(order.owner));
+                }
+                draft.row.deadline = Some(fence_at);
+                draft.row.due_at = Some(draft.now.plus(draft.policy.repeat_order));
+            }
+        }
+        Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
+    }
+    Ok(())
+}
+
+/// Whether the deadline has passed.
+fn reached(draft: &Draft<'_>) -> bool {
+    draft
+        .row
+        .deadline
+        .is_some_and(|deadline| draft.now >= deadline)
+}
+
+/// Reports are numbered and sent one at a time: an older one says nothing new.
+fn fresh(draft: &mut Draft<'_>, report: &Report) -> bool {
+    let Some(seq) = report.seq else { return true };
+    if seq <= draft.row.report_seq {
+        return false;
+    }
+    draft.row.report_seq = seq;
+    true
+}
+
+fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
+    if let Some(owner) = draft.row.owner().cloned() {
+        draft.observe(&owner, observed, report);
+    }
+}
+
+/// The worker may still hold a session whose state we cannot read, so it is told to stop first.
+fn unknown(draft: &mut Draft<'_>, status: &str) {
+    let reason = format!("unknown_status_{}", status.to_lowercase());
+    let parked = draft.failure(&reason, Some("operator"), None);
+    draft.stop(Next::Park { parked });
+}
+
+fn owner_gone(draft: &mut Draft<'_>) {
+    if draft.linking_is_over() {
+        return draft.park(Draft::qr_timeout());
+    }
+    draft.wait("worker_lost");
+}
+
+fn command_while_held(draft: &mut Draft<'_>, command: &Command) {
+    match command {
+        Command::Connect { pairing, priority } => {
+            draft.row.priority = *priority;
+            relink(draft, pairing);
+        }
+        Command::Disconnect => {
+            draft.row.desired = Desired::Disconnected;
+            draft.stop(Next::Rest);
+        }
+        Command::Restart => draft.stop(Next::Start),
+        Command::Logout | Command::Delete => draft.leave(command),
+    }
+}
+
+/// Another way of linking than the one under way needs another start.
+fn relink(draft: &mut Draft<'_>, pairing: &Pairing) {
+    if draft.row.paired || draft.row.pairing == *pairing {
+        return;
+    }
+    draft.row.pairing = pairing.clone();
+    draft.stop(Next::Start);
+}
+
+fn command_while_stopping(
+    draft: &mut Draft<'_>,
+    next: &Next,
+    command: &Command,
+    input: &Input,
+) -> Outcome {
+    let wished = match command {
+        Command::Connect { pairing, priority } => match next {
+            Next::Rest | Next::Start => {
+                draft.row.desired = Desired::Connected;
+                draft.row.pairing = pairing.clone();
+                draft.row.priority = *priority;
+                Next::Start
+            }
+            Next::Park { .. } | Next::Logout | Next::Delete => {
+                return draft.refuse(input, "wait until it has stopped, then connect it again");
+            }
+        },
+        Command::Disconnect => {
+            draft.row.desired = Desired::Disconnected;
+            Next::Rest
+        }
+        Command::Restart if draft.row.desired == Desired::Connected => Next::Start,
+        Command::Restart => return draft.refuse(input, "connect it first"),
+        Command::Logout => Next::Logout,
+        Command::Delete => Next::Delete,
+    };
+    if matches!(wished, Next::Logout | Next::Delete) {
+        draft.row.desired = Desired::Disconnected;
+    }
+    if !next.yields_to(&wished) {
+        return Ok(());
+    }
+    if let Phase::Stopping { next, .. } = &mut draft.row.phase {
+        *next = wished;
+    }
+    if matches!(command, Command::Logout | Command::Delete) {
+        draft.repeat_stop();
+    }
+    Ok(())
+}
+
+/// The owner has closed the session for a reason of its own while it was told to stop.
+fn closed_while_stopping(draft: &mut Draft<'_>, next: &Next, closure: &Closure, report: &Report) {
+    let wanted = draft.row.desired == Desired::Connected;
+    match (next, closure) {
+        (Next::Rest | Next::Start, Closure::LoggedOut { .. } | Closure::Restricted { .. })
+            if wanted =>
+        {
+            draft.closed(closure, report.retry_at);
+        }
+        (_, Closure::LoggedOut { .. }) => {
+            draft.unlink();
+            draft.finish(next);
+        }
+        (_, Closure::Disconnected { .. } | Closure::Restricted { .. } | Closure::Error { .. }) => {
+            draft.finish(next);
+        }
+    }
+}

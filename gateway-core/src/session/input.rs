@@ -1,0 +1,213 @@
+//! What can happen to a session, and what [`super::decide()`] answers with.
+
+use super::phase::{Observed, Owner};
+use super::{Pairing, Session};
+use crate::id::{Epoch, SessionId, WorkerId};
+use crate::time::Timestamp;
+
+/// One thing that happens to a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// The tenant asks.
+    Command(Command),
+    /// A slot on `owner` was reserved in this very transaction.
+    Placed {
+        /// Who takes it.
+        owner: Owner,
+        /// The state format of that worker's engine.
+        state_format: Option<String>,
+    },
+    /// No worker has room, or none passes the filters.
+    NoCapacity,
+    /// The owner reports; epoch and incarnation have been checked.
+    Reported(Report),
+    /// The owner answered an order to stop.
+    Stopped,
+    /// The owner is proved dead or fenced, or refused the epoch as already closed.
+    OwnerGone,
+    /// The row fell due.
+    Due,
+}
+
+impl Input {
+    /// The name used in errors and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Command(command) => command.name(),
+            Self::Placed { .. } => "placed",
+            Self::NoCapacity => "no_capacity",
+            Self::Reported(_) => "reported",
+            Self::Stopped => "stopped",
+            Self::OwnerGone => "owner_gone",
+            Self::Due => "due",
+        }
+    }
+}
+
+/// What a tenant can ask of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Hold a connection.
+    Connect {
+        /// How to link the account if it is not linked.
+        pairing: Pairing,
+        /// The tier's placement priority.
+        priority: u8,
+    },
+    /// Hold none; credentials are kept.
+    Disconnect,
+    /// Stop and start again, perhaps elsewhere.
+    Restart,
+    /// Unlink the device.
+    Logout,
+    /// Unlink and forget.
+    Delete,
+}
+
+impl Command {
+    /// The name used in errors, events and logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Connect { .. } => "connect",
+            Self::Disconnect => "disconnect",
+            Self::Restart => "restart",
+            Self::Logout => "logout",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A report of the owner, parsed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Its number per (incarnation, session); a lower one than known is ignored.
+    pub seq: Option<u64>,
+    /// What it says.
+    pub observation: Observation,
+    /// When the worker tries again by itself.
+    pub retry_at: Option<Timestamp>,
+    /// The linked account's number, once known.
+    pub phone_number: Option<String>,
+}
+
+/// What a report says of the session.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Observation {
+    /// The worker holds it.
+    Live(Observed),
+    /// The worker has closed and tombstoned it: this also answers a stop.
+    Closed(Closure),
+    /// A state this gateway does not know; the worker may still hold the session.
+    Unknown(String),
+}
+
+/// Why the worker closed a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closure {
+    /// Closed without fault, or because nobody scanned (`qr_timeout`).
+    Disconnected {
+        /// The worker's reason, as a slug.
+        reason: Option<String>,
+    },
+    /// Unlinked on the phone.
+    LoggedOut {
+        /// The worker's reason, as a slug.
+        reason: Option<String>,
+    },
+    /// Locked or capped by WhatsApp.
+    Restricted {
+        /// The worker's reason, as a slug.
+        reason: Option<String>,
+        /// When it ends, if WhatsApp said so.
+        until: Option<Timestamp>,
+    },
+    /// A failure that the worker does not retry.
+    Error {
+        /// The worker's reason, as a slug.
+        reason: Option<String>,
+        /// What a person has to do.
+        action_required: Option<String>,
+    },
+}
+
+/// Names a session at one owner and epoch: what every command to a worker carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// Which session.
+    pub session: SessionId,
+    /// To whom.
+    pub owner: Owner,
+    /// At which epoch.
+    pub epoch: Epoch,
+}
+
+/// An order to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartOrder {
+    /// Which session, where, at which epoch.
+    pub order: Order,
+    /// From stored credentials or by linking.
+    pub mode: StartMode,
+}
+
+impl StartOrder {
+    /// The order that the row of a session in `STARTING` stands for.
+    #[must_use]
+    pub fn of(session: &Session) -> Option<Self> {
+        let mode = match (&session.pairing, session.paired) {
+            (_, true) => StartMode::Restore,
+            (Pairing::Qr, false) => StartMode::Qr,
+            (Pairing::PairingCode { phone_number }, false) => StartMode::PairingCode {
+                phone_number: phone_number.clone(),
+            },
+        };
+        Some(Self {
+            order: session.order()?,
+            mode,
+        })
+    }
+}
+
+/// How a worker starts a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartMode {
+    /// From stored credentials.
+    Restore,
+    /// By QR code.
+    Qr,
+    /// By pairing code for this number.
+    PairingCode {
+        /// International digits.
+        phone_number: String,
+    },
+}
+
+/// What shall happen outside the row.
+///
+/// An effect is only the first, prompt attempt: it may be lost without harm, because the committed row
+/// falls due again until it has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Find a worker for a session in `WAITING`.
+    Place(SessionId),
+    /// Tell the owner to start.
+    Start(StartOrder),
+    /// Tell the owner to stop and keep the credentials.
+    Release(Order),
+    /// Tell the owner to unlink the device and stop.
+    Logout(Order),
+    /// Tell the owner to unlink, stop and erase.
+    Forget(Order),
+    /// Place nothing new on a worker that does not answer an order to stop.
+    Cordon(WorkerId),
+    /// Stop renewing the lease of a worker that has ignored an order to stop for too long.
+    Disown(Owner),
+    /// Erase the stored state of a deleted session.
+    Erase(SessionId),
+    /// Archive the credentials of an account that is no longer linked.
+    Archive(SessionId),
+    /// Something else is due now: tick early.
+    Nudge,
+}

@@ -1,0 +1,206 @@
+//! A session: one WhatsApp account of a tenant (section 4 of the specification).
+//!
+//! The row has two independent parts: what the tenant wants ([`Desired`]) and what the gateway
+//! is doing about it ([`Phase`]). What the owner last reported ([`Observed`]) lives inside the phases
+//! in which it can be true. The status a tenant sees is a projection ([`Session::status`]), never a
+//! column of its own, so it cannot disagree with the row. [`decide()`] is the only writer.
+
+mod decide;
+mod input;
+mod phase;
+mod policy;
+mod repo;
+mod route;
+mod status;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use decide::{Decision, InvalidTransition, decide};
+pub use input::{
+    Closure, Command, Effect, Input, Observation, Order, Report, StartMode, StartOrder,
+};
+pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
+pub use policy::SessionPolicy;
+pub use repo::{CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo};
+pub use route::{Route, Routes, Standing};
+pub use status::{Status, StatusView};
+
+use crate::id::{Epoch, InvalidId, InvalidSlug, SessionId, SessionName, TenantId};
+use crate::time::Timestamp;
+
+/// What the tenant wants of a session. Changed by the tenant alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Desired {
+    /// Hold a connection, for ever, on whatever worker.
+    Connected,
+    /// Hold nothing.
+    Disconnected,
+}
+
+/// How an account that is not linked yet shall be linked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "mode", rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Pairing {
+    /// By scanning a QR code.
+    #[default]
+    Qr,
+    /// By typing an eight-character code on the phone.
+    #[serde(rename_all = "camelCase")]
+    PairingCode {
+        /// The phone's number in international digits.
+        phone_number: String,
+    },
+}
+
+/// The row of a session.
+///
+/// Stores keep it as it is; only [`decide()`] changes the fields below `desired`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Its id, for ever.
+    pub id: SessionId,
+    /// Its owner.
+    pub tenant: TenantId,
+    /// Unique within the tenant.
+    pub name: SessionName,
+    /// Free text of the tenant.
+    pub description: Option<String>,
+    /// Free key-value pairs of the tenant, returned in every event.
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// When the card was made.
+    pub created_at: Timestamp,
+    /// When anything above or below last changed.
+    pub updated_at: Timestamp,
+
+    /// What the tenant wants.
+    pub desired: Desired,
+    /// How to link the account if it is not.
+    pub pairing: Pairing,
+    /// The tier's placement priority, copied at `connect`; larger is served first.
+    pub priority: u8,
+    /// What the gateway is doing, with exactly the data that is true meanwhile.
+    pub phase: Phase,
+    /// When `phase` was entered.
+    pub phase_since: Timestamp,
+    /// When the status or its reason last changed.
+    pub status_since: Timestamp,
+    /// The epoch of the newest assignment; 0 before the first.
+    pub epoch: Epoch,
+    /// Grows with every write but a claim; every write of something read is conditional on it.
+    pub version: u64,
+    /// Starts since the session was last connected for [`SessionPolicy::stable`].
+    pub attempt: u32,
+    /// Why the session is where it is, as a slug for tenants.
+    pub reason: Option<String>,
+    /// When the phase or status ends by force.
+    pub deadline: Option<Timestamp>,
+    /// When the row is looked at next: the earliest of deadline, retry and repetition.
+    pub due_at: Option<Timestamp>,
+    /// When the gateway or the worker tries again, if it said so.
+    pub retry_at: Option<Timestamp>,
+    /// The highest `reportSeq` folded in at this epoch; lower ones are ignored.
+    pub report_seq: u64,
+
+    /// Whether credentials of a linked account are stored.
+    pub paired: bool,
+    /// The linked account's number.
+    pub phone_number: Option<String>,
+    /// The engine's state format the credentials are bound to.
+    pub state_format: Option<String>,
+    /// When the present linking began: the first start of a session that is not linked.
+    pub linking_since: Option<Timestamp>,
+    /// When the present linking ends as `qr_timeout`.
+    pub linking_until: Option<Timestamp>,
+    /// When the sequencer last saw a message of this session.
+    pub last_activity_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// A fresh card: `DISCONNECTED`, on no worker.
+    #[must_use]
+    pub fn new(id: SessionId, tenant: TenantId, name: SessionName, now: Timestamp) -> Self {
+        Self {
+            id,
+            tenant,
+            name,
+            description: None,
+            metadata: BTreeMap::new(),
+            created_at: now,
+            updated_at: now,
+            desired: Desired::Disconnected,
+            pairing: Pairing::Qr,
+            priority: 1,
+            phase: Phase::Idle,
+            phase_since: now,
+            status_since: now,
+            epoch: Epoch::default(),
+            version: 1,
+            attempt: 0,
+            reason: None,
+            deadline: None,
+            due_at: None,
+            retry_at: None,
+            report_seq: 0,
+            paired: false,
+            phone_number: None,
+            state_format: None,
+            linking_since: None,
+            linking_until: None,
+            last_activity_at: None,
+        }
+    }
+
+    /// Who holds it, in the phases in which somebody does.
+    #[must_use]
+    pub const fn owner(&self) -> Option<&Owner> {
+        self.phase.owner()
+    }
+
+    /// The order that names this session at its present owner and epoch.
+    #[must_use]
+    pub fn order(&self) -> Option<Order> {
+        let owner = self.owner()?.clone();
+        Some(Order {
+            session: self.id,
+            owner,
+            epoch: self.epoch,
+        })
+    }
+}
+
+/// How a path or a command names a session: by id or by name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionRef {
+    /// `ses_…`
+    Id(SessionId),
+    /// The normalised name.
+    Name(SessionName),
+}
+
+/// The text is neither a session id nor a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSessionRef {
+    /// It starts like an id and is none.
+    #[error(transparent)]
+    Id(#[from] InvalidId),
+    /// It is no name.
+    #[error(transparent)]
+    Name(#[from] InvalidSlug),
+}
+
+impl SessionRef {
+    /// Reads a path segment: what starts with `ses_` is an id, everything else a name.
+    ///
+    /// # Errors
+    /// A malformed id, or a name with nothing left after normalisation.
+    pub fn parse(text: &str) -> Result<Self, InvalidSessionRef> {
+        if text.starts_with("ses_") {
+            return Ok(Self::Id(text.parse()?));
+        }
+        Ok(Self::Name(SessionName::parse(text)?))
+    }
+}

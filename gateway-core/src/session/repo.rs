@@ -1,0 +1,165 @@
+//! Where sessions and their placements are kept.
+
+use async_trait::async_trait;
+
+use super::{Owner, Session, SessionRef, Status};
+use crate::id::{Epoch, SessionId, SessionName, TenantId, WorkerId};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// What became of a new card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It is stored.
+    Done,
+    /// The tenant has a session of that name.
+    NameTaken,
+    /// The tenant already has this many, which is its limit or more.
+    LimitReached {
+        /// How many it has.
+        used: u32,
+    },
+}
+
+/// Sessions as the orchestrator sees them: across tenants, by id.
+#[async_trait]
+pub trait SessionRepo: Send {
+    /// The session, or none. Takes no lock: a write of what was read is conditional on `version`.
+    async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
+
+    /// Stores a new card, unless its tenant already has `limit` sessions or one of that name.
+    ///
+    /// Count and insert are one step: of any number of concurrent calls no more than `limit` succeed.
+    async fn insert_session(
+        &mut self,
+        session: &Session,
+        limit: Option<u32>,
+    ) -> Result<Inserted, StoreError>;
+
+    /// Replaces rows, each conditional on the stored version being one less than the new row's.
+    ///
+    /// All or nothing: [`StoreError::Conflict`] if any row has changed or is gone, and then the
+    /// transaction must be dropped. [`StoreError::Duplicate`] if a new name is taken.
+    async fn save_sessions(&mut self, rows: &[Session]) -> Result<(), StoreError>;
+
+    /// Deletes the row if its version is still `version`; else [`StoreError::Conflict`].
+    async fn delete_session(&mut self, id: SessionId, version: u64) -> Result<(), StoreError>;
+
+    /// Claims up to `limit` rows that are due: moves `due_at` to `until`, or to the row's deadline if
+    /// that is later than now and earlier than `until`, leaves `version` alone and returns the rows.
+    ///
+    /// Rows that another transaction is claiming are skipped, so concurrent claimers share the work.
+    /// Order: `due_at`, then linked sessions first, then higher priority, then older.
+    async fn claim_due_sessions(
+        &mut self,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// The earliest `due_at` of all rows.
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Sets `due_at` to now for up to `count` rows in `WAITING` that are due later, linked ones first,
+    /// then by priority and age. Leaves `version` alone. Returns how many.
+    async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError>;
+
+    /// Every session that `owner` holds, in id order, locked until the transaction ends.
+    async fn lock_sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
+
+    /// Every session that `owner` holds, in id order, without a lock.
+    async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
+
+    /// How many sessions of `tenant` each worker holds.
+    async fn tenant_spread(
+        &mut self,
+        tenant: TenantId,
+    ) -> Result<std::collections::BTreeMap<WorkerId, u32>, StoreError>;
+}
+
+/// Which of a tenant's sessions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Only those with this status.
+    pub status: Option<Status>,
+    /// Only this one, if the credential is restricted to it.
+    pub only: Option<SessionId>,
+}
+
+/// Sessions as their tenant sees them.
+#[async_trait]
+pub trait CardRepo: Send {
+    /// The tenant's session of that id or name.
+    async fn card(
+        &mut self,
+        tenant: TenantId,
+        reference: &SessionRef,
+    ) -> Result<Option<Session>, StoreError>;
+
+    /// The tenant's sessions in id order after `after`, at most `limit`.
+    async fn cards(
+        &mut self,
+        tenant: TenantId,
+        filter: &SessionFilter,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError>;
+
+    /// Whether the tenant has a session of that name.
+    async fn card_name_taken(
+        &mut self,
+        tenant: TenantId,
+        name: &SessionName,
+    ) -> Result<bool, StoreError>;
+
+    /// The tenant's session's assignments, newest first, below epoch `before`, at most `limit`.
+    async fn card_placements(
+        &mut self,
+        tenant: TenantId,
+        session: SessionId,
+        before: Option<Epoch>,
+        limit: u32,
+    ) -> Result<Vec<Placement>, StoreError>;
+}
+
+/// One assignment of a session, kept for ever: who, where, epoch, why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    /// Which session.
+    pub session: SessionId,
+    /// Of whom.
+    pub tenant: TenantId,
+    /// The epoch that the assignment gave.
+    pub epoch: Epoch,
+    /// To whom.
+    pub owner: Owner,
+    /// What made it necessary, as a slug.
+    pub why: String,
+    /// The balancer's explanation as JSON.
+    pub explanation: serde_json::Value,
+    /// When.
+    pub placed_at: Timestamp,
+    /// When the owner let go or was fenced, and why.
+    pub ended: Option<(Timestamp, String)>,
+}
+
+/// The history of assignments. Facts of former owners are checked against it.
+#[async_trait]
+pub trait PlacementRepo: Send {
+    /// Stores an assignment. One per (session, epoch); a second one is [`StoreError::Duplicate`].
+    async fn insert_placement(&mut self, placement: &Placement) -> Result<(), StoreError>;
+
+    /// Notes the end of assignments; those already ended keep their first end.
+    async fn end_placements(
+        &mut self,
+        ended: &[(SessionId, Epoch)],
+        at: Timestamp,
+        why: &str,
+    ) -> Result<(), StoreError>;
+
+    /// The assignment of a session at an epoch.
+    async fn placement(
+        &mut self,
+        session: SessionId,
+        epoch: Epoch,
+    ) -> Result<Option<Placement>, StoreError>;
+}

@@ -1,0 +1,116 @@
+//! Where a session's requests go: what a send needs to know, and no more.
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use super::{Observed, Owner, Phase, Session, SessionRef};
+use crate::id::{Epoch, SessionId, TenantId};
+use crate::store::StoreError;
+
+/// A session's present place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which session.
+    pub session: SessionId,
+    /// Of whom.
+    pub tenant: TenantId,
+    /// The row's version; a route only ever changes to a higher one.
+    pub version: u64,
+    /// The present epoch.
+    pub epoch: Epoch,
+    /// Whether a message can go out now.
+    pub standing: Standing,
+}
+
+/// Whether a message of the session can go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Connected at this owner.
+    Open {
+        /// Who holds it.
+        owner: Owner,
+        /// The base URL of that worker.
+        endpoint: String,
+    },
+    /// On its way back: worth trying again soon.
+    Returning,
+    /// Nobody wants it connected, or it waits for a person.
+    Closed {
+        /// The status's name and reason, for the tenant.
+        reason: String,
+        /// What a person has to do.
+        action_required: Option<String>,
+    },
+}
+
+impl Route {
+    /// The route of a row; `endpoint` is its owner's, and none if that worker is not reachable now.
+    #[must_use]
+    pub fn of(session: &Session, endpoint: Option<&str>) -> Self {
+        Self {
+            session: session.id,
+            tenant: session.tenant,
+            version: session.version,
+            epoch: session.epoch,
+            standing: standing(session, endpoint),
+        }
+    }
+}
+
+fn standing(session: &Session, endpoint: Option<&str>) -> Standing {
+    let closed = || {
+        let view = session.status();
+        Standing::Closed {
+            reason: view
+                .reason
+                .unwrap_or_else(|| view.status.name().to_lowercase()),
+            action_required: view.action_required,
+        }
+    };
+    match (&session.phase, endpoint) {
+        (
+            Phase::Active {
+                owner,
+                observed: Observed::Connected,
+            },
+            Some(endpoint),
+        ) => Standing::Open {
+            owner: owner.clone(),
+            endpoint: endpoint.to_owned(),
+        },
+        (
+            Phase::Active {
+                observed: Observed::QrRequired { .. },
+                ..
+            }
+            | Phase::Idle,
+            _,
+        ) => closed(),
+        (Phase::Parked { parked }, _) if parked.until.is_none() => closed(),
+        (Phase::Stopping { .. }, _) if session.desired == super::Desired::Disconnected => closed(),
+        (
+            Phase::Active { .. }
+            | Phase::Waiting
+            | Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Parked { .. },
+            _,
+        ) => Standing::Returning,
+    }
+}
+
+/// Looks routes up.
+#[async_trait]
+pub trait Routes: Debug + Send + Sync {
+    /// The route of a tenant's session, or none if the tenant has no such session.
+    ///
+    /// With `fresh`, nothing older than this call may be answered: the caller was just told by a
+    /// worker that what it knew is stale.
+    async fn route(
+        &self,
+        tenant: TenantId,
+        reference: &SessionRef,
+        fresh: bool,
+    ) -> Result<Option<Route>, StoreError>;
+}

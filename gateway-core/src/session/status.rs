@@ -1,0 +1,151 @@
+//! The status a tenant sees: a pure projection of the row.
+
+use serde::{Deserialize, Serialize};
+
+use super::phase::{Next, Observed, ParkKind, Parked, Phase};
+use super::{Desired, Session};
+use crate::time::Timestamp;
+
+/// The statuses of R-21.
+///
+/// `MIGRATING` is not among them yet: nothing migrates a session until planned migration exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Status {
+    /// Nothing is held.
+    Disconnected,
+    /// On its way: waiting for a worker, starting, pairing, syncing.
+    Connecting,
+    /// A person has to scan, type a code or use a passkey.
+    QrRequired,
+    /// Linked and live.
+    Connected,
+    /// The connection is lost and the worker is on it.
+    Reconnecting,
+    /// Unlinked on the phone.
+    LoggedOut,
+    /// Locked or capped by WhatsApp.
+    Restricted,
+    /// Failed; see reason and `actionRequired`.
+    Error,
+}
+
+impl Status {
+    /// All of them, in the order of the specification.
+    pub const ALL: [Self; 8] = [
+        Self::Disconnected,
+        Self::Connecting,
+        Self::QrRequired,
+        Self::Connected,
+        Self::Reconnecting,
+        Self::LoggedOut,
+        Self::Restricted,
+        Self::Error,
+    ];
+
+    /// The name on the wire and in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disconnected => "DISCONNECTED",
+            Self::Connecting => "CONNECTING",
+            Self::QrRequired => "QR_REQUIRED",
+            Self::Connected => "CONNECTED",
+            Self::Reconnecting => "RECONNECTING",
+            Self::LoggedOut => "LOGGED_OUT",
+            Self::Restricted => "RESTRICTED",
+            Self::Error => "ERROR",
+        }
+    }
+
+    /// Reads the name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}
+
+/// A status with everything that explains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusView {
+    /// The status.
+    pub status: Status,
+    /// Why, as a slug.
+    pub reason: Option<String>,
+    /// Since when status and reason are what they are.
+    pub since: Timestamp,
+    /// When it ends by force.
+    pub deadline: Option<Timestamp>,
+    /// When the gateway or the worker tries again.
+    pub retry_at: Option<Timestamp>,
+    /// What a person has to do.
+    pub action_required: Option<String>,
+}
+
+impl Session {
+    /// The status a tenant sees.
+    #[must_use]
+    pub fn status(&self) -> StatusView {
+        let (status, reason, action_required) = self.project();
+        StatusView {
+            status,
+            reason,
+            since: self.status_since,
+            deadline: self.deadline,
+            retry_at: self.retry_at,
+            action_required,
+        }
+    }
+
+    fn project(&self) -> (Status, Option<String>, Option<String>) {
+        let plain = |status, reason: &str| (status, Some(reason.to_owned()), None);
+        match &self.phase {
+            Phase::Idle => (Status::Disconnected, self.reason.clone(), None),
+            Phase::Waiting => (Status::Connecting, self.reason.clone(), None),
+            Phase::Starting { .. } => plain(Status::Connecting, "starting"),
+            Phase::Active { observed, .. } => observed.project(),
+            Phase::Stopping { next, .. } => match next {
+                Next::Rest | Next::Start if self.desired == Desired::Connected => {
+                    plain(Status::Connecting, "restarting")
+                }
+                Next::Rest | Next::Start => plain(Status::Disconnected, "stopping"),
+                Next::Park { parked } => parked.project(),
+                Next::Logout => plain(Status::Disconnected, "logging_out"),
+                Next::Delete => plain(Status::Disconnected, "deleting"),
+            },
+            Phase::Parked { parked } => parked.project(),
+        }
+    }
+}
+
+impl Observed {
+    fn project(&self) -> (Status, Option<String>, Option<String>) {
+        match self {
+            Self::Connecting { stage } => (Status::Connecting, Some(stage.name().to_owned()), None),
+            Self::QrRequired { challenge } => (
+                Status::QrRequired,
+                None,
+                Some(challenge.kind.action().to_owned()),
+            ),
+            Self::Connected => (Status::Connected, None, None),
+            Self::Reconnecting { reason, .. } => (Status::Reconnecting, reason.clone(), None),
+        }
+    }
+}
+
+impl Parked {
+    fn project(&self) -> (Status, Option<String>, Option<String>) {
+        let status = match self.kind {
+            ParkKind::QrTimeout => Status::Disconnected,
+            ParkKind::LoggedOut => Status::LoggedOut,
+            ParkKind::Restricted => Status::Restricted,
+            ParkKind::Error => Status::Error,
+        };
+        (
+            status,
+            Some(self.reason.clone()),
+            self.action_required.clone(),
+        )
+    }
+}

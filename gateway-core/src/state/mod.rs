@@ -1,0 +1,114 @@
+//! Session state (credentials, ratchets) as a port: a snapshot and a write-through journal.
+//!
+//! The bytes are opaque. Every write is a compare-and-set on epoch and sequence and is answered only
+//! when it is durable; a new owner *seals* the state to its epoch before it reads it, so that a late
+//! write of the former owner fails even before the new owner's first one. State never goes back:
+//! ratchets that do use a cipher counter twice.
+
+pub mod cipher;
+
+use std::fmt::Debug;
+
+use async_trait::async_trait;
+
+use crate::id::{Epoch, SessionId};
+use crate::store::StoreError;
+
+/// The largest snapshot, compressed.
+pub const MAX_SNAPSHOT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The largest journal entry.
+pub const MAX_ENTRY_BYTES: usize = 256 * 1024;
+
+/// How far a session's state has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StateVersion {
+    /// The epoch it is sealed to.
+    pub epoch: Epoch,
+    /// The sequence of its newest write; 0 before the first.
+    pub seq: u64,
+}
+
+/// A session's state as its owner reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredState {
+    /// Epoch and newest sequence.
+    pub version: StateVersion,
+    /// The newest snapshot and the sequence it contains.
+    pub snapshot: Option<(u64, Vec<u8>)>,
+    /// The entries after the snapshot, in order, each with its sequence.
+    pub journal: Vec<(u64, Vec<u8>)>,
+}
+
+/// Why state was not written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The state is sealed to a higher epoch.
+    #[error("the session's state is sealed to epoch {current}")]
+    StaleEpoch {
+        /// That epoch.
+        current: Epoch,
+    },
+    /// The write does not follow the newest one.
+    #[error("the session's state is at sequence {current}")]
+    SeqConflict {
+        /// The newest sequence.
+        current: u64,
+    },
+    /// More bytes than allowed.
+    #[error("at most {max} bytes are allowed")]
+    TooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// What is stored cannot be decrypted or does not fit together.
+    #[error("the stored state cannot be read: {why}")]
+    Corrupt {
+        /// What is wrong.
+        why: String,
+    },
+    /// The store behind it failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Keeps session state.
+#[async_trait]
+pub trait StateStore: Debug + Send + Sync {
+    /// Seals the state to `epoch` and returns it.
+    ///
+    /// From the moment this returns, no write of a lower epoch succeeds. Refused with
+    /// [`StateError::StaleEpoch`] if it is sealed to a higher one. Sealing again is harmless.
+    async fn seal(&self, session: SessionId, epoch: Epoch) -> Result<StoredState, StateError>;
+
+    /// Epoch and newest sequence; the default value for a session without state.
+    async fn version(&self, session: SessionId) -> Result<StateVersion, StateError>;
+
+    /// Appends entries with the sequences `after + 1 …`, all or none; returns the newest sequence.
+    ///
+    /// Durable when it returns. The first write at an epoch seals the state to it. Repeating a write
+    /// whose answer was lost is [`StateError::SeqConflict`] with the sequence it reached.
+    async fn append(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<u64, StateError>;
+
+    /// Stores a snapshot that contains everything up to the newest sequence, which must be `after`, and
+    /// takes the sequence `after + 1`; the journal before it is dropped. Durable when it returns.
+    async fn put_snapshot(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        bytes: &[u8],
+    ) -> Result<u64, StateError>;
+
+    /// Sets the state aside: a later seal finds none. Idempotent.
+    async fn archive(&self, session: SessionId) -> Result<(), StateError>;
+
+    /// Removes everything, the archive included. Idempotent.
+    async fn erase(&self, session: SessionId) -> Result<(), StateError>;
+}

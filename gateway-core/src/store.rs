@@ -1,0 +1,178 @@
+//! The transactional store as a port.
+//!
+//! Two traits, because there are two kinds of user. An embedder who only orchestrates implements
+//! [`OrchestrationTx`]: workers, leases, sessions, placements, outbox. The server needs
+//! [`PlatformTx`], which adds tenants, users, keys, messages and the event log. Each joins one small
+//! repository trait per aggregate; functions take the narrowest one they need.
+//!
+//! # What every store promises: READ COMMITTED, and no more
+//!
+//! Between two calls of one transaction others may commit, and a read protects nothing. Therefore
+//! every write of something read is conditional on the `version` that was read
+//! ([`StoreError::Conflict`] otherwise), and the whole attempt is repeated by [`retry_conflicts`].
+//! A transaction that touches workers and sessions writes workers first, each kind in id order.
+//! Dropping a transaction rolls it back; nothing slow (HTTP, Redis) happens while one is open.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use async_trait::async_trait;
+
+use crate::auth::{KeyRepo, RefreshRepo};
+use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
+use crate::message::MessageRepo;
+use crate::session::{CardRepo, PlacementRepo, SessionRepo};
+use crate::tenant::{QuotaRepo, TenantRepo};
+use crate::time::Timestamp;
+use crate::user::UserRepo;
+use crate::worker::{LeaseRepo, WorkerRepo};
+
+/// Why a store did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Something that was read has changed, or the database asks for a repetition: begin again.
+    #[error("the row was changed by somebody else meanwhile")]
+    Conflict,
+    /// A unique value is taken.
+    #[error("{what} is already taken")]
+    Duplicate {
+        /// Which value, in the words of the domain.
+        what: &'static str,
+    },
+    /// The store cannot be reached or does not answer in time.
+    #[error("the database cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A stored row makes no sense.
+    #[error("corrupt row in {table} ({id}): {why}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// The row.
+        id: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Data that the database refuses (SQLSTATE class 21, 22, 23).
+    #[error("the database refused the data")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Anything else: a defect of the adapter or of the schema.
+    #[error("the database failed")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    /// Whether the same call may succeed if it is made again.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Conflict | Self::Unavailable(_) => true,
+            Self::Duplicate { .. }
+            | Self::Corrupt { .. }
+            | Self::Refused(_)
+            | Self::Internal(_) => false,
+        }
+    }
+}
+
+/// A unit of work over everything the orchestrator needs.
+#[async_trait]
+pub trait OrchestrationTx:
+    WorkerRepo + LeaseRepo + SessionRepo + PlacementRepo + OutboxRepo + Debug + Send
+{
+    /// The store's clock. Every stored time comes from here.
+    async fn now(&mut self) -> Result<Timestamp, StoreError>;
+
+    /// Makes everything durable, or fails and changes nothing.
+    ///
+    /// [`StoreError::Unavailable`] may mean that the outcome is not known: read again by key.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// A unit of work over everything the server needs.
+///
+/// Every method added here that reads tenant data takes the tenant's id and has it in its condition.
+pub trait PlatformTx:
+    OrchestrationTx
+    + CardRepo
+    + TenantRepo
+    + UserRepo
+    + KeyRepo
+    + RefreshRepo
+    + QuotaRepo
+    + MessageRepo
+    + EventRepo
+    + SequencerRepo
+{
+}
+
+impl<T> PlatformTx for T where
+    T: OrchestrationTx
+        + CardRepo
+        + TenantRepo
+        + UserRepo
+        + KeyRepo
+        + RefreshRepo
+        + QuotaRepo
+        + MessageRepo
+        + EventRepo
+        + SequencerRepo
+{
+}
+
+/// A store for an embedder.
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// Opens a transaction that may write.
+    async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
+}
+
+/// The server's store.
+#[async_trait]
+pub trait PlatformStore: Store {
+    /// Opens a transaction that may write.
+    async fn begin_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
+
+    /// Opens a transaction for reading only; it takes no lock and waits for none.
+    ///
+    /// A write on it fails or is rolled back; never commit it.
+    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
+}
+
+/// Runs whole attempts until one does not end in [`StoreError::Conflict`], at most `attempts` times.
+///
+/// `attempt` begins and commits its own transaction; nothing of a failed attempt survives.
+///
+/// # Errors
+/// The last attempt's error.
+pub async fn retry_conflicts<T, E, F, Fut>(attempts: u32, mut attempt: F) -> Result<T, E>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, E>>,
+    E: AsStoreError,
+{
+    let mut left = attempts;
+    loop {
+        left = left.saturating_sub(1);
+        match attempt().await {
+            Err(error) if left > 0 && error.is_conflict() => {
+                tracing::debug!(
+                    attempts.left = left,
+                    "a transaction met another one; repeating"
+                );
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// An error that may be a conflict of two transactions.
+pub trait AsStoreError {
+    /// Whether the whole attempt should be repeated.
+    fn is_conflict(&self) -> bool;
+}
+
+impl AsStoreError for StoreError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict)
+    }
+}

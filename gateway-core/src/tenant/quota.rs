@@ -1,0 +1,131 @@
+//! Requests per hour, counted once over all replicas.
+//!
+//! The truth is one row per tenant and hour in the store. A replica does not ask it per request: it
+//! draws chunks ahead of need and serves from them, so the hot path costs no round trip, and because a
+//! chunk is granted before it is used the limit is never exceeded, whatever crashes. The price is that a
+//! dead replica forfeits its chunk, and that up to 1/16 of the limit may lie unspent elsewhere.
+
+use std::time::Duration;
+
+use super::Drawn;
+use crate::time::{Timestamp, Uptime};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The largest chunk.
+pub const MAX_CHUNK: u64 = 256;
+
+/// How many requests to grant at once: `remaining / (16 × replicas)`, 1 to 256, never more than remain.
+#[must_use]
+pub fn chunk(remaining: u64, replicas: u32) -> u64 {
+    (remaining / (16 * u64::from(replicas.max(1))))
+        .clamp(1, MAX_CHUNK)
+        .min(remaining)
+}
+
+/// What a replica may do with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Serve it.
+    Yes {
+        /// A lower bound of what is left in this hour.
+        remaining: u64,
+        /// When the hour ends.
+        resets_in: Duration,
+        /// Whether the next chunk should be drawn now.
+        draw: bool,
+    },
+    /// Draw a chunk first, then ask again.
+    Draw,
+    /// The limit is reached.
+    No {
+        /// When the hour ends.
+        resets_in: Duration,
+    },
+}
+
+/// One replica's account of one tenant.
+///
+/// The hour is the store's, as of the last draw, carried on by the replica's own suspend-proof clock.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    hour: Option<Hour>,
+}
+
+#[derive(Clone, Debug)]
+struct Hour {
+    start: Timestamp,
+    ends: Uptime,
+    left: u64,
+    limit: u64,
+    total: u64,
+    chunk: u64,
+    exhausted: bool,
+}
+
+impl Account {
+    /// Takes one request out of the account.
+    pub fn admit(&mut self, now: Uptime, limit: u64) -> Admit {
+        let Some(hour) = self.hour.as_mut().filter(|hour| now < hour.ends) else {
+            return Admit::Draw;
+        };
+        let resets_in = hour.ends.since(now);
+        if hour.limit != limit {
+            // The tier has changed: what was refused may be granted now, and the store decides.
+            hour.limit = limit;
+            hour.exhausted = false;
+        }
+        if hour.left > 0 {
+            hour.left -= 1;
+            let remaining = hour.left + limit.saturating_sub(hour.total);
+            let draw = hour.left * 2 < hour.chunk && !hour.exhausted;
+            return Admit::Yes {
+                remaining,
+                resets_in,
+                draw,
+            };
+        }
+        if hour.exhausted {
+            return Admit::No { resets_in };
+        }
+        Admit::Draw
+    }
+
+    /// Puts a granted chunk in. A chunk belongs to its hour; the rest of the former hour is dropped.
+    ///
+    /// `sent` is when the draw was sent: the store's time in the answer is at least that old, so the
+    /// hour ends here no later than there.
+    pub fn credit(&mut self, sent: Uptime, limit: u64, drawn: &Drawn) {
+        let ends = sent.plus(drawn.hour.plus(HOUR).since(drawn.now));
+        let left = match &self.hour {
+            Some(hour) if hour.start == drawn.hour => hour.left,
+            Some(hour) if hour.start > drawn.hour => return,
+            _ => 0,
+        };
+        self.hour = Some(Hour {
+            start: drawn.hour,
+            ends,
+            left: left + drawn.granted,
+            limit,
+            total: drawn.total,
+            chunk: drawn.granted,
+            exhausted: drawn.granted == 0,
+        });
+    }
+
+    /// Takes back one request that was answered 401 or 429, which do not count.
+    pub fn refund(&mut self) {
+        if let Some(hour) = &mut self.hour {
+            hour.left += 1;
+        }
+    }
+
+    /// What is left of the present hour's chunks, to be given back at shutdown.
+    #[must_use]
+    pub fn unused(&self) -> Option<(Timestamp, u64)> {
+        self.hour
+            .as_ref()
+            .filter(|hour| hour.left > 0)
+            .map(|hour| (hour.start, hour.left))
+    }
+}

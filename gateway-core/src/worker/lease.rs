@@ -1,0 +1,268 @@
+//! Leases: who may hold sessions, and when somebody who does not answer counts as dead.
+//!
+//! Suspicion is soft, death is hard. A session moves only after the *proof* that its owner is gone, or
+//! after the owner's lease and a guard have run out. The worker counts its deadline from the *send*
+//! time of the last acknowledged renewal ([`super::gate`]); whoever declares it dead waits
+//! `lease + guard` on a clock of its own that runs during suspend. Counting from the receipt of the
+//! answer, waiting for the bare lease, or starting the timer when a disconnect is noticed each let two
+//! workers hold one session (checked with a model; see the design notes in ARCHITECTURE.md).
+//!
+//! [`Death`] is a value that only this module can make, so nothing can fence a worker on a hunch.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::WorkerReport;
+use crate::session::Owner;
+use crate::store::{Store, StoreError};
+use crate::time::{Clock, Timestamp, Uptime};
+
+/// The times of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasePolicy {
+    /// How long a renewal lasts, counted by the worker from when it sent it.
+    pub lease: Duration,
+    /// What the authority waits on top: clock drift and the time to close sockets.
+    pub guard: Duration,
+    /// How often a worker renews.
+    pub heartbeat: Duration,
+    /// Silence after which nothing new is placed on a worker.
+    pub suspect_after: Duration,
+}
+
+impl Default for LeasePolicy {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(20),
+            guard: Duration::from_secs(2),
+            heartbeat: Duration::from_secs(2),
+            suspect_after: Duration::from_secs(6),
+        }
+    }
+}
+
+/// The lease of one incarnation: one row, whatever the number of its sessions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// Whose.
+    pub owner: Owner,
+    /// How often it was renewed. Whoever watches sees life in its change, never in a time.
+    pub renewals: u64,
+    /// When it was last renewed, for people to read.
+    pub renewed_at: Timestamp,
+    /// When it was granted.
+    pub granted_at: Timestamp,
+    /// No renewal succeeds any more: it runs out.
+    pub disowned: bool,
+    /// When the incarnation was fenced.
+    pub fenced_at: Option<Timestamp>,
+    /// What it last said of itself.
+    pub report: WorkerReport,
+}
+
+impl Lease {
+    /// A fresh one.
+    #[must_use]
+    pub fn new(owner: Owner, now: Timestamp) -> Self {
+        Self {
+            owner,
+            renewals: 0,
+            renewed_at: now,
+            granted_at: now,
+            disowned: false,
+            fenced_at: None,
+            report: WorkerReport::default(),
+        }
+    }
+}
+
+/// That an incarnation is gone for good: the licence to fence it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Death {
+    owner: Owner,
+    evidence: Evidence,
+}
+
+/// How it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// It said goodbye after closing its sessions.
+    Goodbye,
+    /// Somebody who can know says that its process is gone: its parent after `waitpid`, or the next
+    /// process that holds the exclusive lock which the former one held.
+    ProcessGone,
+    /// Lease and guard have run out without a renewal after this count.
+    Silence {
+        /// The count that did not change.
+        renewals: u64,
+    },
+}
+
+impl Death {
+    /// The worker itself said that it has closed everything.
+    #[expect(dead_code, reason = "made by the orchestrator, which follows")]
+    pub(crate) const fn goodbye(owner: Owner) -> Self {
+        Self {
+            owner,
+            evidence: Evidence::Goodbye,
+        }
+    }
+
+    /// The caller vouches that the process has ended. Silence or a refused connection is *not* that.
+    #[must_use]
+    pub const fn process_gone(owner: Owner) -> Self {
+        Self {
+            owner,
+            evidence: Evidence::ProcessGone,
+        }
+    }
+
+    /// Who is dead.
+    #[must_use]
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// How it is known.
+    #[must_use]
+    pub const fn evidence(&self) -> Evidence {
+        self.evidence
+    }
+}
+
+/// What became of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// The worker may count its deadline from when it sent the request.
+    Granted {
+        /// For how long.
+        lease: Duration,
+    },
+    /// It must close its sessions, take a new incarnation and register as empty.
+    Refused,
+}
+
+/// Somebody who has fallen silent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silent {
+    /// Who.
+    pub owner: Owner,
+    /// For how long at least.
+    pub for_at_least: Duration,
+    /// The licence to fence it, once lease and guard are over.
+    pub death: Option<Death>,
+}
+
+/// Grants leases and knows when one has run out.
+#[async_trait]
+pub trait LeaseAuthority: Debug + Send + Sync {
+    /// Renews. Granted only to the newest incarnation of a worker, never to one that is fenced.
+    async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError>;
+
+    /// Looks at all leases and returns those without a renewal for [`LeasePolicy::suspect_after`].
+    ///
+    /// Must be called more often than that; what is never looked at never counts as dead.
+    async fn silent(&self) -> Result<Vec<Silent>, StoreError>;
+
+    /// The times in force.
+    fn policy(&self) -> &LeasePolicy;
+}
+
+/// Leases as rows of the store; the first and the embedded authority.
+///
+/// A replica makes a [`Death`] only when it has itself seen the renewal count unchanged for
+/// `lease + guard` on its own suspend-proof clock, counted from the read that first showed it.
+/// So a restarted gateway waits that long before its first one, and a step of a wall clock fences
+/// nobody.
+#[derive(Debug)]
+pub struct StoreRow {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    policy: LeasePolicy,
+    seen: Mutex<BTreeMap<Owner, Seen>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    renewals: u64,
+    since: Uptime,
+}
+
+impl StoreRow {
+    /// An authority over `store`, with an empty memory.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, policy: LeasePolicy) -> Self {
+        Self {
+            store,
+            clock,
+            policy,
+            seen: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn watch(&self, leases: Vec<Lease>, now: Uptime) -> Vec<Silent> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = BTreeMap::new();
+        let mut silent = Vec::new();
+        for lease in leases {
+            let fresh = Seen {
+                renewals: lease.renewals,
+                since: now,
+            };
+            let known = match seen.get(&lease.owner) {
+                Some(known) if known.renewals == lease.renewals => *known,
+                _ => fresh,
+            };
+            next.insert(lease.owner.clone(), known);
+            let for_at_least = now.since(known.since);
+            if for_at_least < self.policy.suspect_after {
+                continue;
+            }
+            let dead = for_at_least >= self.policy.lease + self.policy.guard;
+            let death = dead.then(|| Death {
+                owner: lease.owner.clone(),
+                evidence: Evidence::Silence {
+                    renewals: lease.renewals,
+                },
+            });
+            silent.push(Silent {
+                owner: lease.owner,
+                for_at_least,
+                death,
+            });
+        }
+        *seen = next;
+        silent
+    }
+}
+
+#[async_trait]
+impl LeaseAuthority for StoreRow {
+    async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let renewed = tx.renew_lease(owner, report).await?;
+        tx.commit().await?;
+        Ok(match renewed {
+            Some(_) => Renewal::Granted {
+                lease: self.policy.lease,
+            },
+            None => Renewal::Refused,
+        })
+    }
+
+    async fn silent(&self) -> Result<Vec<Silent>, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let leases = tx.open_leases().await?;
+        drop(tx);
+        // The clock is read after the rows: what was read is at least this old.
+        Ok(self.watch(leases, self.clock.uptime()))
+    }
+
+    fn policy(&self) -> &LeasePolicy {
+        &self.policy
+    }
+}

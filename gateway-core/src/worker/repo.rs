@@ -1,0 +1,80 @@
+//! Where workers and their leases are kept.
+
+use async_trait::async_trait;
+
+use super::{Death, Lease, Worker, WorkerReport, WorkerStatus, WorkerView};
+use crate::id::WorkerId;
+use crate::session::Owner;
+use crate::store::StoreError;
+
+/// The rows of workers.
+#[async_trait]
+pub trait WorkerRepo: Send {
+    /// The worker, or none.
+    async fn worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError>;
+
+    /// The worker, locked until the transaction ends, or none.
+    ///
+    /// Taken before any session is locked, so that placement and fencing never deadlock.
+    async fn lock_worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError>;
+
+    /// Every worker but the removed ones, in id order, with the lease of its newest incarnation.
+    async fn workers(&mut self) -> Result<Vec<WorkerView>, StoreError>;
+
+    /// The worker, not removed, offline or pending, at this base URL.
+    async fn worker_at(&mut self, endpoint: &str) -> Result<Option<Worker>, StoreError>;
+
+    /// Stores a new slot. [`StoreError::Duplicate`] if the id is known.
+    async fn insert_worker(&mut self, worker: &Worker) -> Result<(), StoreError>;
+
+    /// Replaces the row, but for `assigned`, if the stored `row_version` is one less than the new
+    /// one's; else [`StoreError::Conflict`].
+    async fn save_worker(&mut self, worker: &Worker) -> Result<(), StoreError>;
+
+    /// Sets the status if the stored one is `from`; whether it did. Bumps `row_version`.
+    async fn shift_worker(
+        &mut self,
+        id: &WorkerId,
+        from: WorkerStatus,
+        to: WorkerStatus,
+    ) -> Result<bool, StoreError>;
+
+    /// Takes one of the worker's places: one conditional write.
+    ///
+    /// Succeeds only while the owner is the newest incarnation of an `ACTIVE`, not cordoned worker with
+    /// `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
+    async fn reserve_slot(&mut self, owner: &Owner) -> Result<bool, StoreError>;
+
+    /// Gives back `count` of the worker's places; never below zero.
+    async fn release_slots(&mut self, id: &WorkerId, count: u32) -> Result<(), StoreError>;
+}
+
+/// The leases of worker incarnations.
+#[async_trait]
+pub trait LeaseRepo: Send {
+    /// Stores the lease of a new incarnation. [`StoreError::Duplicate`] if it ever had one: an
+    /// incarnation is never used again.
+    async fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError>;
+
+    /// The lease of an incarnation.
+    async fn lease(&mut self, owner: &Owner) -> Result<Option<Lease>, StoreError>;
+
+    /// Every lease that is not fenced, in order of worker and incarnation.
+    async fn open_leases(&mut self) -> Result<Vec<Lease>, StoreError>;
+
+    /// Counts one renewal and keeps `report`, if `owner` is its worker's newest incarnation and the
+    /// lease is neither fenced nor disowned. The new count, or none.
+    async fn renew_lease(
+        &mut self,
+        owner: &Owner,
+        report: &WorkerReport,
+    ) -> Result<Option<u64>, StoreError>;
+
+    /// Lets the lease run out: no renewal succeeds any more.
+    async fn disown_lease(&mut self, owner: &Owner) -> Result<(), StoreError>;
+
+    /// Fences the incarnation, once: whether this call did.
+    ///
+    /// A death by silence is conditional on the renewal count that was seen.
+    async fn fence_lease(&mut self, death: &Death) -> Result<bool, StoreError>;
+}
