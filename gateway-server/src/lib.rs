@@ -5,8 +5,12 @@
 //!
 //! - [`config`]: every option, typed and checked
 //! - [`http`]: the listener and what stands behind it
+//! - [`telemetry`]: logs and metrics
+//! - [`shutdown`]: stopping in order
 //! - [`system`]: the machine's clocks and randomness
 
 pub mod config;
 pub mod http;
+pub mod shutdown;
 pub mod system;
+pub mod telemetry;

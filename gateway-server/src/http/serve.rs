@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use metrics::Gauge;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -87,11 +88,18 @@ impl Listener {
     /// Serves `router` until `stop` is cancelled, then finishes the requests in flight for at most
     /// `http.shutdown_timeout`. Answers how many connections had to be cut.
     ///
-    /// Every request carries [`ConnectInfo`] with the address of its peer. Dropping the future closes
+    /// `connections` follows the number of open connections. Every request carries [`ConnectInfo`] with the address of its peer. Dropping the future closes
     /// the port; connections go on until `stop`.
-    pub async fn serve(self, router: Router, http: &Http, stop: CancellationToken) -> usize {
+    pub async fn serve(
+        self,
+        router: Router,
+        http: &Http,
+        connections: Gauge,
+        stop: CancellationToken,
+    ) -> usize {
         let server = Server {
             router,
+            connections,
             limits: Limits::from(http),
             body_timeout: http.body_timeout,
             stop: stop.clone(),
@@ -130,6 +138,7 @@ impl Listener {
 
 struct Server {
     router: Router,
+    connections: Gauge,
     limits: Limits,
     body_timeout: Duration,
     stop: CancellationToken,
@@ -157,13 +166,14 @@ impl Server {
             stream,
             activity: Arc::clone(&activity),
         });
+        let counted = Counted::new(self.connections.clone());
         let (limits, stop, cut) = (self.limits, self.stop.clone(), self.cut.clone());
         self.open.spawn(async move {
             let builder = builder(&limits);
             let connection = builder.serve_connection_with_upgrades(socket, service);
             let guarded = Guarded::new(connection, activity, limits, stop);
             cut.run_until_cancelled(guarded).await;
-            drop(place);
+            drop((place, counted));
         });
     }
 
@@ -176,6 +186,22 @@ impl Server {
         self.cut.cancel();
         self.open.wait().await;
         left
+    }
+}
+
+/// An open connection in the metrics, also when its task panics.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(gauge: Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 

@@ -53,7 +53,10 @@ impl Running {
         let address = listener.address();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let served = tokio::spawn(async move { listener.serve(router, &http, stopped).await });
+        let served =
+            tokio::spawn(
+                async move { listener.serve(router, &http, Gauge::noop(), stopped).await },
+            );
         Self {
             address,
             stop,

@@ -1,0 +1,195 @@
+//! Stopping in order.
+//!
+//! Every task is spawned here, in the group whose turn to stop is known, so nothing is cut because its
+//! neighbour ended first:
+//!
+//! 1. [`Shutdown::begin`]: not ready any more; listeners stop accepting and finish what they serve;
+//! 2. sends: a message that went out to a worker is written before its task may end;
+//! 3. writers: they take what the sends left, write it, and close;
+//! 4. what replicas hold in common is given back (quota), by the caller's future;
+//! 5. loops: they stop between two steps;
+//! 6. the caller closes its pools and drops the runtime last.
+//!
+//! Each step has a time limit, so a stop ends even when a database does not answer: everything that
+//! was acknowledged is durable by then, and the rest is recovered at the next start.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Spawns tasks and stops them in order. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    begun: CancellationToken,
+    sends: TaskTracker,
+    close_writers: CancellationToken,
+    writers: TaskTracker,
+    stop_loops: CancellationToken,
+    loops: TaskTracker,
+}
+
+/// A group of tasks that did not end in its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unfinished {
+    /// What the tasks are.
+    pub group: &'static str,
+    /// How many were left.
+    pub tasks: usize,
+}
+
+impl Shutdown {
+    /// Nothing is spawned and nothing has begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Cancelled when the stop begins: listeners and readiness go by it.
+    #[must_use]
+    pub fn begun(&self) -> &CancellationToken {
+        &self.begun
+    }
+
+    /// Begins the stop. Repeating it changes nothing.
+    pub fn begin(&self) {
+        self.begun.cancel();
+    }
+
+    /// Runs a send. It outlives the request that asked for it, and the stop waits for it.
+    pub fn spawn_send<F>(&self, send: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.sends.spawn(send)
+    }
+
+    /// Runs a writer. Its token is cancelled when no send is left: it writes what it has, then ends.
+    pub fn spawn_writer<F>(&self, writer: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.writers.spawn(writer(self.close_writers.clone()));
+    }
+
+    /// Runs a loop. Its token is cancelled when the writers have closed: it ends between two steps.
+    pub fn spawn_loop<F>(&self, run: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.loops.spawn(run(self.stop_loops.clone()));
+    }
+
+    /// Steps 2 to 5, each for at most `limit`. Call it when the listeners have ended. Answers the groups
+    /// that did not end in time; their tasks are dropped with the runtime.
+    pub async fn finish(
+        &self,
+        limit: Duration,
+        give_back: impl Future<Output = ()>,
+    ) -> Vec<Unfinished> {
+        self.begin();
+        let mut unfinished = Vec::new();
+        unfinished.extend(ended("sends", &self.sends, limit).await);
+        self.close_writers.cancel();
+        unfinished.extend(ended("writers", &self.writers, limit).await);
+        if tokio::time::timeout(limit, give_back).await.is_err() {
+            unfinished.push(Unfinished {
+                group: "quota",
+                tasks: 1,
+            });
+        }
+        self.stop_loops.cancel();
+        unfinished.extend(ended("loops", &self.loops, limit).await);
+        unfinished
+    }
+}
+
+async fn ended(group: &'static str, tasks: &TaskTracker, limit: Duration) -> Option<Unfinished> {
+    tasks.close();
+    let late = tokio::time::timeout(limit, tasks.wait()).await.is_err();
+    late.then(|| Unfinished {
+        group,
+        tasks: tasks.len(),
+    })
+}
+
+/// Waits for SIGTERM (an orchestrator) or SIGINT (a terminal).
+///
+/// # Errors
+/// The process may not listen for signals.
+pub async fn asked_to_stop() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+    use std::sync::{Arc, Mutex};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn groups_end_one_after_the_other() {
+        let shutdown = Shutdown::new();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |what: &'static str| {
+            let order = Arc::clone(&order);
+            move || order.lock().expect("no panic").push(what)
+        };
+        let (loop_ended, writer_ended, given_back) = (note("loop"), note("writer"), note("quota"));
+        shutdown.spawn_loop(|stop| async move {
+            stop.cancelled().await;
+            loop_ended();
+        });
+        shutdown.spawn_writer(|close| async move {
+            close.cancelled().await;
+            writer_ended();
+        });
+        let (release, released) = oneshot::channel::<()>();
+        let sent = note("send");
+        shutdown.spawn_send(async move {
+            released.await.expect("released");
+            sent();
+        });
+
+        let begun = shutdown.begun().clone();
+        tokio::spawn(async move {
+            begun.cancelled().await;
+            release.send(()).expect("a send");
+        });
+        let unfinished = shutdown.finish(LONG, async { given_back() }).await;
+        assert!(unfinished.is_empty(), "{unfinished:?}");
+        assert_eq!(
+            *order.lock().expect("no panic"),
+            ["send", "writer", "quota", "loop"]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hanging_task_is_named_and_the_stop_goes_on() {
+        let shutdown = Shutdown::new();
+        shutdown.spawn_send(pending::<()>());
+        let unfinished = shutdown.finish(LONG, ready(())).await;
+        assert_eq!(
+            unfinished,
+            [Unfinished {
+                group: "sends",
+                tasks: 1
+            }]
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! Every metric, built once and passed down.
+//!
+//! A metric is a field here, so the list of them is this file, and two parts of the program cannot
+//! register the same name differently. There is no global recorder: each [`Metrics`] has its own, so
+//! tests do not count each other's events.
+//!
+//! Names are `gateway_<noun>_<what>_<unit>`, counters end in `_total`, times are in seconds. Labels have
+//! few values, all known in advance: tenants, sessions and phone numbers are never labels.
+
+use std::fmt;
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder, SharedString, Unit,
+};
+use metrics_exporter_prometheus::{
+    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+
+const SECONDS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
+];
+const ABOUT: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+
+/// All metrics of one server.
+pub struct Metrics {
+    /// Requests, their answers and connections.
+    pub http: HttpMetrics,
+    handle: PrometheusHandle,
+}
+
+/// What the listener counts.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    /// Open connections.
+    pub connections: Gauge,
+    answers: [Counter; 5],
+    seconds: Histogram,
+}
+
+impl Metrics {
+    /// Registers every metric, at zero.
+    ///
+    /// # Errors
+    /// Never in practice: the buckets above are not empty.
+    pub fn new() -> Result<Self, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)?
+            .build_recorder();
+        let http = HttpMetrics::new(&recorder);
+        Ok(Self {
+            http,
+            handle: recorder.handle(),
+        })
+    }
+
+    /// The present values, in the text format of Prometheus.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+}
+
+impl HttpMetrics {
+    fn new(recorder: &PrometheusRecorder) -> Self {
+        let answers = "gateway_http_requests_total";
+        describe_counter(recorder, answers, "Answered requests by class of status");
+        let seconds = "gateway_http_request_seconds";
+        describe_seconds(
+            recorder,
+            seconds,
+            "From the end of a request's head to its answer",
+        );
+        let connections = "gateway_http_connections";
+        describe_gauge(recorder, connections, "Open connections");
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+        Self {
+            connections: gauge(recorder, connections),
+            answers: classes.map(|class| counter(recorder, answers, &[("class", class)])),
+            seconds: histogram(recorder, seconds),
+        }
+    }
+
+    /// One request was answered with `status` after `took`.
+    pub fn answered(&self, status: http::StatusCode, took: Duration) {
+        let class = usize::from(status.as_u16() / 100).saturating_sub(1);
+        if let Some(counter) = self.answers.get(class) {
+            counter.increment(1);
+        }
+        self.seconds.record(took);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HttpMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpMetrics").finish_non_exhaustive()
+    }
+}
+
+fn counter(
+    to: &PrometheusRecorder,
+    name: &'static str,
+    labels: &[(&'static str, &'static str)],
+) -> Counter {
+    to.register_counter(&Key::from_parts(name, labels), &ABOUT)
+}
+
+fn gauge(to: &PrometheusRecorder, name: &'static str) -> Gauge {
+    to.register_gauge(&Key::from_name(name), &ABOUT)
+}
+
+fn histogram(to: &PrometheusRecorder, name: &'static str) -> Histogram {
+    to.register_histogram(&Key::from_name(name), &ABOUT)
+}
+
+fn describe_counter(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
+    to.describe_counter(
+        KeyName::from_const_str(name),
+        None,
+        SharedString::const_str(text),
+    );
+}
+
+fn describe_gauge(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
+    to.describe_gauge(
+        KeyName::from_const_str(name),
+        None,
+        SharedString::const_str(text),
+    );
+}
+
+fn describe_seconds(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
+    let (name, text) = (KeyName::from_const_str(name), SharedString::const_str(text));
+    to.describe_histogram(name, Some(Unit::Seconds), text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_there_before_its_first_event() {
+        let metrics = Metrics::new().expect("metrics");
+        metrics.http.connections.increment(1.0);
+        metrics
+            .http
+            .answered(http::StatusCode::NOT_FOUND, Duration::from_millis(3));
+        let text = metrics.render();
+        for line in [
+            "# HELP gateway_http_connections Open connections",
+            "gateway_http_connections 1",
+            "gateway_http_requests_total{class=\"5xx\"} 0",
+            "gateway_http_requests_total{class=\"4xx\"} 1",
+            "gateway_http_request_seconds_bucket{le=\"0.005\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn servers_in_one_process_count_apart() {
+        let (one, other) = (
+            Metrics::new().expect("metrics"),
+            Metrics::new().expect("metrics"),
+        );
+        one.http.answered(http::StatusCode::OK, Duration::ZERO);
+        assert!(
+            other
+                .render()
+                .contains("gateway_http_requests_total{class=\"2xx\"} 0")
+        );
+    }
+}
