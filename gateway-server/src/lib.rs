@@ -3,12 +3,14 @@
 //! There is no rule and no sequence in here: this crate parses, binds, spawns and sleeps, and leaves
 //! every decision to the core. In reading order:
 //!
+//! - [`cli`]: one file per sub-command
 //! - [`config`]: every option, typed and checked
 //! - [`http`]: the listener and what stands behind it
 //! - [`telemetry`]: logs and metrics
 //! - [`shutdown`]: stopping in order
 //! - [`system`]: the machine's clocks and randomness
 
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod shutdown;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
+use super::unit::choice;
 
 /// The strategy and what its factors count.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Balance {
     /// How the best worker is found.
+    #[serde(deserialize_with = "choice")]
     pub strategy: Strategy,
     /// Weight by factor. A map and not a struct, because a new factor is one file in the core; names
     /// that no factor has are refused when the balancer is built.

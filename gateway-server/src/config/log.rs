@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
+use super::unit::choice;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -13,6 +14,7 @@ pub struct Log {
     /// A level, or levels per module.
     pub level: String,
     /// The form of a line.
+    #[serde(deserialize_with = "choice")]
     pub format: Format,
 }
 

@@ -112,7 +112,7 @@ pub enum ConfigError {
     #[error("{0} and {1} set the same option: keep one of them")]
     SetTwice(String, String),
     /// A value of the wrong type, or an unknown key.
-    #[error("{0}")]
+    #[error(transparent)]
     Value(#[from] config::ConfigError),
     /// A value that cannot work.
     #[error(transparent)]
@@ -186,7 +186,7 @@ impl Config {
         }
     }
 
-    /// One `key = value` line per option, in the order of the sections, with secrets masked.
+    /// One `key = value` line per option, sorted, with secrets masked; itself a valid file.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = String::new();
@@ -230,10 +230,23 @@ fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError
         let text = Source::read(path).map_err(|error| bad(error.to_string()))?;
         let parsed = File::from_str(&text, FileFormat::Toml);
         // Parsed here once more so that the message names the file.
-        config::Source::collect(&parsed).map_err(|error| bad(error.to_string()))?;
+        config::Source::collect(&parsed).map_err(|error| bad(in_one_line(&error.to_string())))?;
         builder = builder.add_source(parsed);
     }
     Ok(config::Source::collect(&builder.build()?)?)
+}
+
+/// The parser draws the place over several lines; the first says where it is, the last what is wrong.
+fn in_one_line(drawing: &str) -> String {
+    let lines: Vec<&str> = drawing
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    match lines.as_slice() {
+        [first, .., last] => format!("{first}: {last}"),
+        other => other.concat(),
+    }
 }
 
 fn describe(key: &str, value: &serde_json::Value, lines: &mut String) {

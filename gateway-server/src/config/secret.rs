@@ -78,7 +78,7 @@ pub enum SecretError {
     )]
     StateKeys,
     /// The file cannot be read or written.
-    #[error("cannot keep secrets in {}: {source}", path.display())]
+    #[error("cannot keep secrets in {}", path.display())]
     File {
         /// The file or its folder.
         path: PathBuf,
@@ -103,6 +103,17 @@ impl Secrets {
         match config.mode() {
             Mode::Cluster => Self::given(config),
             Mode::Embedded => Self::kept(config, entropy),
+        }
+    }
+
+    /// Whether [`Secrets::resolve`] would take the given secrets; reads and writes no file.
+    ///
+    /// # Errors
+    /// A given secret is missing, weak or of the wrong form.
+    pub fn check(config: &Config) -> Result<(), SecretError> {
+        match config.mode() {
+            Mode::Cluster => Self::given(config).map(drop),
+            Mode::Embedded => parse_state_keys(&config.storage.state_keys).map(drop),
         }
     }
 

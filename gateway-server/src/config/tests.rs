@@ -143,6 +143,11 @@ fn a_wrong_value_names_its_variable_or_key() {
         message.contains("15m") && message.contains("access_ttl"),
         "{message}"
     );
+    let message = refused(&[("GATEWAY_BALANCE_STRATEGY", "best")]);
+    assert!(
+        message.contains("least-sessions") && message.contains("strategy"),
+        "{message}"
+    );
     let message = refused(&[("LOG_LEVEL", "loud")]);
     assert!(message.contains("log.level"), "{message}");
     let message = refused(&[("GATEWAY_ORCHESTRATION_LEASE", "3s")]);

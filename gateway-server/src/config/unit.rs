@@ -102,6 +102,17 @@ pub(super) mod size {
     }
 }
 
+/// For `#[serde(deserialize_with = "choice")]`: an unknown name is answered with the known ones.
+pub(super) fn choice<'de, T, D>(from: D) -> Result<T, D::Error>
+where
+    T: serde::de::DeserializeOwned,
+    D: serde::Deserializer<'de>,
+{
+    use serde::de::IntoDeserializer;
+    let text = <String as serde::Deserialize>::deserialize(from)?;
+    T::deserialize(text.into_deserializer())
+}
+
 /// For `#[serde(with = "optional")]`: an empty text is "not set".
 pub(super) mod optional {
     use super::{Display, FromStr};

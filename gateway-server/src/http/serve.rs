@@ -45,7 +45,7 @@ pub enum BindError {
     #[error("port {0} needs special rights: set PORT to one above 1023")]
     Denied(u16),
     /// Not an address of this machine, or the system is out of something.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Other {
         /// What was asked for.
         address: SocketAddr,

@@ -1,5 +1,6 @@
 //! What the server says about itself: logs and metrics.
 
+mod chain;
 pub mod metrics;
 pub mod span;
 
@@ -10,11 +11,13 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::{Format, Log};
 
+pub use chain::ErrorChain;
+
 /// The log cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter makes no sense.
-    #[error("log.level is not a filter: {0}")]
+    #[error("log.level is not a filter")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// Logs go somewhere already.
     #[error("the log was set up twice")]

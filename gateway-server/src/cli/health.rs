@@ -1,0 +1,118 @@
+//! `gateway-server health`.
+//!
+//! Container images without a shell have no `curl`, so the program asks itself.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::body::Body;
+use clap::Args;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+
+use super::{Context, Failure};
+use crate::config::Http;
+
+/// Shorter than the time limits that container tools set by default.
+const LIMIT: Duration = Duration::from_secs(3);
+
+#[derive(Args, Debug)]
+pub(super) struct Health {}
+
+impl Health {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let url = format!(
+            "http://{}/health/live",
+            reachable(&context.load()?.config.http)
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let asked = runtime.block_on(async { tokio::time::timeout(LIMIT, ask(&url)).await });
+        let status = match asked {
+            Ok(answered) => answered.map_err(|source| Unreachable {
+                url: url.clone(),
+                source,
+            })?,
+            Err(_) => return Err(format!("{url} did not answer in time").into()),
+        };
+        if !status.is_success() {
+            return Err(format!("{url} answered {status}").into());
+        }
+        Ok(writeln!(context.output, "alive")?)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{url} cannot be reached")]
+struct Unreachable {
+    url: String,
+    source: Failure,
+}
+
+async fn ask(url: &str) -> Result<hyper::StatusCode, Failure> {
+    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
+    Ok(client.get(url.parse()?).await?.status())
+}
+
+/// Where this machine reaches a server that listens on all addresses.
+fn reachable(http: &Http) -> SocketAddr {
+    let mut address = http.address();
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::super::tests::run;
+
+    /// Asks a server that gives one answer.
+    fn health(answer: &'static str) -> Result<String, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener
+            .local_addr()
+            .expect("an address")
+            .port()
+            .to_string();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("sent");
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let outcome = run(&["health"], &[("PORT", &port)]);
+        let request = server.join().expect("no panic");
+        assert!(request.starts_with("GET /health/live "), "{request}");
+        outcome
+    }
+
+    #[test]
+    fn a_living_server_is_alive() {
+        assert_eq!(
+            health("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").as_deref(),
+            Ok("alive\n")
+        );
+    }
+
+    #[test]
+    fn another_answer_is_a_failure() {
+        let sentence = health("HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n");
+        assert!(sentence.is_err_and(|text| text.contains("503")));
+    }
+
+    #[test]
+    fn nobody_there_is_a_failure() {
+        // Port 1 needs special rights, so nobody listens there by accident.
+        let sentence = run(&["health"], &[("PORT", "1")]);
+        assert!(sentence.is_err());
+    }
+}

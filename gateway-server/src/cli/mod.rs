@@ -1,0 +1,134 @@
+//! The command line: one file and one variant per sub-command.
+//!
+//! A command takes a [`Context`] instead of the process's environment and output, so that tests run it
+//! as it is. Whatever fails ends as one sentence on standard error and exit code 1.
+
+mod check_config;
+mod health;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Loaded, Source};
+use crate::telemetry::ErrorChain;
+
+/// Why a command failed; shown with [`ErrorChain`].
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// One base URL in front of a fleet of WhatsApp workers.
+#[derive(Debug, Parser)]
+#[command(name = "gateway-server", version, about)]
+struct Cli {
+    /// A TOML file with the options that differ from the defaults (or GATEWAY_CONFIG).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print the options in effect, with secrets masked, or say what is wrong with them.
+    CheckConfig(check_config::CheckConfig),
+    /// Ask the server on this machine whether it is alive; for the health check of a container.
+    Health(health::Health),
+}
+
+impl Command {
+    fn run(self, context: &mut Context) -> Result<(), Failure> {
+        match self {
+            Self::CheckConfig(command) => command.run(context),
+            Self::Health(command) => command.run(context),
+        }
+    }
+}
+
+/// What a command gets from the process.
+pub(crate) struct Context {
+    /// Environment variables.
+    pub(crate) source: Source,
+    /// The file of `--config`.
+    pub(crate) file: Option<PathBuf>,
+    /// Where answers go.
+    pub(crate) output: Box<dyn Write>,
+}
+
+impl Context {
+    /// The configuration in effect.
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
+        Config::load(&self.source, self.file.as_deref())
+    }
+}
+
+/// Runs the sub-command that the arguments of this process name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Box::new(io::stdout());
+    let mut context = Context {
+        source: Source::process(),
+        file: cli.config,
+        output,
+    };
+    match cli.command.run(&mut context) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Where standard error is closed, the exit code has to do.
+            let _ = writeln!(io::stderr(), "error: {}", ErrorChain(&*failure));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("no panic").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What a command answers, or the sentence it fails with.
+    pub(super) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<String, String> {
+        let name = std::iter::once("gateway-server");
+        let cli = Cli::try_parse_from(name.chain(arguments.iter().copied()))
+            .map_err(|error| error.to_string())?;
+        let captured = Captured::default();
+        let mut context = Context {
+            source: variables.iter().copied().collect(),
+            file: cli.config,
+            output: Box::new(captured.clone()),
+        };
+        let outcome = cli.command.run(&mut context);
+        outcome.map_err(|failure| ErrorChain(&*failure).to_string())?;
+        let output = captured.0.lock().expect("no panic");
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_unknown_command_is_refused() {
+        assert!(run(&["sevre"], &[]).expect_err("refused").contains("sevre"));
+    }
+}
