@@ -1,6 +1,6 @@
 //! The command line: one file and one variant per sub-command.
 //!
-//! A command takes a [`Context`] instead of the process's environment and output, so that tests run it
+//! A command takes a `Context` instead of the process's environment and output, so that tests run it
 //! as it is. Whatever fails ends as one sentence on standard error and exit code 1.
 
 mod check_config;

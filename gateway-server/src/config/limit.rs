@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_core::tenant::{Tier, TierName};
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
@@ -29,18 +30,35 @@ impl Limits {
     }
 }
 
-/// What a plan allows.
+/// What a plan allows; its name is the key of its table.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Tier {
+pub struct TierLimits {
     /// Sessions of a tenant.
     pub sessions: u32,
     /// Requests with API keys per clock hour.
-    pub requests_per_hour: u32,
+    pub requests_per_hour: u64,
     /// Webhook endpoints of a tenant.
     pub webhook_endpoints: u32,
     /// Days that messages are kept.
     pub history_days: u32,
     /// Higher ones are placed first on mass failover.
     pub priority: u8,
+}
+
+impl TierLimits {
+    /// The plan called `name`, as the core takes it; nothing when that is no name for a plan.
+    pub(super) fn named(&self, name: &str) -> Option<Tier> {
+        let parsed = TierName::parse(name)
+            .ok()
+            .filter(|parsed| parsed.as_str() == name)?;
+        Some(Tier {
+            name: parsed,
+            sessions: self.sessions,
+            requests_per_hour: self.requests_per_hour,
+            webhook_endpoints: self.webhook_endpoints,
+            history_days: self.history_days,
+            priority: self.priority,
+        })
+    }
 }

@@ -19,6 +19,7 @@ mod auth;
 mod balance;
 mod database;
 mod http;
+mod kept;
 mod limit;
 mod log;
 mod message_log;
@@ -36,13 +37,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{File, FileFormat, Value, ValueKind};
+use gateway_core::balance::InvalidPolicy;
+use gateway_core::tenant::Tier;
 use serde::{Deserialize, Serialize};
 
 pub use auth::Auth;
-pub use balance::{Balance, Strategy};
+pub use balance::Balance;
 pub use database::{Database, Redis};
 pub use http::Http;
-pub use limit::{Limits, Tier};
+pub use limit::{Limits, TierLimits};
 pub use log::{Format, Log};
 pub use message_log::MessageLog;
 pub use orchestration::Orchestration;
@@ -70,7 +73,7 @@ pub struct Config {
     /// Limits that hold for everybody.
     pub limits: Limits,
     /// Plans by name.
-    pub tiers: BTreeMap<String, Tier>,
+    pub tiers: BTreeMap<String, TierLimits>,
     /// How workers are chosen.
     pub balance: Balance,
     /// Time limits of sessions and workers.
@@ -114,6 +117,9 @@ pub enum ConfigError {
     /// A value of the wrong type, or an unknown key.
     #[error(transparent)]
     Value(#[from] config::ConfigError),
+    /// Weights that cannot work.
+    #[error("balance.weights cannot be used")]
+    Balance(#[from] InvalidPolicy),
     /// A value that cannot work.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -186,6 +192,15 @@ impl Config {
         }
     }
 
+    /// The plans, as the core takes them.
+    #[must_use]
+    pub fn plans(&self) -> Vec<Tier> {
+        self.tiers
+            .iter()
+            .filter_map(|(name, limits)| limits.named(name))
+            .collect()
+    }
+
     /// One `key = value` line per option, sorted, with secrets masked; itself a valid file.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -199,22 +214,24 @@ impl Config {
         lines
     }
 
-    fn check(&self) -> Result<(), Invalid> {
+    fn check(&self) -> Result<(), ConfigError> {
+        self.balance.policy()?;
         self.http.check()?;
         self.database.check()?;
         self.redis.check(&self.database)?;
         self.auth.check()?;
         self.limits.check()?;
-        self.balance.check()?;
         self.orchestration.check()?;
         self.workers.check()?;
         self.message_log.check()?;
         self.log.check()?;
+        let named = self.plans().len() == self.tiers.len();
         Invalid::unless(
             "tiers",
-            !self.tiers.is_empty(),
-            "must have at least one tier",
-        )
+            named,
+            "must have names of capital letters, digits and _",
+        )?;
+        Ok(())
     }
 }
 

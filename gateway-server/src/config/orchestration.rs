@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gateway_core::session::SessionPolicy;
+use gateway_core::worker::LeasePolicy;
 use serde::{Deserialize, Serialize};
 
 use super::Invalid;
@@ -64,9 +66,45 @@ pub struct Orchestration {
     /// Between two reports of a worker.
     #[serde(with = "duration")]
     pub heartbeat: Duration,
+    /// Silence after which nothing new is placed on a worker.
+    #[serde(with = "duration")]
+    pub suspect_after: Duration,
 }
 
 impl Orchestration {
+    /// The times of a session's life, as the core takes them.
+    #[must_use]
+    pub fn session_policy(&self) -> SessionPolicy {
+        SessionPolicy {
+            start_limit: self.start,
+            start_tries: self.start_tries,
+            repeat_order: self.repeat,
+            no_capacity_retry: self.no_capacity_retry,
+            pairing_limit: self.pairing,
+            qr_grace: self.qr_grace,
+            linking_limit: self.connect,
+            passkey_limit: self.passkey,
+            reconnect_grace: self.reconnect_grace,
+            reconnect_limit: self.reconnect_max,
+            error_backoff: self.error_backoff_min,
+            error_backoff_limit: self.error_backoff_max,
+            stop_limit: self.stop,
+            stop_fence: self.stop_fence,
+            stable: self.stable,
+        }
+    }
+
+    /// The times of a worker's lease, as the core takes them.
+    #[must_use]
+    pub fn lease_policy(&self) -> LeasePolicy {
+        LeasePolicy {
+            lease: self.lease,
+            guard: self.lease_guard,
+            heartbeat: self.heartbeat,
+            suspect_after: self.suspect_after,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         Invalid::unless_positive([
             ("orchestration.start", self.start),
@@ -79,6 +117,7 @@ impl Orchestration {
             ("orchestration.stop", self.stop),
             ("orchestration.lease_guard", self.lease_guard),
             ("orchestration.heartbeat", self.heartbeat),
+            ("orchestration.suspect_after", self.suspect_after),
         ])?;
         let tries = self.start_tries > 0;
         Invalid::unless("orchestration.start_tries", tries, "must be more than 0")?;

@@ -6,20 +6,15 @@
 //! not copied from an example.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_core::entropy::Entropy;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::kept::Kept;
 use super::{Config, Mode, Secret};
 
-const FILE: &str = "secrets.json";
 const SHORTEST: usize = 32;
 /// Below this, a text is a repetition.
 const FEWEST_DIFFERENT: usize = 8;
@@ -228,193 +223,5 @@ fn parse_state_keys(texts: &[Secret]) -> Result<Vec<StateKey>, SecretError> {
     Ok(keys)
 }
 
-/// The file in the data folder. A secret that a newer version adds is made when it is missing.
-#[derive(Default, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Kept {
-    jwt_secret: String,
-    worker_auth_token: String,
-    worker_token_key: String,
-    message_id_key: String,
-    state_key: String,
-}
-
-impl Kept {
-    fn load_or_make(folder: &Path, entropy: &dyn Entropy) -> Result<Self, SecretError> {
-        let path = folder.join(FILE);
-        let failed = |source| SecretError::File {
-            path: path.clone(),
-            source,
-        };
-        let mut kept = match fs::metadata(&path) {
-            Ok(data) if data.mode() & 0o077 != 0 => return Err(SecretError::Readable { path }),
-            Ok(_) => {
-                let text = fs::read(&path).map_err(failed)?;
-                serde_json::from_slice(&text).map_err(|error| failed(error.into()))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::default(),
-            Err(error) => return Err(failed(error)),
-        };
-        if kept.fill(entropy) {
-            kept.write(folder, &path).map_err(failed)?;
-        }
-        Ok(kept)
-    }
-
-    /// Makes what is missing; whether anything was.
-    fn fill(&mut self, entropy: &dyn Entropy) -> bool {
-        let all = [
-            &mut self.jwt_secret,
-            &mut self.worker_auth_token,
-            &mut self.worker_token_key,
-            &mut self.message_id_key,
-            &mut self.state_key,
-        ];
-        let mut made = false;
-        for secret in all.into_iter().filter(|secret| secret.is_empty()) {
-            let mut bytes = [0; 32];
-            entropy.fill(&mut bytes);
-            *secret = URL_SAFE_NO_PAD.encode(bytes);
-            made = true;
-        }
-        made
-    }
-
-    /// All or nothing, also when the machine goes down: state encrypted under a key that was not kept
-    /// would be lost.
-    fn write(&self, folder: &Path, path: &Path) -> io::Result<()> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-        let unfinished = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        File::open(folder)?.sync_all()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::{Config, Source};
-    use super::*;
-    use crate::system::OsEntropy;
-
-    fn resolve(variables: &[(&str, &str)]) -> Result<Secrets, SecretError> {
-        let source: Source = variables.iter().copied().collect();
-        let loaded = Config::load(&source, None).expect("a good configuration");
-        Secrets::resolve(&loaded.config, &OsEntropy)
-    }
-
-    #[test]
-    fn embedded_mode_makes_secrets_once_and_keeps_them_private() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = folder.path().join("data");
-        let variables = [("GATEWAY_STORAGE_DATA_DIR", data.to_str().expect("a path"))];
-        let first = resolve(&variables).expect("secrets");
-        let mode = fs::metadata(data.join(FILE)).expect("a file").mode();
-        assert_eq!(mode & 0o777, 0o600);
-
-        let second = resolve(&variables).expect("secrets");
-        assert!(first.jwt == second.jwt && first.message_id_key == second.message_id_key);
-        assert_eq!(first.state_keys[0].key, second.state_keys[0].key);
-        assert_ne!(first.worker_token_key, first.message_id_key);
-    }
-
-    #[test]
-    fn given_secrets_stand_above_kept_ones_and_old_state_stays_readable() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = (
-            "GATEWAY_STORAGE_DATA_DIR",
-            folder.path().to_str().expect("a path"),
-        );
-        let given = [
-            data,
-            ("WORKER_AUTH_TOKEN", "mine"),
-            ("GATEWAY_STORAGE_STATE_KEYS", "7:new"),
-        ];
-        let secrets = resolve(&given).expect("secrets");
-        assert_eq!(secrets.worker_bootstrap.expose(), "mine");
-        let ids: Vec<u32> = secrets.state_keys.iter().map(|key| key.id).collect();
-        assert_eq!(ids, [7, 0]);
-    }
-
-    #[test]
-    fn a_file_that_others_can_read_is_refused() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(FILE);
-        fs::write(&path, "{}").expect("a file");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("its mode");
-        let data = (
-            "GATEWAY_STORAGE_DATA_DIR",
-            folder.path().to_str().expect("a path"),
-        );
-        assert!(matches!(
-            resolve(&[data]),
-            Err(SecretError::Readable { .. })
-        ));
-    }
-
-    const STRONG: &str = "0sXkq3v9Jw7mZr5tYb1nLp8dHf2gAc6e";
-
-    #[test]
-    fn cluster_mode_names_every_missing_or_weak_secret() {
-        let database = ("DATABASE_URL", "postgres://db/gateway");
-        let weak = [
-            database,
-            (
-                "JWT_SECRET",
-                "your-super-secret-jwt-key-change-in-production",
-            ),
-            ("WORKER_AUTH_TOKEN", "short"),
-            ("GATEWAY_AUTH_WORKER_TOKEN_KEY", STRONG),
-        ];
-        let refused = resolve(&weak).expect_err("weak secrets").to_string();
-        for part in [
-            "JWT_SECRET is taken from an example",
-            "WORKER_AUTH_TOKEN is shorter than 32",
-            "GATEWAY_AUTH_MESSAGE_ID_KEY is not set",
-            "GATEWAY_STORAGE_STATE_KEYS is not set",
-        ] {
-            assert!(refused.contains(part), "{part} in: {refused}");
-        }
-        assert!(!refused.contains("WORKER_TOKEN_KEY"), "{refused}");
-    }
-
-    #[test]
-    fn cluster_mode_takes_strong_secrets_and_writes_nothing() {
-        let state_key = format!("1:{STRONG}");
-        let secrets = resolve(&[
-            ("DATABASE_URL", "postgres://db/gateway"),
-            ("JWT_SECRET", STRONG),
-            ("WORKER_AUTH_TOKEN", STRONG),
-            ("GATEWAY_AUTH_WORKER_TOKEN_KEY", STRONG),
-            ("GATEWAY_AUTH_MESSAGE_ID_KEY", STRONG),
-            ("GATEWAY_STORAGE_STATE_KEYS", &state_key),
-            ("GATEWAY_STORAGE_DATA_DIR", "/nonexistent/folder"),
-        ]);
-        assert_eq!(secrets.expect("secrets").state_keys[0].id, 1);
-    }
-
-    #[test]
-    fn state_keys_have_a_number_each() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let data = (
-            "GATEWAY_STORAGE_DATA_DIR",
-            folder.path().to_str().expect("a path"),
-        );
-        for bad in ["secret", "x:secret", "1:", "1:a,1:b"] {
-            let refused = resolve(&[data, ("GATEWAY_STORAGE_STATE_KEYS", bad)]);
-            assert!(refused.is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,10 @@
 //! Loading as a whole.
 
+use gateway_core::balance::BalancePolicy;
+use gateway_core::message::SendLimits;
+use gateway_core::session::SessionPolicy;
+use gateway_core::worker::LeasePolicy;
+
 use super::*;
 
 fn load(variables: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
@@ -68,10 +73,42 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.http.address().to_string(), "0.0.0.0:8000");
     assert_eq!(config.auth.access_ttl, Duration::from_mins(15));
     assert_eq!(config.http.body_limit, 1024 * 1024);
-    assert_eq!(config.tiers["PRO"].requests_per_hour, 1_000);
-    assert_eq!(config.orchestration.connect, Duration::from_secs(190));
-    assert_eq!(config.balance.weights["capacity"], 0.3);
     assert_eq!(config.mode(), Mode::Embedded);
+}
+
+#[test]
+fn defaults_are_those_of_the_core() {
+    let config = load(&[]).expect("the defaults").config;
+    assert_eq!(
+        config.orchestration.session_policy(),
+        SessionPolicy::default()
+    );
+    assert_eq!(config.orchestration.lease_policy(), LeasePolicy::default());
+    assert_eq!(config.workers.send_limits(), SendLimits::default());
+    let mut plans = Tier::defaults().to_vec();
+    plans.sort_by(|one, other| one.name.cmp(&other.name));
+    assert_eq!(config.plans(), plans);
+    // Addresses of functions differ from crate to crate.
+    let shown = |policy: &BalancePolicy| {
+        let text = format!("{policy:?}");
+        let words = text
+            .split_whitespace()
+            .filter(|word| !word.starts_with("0x"));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let policy = config.balance.policy().expect("a good one");
+    assert_eq!(shown(&policy), shown(&BalancePolicy::default()));
+}
+
+#[test]
+fn weights_and_tiers_are_checked() {
+    let weights = with_file("[balance.weights]\nluck = 1\n", &[]).expect_err("a refusal");
+    assert!(weights.contains("balance.weights"), "{weights}");
+    let negative = refused(&[("GATEWAY_BALANCE_WEIGHTS_CPU", "-1")]);
+    assert!(negative.contains("balance.weights"), "{negative}");
+    let tier = "sessions = 1\nrequests_per_hour = 1\nwebhook_endpoints = 1\nhistory_days = 1\npriority = 1\n";
+    let tiers = with_file(&format!("[tiers.gold]\n{tier}"), &[]).expect_err("a refusal");
+    assert!(tiers.contains("capital letters"), "{tiers}");
 }
 
 #[test]
@@ -145,7 +182,7 @@ fn a_wrong_value_names_its_variable_or_key() {
     );
     let message = refused(&[("GATEWAY_BALANCE_STRATEGY", "best")]);
     assert!(
-        message.contains("least-sessions") && message.contains("strategy"),
+        message.contains("least_sessions") && message.contains("strategy"),
         "{message}"
     );
     let message = refused(&[("LOG_LEVEL", "loud")]);

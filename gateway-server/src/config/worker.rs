@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use gateway_core::message::SendLimits;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::unit::{duration, optional};
@@ -24,6 +25,9 @@ pub struct Workers {
     /// The time limit of a command.
     #[serde(with = "duration")]
     pub command_timeout: Duration,
+    /// The time limit of a send.
+    #[serde(with = "duration")]
+    pub send_timeout: Duration,
 }
 
 impl Workers {
@@ -36,10 +40,19 @@ impl Workers {
             .any(|allowed| allowed.permits(host))
     }
 
+    /// The time limits of a send, as the core takes them.
+    #[must_use]
+    pub fn send_limits(&self) -> SendLimits {
+        SendLimits {
+            worker: self.send_timeout,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         Invalid::unless_positive([
             ("workers.health_check_interval", self.health_check_interval),
             ("workers.command_timeout", self.command_timeout),
+            ("workers.send_timeout", self.send_timeout),
         ])
     }
 }
