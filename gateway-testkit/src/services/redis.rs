@@ -171,8 +171,11 @@ fn start_process(folder: &Folder, port: u16) -> io::Result<Process> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpStream;
+    use std::path::PathBuf;
+    use std::process::Stdio;
+    use std::thread;
 
     use super::super::{here, in_ci};
     use super::*;
@@ -205,5 +208,56 @@ mod tests {
         private.freeze().expect("it runs");
         private.thaw().expect("it runs");
         assert_eq!(&ping(private.port).expect("an answer"), b"+PONG\r\n");
+    }
+
+    const HOLD: &str = "GATEWAY_TEST_HOLDS_A_SERVER";
+
+    /// The child of the next test: starts a server, says where, and never ends by itself.
+    #[expect(clippy::print_stdout, reason = "the parent reads it")]
+    fn hold_a_server() {
+        let private = PrivateRedis::start().expect("the parent has one too");
+        println!("held:{}:{}", private.port, private.folder.path().display());
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    }
+
+    #[test]
+    fn a_killed_test_process_leaves_neither_server_nor_folder() {
+        if variable(HOLD).is_some() {
+            return hold_a_server();
+        }
+        let Some(_) = here(PrivateRedis::start()) else {
+            return;
+        };
+        let name = "services::redis::tests::a_killed_test_process_leaves_neither_server_nor_folder";
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", name, "--nocapture"])
+            .env(HOLD, "yes")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a second test process");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let held = lines.map_while(Result::ok).find_map(|line| {
+            let (_, held) = line.split_once("held:")?;
+            let (port, folder) = held.split_once(':')?;
+            Some((port.parse().ok()?, PathBuf::from(folder)))
+        });
+        let (port, folder): (u16, PathBuf) = held.expect("a server");
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).expect("a running server");
+        assert!(folder.exists());
+
+        child.kill().expect("SIGKILL");
+        child.wait().expect("its end");
+        // The server's end closes the connection; a reset is a close too.
+        let _ = connection.read_to_end(&mut Vec::new());
+        assert!(
+            TcpStream::connect(("127.0.0.1", port)).is_err(),
+            "the server is gone"
+        );
+        let gone = (0..10_000_000).any(|_| {
+            thread::yield_now();
+            !folder.exists()
+        });
+        assert!(gone, "the folder is gone");
     }
 }

@@ -86,8 +86,11 @@ impl Postgres {
     pub fn fresh_database(&self) -> Result<Database, DatabaseError> {
         let name = format!("{}_{}", self.run, self.made.fetch_add(1, Ordering::Relaxed));
         // Nobody can be connected to template0, which would make the statement fail.
-        let statement = format!("CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY");
-        self.client.execute(&self.url, &statement)?;
+        let plain = format!("CREATE DATABASE {name} TEMPLATE template0");
+        // Twice as fast, and unknown to servers older than version 15.
+        self.client
+            .execute(&self.url, &format!("{plain} STRATEGY FILE_COPY"))
+            .or_else(|_| self.client.execute(&self.url, &plain))?;
         let url = with_database(&self.url, &name);
         Ok(Database {
             url,
