@@ -9,7 +9,7 @@
 //! - the ground: [`id`], [`time`], [`entropy`];
 //! - the nouns: [`tenant`], [`user`], [`auth`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
-//! - what chooses a worker: [`balance`];
+//! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step;
 //! - the ports that join them: [`store`], [`coord`], [`worker::WorkerLink`], [`protocol`].
 //!
 //! # What is deliberately absent
@@ -27,6 +27,7 @@ pub mod entropy;
 pub mod event;
 pub mod id;
 pub mod message;
+pub mod orchestrator;
 pub mod protocol;
 pub mod session;
 pub mod state;

@@ -104,7 +104,6 @@ pub enum Evidence {
 
 impl Death {
     /// The worker itself said that it has closed everything.
-    #[expect(dead_code, reason = "made by the orchestrator, which follows")]
     pub(crate) const fn goodbye(owner: Owner) -> Self {
         Self {
             owner,

@@ -430,13 +430,14 @@ impl<'a> Draft<'a> {
 }
 
 fn challenge(row: &Session) -> Option<&Challenge> {
-    match &row.phase {
-        Phase::Active {
-            observed: Observed::QrRequired { challenge },
-            ..
-        } => Some(challenge),
-        _ => None,
+    if let Phase::Active {
+        observed: Observed::QrRequired { challenge },
+        ..
+    } = &row.phase
+    {
+        return Some(challenge);
     }
+    None
 }
 
 fn new_challenge<'s>(before: &Session, after: &'s Session) -> Option<&'s Challenge> {

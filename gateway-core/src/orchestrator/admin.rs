@@ -1,0 +1,162 @@
+//! What operators do with workers.
+
+use std::collections::BTreeMap;
+
+use super::{ATTEMPTS, Orchestrator};
+use crate::id::WorkerId;
+use crate::store::{AsStoreError, StoreError, retry_conflicts};
+use crate::worker::{Worker, WorkerStatus};
+
+/// A slot to be reserved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddWorker {
+    /// The slot.
+    pub id: WorkerId,
+    /// The most sessions it may hold; the worker's own registration replaces it.
+    pub max_sessions: u32,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// SHA-256 of the one-time token.
+    pub join_token_hash: [u8; 32],
+}
+
+/// What to change of a worker; none leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateWorker {
+    /// Other labels, all of them.
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Another limit.
+    pub max_sessions: Option<u32>,
+    /// Whether anything new is placed on it.
+    pub cordoned: Option<bool>,
+}
+
+/// Why an operator's wish was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerAdminError {
+    /// There is no such worker.
+    #[error("no such worker")]
+    Unknown,
+    /// The id is known.
+    #[error("this worker id is known already; update it or choose another one")]
+    Taken,
+    /// It holds sessions.
+    #[error(
+        "the worker still holds {assigned} sessions; stop it and wait until they are placed elsewhere"
+    )]
+    NotEmpty {
+        /// How many.
+        assigned: u32,
+    },
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AsStoreError for WorkerAdminError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
+    }
+}
+
+impl Orchestrator {
+    /// Reserves an id: `PENDING` until a process registers with the one-time token.
+    ///
+    /// # Errors
+    /// The id is known and not removed, or the store's.
+    pub async fn add_worker(&self, add: &AddWorker) -> Result<Worker, WorkerAdminError> {
+        retry_conflicts(ATTEMPTS, || async {
+            let mut tx = self.ports.store.begin().await?;
+            let now = tx.now().await?;
+            let known = tx.lock_worker(&add.id).await?;
+            let removed = match &known {
+                None => None,
+                Some(worker) if worker.status == WorkerStatus::Removed => Some(worker),
+                Some(_) => return Err(WorkerAdminError::Taken),
+            };
+            let mut worker = Worker::pending(add.id.clone(), add.max_sessions, now);
+            worker.labels.clone_from(&add.labels);
+            worker.join_token_hash = Some(add.join_token_hash);
+            if let Some(removed) = removed {
+                worker.created_at = removed.created_at;
+                worker.row_version = removed.row_version + 1;
+                tx.save_worker(&worker).await?;
+            } else {
+                match tx.insert_worker(&worker).await {
+                    Err(StoreError::Duplicate { .. }) => return Err(WorkerAdminError::Taken),
+                    other => other?,
+                }
+            }
+            tx.commit().await?;
+            Ok(worker)
+        })
+        .await
+    }
+
+    /// Changes labels, limit or cordon. Lowering the limit moves nobody.
+    ///
+    /// # Errors
+    /// No such worker, or the store's.
+    pub async fn update_worker(
+        &self,
+        id: &WorkerId,
+        update: &UpdateWorker,
+    ) -> Result<Worker, WorkerAdminError> {
+        let worker = retry_conflicts(ATTEMPTS, || async {
+            let mut tx = self.ports.store.begin().await?;
+            let found = tx.lock_worker(id).await?;
+            let present = found.filter(|worker| worker.status != WorkerStatus::Removed);
+            let mut worker = present.ok_or(WorkerAdminError::Unknown)?;
+            worker.labels = update.labels.clone().unwrap_or(worker.labels);
+            worker.max_sessions = update.max_sessions.unwrap_or(worker.max_sessions);
+            worker.cordoned = update.cordoned.unwrap_or(worker.cordoned);
+            worker.row_version += 1;
+            worker.updated_at = tx.now().await?;
+            tx.save_worker(&worker).await?;
+            if !worker.cordoned {
+                tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
+                    .await?;
+            }
+            tx.commit().await?;
+            Ok::<_, WorkerAdminError>(worker)
+        })
+        .await?;
+        self.refresh_fleet().await?;
+        Ok(worker)
+    }
+
+    /// Removes an empty worker: its token ends, and its id is refused until it is added again.
+    ///
+    /// # Errors
+    /// No such worker, it holds sessions, or the store's.
+    pub async fn remove_worker(&self, id: &WorkerId) -> Result<(), WorkerAdminError> {
+        retry_conflicts(ATTEMPTS, || async {
+            let mut tx = self.ports.store.begin().await?;
+            let found = tx.lock_worker(id).await?;
+            let present = found.filter(|worker| worker.status != WorkerStatus::Removed);
+            let mut worker = present.ok_or(WorkerAdminError::Unknown)?;
+            if worker.assigned > 0 {
+                return Err(WorkerAdminError::NotEmpty {
+                    assigned: worker.assigned,
+                });
+            }
+            if let Some(owner) = worker.owner() {
+                tx.disown_lease(&owner).await?;
+            }
+            worker.status = WorkerStatus::Removed;
+            worker.incarnation = None;
+            worker.endpoint = None;
+            worker.join_token_hash = None;
+            worker.row_version += 1;
+            worker.updated_at = tx.now().await?;
+            tx.save_worker(&worker).await?;
+            let event = super::fence::worker_event(id, WorkerStatus::Removed, "removed");
+            tx.append_events(&[event]).await?;
+            tx.commit().await?;
+            Ok(())
+        })
+        .await?;
+        self.refresh_fleet().await?;
+        Ok(())
+    }
+}

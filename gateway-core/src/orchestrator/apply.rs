@@ -1,0 +1,124 @@
+//! Writing decisions: the one place where a decided row reaches the store.
+//!
+//! Worker rows are written before session rows (the other order deadlocks), placements are ended in the
+//! same commit in which an owner lets go, and room that becomes free wakes as many waiting sessions.
+
+use super::{ATTEMPTS, Done, Orchestrator};
+use crate::event::NewEvent;
+use crate::id::SessionId;
+use crate::session::{Decision, Effect, Input, InvalidTransition, Owner, Session, decide};
+use crate::store::{AsStoreError, OrchestrationTx, StoreError, retry_conflicts};
+use crate::time::Timestamp;
+
+/// What became of an input.
+pub(super) type Applied = Done<Option<Session>>;
+
+/// Why an input was not applied.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    #[error(transparent)]
+    Refused(#[from] InvalidTransition),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AsStoreError for ApplyError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
+    }
+}
+
+impl Orchestrator {
+    /// Reads the row, lets `admit` look at it, decides and commits; repeated on conflict.
+    ///
+    /// `None`: there is no such session, or `admit` refused it.
+    pub(super) async fn apply(
+        &self,
+        id: SessionId,
+        input: &Input,
+        admit: impl Fn(&Session) -> bool + Sync,
+    ) -> Result<Option<Applied>, ApplyError> {
+        let applied = retry_conflicts(ATTEMPTS, || async {
+            let mut tx = self.ports.store.begin().await?;
+            let Some(row) = tx.session(id).await?.filter(|row| admit(row)) else {
+                return Ok(None);
+            };
+            let now = tx.now().await?;
+            let decision = decide(&self.policy.session, &row, input, now)?;
+            let written = write(&mut *tx, &row, &decision, now, input.name()).await?;
+            if written {
+                tx.commit().await?;
+            }
+            let freed = row.owner().is_some() && owner_of(&decision).is_none();
+            Ok::<_, ApplyError>(Some((decision, written, freed)))
+        })
+        .await?;
+        let Some((decision, written, freed)) = applied else {
+            return Ok(None);
+        };
+        if written {
+            self.announce(id).await;
+        }
+        let mut effects = decision.effects;
+        if freed {
+            gather(&mut effects, vec![Effect::Nudge]);
+        }
+        Ok(Some(Done {
+            value: decision.row,
+            effects,
+        }))
+    }
+}
+
+/// Writes one decision into the transaction; whether there was anything to write.
+pub(super) async fn write(
+    tx: &mut dyn OrchestrationTx,
+    before: &Session,
+    decision: &Decision,
+    now: Timestamp,
+    why: &str,
+) -> Result<bool, StoreError> {
+    if decision.row.as_ref() == Some(before) && decision.events.is_empty() {
+        return Ok(false);
+    }
+    let kept = owner_of(decision);
+    if let Some(owner) = before.owner().filter(|owner| kept != Some(owner)) {
+        tx.release_slots(&owner.worker, 1).await?;
+    }
+    match &decision.row {
+        Some(row) => tx.save_sessions(std::slice::from_ref(row)).await?,
+        None => tx.delete_session(before.id, before.version).await?,
+    }
+    if before.owner().is_some() && kept.is_none() {
+        tx.end_placements(&[(before.id, before.epoch)], now, why)
+            .await?;
+        tx.wake_waiting(1).await?;
+    }
+    tx.append_events(&events(before, decision)).await?;
+    Ok(true)
+}
+
+fn owner_of(decision: &Decision) -> Option<&Owner> {
+    decision.row.as_ref().and_then(Session::owner)
+}
+
+/// The decision's events, addressed.
+pub(super) fn events(before: &Session, decision: &Decision) -> Vec<NewEvent> {
+    let epoch = decision.row.as_ref().map_or(before.epoch, |row| row.epoch);
+    let address = |event: &crate::event::Event| NewEvent {
+        tenant: Some(before.tenant),
+        session: Some(before.id),
+        epoch: Some(epoch),
+        event: event.clone(),
+    };
+    decision.events.iter().map(address).collect()
+}
+
+/// Effects of several decisions, without a second nudge.
+pub(super) fn gather(effects: &mut Vec<Effect>, more: Vec<Effect>) {
+    for effect in more {
+        if effect != Effect::Nudge || !effects.contains(&Effect::Nudge) {
+            effects.push(effect);
+        }
+    }
+}

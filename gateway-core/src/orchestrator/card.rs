@@ -1,0 +1,187 @@
+//! What a tenant does with its sessions.
+
+use std::collections::BTreeMap;
+
+use super::apply::ApplyError;
+use super::{ATTEMPTS, Done, Orchestrator};
+use crate::event::{Event, NewEvent, SessionCreated};
+use crate::id::{SessionId, SessionName, TenantId};
+use crate::session::{Command, Input, Inserted, InvalidTransition, Session};
+use crate::store::{AsStoreError, StoreError, retry_conflicts};
+
+/// A card to be made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCard {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Unique within the tenant.
+    pub name: SessionName,
+    /// Free text.
+    pub description: Option<String>,
+    /// Free pairs.
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// How many sessions the tenant may have; none: any number.
+    pub limit: Option<u32>,
+}
+
+/// What to change of a card; none leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CardPatch {
+    /// Another name.
+    pub name: Option<SessionName>,
+    /// Another text, or none at all.
+    pub description: Option<Option<String>>,
+    /// Other pairs, all of them.
+    pub metadata: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+/// Why no card was made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The tenant has a session of that name.
+    #[error("a session of that name exists already; choose another name")]
+    NameTaken,
+    /// The tenant's tier allows no more.
+    #[error("the plan allows {limit} sessions and {used} exist; delete one or change the plan")]
+    LimitReached {
+        /// How many there are.
+        used: u32,
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a command was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The tenant has no such session.
+    #[error("no such session")]
+    UnknownSession,
+    /// Not in this phase.
+    #[error(transparent)]
+    Refused(#[from] InvalidTransition),
+    /// The new name is taken.
+    #[error("a session of that name exists already; choose another name")]
+    NameTaken,
+    /// The store's.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Duplicate { .. } => Self::NameTaken,
+            other @ (StoreError::Conflict
+            | StoreError::Unavailable(_)
+            | StoreError::Corrupt { .. }
+            | StoreError::Refused(_)
+            | StoreError::Internal(_)) => Self::Store(other),
+        }
+    }
+}
+
+impl AsStoreError for CommandError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
+    }
+}
+
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Refused(refused) => Self::Refused(refused),
+            ApplyError::Store(store) => store.into(),
+        }
+    }
+}
+
+impl Orchestrator {
+    /// Makes a card: `DISCONNECTED`, on no worker.
+    ///
+    /// # Errors
+    /// The name is taken, the limit is reached, or the store's.
+    pub async fn create(&self, card: NewCard) -> Result<Session, CreateError> {
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        let id = SessionId::generate(now, &*self.ports.entropy);
+        let mut session = Session::new(id, card.tenant, card.name, now);
+        session.description = card.description;
+        session.metadata = card.metadata;
+        match tx.insert_session(&session, card.limit).await? {
+            Inserted::Done => {}
+            Inserted::NameTaken => return Err(CreateError::NameTaken),
+            Inserted::LimitReached { used } => {
+                return Err(CreateError::LimitReached {
+                    used,
+                    limit: card.limit.unwrap_or(used),
+                });
+            }
+        }
+        let created = SessionCreated {
+            name: session.name.clone(),
+            metadata: session.metadata.clone(),
+        };
+        let event = Event::SessionCreated(created);
+        let (tenant, epoch) = (Some(session.tenant), Some(session.epoch));
+        tx.append_events(&[NewEvent {
+            tenant,
+            session: Some(id),
+            epoch,
+            event,
+        }])
+        .await?;
+        tx.commit().await?;
+        self.announce(id).await;
+        Ok(session)
+    }
+
+    /// Changes name, description or metadata.
+    ///
+    /// # Errors
+    /// No such session, the name is taken, or the store's.
+    pub async fn update(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        patch: &CardPatch,
+    ) -> Result<Session, CommandError> {
+        let session = retry_conflicts(ATTEMPTS, || async {
+            let mut tx = self.ports.store.begin().await?;
+            let found = tx.session(id).await?.filter(|row| row.tenant == tenant);
+            let mut row = found.ok_or(CommandError::UnknownSession)?;
+            row.name = patch.name.clone().unwrap_or(row.name);
+            row.description = patch.description.clone().unwrap_or(row.description);
+            row.metadata = patch.metadata.clone().unwrap_or(row.metadata);
+            row.version += 1;
+            row.updated_at = tx.now().await?;
+            tx.save_sessions(std::slice::from_ref(&row)).await?;
+            tx.commit().await?;
+            Ok::<_, CommandError>(row)
+        })
+        .await?;
+        self.announce(id).await;
+        Ok(session)
+    }
+
+    /// Connect, disconnect, restart, logout or delete.
+    ///
+    /// Returns the row as it stands, or none once it is deleted. Asking again for what is already so
+    /// changes nothing and succeeds.
+    ///
+    /// # Errors
+    /// No such session, not in this phase, or the store's.
+    pub async fn command(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        command: Command,
+    ) -> Result<Done<Option<Session>>, CommandError> {
+        let input = Input::Command(command);
+        let applied = self.apply(id, &input, |row| row.tenant == tenant).await?;
+        applied.ok_or(CommandError::UnknownSession)
+    }
+}

@@ -1,0 +1,307 @@
+//! Workers come and go.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{ATTEMPTS, Done, Orchestrator};
+use crate::coord::Notice;
+use crate::id::{Incarnation, WorkerId};
+use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
+use crate::session::{Effect, Owner};
+use crate::state::StateError;
+use crate::store::{AsStoreError, OrchestrationTx, StoreError, retry_conflicts};
+use crate::time::Timestamp;
+use crate::worker::{Death, Engine, Lease, Worker, WorkerStatus};
+
+/// Within this time of its last renewal an incarnation defends its slot against another endpoint.
+const DEFENDS_SLOT: Duration = Duration::from_secs(6);
+
+/// What a worker process proved when it asked to join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// It has the fleet's bootstrap token.
+    Bootstrap,
+    /// It has a one-time token with this SHA-256.
+    OneTime([u8; 32]),
+}
+
+/// A validated registration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registration {
+    /// Slot and run.
+    pub owner: Owner,
+    /// The base URL, checked against the operator's allow-list.
+    pub endpoint: String,
+    /// 1 to 1000.
+    pub max_sessions: u32,
+    /// The protocol version it speaks.
+    pub protocol_version: u32,
+    /// The worker program's version.
+    pub version: Option<String>,
+    /// The deployment environment.
+    pub environment: Option<String>,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// Its engine.
+    pub engine: Engine,
+}
+
+/// A worker that was let in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Its row.
+    pub worker: Worker,
+    /// How long a renewal lasts.
+    pub lease: Duration,
+    /// How often to renew.
+    pub heartbeat: Duration,
+    /// How many sessions name this very incarnation.
+    pub assigned: u32,
+    /// The store's time.
+    pub now: Timestamp,
+}
+
+/// Why a worker was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The id is reserved and takes only its one-time token.
+    #[error("this worker id is reserved; register with its one-time token")]
+    WrongToken,
+    /// An admin removed the id.
+    #[error("this worker id was removed; an administrator must add it again")]
+    Removed,
+    /// Another process holds the slot.
+    #[error("another process uses this worker id at another endpoint; stop it or use another id")]
+    IdInUse,
+    /// Another worker has the endpoint.
+    #[error("the worker {holder} uses this endpoint; give each worker its own")]
+    EndpointInUse {
+        /// Which.
+        holder: WorkerId,
+    },
+    /// The incarnation has ended.
+    #[error("this incarnation has ended; register with a new one")]
+    IncarnationEnded,
+    /// Not a version this gateway speaks.
+    #[error(
+        "protocol version {asked} is not spoken here; use {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}"
+    )]
+    ProtocolVersion {
+        /// What it speaks.
+        asked: u32,
+    },
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AsStoreError for RegisterError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Conflict))
+    }
+}
+
+impl Orchestrator {
+    /// Lets a run of a worker in, as empty. Repeating the registration of the same incarnation is
+    /// harmless.
+    ///
+    /// A new incarnation ends the renewals of the former one, which keeps its sessions until it is fenced:
+    /// they are given out again after goodbye, proof of death, or lease and guard.
+    ///
+    /// # Errors
+    /// One per reason not to let it in, or the store's.
+    pub async fn register(
+        &self,
+        join: Join,
+        registration: &Registration,
+    ) -> Result<Done<Member>, RegisterError> {
+        let asked = registration.protocol_version;
+        if !(MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&asked) {
+            return Err(RegisterError::ProtocolVersion { asked });
+        }
+        let member = retry_conflicts(ATTEMPTS, || self.try_register(join, registration)).await?;
+        self.refresh_fleet().await?;
+        self.hint(&Notice::Outbox).await;
+        Ok(Done {
+            value: member,
+            effects: vec![Effect::Nudge],
+        })
+    }
+
+    async fn try_register(
+        &self,
+        join: Join,
+        registration: &Registration,
+    ) -> Result<Member, RegisterError> {
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        let id = &registration.owner.worker;
+        let known = tx.lock_worker(id).await?;
+        if let Some(known) = &known {
+            admit(&mut *tx, known, join, registration, now).await?;
+        } else if join != Join::Bootstrap {
+            return Err(RegisterError::WrongToken);
+        }
+        if let Some(other) = tx
+            .worker_at(&registration.endpoint)
+            .await?
+            .filter(|w| w.id != *id)
+        {
+            return Err(RegisterError::EndpointInUse { holder: other.id });
+        }
+        let worker = enter(&mut *tx, known, registration, now).await?;
+        let room = worker.max_sessions.saturating_sub(worker.assigned);
+        tx.wake_waiting(room).await?;
+        let assigned = tx.sessions_of(&registration.owner).await?.len();
+        let event = super::fence::worker_event(id, WorkerStatus::Active, "registered");
+        tx.append_events(&[event]).await?;
+        tx.commit().await?;
+        tracing::info!(worker.id = %id, "a worker has registered");
+        let times = self.ports.leases.policy();
+        Ok(Member {
+            worker,
+            lease: times.lease,
+            heartbeat: times.heartbeat,
+            assigned: u32::try_from(assigned).unwrap_or(u32::MAX),
+            now,
+        })
+    }
+
+    /// A clean goodbye: the worker has closed and tombstoned everything it held.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn goodbye(&self, owner: &Owner) -> Result<Done<()>, StoreError> {
+        let effects = self
+            .fence(&Death::goodbye(owner.clone()))
+            .await?
+            .unwrap_or_default();
+        Ok(Done { value: (), effects })
+    }
+
+    /// What a run of a worker should hold.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn assigned(&self, owner: &Owner) -> Result<Vec<AssignedSession>, StateError> {
+        let mut tx = self.ports.store.begin().await?;
+        let sessions = tx.sessions_of(owner).await?;
+        drop(tx);
+        let mut assigned = Vec::with_capacity(sessions.len());
+        for session in sessions {
+            assigned.push(AssignedSession {
+                session_id: session.id,
+                epoch: session.epoch,
+                desired: session.desired,
+                state_version: self.ports.state.version(session.id).await?.seq,
+                paired: session.paired,
+            });
+        }
+        Ok(assigned)
+    }
+
+    /// Whether `owner` is its worker's newest incarnation and not fenced: whether its token is good.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn is_present(&self, owner: &Owner) -> Result<bool, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let worker = tx.worker(&owner.worker).await?;
+        let newest = worker.and_then(|worker| worker.owner()).as_ref() == Some(owner);
+        let lease = if newest { tx.lease(owner).await? } else { None };
+        Ok(lease.is_some_and(|lease| lease.fenced_at.is_none()))
+    }
+}
+
+async fn admit(
+    tx: &mut dyn OrchestrationTx,
+    known: &Worker,
+    join: Join,
+    registration: &Registration,
+    now: Timestamp,
+) -> Result<(), RegisterError> {
+    if known.status == WorkerStatus::Removed {
+        return Err(RegisterError::Removed);
+    }
+    match (join, known.join_token_hash) {
+        (Join::Bootstrap, None) => {}
+        (Join::OneTime(shown), Some(expected)) if shown == expected => {}
+        (Join::OneTime(_), None) if known.incarnation.is_some() => {
+            return Err(RegisterError::WrongToken);
+        }
+        (Join::Bootstrap | Join::OneTime(_), _) => return Err(RegisterError::WrongToken),
+    }
+    let Some(present) = known.owner() else {
+        return Ok(());
+    };
+    let same_place = known.endpoint.as_deref() == Some(&registration.endpoint);
+    let Some(lease) = tx
+        .lease(&present)
+        .await?
+        .filter(|lease| lease.fenced_at.is_none())
+    else {
+        return Ok(());
+    };
+    if present != registration.owner && !same_place && now.since(lease.renewed_at) < DEFENDS_SLOT {
+        return Err(RegisterError::IdInUse);
+    }
+    Ok(())
+}
+
+/// Writes the worker's row and, for a new incarnation, its lease.
+async fn enter(
+    tx: &mut dyn OrchestrationTx,
+    known: Option<Worker>,
+    registration: &Registration,
+    now: Timestamp,
+) -> Result<Worker, RegisterError> {
+    let owner = &registration.owner;
+    let lease = tx.lease(owner).await?;
+    if lease
+        .as_ref()
+        .is_some_and(|lease| lease.fenced_at.is_some() || lease.disowned)
+    {
+        return Err(RegisterError::IncarnationEnded);
+    }
+    let is_new = known.is_none();
+    let mut worker = known.unwrap_or_else(|| Worker::pending(owner.worker.clone(), 1, now));
+    if lease.is_some() && worker.incarnation.as_ref() != Some(&owner.incarnation) {
+        return Err(RegisterError::IncarnationEnded);
+    }
+    worker.status = WorkerStatus::Active;
+    worker.endpoint = Some(registration.endpoint.clone());
+    worker.incarnation = Some(Incarnation::clone(&owner.incarnation));
+    worker.max_sessions = registration.max_sessions;
+    worker.version.clone_from(&registration.version);
+    worker.environment.clone_from(&registration.environment);
+    worker.protocol_version = registration.protocol_version;
+    worker.engine = registration.engine.clone();
+    worker.labels.extend(registration.labels.clone());
+    worker.join_token_hash = None;
+    worker.registered_at = Some(now);
+    worker.updated_at = now;
+    if is_new {
+        tx.insert_worker(&worker).await.map_err(as_conflict)?;
+    } else {
+        worker.row_version += 1;
+        tx.save_worker(&worker).await?;
+    }
+    if lease.is_none() {
+        tx.insert_lease(&Lease::new(owner.clone(), now))
+            .await
+            .map_err(as_conflict)?;
+    }
+    Ok(worker)
+}
+
+/// Two first registrations at once: the loser begins again and finds the winner.
+fn as_conflict(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Duplicate { .. } => StoreError::Conflict,
+        other @ (StoreError::Conflict
+        | StoreError::Unavailable(_)
+        | StoreError::Corrupt { .. }
+        | StoreError::Refused(_)
+        | StoreError::Internal(_)) => other,
+    }
+}

@@ -1,0 +1,163 @@
+//! The orchestrator: every sequence of the gateway, driven through ports, without a runtime.
+//!
+//! It is level-triggered: an operation changes a row and commits; the row says what is to be done next
+//! and when somebody looks at it again. The [`Effect`]s that an operation returns are only the first,
+//! prompt attempt. So placing, failing over, recovering after a restart and repeating what was lost are
+//! one path, and any replica can take any step.
+//!
+//! | call | when |
+//! |---|---|
+//! | an operation ([`Orchestrator::command`], [`Orchestrator::report`], [`Orchestrator::register`], …) | somebody asks or reports |
+//! | [`Orchestrator::tick`] | at the time the last one returned, or earlier on a nudge |
+//! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
+//!
+//! Spawning, sleeping and parallelism belong to the caller. Every future may be dropped at any await
+//! without harm.
+
+mod admin;
+mod apply;
+mod card;
+mod fence;
+mod heartbeat;
+mod membership;
+mod perform;
+mod place;
+mod qr;
+mod report;
+mod tick;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use admin::{AddWorker, UpdateWorker, WorkerAdminError};
+pub use card::{CardPatch, CommandError, CreateError, NewCard};
+pub use heartbeat::BeatError;
+pub use membership::{Join, Member, RegisterError, Registration};
+pub use qr::QrError;
+pub use report::ReportError;
+pub use tick::Tick;
+
+use crate::balance::{BalancePolicy, Fleet};
+use crate::coord::{Coordinator, Notice};
+use crate::entropy::Entropy;
+use crate::id::SessionId;
+use crate::session::{Effect, SessionPolicy};
+use crate::state::StateStore;
+use crate::store::Store;
+use crate::worker::{LeaseAuthority, WorkerLink};
+
+/// How often an attempt that met another one is repeated.
+const ATTEMPTS: u32 = 8;
+
+/// What the orchestrator acts through.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// The truth.
+    pub store: Arc<dyn Store>,
+    /// QR codes and hints.
+    pub coord: Arc<dyn Coordinator>,
+    /// The way to workers.
+    pub link: Arc<dyn WorkerLink>,
+    /// Session state.
+    pub state: Arc<dyn StateStore>,
+    /// Who is alive.
+    pub leases: Arc<dyn LeaseAuthority>,
+    /// Ids and ties.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Everything that is configured.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The times of a session's life.
+    pub session: SessionPolicy,
+    /// How a worker is chosen.
+    pub balance: BalancePolicy,
+    /// How many due rows one tick claims.
+    pub claim: u32,
+    /// How long a worker may take to answer a command.
+    pub command_limit: Duration,
+    /// The oldest protocol version that is placed on.
+    pub min_protocol_version: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            session: SessionPolicy::default(),
+            balance: BalancePolicy::default(),
+            claim: 100,
+            command_limit: Duration::from_secs(10),
+            min_protocol_version: crate::protocol::MIN_PROTOCOL_VERSION,
+        }
+    }
+}
+
+/// What an operation returns, and what is to be tried now that it is committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done<T> {
+    /// The operation's own answer.
+    pub value: T,
+    /// To be handed to [`Orchestrator::perform`].
+    pub effects: Vec<Effect>,
+}
+
+impl<T> Done<T> {
+    const fn quiet(value: T) -> Self {
+        Self {
+            value,
+            effects: Vec::new(),
+        }
+    }
+}
+
+/// Drives sessions and workers. See the module page.
+pub struct Orchestrator {
+    ports: Ports,
+    policy: Policy,
+    fleet: Mutex<Fleet>,
+}
+
+impl fmt::Debug for Orchestrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Orchestrator")
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Orchestrator {
+    /// Over these ports, knowing nothing yet: the first tick reads the fleet.
+    #[must_use]
+    pub fn new(ports: Ports, policy: Policy) -> Self {
+        let fleet = Mutex::new(Fleet::new(policy.balance.clone()));
+        Self {
+            ports,
+            policy,
+            fleet,
+        }
+    }
+
+    /// What is configured.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    fn fleet(&self) -> MutexGuard<'_, Fleet> {
+        self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hints that a session has a new version. Losing one costs a reader time, never truth.
+    async fn announce(&self, session: SessionId) {
+        self.hint(&Notice::Session { session }).await;
+        self.hint(&Notice::Outbox).await;
+    }
+
+    async fn hint(&self, notice: &Notice) {
+        if let Err(error) = self.ports.coord.notify(notice).await {
+            tracing::debug!(%error, "a hint was lost");
+        }
+    }
+}

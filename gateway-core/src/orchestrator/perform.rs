@@ -1,0 +1,190 @@
+//! Performing effects: the prompt attempt at what a committed row stands for.
+//!
+//! Every answer of a worker is fed back as an input. What is not answered is not chased here: the row
+//! falls due again.
+
+use std::time::Duration;
+
+use super::Orchestrator;
+use super::apply::ApplyError;
+use crate::coord::Notice;
+use crate::protocol::{Released, StartSession};
+use crate::session::{
+    Closure, Effect, Input, Observation, Order, Owner, Report, Session, StartOrder,
+};
+use crate::store::StoreError;
+use crate::worker::{LinkError, Target, WorkerStatus};
+
+impl Orchestrator {
+    /// Executes one effect and returns those that follow from its answer.
+    ///
+    /// # Errors
+    /// The store's; the effect will be tried again because its row falls due again.
+    pub async fn perform(&self, effect: Effect) -> Result<Vec<Effect>, StoreError> {
+        let followed = match effect {
+            Effect::Place(session) => self.place(session).await,
+            Effect::Start(start) => self.start(&start).await,
+            Effect::Release(order) => self.stop(&order, Stop::Release).await,
+            Effect::Logout(order) => self.stop(&order, Stop::Logout).await,
+            Effect::Forget(order) => self.stop(&order, Stop::Forget).await,
+            Effect::Cordon(worker) => self.cordon_stuck(&worker).await.map(|()| Vec::new()),
+            Effect::Disown(owner) => self.disown(&owner).await.map(|()| Vec::new()),
+            Effect::Erase(session) => {
+                self.drop_secrets(session).await;
+                report_state("erase", session, self.ports.state.erase(session).await);
+                Ok(Vec::new())
+            }
+            Effect::Archive(session) => {
+                report_state("archive", session, self.ports.state.archive(session).await);
+                Ok(Vec::new())
+            }
+            Effect::Nudge => {
+                self.hint(&Notice::Due).await;
+                Ok(Vec::new())
+            }
+        };
+        match followed {
+            Ok(effects) => Ok(effects),
+            Err(ApplyError::Store(error)) => Err(error),
+            Err(ApplyError::Refused(refused)) => {
+                // The row has moved on while the worker was asked: nothing is owed any more.
+                tracing::debug!(%refused, "an answer came too late");
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    async fn start(&self, start: &StartOrder) -> Result<Vec<Effect>, ApplyError> {
+        let Some(target) = self.target(&start.order.owner).await? else {
+            return Ok(Vec::new());
+        };
+        let body = StartSession::from(start);
+        let limit = self.policy.command_limit;
+        match self.ports.link.start(&target, &body, limit).await {
+            Ok(_) => Ok(Vec::new()),
+            Err(LinkError::StaleEpoch { .. }) => self.feed(&start.order, Input::Stopped).await,
+            Err(LinkError::Refused { code, .. }) => {
+                let closure = Closure::Error {
+                    reason: Some(code),
+                    action_required: None,
+                };
+                let observation = Observation::Closed(closure);
+                let report = Report {
+                    seq: None,
+                    observation,
+                    retry_at: None,
+                    phone_number: None,
+                };
+                self.feed(&start.order, Input::Reported(report)).await
+            }
+            Err(error) => Ok(unanswered("start", &start.order, &error)),
+        }
+    }
+
+    async fn stop(&self, order: &Order, how: Stop) -> Result<Vec<Effect>, ApplyError> {
+        let Some(target) = self.target(&order.owner).await? else {
+            return Ok(Vec::new());
+        };
+        let limit = self.policy.command_limit;
+        match self.ask_to_stop(&target, order, how, limit).await {
+            Ok(_) | Err(LinkError::StaleEpoch { .. }) => self.feed(order, Input::Stopped).await,
+            Err(error) => Ok(unanswered("stop", order, &error)),
+        }
+    }
+
+    async fn ask_to_stop(
+        &self,
+        target: &Target,
+        order: &Order,
+        how: Stop,
+        limit: Duration,
+    ) -> Result<Released, LinkError> {
+        let link = &self.ports.link;
+        match how {
+            Stop::Release => link.release(target, order, limit).await,
+            Stop::Logout => link.logout(target, order, limit).await,
+            Stop::Forget => link.forget(target, order, limit).await,
+        }
+    }
+
+    /// Applies an answer, if the session is still what the order named.
+    async fn feed(&self, order: &Order, input: Input) -> Result<Vec<Effect>, ApplyError> {
+        let named = |row: &Session| row.order().as_ref() == Some(order);
+        let applied = self.apply(order.session, &input, named).await?;
+        Ok(applied.map_or_else(Vec::new, |done| done.effects))
+    }
+
+    /// Where an owner can be reached; none once it is not the worker's newest incarnation.
+    pub(super) async fn target(&self, owner: &Owner) -> Result<Option<Target>, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let worker = tx.worker(&owner.worker).await?;
+        let present =
+            worker.filter(|worker| worker.incarnation.as_ref() == Some(&owner.incarnation));
+        let endpoint = present.and_then(|worker| worker.endpoint);
+        Ok(endpoint.map(|endpoint| Target {
+            owner: owner.clone(),
+            endpoint,
+        }))
+    }
+
+    async fn cordon_stuck(&self, id: &crate::id::WorkerId) -> Result<(), ApplyError> {
+        let mut tx = self.ports.store.begin().await?;
+        let Some(mut worker) = tx.lock_worker(id).await?.filter(|worker| !worker.cordoned) else {
+            return Ok(());
+        };
+        worker.cordoned = true;
+        worker.row_version += 1;
+        worker.updated_at = tx.now().await?;
+        tx.save_worker(&worker).await?;
+        let event = super::fence::worker_event(id, worker.status, "cordoned: ignores a stop");
+        tx.append_events(&[event]).await?;
+        tx.commit().await?;
+        tracing::error!(worker.id = %id, "a worker ignores an order to stop; it is cordoned");
+        Ok(())
+    }
+
+    async fn disown(&self, owner: &Owner) -> Result<(), ApplyError> {
+        let mut tx = self.ports.store.begin().await?;
+        tx.disown_lease(owner).await?;
+        tx.shift_worker(&owner.worker, WorkerStatus::Active, WorkerStatus::Suspect)
+            .await?;
+        tx.commit().await?;
+        tracing::error!(worker.id = %owner.worker, "the lease of a stuck worker runs out");
+        Ok(())
+    }
+
+    pub(super) async fn drop_secrets(&self, session: crate::id::SessionId) {
+        if let Err(error) = self.ports.coord.drop_secrets(session).await {
+            tracing::debug!(%error, "codes are left to expire");
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Stop {
+    Release,
+    Logout,
+    Forget,
+}
+
+fn unanswered(what: &str, order: &Order, error: &LinkError) -> Vec<Effect> {
+    tracing::info!(
+        session.id = %order.session,
+        worker.id = %order.owner.worker,
+        session.epoch = order.epoch.0,
+        order = what,
+        %error,
+        "an order is not answered yet"
+    );
+    Vec::new()
+}
+
+fn report_state<E: std::fmt::Display>(
+    what: &str,
+    session: crate::id::SessionId,
+    outcome: Result<(), E>,
+) {
+    if let Err(error) = outcome {
+        tracing::warn!(session.id = %session, what, %error, "stored state was not cleaned up");
+    }
+}

@@ -1,0 +1,227 @@
+//! Placing a session: pick, reserve, assign.
+//!
+//! The pick works on this replica's picture of the fleet and may be wrong; the reservation is one
+//! conditional write in the store and cannot be. Losing a race tries the next best worker.
+
+use std::collections::BTreeSet;
+
+use super::apply::{ApplyError, events};
+use super::{Done, Orchestrator};
+use crate::balance::{Choice, Load, Request, WorkerSnapshot};
+use crate::id::{SessionId, WorkerId};
+use crate::session::{Effect, Input, Owner, Phase, Placement, Session, decide};
+use crate::store::StoreError;
+use crate::time::Timestamp;
+use crate::worker::{WorkerStatus, WorkerView};
+
+/// How many workers are tried before the session goes back to waiting.
+const TRIES: usize = 8;
+
+enum Attempt {
+    Placed(Vec<Effect>),
+    /// The worker has no room after all.
+    Lost,
+    /// The session is not as it was read.
+    Changed,
+}
+
+impl Orchestrator {
+    /// Finds a worker for a session in `WAITING`; does nothing in any other phase.
+    pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
+        let mut exclude = BTreeSet::new();
+        for _ in 0..TRIES {
+            let Some((row, request)) = self.placeable(id, &exclude).await? else {
+                return Ok(Vec::new());
+            };
+            let Some(choice) = self.pick(&request).await? else {
+                break;
+            };
+            match self.assign(&row, &choice).await {
+                Ok(Attempt::Placed(effects)) => {
+                    self.fleet().confirm(&choice.worker);
+                    self.announce(id).await;
+                    return Ok(effects);
+                }
+                Ok(Attempt::Lost) => {
+                    self.fleet().release(&choice.worker);
+                    exclude.insert(choice.worker);
+                }
+                Ok(Attempt::Changed) => {
+                    self.fleet().release(&choice.worker);
+                }
+                Err(error) => {
+                    self.fleet().release(&choice.worker);
+                    return Err(error);
+                }
+            }
+        }
+        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
+        let applied = self.apply(id, &Input::NoCapacity, waiting).await?;
+        Ok(applied.map_or_else(Vec::new, |done| done.effects))
+    }
+
+    async fn placeable(
+        &self,
+        id: SessionId,
+        exclude: &BTreeSet<WorkerId>,
+    ) -> Result<Option<(Session, Request)>, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
+        let Some(row) = tx.session(id).await?.filter(waiting) else {
+            return Ok(None);
+        };
+        let request = Request {
+            exclude: exclude.clone(),
+            state_format: row.state_format.clone().filter(|_| row.paired),
+            min_protocol_version: self.policy.min_protocol_version,
+            spread: Some(tx.tenant_spread(row.tenant).await?),
+            ..Request::default()
+        };
+        Ok(Some((row, request)))
+    }
+
+    /// Picks and reserves in the picture of the fleet; looks at the fleet again before giving up.
+    async fn pick(&self, request: &Request) -> Result<Option<Choice>, StoreError> {
+        for look_again in [true, false] {
+            {
+                let mut fleet = self.fleet();
+                match fleet.pick(request, &*self.ports.entropy) {
+                    Ok(choice) => {
+                        fleet.reserve(&choice.worker);
+                        return Ok(Some(choice));
+                    }
+                    Err(nobody) => tracing::debug!(%nobody, "no worker for a session"),
+                }
+            }
+            if look_again {
+                self.refresh_fleet().await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn assign(&self, row: &Session, choice: &Choice) -> Result<Attempt, ApplyError> {
+        let owner = Owner {
+            worker: choice.worker.clone(),
+            incarnation: choice.incarnation.clone(),
+        };
+        let mut tx = self.ports.store.begin().await?;
+        if !tx.reserve_slot(&owner).await? {
+            return Ok(Attempt::Lost);
+        }
+        let worker = tx.worker(&owner.worker).await?;
+        let state_format = worker.and_then(|worker| worker.engine.state_format);
+        let now = tx.now().await?;
+        let input = Input::Placed {
+            owner: owner.clone(),
+            state_format,
+        };
+        let decision = decide(&self.policy.session, row, &input, now)?;
+        let Some(next) = &decision.row else {
+            return Ok(Attempt::Changed);
+        };
+        match tx.save_sessions(std::slice::from_ref(next)).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict) => return Ok(Attempt::Changed),
+            Err(error) => return Err(error.into()),
+        }
+        tx.insert_placement(&placement(row, next, owner, choice, now))
+            .await?;
+        tx.append_events(&events(row, &decision)).await?;
+        match tx.commit().await {
+            Ok(()) => Ok(Attempt::Placed(decision.effects)),
+            Err(StoreError::Conflict) => Ok(Attempt::Changed),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Reads the fleet from the store.
+    pub(super) async fn refresh_fleet(&self) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        let views = tx.workers().await?;
+        drop(tx);
+        let mut fleet = self.fleet();
+        let known: BTreeSet<WorkerId> = views.iter().map(|view| view.worker.id.clone()).collect();
+        let gone: Vec<WorkerId> = fleet
+            .iter()
+            .map(|snapshot| snapshot.worker.clone())
+            .filter(|id| !known.contains(id))
+            .collect();
+        for id in gone {
+            fleet.remove(&id);
+        }
+        for snapshot in views.iter().filter_map(|view| snapshot(view, now)) {
+            fleet.upsert(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Looks at the fleet again and returns how many workers can be placed on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn placeable_workers(&self) -> Result<Done<usize>, StoreError> {
+        self.refresh_fleet().await?;
+        let ready = self
+            .fleet()
+            .iter()
+            .filter(|worker| worker.active && !worker.cordoned)
+            .count();
+        Ok(Done::quiet(ready))
+    }
+}
+
+fn placement(
+    before: &Session,
+    row: &Session,
+    owner: Owner,
+    choice: &Choice,
+    now: Timestamp,
+) -> Placement {
+    Placement {
+        session: row.id,
+        tenant: row.tenant,
+        epoch: row.epoch,
+        owner,
+        why: before
+            .reason
+            .clone()
+            .unwrap_or_else(|| "connect".to_owned()),
+        explanation: serde_json::to_value(&choice.explanation).unwrap_or_default(),
+        placed_at: now,
+        ended: None,
+    }
+}
+
+/// What the balancer knows of a worker; none if it never registered.
+fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
+    let worker = &view.worker;
+    let lease = view.lease.as_ref();
+    let holds_lease = lease.is_some_and(|lease| lease.fenced_at.is_none() && !lease.disowned);
+    let persists = lease.is_none_or(|lease| lease.report.persist_ok != Some(false));
+    let mut snapshot = WorkerSnapshot::new(
+        worker.id.clone(),
+        worker.incarnation.clone()?,
+        worker.max_sessions,
+    );
+    snapshot.assigned = worker.assigned;
+    snapshot.cordoned = worker.cordoned;
+    snapshot.active = worker.status == WorkerStatus::Active && holds_lease && persists;
+    snapshot.labels.clone_from(&worker.labels);
+    snapshot.protocol_version = worker.protocol_version;
+    snapshot
+        .state_format
+        .clone_from(&worker.engine.state_format);
+    snapshot.load = lease.filter(|lease| lease.renewals > 0).map(|lease| Load {
+        cpu: lease.report.cpu,
+        memory: lease.report.memory,
+        connected: lease.report.connected.unwrap_or(0),
+        disconnected: lease.report.disconnected.unwrap_or(0),
+        qr_required: lease.report.qr_required.unwrap_or(0),
+        error: lease.report.error.unwrap_or(0),
+        report_age: now.since(lease.renewed_at),
+        ..Load::default()
+    });
+    Some(snapshot)
+}

@@ -1,0 +1,148 @@
+//! Showing the code of a session that waits for a person.
+
+use std::time::Duration;
+
+use super::Orchestrator;
+use super::report::secrets_of;
+use crate::coord::PairingSecret;
+use crate::id::{SessionId, TenantId};
+use crate::protocol::Passkey;
+use crate::session::{ChallengeKind, Desired, Observed, Phase, Session};
+use crate::store::StoreError;
+use crate::worker::LinkError;
+
+/// Why there is no code.
+#[derive(Debug, thiserror::Error)]
+pub enum QrError {
+    /// The tenant has no such session.
+    #[error("no such session")]
+    UnknownSession,
+    /// There is none at the moment.
+    #[error("there is no code at the moment; {}", if retry_after.is_some() { "ask again shortly" } else { "connect the session to get one" })]
+    NotAvailable {
+        /// When to ask again, if one is on its way.
+        retry_after: Option<Duration>,
+    },
+    /// The worker did not take it.
+    #[error(transparent)]
+    Worker(#[from] LinkError),
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Orchestrator {
+    /// The session's present code of that kind. One that the coordinator has lost is asked for at the
+    /// worker and put back.
+    ///
+    /// # Errors
+    /// No such session, no code, or the store's.
+    pub async fn pairing_secret(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        kind: ChallengeKind,
+    ) -> Result<PairingSecret, QrError> {
+        let row = self.own(tenant, id).await?;
+        let nothing = QrError::NotAvailable {
+            retry_after: expected(&row),
+        };
+        let Phase::Active {
+            owner,
+            observed: Observed::QrRequired { .. },
+        } = &row.phase
+        else {
+            return Err(nothing);
+        };
+        let kept = self.ports.coord.secret(id, kind).await;
+        if let Ok(Some(secret)) = kept
+            && secret.epoch == row.epoch
+        {
+            return Ok(secret);
+        }
+        let Some(target) = self.target(owner).await? else {
+            return Err(nothing);
+        };
+        let state = self
+            .ports
+            .link
+            .session(&target, id, self.policy.command_limit)
+            .await;
+        let Ok(state) = state else {
+            return Err(nothing);
+        };
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        drop(tx);
+        let valid = |secret: &PairingSecret| secret.epoch == row.epoch && now < secret.expires_at;
+        let found = secrets_of(&state, now)
+            .into_iter()
+            .filter(valid)
+            .collect::<Vec<_>>();
+        for secret in &found {
+            if self.keep(id, secret, now).await.is_err() {
+                tracing::debug!(session.id = %id, "a code could not be put back");
+            }
+        }
+        found
+            .into_iter()
+            .find(|secret| secret.kind == kind)
+            .ok_or(nothing)
+    }
+
+    /// Hands a passkey assertion, or its confirmation, to the session's worker.
+    ///
+    /// # Errors
+    /// No such session, no challenge, the worker's refusal, or the store's.
+    pub async fn passkey(
+        &self,
+        tenant: TenantId,
+        id: SessionId,
+        assertion: Option<serde_json::Value>,
+    ) -> Result<(), QrError> {
+        let row = self.own(tenant, id).await?;
+        let nothing = QrError::NotAvailable {
+            retry_after: expected(&row),
+        };
+        let asked = matches!(
+            &row.phase,
+            Phase::Active { observed: Observed::QrRequired { challenge }, .. }
+                if challenge.kind == ChallengeKind::Passkey
+        );
+        let Some(order) = row.order().filter(|_| asked) else {
+            return Err(nothing);
+        };
+        let Some(target) = self.target(&order.owner).await? else {
+            return Err(nothing);
+        };
+        let body = Passkey {
+            epoch: order.epoch,
+            incarnation: order.owner.incarnation.clone(),
+            assertion,
+        };
+        let confirm = body.assertion.is_none();
+        let limit = self.policy.command_limit;
+        Ok(self
+            .ports
+            .link
+            .passkey(&target, &order, &body, confirm, limit)
+            .await?)
+    }
+
+    async fn own(&self, tenant: TenantId, id: SessionId) -> Result<Session, QrError> {
+        let mut tx = self.ports.store.begin().await?;
+        let row = tx.session(id).await?.filter(|row| row.tenant == tenant);
+        row.ok_or(QrError::UnknownSession)
+    }
+}
+
+/// When a code may be there, for a session that is on its way to one.
+fn expected(row: &Session) -> Option<Duration> {
+    let coming = match &row.phase {
+        Phase::Waiting | Phase::Starting { .. } => !row.paired,
+        Phase::Active { observed, .. } => matches!(observed, Observed::QrRequired { .. }),
+        Phase::Stopping { .. } => row.desired == Desired::Connected && !row.paired,
+        Phase::Idle | Phase::Parked { .. } => false,
+    };
+    coming.then_some(Duration::from_secs(1))
+}
