@@ -7,6 +7,7 @@
 mod command;
 mod membership;
 mod report;
+pub mod state;
 
 pub use command::{
     Accepted, Health, Mode, Passkey, Released, SendMessage, Sent, SessionState, StartSession,

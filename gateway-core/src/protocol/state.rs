@@ -1,0 +1,175 @@
+//! How session state travels between a worker and the gateway.
+//!
+//! The bytes are opaque and may be large, so they do not pass through JSON. Reading
+//! (`GET …/state`) and appending (`POST …/state/journal`) carry several pieces in one body; both use
+//! length-prefixed frames, because a frame's end must not depend on what is in it. Replacing
+//! (`PUT …/state`) is one piece and carries it bare.
+//!
+//! | body | frames |
+//! |---|---|
+//! | `GET …/state` answer | 8 bytes length, 8 bytes sequence, the bytes: first the snapshot (sequence 0 and empty if there is none), then each journal entry |
+//! | `POST …/state/journal` | 4 bytes length, the bytes: each entry, in order |
+//!
+//! All numbers are big-endian.
+
+use crate::id::Epoch;
+use crate::state::{StateVersion, StoredState};
+
+/// The session's epoch: on every state request and answer, and on commands without a body.
+pub const EPOCH_HEADER: &str = "x-epoch";
+
+/// The worker's incarnation: on commands without a body.
+pub const INCARNATION_HEADER: &str = "x-incarnation";
+
+/// On a write, the sequence it follows; on an answer, the newest sequence.
+pub const STATE_SEQ_HEADER: &str = "x-state-seq";
+
+/// On the answer to a read, the sequence of the snapshot; 0 if there is none.
+pub const SNAPSHOT_SEQ_HEADER: &str = "x-snapshot-seq";
+
+/// The media type of state in either direction.
+pub const STATE_MEDIA_TYPE: &str = "application/octet-stream";
+
+/// The bytes are not a sequence of frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the body ends inside a frame: send every frame whole")]
+pub struct BrokenFrame;
+
+/// The body of the answer to `GET …/state`.
+#[must_use]
+pub fn encode_state(state: &StoredState) -> Vec<u8> {
+    let none = (0, Vec::new());
+    let snapshot = state.snapshot.as_ref().unwrap_or(&none);
+    let mut body = Vec::new();
+    for (seq, bytes) in std::iter::once(snapshot).chain(&state.journal) {
+        body.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        body.extend_from_slice(&seq.to_be_bytes());
+        body.extend_from_slice(bytes);
+    }
+    body
+}
+
+/// Reads the body of the answer to `GET …/state`; `epoch` is what the request sealed the state to.
+///
+/// # Errors
+/// The body ends inside a frame.
+pub fn decode_state(epoch: Epoch, body: &[u8]) -> Result<StoredState, BrokenFrame> {
+    let mut rest = body;
+    let mut pieces = Vec::new();
+    while !rest.is_empty() {
+        let length = u64::from_be_bytes(take(&mut rest)?);
+        let seq = u64::from_be_bytes(take(&mut rest)?);
+        pieces.push((seq, split(&mut rest, length)?.to_vec()));
+    }
+    let mut pieces = pieces.into_iter();
+    let snapshot = pieces.next().filter(|(seq, _)| *seq > 0);
+    let journal: Vec<_> = pieces.collect();
+    let newest = journal.last().or(snapshot.as_ref());
+    let seq = newest.map_or(0, |(seq, _)| *seq);
+    Ok(StoredState {
+        version: StateVersion { epoch, seq },
+        snapshot,
+        journal,
+    })
+}
+
+/// The body of `POST …/state/journal`.
+#[must_use]
+pub fn encode_entries(entries: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for entry in entries {
+        // An entry has at most 256 KiB; a longer one would be refused, so saturating is harmless.
+        let length = u32::try_from(entry.len()).unwrap_or(u32::MAX);
+        body.extend_from_slice(&length.to_be_bytes());
+        body.extend_from_slice(entry);
+    }
+    body
+}
+
+/// Reads the body of `POST …/state/journal`. Sizes are checked by the state store.
+///
+/// # Errors
+/// The body ends inside a frame.
+pub fn decode_entries(body: &[u8]) -> Result<Vec<Vec<u8>>, BrokenFrame> {
+    let mut rest = body;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let length = u32::from_be_bytes(take(&mut rest)?);
+        entries.push(split(&mut rest, u64::from(length))?.to_vec());
+    }
+    Ok(entries)
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BrokenFrame> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(BrokenFrame)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+fn split<'b>(rest: &mut &'b [u8], length: u64) -> Result<&'b [u8], BrokenFrame> {
+    let length = usize::try_from(length).map_err(|_| BrokenFrame)?;
+    let (head, tail) = rest.split_at_checked(length).ok_or(BrokenFrame)?;
+    *rest = tail;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(snapshot: Option<(u64, Vec<u8>)>, journal: Vec<(u64, Vec<u8>)>) -> StoredState {
+        let newest = journal.last().or(snapshot.as_ref());
+        StoredState {
+            version: StateVersion {
+                epoch: Epoch(7),
+                seq: newest.map_or(0, |(seq, _)| *seq),
+            },
+            snapshot,
+            journal,
+        }
+    }
+
+    #[test]
+    fn state_survives_its_frames() {
+        for state in [
+            stored(None, vec![]),
+            stored(Some((3, vec![1, 2, 3])), vec![]),
+            stored(Some((3, vec![])), vec![(4, vec![9]), (5, vec![])]),
+            stored(None, vec![(1, vec![0; 300])]),
+        ] {
+            let body = encode_state(&state);
+            assert_eq!(decode_state(Epoch(7), &body), Ok(state));
+        }
+    }
+
+    #[test]
+    fn entries_survive_their_frames() {
+        let entries = vec![vec![], vec![1], vec![0; 70_000]];
+        assert_eq!(decode_entries(&encode_entries(&entries)), Ok(entries));
+        assert_eq!(decode_entries(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_cut_body_is_noticed_at_every_byte() {
+        let whole = encode_entries(&[vec![1, 2, 3]]);
+        for cut in 1..whole.len() {
+            assert_eq!(decode_entries(&whole[..cut]), Err(BrokenFrame), "{cut}");
+        }
+        let whole = encode_state(&stored(Some((1, vec![5, 6])), vec![]));
+        for cut in 1..whole.len() {
+            assert_eq!(
+                decode_state(Epoch(7), &whole[..cut]),
+                Err(BrokenFrame),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_the_body_is_refused_without_reserving_it() {
+        let mut body = u64::MAX.to_be_bytes().to_vec();
+        body.extend_from_slice(&1u64.to_be_bytes());
+        assert_eq!(decode_state(Epoch(1), &body), Err(BrokenFrame));
+        assert_eq!(decode_entries(&u32::MAX.to_be_bytes()), Err(BrokenFrame));
+    }
+}

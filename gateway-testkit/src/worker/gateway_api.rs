@@ -1,0 +1,286 @@
+//! The way from a worker to the gateway, as a trait.
+//!
+//! The simulated worker decides *what* to call and hands it out as a value ([`Call`]); this trait makes
+//! the call. Over HTTP it is the client of the worker protocol; in process a test or an embedder
+//! implements it over its own orchestrator. Whoever implements it authenticates nothing: the caller is
+//! who it says it is.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{
+    AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
+    Registered, SessionReport,
+};
+use gateway_core::session::Owner;
+use gateway_core::state::StoredState;
+use gateway_core::time::Uptime;
+
+/// Who calls: one run of one worker, with the token it got at its registration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The slot and the run.
+    pub owner: Owner,
+    /// The token; empty before the registration.
+    pub token: String,
+}
+
+/// Why a call to the gateway did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GatewayError {
+    /// No answer: it may have been executed. Repeated.
+    #[error("the gateway did not answer")]
+    Unreachable,
+    /// It cannot at the moment (429, 5xx). Repeated.
+    #[error("the gateway cannot answer at the moment")]
+    Unavailable {
+        /// When to try again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The token is not valid any more (401): this incarnation is over.
+    #[error("the gateway does not know this incarnation any more: register again")]
+    Unauthorized,
+    /// The session has moved on (409 `stale_epoch`): drop it without a logout.
+    #[error("the session is at a higher epoch")]
+    StaleEpoch {
+        /// Which, if it said so.
+        current: Option<Epoch>,
+    },
+    /// A state write does not follow the newest one (409 `seq_conflict`).
+    #[error("the session's state is at sequence {current}")]
+    SeqConflict {
+        /// The newest sequence.
+        current: u64,
+    },
+    /// It refuses for good (any other 4xx). Not repeated.
+    #[error("the gateway refused with {status} {kind}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The machine-readable type.
+        kind: String,
+        /// The gateway's words.
+        message: String,
+    },
+}
+
+/// The gateway as a worker sees it (section 6 of the specification, worker → gateway).
+#[async_trait]
+pub trait GatewayApi: Debug + Send + Sync {
+    /// `POST /workers/register`
+    async fn register(&self, body: &Register) -> Result<Registered, GatewayError>;
+
+    /// `PUT /workers/{id}/heartbeat`. A refused renewal is [`GatewayError::Unauthorized`].
+    async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError>;
+
+    /// `DELETE /workers/{id}`
+    async fn goodbye(&self, caller: &Caller) -> Result<(), GatewayError>;
+
+    /// `GET /workers/{id}/sessions/assigned`
+    async fn assigned(&self, caller: &Caller) -> Result<Vec<AssignedSession>, GatewayError>;
+
+    /// `POST /workers/{id}/sessions/recovery-status`
+    async fn recovery_status(
+        &self,
+        caller: &Caller,
+        body: &RecoveryReport,
+    ) -> Result<(), GatewayError>;
+
+    /// `POST /webhooks/session-status`
+    async fn session_report(
+        &self,
+        caller: &Caller,
+        body: &SessionReport,
+    ) -> Result<(), GatewayError>;
+
+    /// `POST /webhooks/message-status`
+    async fn message_reports(
+        &self,
+        caller: &Caller,
+        body: &[MessageReport],
+    ) -> Result<(), GatewayError>;
+
+    /// `POST /webhooks/messages`
+    async fn inbound(&self, caller: &Caller, body: &[InboundMessage]) -> Result<(), GatewayError>;
+
+    /// `GET /workers/{id}/sessions/{sid}/state`: seals the state to `epoch` and returns it.
+    async fn state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+    ) -> Result<StoredState, GatewayError>;
+
+    /// `PUT /workers/{id}/sessions/{sid}/state`: a snapshot that follows the sequence `after`; returns
+    /// the newest sequence.
+    async fn put_state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        snapshot: &[u8],
+    ) -> Result<u64, GatewayError>;
+
+    /// `POST /workers/{id}/sessions/{sid}/state/journal`: entries that follow the sequence `after`;
+    /// returns the newest sequence.
+    async fn append_state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<u64, GatewayError>;
+}
+
+/// One call that a worker wants to make.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// [`GatewayApi::register`]
+    Register(Box<Register>),
+    /// [`GatewayApi::heartbeat`]
+    Heartbeat(Box<Beat>),
+    /// [`GatewayApi::goodbye`]
+    Goodbye,
+    /// [`GatewayApi::assigned`]
+    Assigned,
+    /// [`GatewayApi::recovery_status`]
+    Recovery(RecoveryReport),
+    /// [`GatewayApi::session_report`]
+    Session(Box<SessionReport>),
+    /// [`GatewayApi::message_reports`]
+    Messages(Vec<MessageReport>),
+    /// [`GatewayApi::inbound`]
+    Inbound(Vec<InboundMessage>),
+    /// [`GatewayApi::state`]
+    ReadState {
+        /// Of which session.
+        session: SessionId,
+        /// Sealed to which epoch.
+        epoch: Epoch,
+    },
+    /// [`GatewayApi::put_state`]
+    PutState {
+        /// Of which session.
+        session: SessionId,
+        /// At which epoch.
+        epoch: Epoch,
+        /// The sequence it follows.
+        after: u64,
+        /// The bytes.
+        snapshot: Vec<u8>,
+    },
+    /// [`GatewayApi::append_state`]
+    AppendState {
+        /// Of which session.
+        session: SessionId,
+        /// At which epoch.
+        epoch: Epoch,
+        /// The sequence they follow.
+        after: u64,
+        /// The entries.
+        entries: Vec<Vec<u8>>,
+    },
+}
+
+/// What the gateway answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To a registration.
+    Registered(Registered),
+    /// To a heartbeat.
+    Beat(BeatAnswer),
+    /// To the question for assigned sessions.
+    Assigned(Vec<AssignedSession>),
+    /// To a read of state.
+    State(StoredState),
+    /// To a write of state.
+    Written(u64),
+    /// To everything else.
+    Done,
+}
+
+/// What the script lets happen to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing.
+    None,
+    /// It never reaches the gateway.
+    Request,
+    /// The gateway acts, and its answer is lost.
+    Answer,
+}
+
+/// A call on its way out.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Names it in [`super::SimWorker::answered`].
+    pub id: u64,
+    /// Who calls.
+    pub caller: Caller,
+    /// When it was handed out; a lease counts from here.
+    pub sent_at: Uptime,
+    /// What.
+    pub call: Call,
+    /// What happens to it on the way.
+    pub loss: Loss,
+}
+
+impl Outbound {
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// What the gateway answered, or [`GatewayError::Unreachable`] if the script loses it.
+    pub async fn perform(&self, api: &dyn GatewayApi) -> Result<Answer, GatewayError> {
+        if self.loss == Loss::Request {
+            return Err(GatewayError::Unreachable);
+        }
+        let result = self.execute(api).await;
+        if self.loss == Loss::Answer {
+            return Err(GatewayError::Unreachable);
+        }
+        result
+    }
+
+    async fn execute(&self, api: &dyn GatewayApi) -> Result<Answer, GatewayError> {
+        let caller = &self.caller;
+        Ok(match &self.call {
+            Call::Register(body) => Answer::Registered(api.register(body).await?),
+            Call::Heartbeat(body) => Answer::Beat(api.heartbeat(caller, body).await?),
+            Call::Assigned => Answer::Assigned(api.assigned(caller).await?),
+            Call::Goodbye => done(api.goodbye(caller).await?),
+            Call::Recovery(body) => done(api.recovery_status(caller, body).await?),
+            Call::Session(body) => done(api.session_report(caller, body).await?),
+            Call::Messages(body) => done(api.message_reports(caller, body).await?),
+            Call::Inbound(body) => done(api.inbound(caller, body).await?),
+            Call::ReadState { session, epoch } => {
+                Answer::State(api.state(caller, *session, *epoch).await?)
+            }
+            Call::PutState {
+                session,
+                epoch,
+                after,
+                snapshot,
+            } => {
+                let written = api.put_state(caller, *session, *epoch, *after, snapshot);
+                Answer::Written(written.await?)
+            }
+            Call::AppendState {
+                session,
+                epoch,
+                after,
+                entries,
+            } => {
+                let written = api.append_state(caller, *session, *epoch, *after, entries);
+                Answer::Written(written.await?)
+            }
+        })
+    }
+}
+
+const fn done((): ()) -> Answer {
+    Answer::Done
+}
