@@ -3,6 +3,7 @@
 mod chat_id;
 mod fold;
 mod ids;
+mod intake;
 mod kind;
 mod log;
 mod repo;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use chat_id::{ChatId, ChatKind, InvalidChatId};
 pub use fold::{Fold, fold};
 pub use ids::{MessageIds, WaMessageId};
+pub use intake::{Intake, IntakeError, Taken};
 pub use kind::{Contact, Content, InvalidContent, MAX_TEXT_CHARS, Media, body_hash};
 pub use log::{
     Fact, Inbound, LogError, LogFull, MessageLog, Outgoing, Place, Recorded, StatusFact,
