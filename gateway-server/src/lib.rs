@@ -8,11 +8,13 @@
 //! - [`http`]: the listener and what stands behind it
 //! - [`telemetry`]: logs and metrics
 //! - [`shutdown`]: stopping in order
+//! - [`store`]: the durable stores
 //! - [`system`]: the machine's clocks and randomness
 
 pub mod cli;
 pub mod config;
 pub mod http;
 pub mod shutdown;
+pub mod store;
 pub mod system;
 pub mod telemetry;

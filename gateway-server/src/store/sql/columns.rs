@@ -1,0 +1,168 @@
+//! Many rows in one statement: one list per column.
+//!
+//! PostgreSQL takes each list as an array and joins them with `unnest`. SQLite has no arrays; there the
+//! same lists travel as one JSON text, an array of rows, read with `json_each`. Bytes are hex inside it
+//! (`unhex` brings them back), and JSON is a text inside the JSON.
+//!
+//! ```sql
+//! -- PostgreSQL: one parameter per column          -- SQLite: one parameter for all
+//! SELECT * FROM unnest($1, $2) AS n (id, seq)      SELECT unhex(value->>0) AS id, value->>1 AS seq
+//!                                                  FROM json_each($1)
+//! ```
+
+use std::fmt::Write as _;
+
+use gateway_core::time::Timestamp;
+use serde_json::Value;
+use sqlx::types::Json;
+
+use super::types::{Count, Id, Time};
+
+/// The lists of a set-valued statement, all of the same length, in the order of its columns.
+#[derive(Debug, Default)]
+pub(crate) struct Columns {
+    lists: Vec<List>,
+}
+
+#[derive(Debug)]
+pub(super) enum List {
+    Ids(Vec<Option<Id>>),
+    Texts(Vec<Option<String>>),
+    Times(Vec<Option<Time>>),
+    Counts(Vec<Option<Count>>),
+    Numbers(Vec<i64>),
+    Flags(Vec<bool>),
+    Bytes(Vec<Option<Vec<u8>>>),
+    Jsons(Vec<Option<Json<Value>>>),
+}
+
+impl Columns {
+    /// No list yet.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A list of ids.
+    pub(crate) fn ids<I: Into<Option<u128>>>(self, values: impl Iterator<Item = I>) -> Self {
+        self.with(List::Ids(values.map(|id| id.into().map(Id)).collect()))
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts<'t, I: Into<Option<&'t str>>>(
+        self,
+        values: impl Iterator<Item = I>,
+    ) -> Self {
+        let owned = values.map(|text| text.into().map(ToOwned::to_owned));
+        self.with(List::Texts(owned.collect()))
+    }
+
+    /// A list of times.
+    pub(crate) fn times<I: Into<Option<Timestamp>>>(self, values: impl Iterator<Item = I>) -> Self {
+        self.with(List::Times(values.map(|at| at.into().map(Time)).collect()))
+    }
+
+    /// A list of counts.
+    pub(crate) fn counts<I: Into<Option<u64>>>(self, values: impl Iterator<Item = I>) -> Self {
+        let counts = values.map(|count| count.into().map(Count));
+        self.with(List::Counts(counts.collect()))
+    }
+
+    /// A list of whole numbers.
+    pub(crate) fn numbers(self, values: impl Iterator<Item = i64>) -> Self {
+        self.with(List::Numbers(values.collect()))
+    }
+
+    /// A list of yes and no.
+    pub(crate) fn flags(self, values: impl Iterator<Item = bool>) -> Self {
+        self.with(List::Flags(values.collect()))
+    }
+
+    /// A list of byte strings.
+    pub(crate) fn bytes<'b, I: Into<Option<&'b [u8]>>>(
+        self,
+        values: impl Iterator<Item = I>,
+    ) -> Self {
+        let owned = values.map(|bytes| bytes.into().map(<[u8]>::to_vec));
+        self.with(List::Bytes(owned.collect()))
+    }
+
+    /// A list of JSON values.
+    pub(crate) fn jsons<I: Into<Option<Value>>>(self, values: impl Iterator<Item = I>) -> Self {
+        self.with(List::Jsons(
+            values.map(|json| json.into().map(Json)).collect(),
+        ))
+    }
+
+    fn with(mut self, list: List) -> Self {
+        self.lists.push(list);
+        self
+    }
+
+    /// The lists, for PostgreSQL.
+    pub(super) fn into_lists(self) -> Vec<List> {
+        self.lists
+    }
+
+    /// The rows as JSON, for SQLite.
+    pub(super) fn to_json(&self) -> String {
+        let rows = self.lists.first().map_or(0, List::len);
+        let all =
+            (0..rows).map(|row| Value::Array(self.lists.iter().map(|l| l.cell(row)).collect()));
+        Value::Array(all.collect()).to_string()
+    }
+}
+
+impl List {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Ids(list) => list.len(),
+            Self::Texts(list) => list.len(),
+            Self::Times(list) => list.len(),
+            Self::Counts(list) => list.len(),
+            Self::Numbers(list) => list.len(),
+            Self::Flags(list) => list.len(),
+            Self::Bytes(list) => list.len(),
+            Self::Jsons(list) => list.len(),
+        }
+    }
+
+    fn cell(&self, row: usize) -> Value {
+        match self {
+            Self::Ids(list) => list[row].map_or(Value::Null, |id| hex(&id.0.to_be_bytes())),
+            Self::Texts(list) => Value::from(list[row].as_deref()),
+            Self::Times(list) => Value::from(list[row].map(|at| at.0.as_micros())),
+            Self::Counts(list) => Value::from(list[row].map(|count| count.0)),
+            Self::Numbers(list) => Value::from(list[row]),
+            Self::Flags(list) => Value::from(list[row]),
+            Self::Bytes(list) => list[row].as_deref().map_or(Value::Null, hex),
+            Self::Jsons(list) => Value::from(list[row].as_ref().map(|json| json.0.to_string())),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> Value {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    Value::String(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_arrays_with_bytes_in_hex() {
+        let columns = Columns::new()
+            .ids([1u128, 2].into_iter())
+            .texts([Some("a\"b"), None].into_iter())
+            .flags([true, false].into_iter())
+            .jsons([Some(serde_json::json!({"k": 1})), None].into_iter());
+        assert_eq!(
+            columns.to_json(),
+            "[[\"00000000000000000000000000000001\",\"a\\\"b\",true,\"{\\\"k\\\":1}\"],\
+             [\"00000000000000000000000000000002\",null,false,null]]"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! What a database says, as what a caller can do about it.
+//!
+//! The one table from constraint names to the words of the domain is here. SQLite names no constraint,
+//! only the columns of a broken one, so every entry has both.
+
+use gateway_core::store::StoreError;
+use sqlx::error::DatabaseError;
+use sqlx::postgres::PgDatabaseError;
+
+/// A unique constraint: its name in PostgreSQL, its columns in SQLite, and what it is about.
+const UNIQUE: [(&str, &str, &str); 13] = [
+    ("users_email", "users.email", "e-mail address"),
+    ("users_pkey", "users.id", "user id"),
+    ("tenants_pkey", "tenants.id", "tenant id"),
+    ("api_keys_hash", "api_keys.hash", "API key"),
+    ("api_keys_pkey", "api_keys.id", "API key id"),
+    (
+        "refresh_tokens_pkey",
+        "refresh_tokens.hash",
+        "refresh token",
+    ),
+    ("workers_pkey", "workers.id", "worker id"),
+    ("workers_endpoint", "workers.endpoint", "worker endpoint"),
+    (
+        "worker_leases_pkey",
+        "worker_leases.worker_id, worker_leases.incarnation",
+        "incarnation",
+    ),
+    ("sessions_pkey", "sessions.id", "session id"),
+    (
+        "sessions_name",
+        "sessions.tenant_id, sessions.name",
+        "session name",
+    ),
+    (
+        "placements_pkey",
+        "placements.session_id, placements.epoch",
+        "epoch of the session",
+    ),
+    (
+        "messages_pkey",
+        "messages.tenant_id, messages.id",
+        "message id",
+    ),
+];
+
+/// The store's error for a failure of the driver.
+pub(crate) fn classify(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(database) => refine(database),
+        sqlx::Error::ColumnDecode { index, source } => StoreError::Corrupt {
+            table: "a result",
+            id: index,
+            why: source.to_string(),
+        },
+        sqlx::Error::Encode(source) => StoreError::Refused(source),
+        unreachable @ (sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed) => StoreError::Unavailable(unreachable.into()),
+        other => StoreError::Internal(other.into()),
+    }
+}
+
+fn refine(error: Box<dyn DatabaseError>) -> StoreError {
+    if let Some(postgres) = error.try_downcast_ref::<PgDatabaseError>() {
+        let what = postgres
+            .constraint()
+            .and_then(|name| duplicate(|entry| entry.0 == name));
+        return match (by_sqlstate(postgres.code()), what) {
+            (Kind::Taken, Some(what)) => StoreError::Duplicate { what },
+            (kind, _) => kind.of(error),
+        };
+    }
+    let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
+    let columns = error.message().rsplit(": ").next().unwrap_or_default();
+    match (by_sqlite_code(code), duplicate(|entry| entry.1 == columns)) {
+        (Kind::Taken, Some(what)) => StoreError::Duplicate { what },
+        (kind, _) => kind.of(error),
+    }
+}
+
+fn duplicate(is: impl Fn(&(&str, &str, &'static str)) -> bool) -> Option<&'static str> {
+    UNIQUE.iter().find(|entry| is(entry)).map(|entry| entry.2)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Conflict,
+    Taken,
+    Refused,
+    Unavailable,
+    Internal,
+}
+
+impl Kind {
+    fn of(self, error: Box<dyn DatabaseError>) -> StoreError {
+        let source = sqlx::Error::Database(error).into();
+        match self {
+            Self::Conflict => StoreError::Conflict,
+            Self::Taken | Self::Refused => StoreError::Refused(source),
+            Self::Unavailable => StoreError::Unavailable(source),
+            Self::Internal => StoreError::Internal(source),
+        }
+    }
+}
+
+fn by_sqlstate(code: &str) -> Kind {
+    match code {
+        // serialization failure, deadlock, lock not available
+        "40001" | "40P01" | "55P03" => Kind::Conflict,
+        "23505" => Kind::Taken,
+        // statement timeout, idle in transaction
+        "57014" | "25P03" => Kind::Unavailable,
+        _ => match &code[..code.len().min(2)] {
+            "21" | "22" | "23" => Kind::Refused,
+            // connection, resources, operator intervention
+            "08" | "53" | "57" => Kind::Unavailable,
+            _ => Kind::Internal,
+        },
+    }
+}
+
+fn by_sqlite_code(code: i32) -> Kind {
+    match code {
+        // UNIQUE, PRIMARY KEY, rowid
+        2067 | 1555 | 2579 => Kind::Taken,
+        _ => match code & 0xff {
+            // BUSY, LOCKED
+            5 | 6 => Kind::Conflict,
+            // TOOBIG, CONSTRAINT, MISMATCH
+            18..=20 => Kind::Refused,
+            // IOERR, FULL, CANTOPEN
+            10 | 13 | 14 => Kind::Unavailable,
+            _ => Kind::Internal,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_of_errors_say_what_to_do() {
+        assert_eq!(by_sqlstate("40P01"), Kind::Conflict);
+        assert_eq!(by_sqlstate("22P05"), Kind::Refused);
+        assert_eq!(by_sqlstate("57P01"), Kind::Unavailable);
+        assert_eq!(by_sqlstate("42P01"), Kind::Internal);
+        assert_eq!(by_sqlite_code(517), Kind::Conflict, "BUSY_SNAPSHOT");
+        assert_eq!(by_sqlite_code(275), Kind::Refused, "CHECK");
+        assert_eq!(by_sqlite_code(1555), Kind::Taken);
+    }
+}

@@ -1,0 +1,115 @@
+//! The store over SQL: one set of statements for SQLite and PostgreSQL.
+//!
+//! In reading order: [`pool`] opens connections, [`tx`] runs statements on either engine, [`types`] and
+//! [`columns`] say how values travel, [`error`] what a failure means, [`migrate`] carries the schema, and
+//! then one file per aggregate. The engine is chosen once, at the connection; no method of an aggregate
+//! asks which one it is on.
+
+#![expect(dead_code, reason = "the aggregates that use it follow")]
+
+mod columns;
+mod error;
+mod lock;
+mod migrate;
+mod pool;
+mod tx;
+mod types;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gateway_core::time::Clock;
+
+pub use lock::{DataLock, LockError};
+pub use migrate::MigrateError;
+pub use pool::PostgresOptions;
+
+use pool::Pool;
+
+/// The database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway works on the same file.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The file is no database, or cannot be read or made.
+    #[error("the database file {} cannot be opened", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// The server cannot be reached or refuses the login.
+    #[error("PostgreSQL cannot be reached; check DATABASE_URL")]
+    Server(#[source] sqlx::Error),
+}
+
+/// The store over a SQL database. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct SqlStore {
+    pool: Pool,
+    _lock: Option<Arc<DataLock>>,
+}
+
+impl SqlStore {
+    /// Opens a SQLite file as its only gateway, making it if it is not there; `clock` is its clock.
+    ///
+    /// The schema is not touched: see [`SqlStore::migrate`].
+    ///
+    /// # Errors
+    /// Another process holds the folder of the file, or the file cannot be opened.
+    pub async fn sqlite(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let lock = DataLock::take(folder)?;
+        let mut store = Self::sqlite_beside(path, clock).await?;
+        store._lock = Some(Arc::new(lock));
+        Ok(store)
+    }
+
+    /// Opens a SQLite file beside a running gateway, for a command that makes one change and ends.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub async fn sqlite_beside(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let pool = Pool::sqlite(path, clock).await;
+        let pool = pool.map_err(|source| OpenError::File {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self { pool, _lock: None })
+    }
+
+    /// Connects to a PostgreSQL server; the clock is the server's.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses the login.
+    pub async fn postgres(url: &str, options: &PostgresOptions) -> Result<Self, OpenError> {
+        let pool = Pool::postgres(url, options).await;
+        let pool = pool.map_err(OpenError::Server)?;
+        Ok(Self { pool, _lock: None })
+    }
+
+    /// Brings the schema up to date. Safe beside other replicas that do the same.
+    ///
+    /// # Errors
+    /// The database is newer than this program, or a migration fails.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        migrate::migrate(&self.pool).await
+    }
+
+    /// Whether the schema is this program's.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn schema_is_current(&self) -> Result<bool, gateway_core::store::StoreError> {
+        migrate::is_current(&self.pool)
+            .await
+            .map_err(error::classify)
+    }
+
+    /// Closes every connection, after those in use are given back. Part of an orderly shutdown.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

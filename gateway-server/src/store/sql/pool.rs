@@ -1,0 +1,148 @@
+//! Connections to either engine.
+//!
+//! SQLite gets one connection that writes and a few that read. Every transaction that may write begins
+//! `IMMEDIATE` on the one writer and takes its fair turn there: begun as a reader and promoted later it
+//! would fail in the middle instead of waiting at the start. Readers see a snapshot and wait for nobody.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::store::StoreError;
+use gateway_core::time::Clock;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::error::classify;
+use super::tx::Tx;
+
+/// How to reach PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// The most connections at once.
+    pub max_connections: u32,
+    /// How long one waits for a connection.
+    pub acquire_timeout: Duration,
+    /// `statement_timeout` and `idle_in_transaction_session_timeout` of every connection: no commit is
+    /// later than this, and a frozen process holds no lock.
+    pub statement_timeout: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 20,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+const READERS: u32 = 4;
+/// Longer than any transaction may take.
+const TURN: Duration = Duration::from_secs(30);
+
+/// Connections to one database. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) enum Pool {
+    /// A PostgreSQL server.
+    Postgres(PgPool),
+    /// A SQLite file.
+    Sqlite {
+        /// The one connection that writes.
+        writer: SqlitePool,
+        /// Connections that only read.
+        readers: SqlitePool,
+        /// The store's clock: a file has none of its own.
+        clock: Arc<dyn Clock>,
+    },
+}
+
+impl Pool {
+    /// Connects to PostgreSQL and asks it one thing, so that a wrong address shows at once.
+    pub(super) async fn postgres(
+        url: &str,
+        options: &PostgresOptions,
+    ) -> Result<Self, sqlx::Error> {
+        let millis = options.statement_timeout.as_millis().to_string();
+        let connect = url.parse::<PgConnectOptions>()?.options([
+            ("statement_timeout", millis.as_str()),
+            ("idle_in_transaction_session_timeout", millis.as_str()),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(connect.application_name("gateway"))
+            .await?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// Opens the file, making it if it is not there.
+    pub(super) async fn sqlite(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, sqlx::Error> {
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let pool = |size| {
+            SqlitePoolOptions::new()
+                .max_connections(size)
+                .acquire_timeout(TURN)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writer = pool(1).connect_with(connect.clone()).await?;
+        let reading = connect.pragma("query_only", "ON");
+        let readers = pool(READERS).connect_with(reading).await?;
+        Ok(Self::Sqlite {
+            writer,
+            readers,
+            clock,
+        })
+    }
+
+    /// Begins a transaction that may write. On SQLite it first waits for its turn.
+    pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
+        let begun = match self {
+            Self::Postgres(pool) => pool.begin().await.map(Tx::postgres),
+            Self::Sqlite { writer, clock, .. } => writer
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map(|tx| Tx::sqlite(tx, Arc::clone(clock))),
+        };
+        begun.map_err(classify)
+    }
+
+    /// Begins a transaction that sees one snapshot, takes no lock and waits for none.
+    pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
+        let begun = match self {
+            Self::Postgres(pool) => pool
+                .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                .await
+                .map(Tx::postgres),
+            Self::Sqlite { readers, clock, .. } => readers
+                .begin()
+                .await
+                .map(|tx| Tx::sqlite(tx, Arc::clone(clock))),
+        };
+        begun.map_err(classify)
+    }
+
+    /// Closes every connection, after those in use are given back.
+    pub(crate) async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite {
+                writer, readers, ..
+            } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}

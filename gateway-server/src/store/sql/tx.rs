@@ -1,0 +1,257 @@
+//! One transaction on either engine, and the statements made on it.
+//!
+//! The engine is chosen by an enum at the connection, so nothing above has a type parameter or asks
+//! which engine it is on: a statement is one text where the dialects agree and a pair where they do not.
+
+use std::fmt;
+use std::sync::Arc;
+
+use gateway_core::store::StoreError;
+use gateway_core::time::{Clock, Timestamp};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
+
+use super::columns::{Columns, List};
+use super::error::classify;
+use super::types::Time;
+
+/// A statement: the same on both engines, or a pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sql {
+    /// For PostgreSQL.
+    pub(crate) postgres: &'static str,
+    /// For SQLite.
+    pub(crate) sqlite: &'static str,
+}
+
+impl From<&'static str> for Sql {
+    fn from(both: &'static str) -> Self {
+        Self {
+            postgres: both,
+            sqlite: both,
+        }
+    }
+}
+
+/// What both engines can take as a parameter.
+pub(crate) trait Bind<'t>:
+    Encode<'t, Postgres> + Type<Postgres> + Encode<'t, Sqlite> + Type<Sqlite>
+{
+}
+
+impl<'t, T> Bind<'t> for T where
+    T: Encode<'t, Postgres> + Type<Postgres> + Encode<'t, Sqlite> + Type<Sqlite>
+{
+}
+
+/// What both engines can give back: any `#[derive(sqlx::FromRow)]` struct or tuple of column types.
+pub(crate) trait Row:
+    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{}
+
+/// An open transaction. Dropping it rolls it back.
+pub(crate) struct Tx {
+    engine: Engine,
+}
+
+enum Engine {
+    Postgres {
+        tx: Transaction<'static, Postgres>,
+        now: Option<Timestamp>,
+    },
+    Sqlite {
+        tx: Transaction<'static, Sqlite>,
+        clock: Arc<dyn Clock>,
+    },
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let engine = match self.engine {
+            Engine::Postgres { .. } => "PostgreSQL",
+            Engine::Sqlite { .. } => "SQLite",
+        };
+        f.debug_tuple("Tx").field(&engine).finish()
+    }
+}
+
+impl Tx {
+    pub(super) const fn postgres(tx: Transaction<'static, Postgres>) -> Self {
+        Self {
+            engine: Engine::Postgres { tx, now: None },
+        }
+    }
+
+    pub(super) const fn sqlite(tx: Transaction<'static, Sqlite>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            engine: Engine::Sqlite { tx, clock },
+        }
+    }
+
+    /// Begins a statement.
+    pub(crate) fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
+        let arguments = match &self.engine {
+            Engine::Postgres { .. } => Arguments::Postgres(PgArguments::default()),
+            Engine::Sqlite { .. } => Arguments::Sqlite(SqliteArguments::default()),
+        };
+        Query {
+            tx: self,
+            sql: sql.into(),
+            arguments,
+            failed: None,
+        }
+    }
+
+    /// What the store's clock says at this moment.
+    pub(crate) async fn clock(&mut self) -> Result<Timestamp, StoreError> {
+        if let Engine::Sqlite { clock, .. } = &self.engine {
+            return Ok(clock.now());
+        }
+        // `now()` in PostgreSQL is the start of the transaction, which may have waited for a lock.
+        let (Time(read),) = self.query("SELECT clock_timestamp()").one().await?;
+        if let Engine::Postgres { now, .. } = &mut self.engine {
+            *now = Some(read);
+        }
+        Ok(read)
+    }
+
+    /// The moment that this transaction's statements write: the last reading of its store's clock.
+    pub(crate) async fn moment(&mut self) -> Result<Timestamp, StoreError> {
+        match &self.engine {
+            Engine::Postgres { now: Some(now), .. } => Ok(*now),
+            Engine::Postgres { now: None, .. } | Engine::Sqlite { .. } => self.clock().await,
+        }
+    }
+
+    /// Makes everything durable.
+    pub(crate) async fn finish(self) -> Result<(), StoreError> {
+        match self.engine {
+            Engine::Postgres { tx, .. } => tx.commit().await,
+            Engine::Sqlite { tx, .. } => tx.commit().await,
+        }
+        .map_err(classify)
+    }
+}
+
+enum Arguments {
+    Postgres(PgArguments),
+    Sqlite(SqliteArguments),
+}
+
+/// A statement on its way.
+#[must_use = "a statement does nothing until it is executed"]
+pub(crate) struct Query<'x> {
+    tx: &'x mut Tx,
+    sql: Sql,
+    arguments: Arguments,
+    failed: Option<sqlx::error::BoxDynError>,
+}
+
+impl Query<'_> {
+    /// The next parameter.
+    pub(crate) fn bind<'t, T: Bind<'t>>(mut self, value: T) -> Self {
+        let added = match &mut self.arguments {
+            Arguments::Postgres(arguments) => arguments.add(value),
+            Arguments::Sqlite(arguments) => arguments.add(value),
+        };
+        self.failed = self.failed.or(added.err());
+        self
+    }
+
+    /// The next parameters: one per column in PostgreSQL, one altogether in SQLite.
+    pub(crate) fn columns(self, columns: Columns) -> Self {
+        if let Arguments::Sqlite(_) = self.arguments {
+            return self.bind(columns.to_json());
+        }
+        columns.into_lists().into_iter().fold(self, Self::list)
+    }
+
+    fn list(mut self, list: List) -> Self {
+        let Arguments::Postgres(arguments) = &mut self.arguments else {
+            return self;
+        };
+        let added = match list {
+            List::Ids(list) => arguments.add(list),
+            List::Texts(list) => arguments.add(list),
+            List::Times(list) => arguments.add(list),
+            List::Counts(list) => arguments.add(list),
+            List::Numbers(list) => arguments.add(list),
+            List::Flags(list) => arguments.add(list),
+            List::Bytes(list) => arguments.add(list),
+            List::Jsons(list) => arguments.add(list),
+        };
+        self.failed = self.failed.or(added.err());
+        self
+    }
+
+    /// Runs it; how many rows it changed.
+    pub(crate) async fn execute(self) -> Result<u64, StoreError> {
+        self.check()?;
+        let outcome = match (&mut self.tx.engine, self.arguments) {
+            (Engine::Postgres { tx, .. }, Arguments::Postgres(arguments)) => {
+                sqlx::query_with(self.sql.postgres, arguments)
+                    .execute(&mut **tx)
+                    .await
+                    .map(|done| done.rows_affected())
+            }
+            (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
+                sqlx::query_with(self.sql.sqlite, arguments)
+                    .execute(&mut **tx)
+                    .await
+                    .map(|done| done.rows_affected())
+            }
+            (Engine::Postgres { .. }, Arguments::Sqlite(_))
+            | (Engine::Sqlite { .. }, Arguments::Postgres(_)) => Err(mixed()),
+        };
+        outcome.map_err(classify)
+    }
+
+    /// Runs it and reads every row.
+    pub(crate) async fn all<R: Row>(self) -> Result<Vec<R>, StoreError> {
+        self.check()?;
+        let outcome = match (&mut self.tx.engine, self.arguments) {
+            (Engine::Postgres { tx, .. }, Arguments::Postgres(arguments)) => {
+                sqlx::query_as_with(self.sql.postgres, arguments)
+                    .fetch_all(&mut **tx)
+                    .await
+            }
+            (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
+                sqlx::query_as_with(self.sql.sqlite, arguments)
+                    .fetch_all(&mut **tx)
+                    .await
+            }
+            (Engine::Postgres { .. }, Arguments::Sqlite(_))
+            | (Engine::Sqlite { .. }, Arguments::Postgres(_)) => Err(mixed()),
+        };
+        outcome.map_err(classify)
+    }
+
+    /// Runs it and reads the first row, if there is one.
+    pub(crate) async fn optional<R: Row>(self) -> Result<Option<R>, StoreError> {
+        Ok(self.all().await?.into_iter().next())
+    }
+
+    /// Runs it and reads the row that there always is.
+    pub(crate) async fn one<R: Row>(self) -> Result<R, StoreError> {
+        self.optional()
+            .await?
+            .ok_or_else(|| classify(sqlx::Error::RowNotFound))
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.failed {
+            None => Ok(()),
+            Some(why) => Err(StoreError::Refused(why.to_string().into())),
+        }
+    }
+}
+
+/// Arguments are made for the transaction they run on, so this never happens.
+fn mixed() -> sqlx::Error {
+    sqlx::Error::Protocol("arguments of another engine".to_owned())
+}
