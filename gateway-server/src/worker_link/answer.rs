@@ -1,0 +1,160 @@
+//! What a worker's answer means.
+//!
+//! The caller acts on one question: was the command executed? Statuses that say *no* are errors of their
+//! own; whatever cannot be understood counts as *perhaps* ([`LinkError::Rubbish`]). An answer that is
+//! about another session or message than the question is not understood either.
+
+use std::time::Duration;
+
+use gateway_core::id::{Epoch, MessageId, SessionId};
+use gateway_core::protocol::{Accepted, Health, Released, Sent, SessionState, WorkerProblem};
+use gateway_core::worker::LinkError;
+use http::{HeaderMap, StatusCode, header};
+use serde::de::DeserializeOwned;
+
+/// The longest answer that is read.
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// What a worker's own words are cut to: they reach logs and the tenant.
+const MAX_WORDS: usize = 512;
+
+/// What the answer to a command must be about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum About {
+    /// Nothing in particular.
+    Anything,
+    /// This session.
+    Session(SessionId),
+    /// This session at this epoch.
+    Owned(SessionId, Epoch),
+    /// This message.
+    Message(MessageId),
+}
+
+/// A body that can be checked against the question.
+pub(super) trait Answer: DeserializeOwned {
+    /// Whether it answers the question.
+    fn is(&self, about: About) -> bool;
+}
+
+/// Any JSON, or none: the status alone is the answer.
+#[derive(Debug)]
+pub(super) struct Done;
+
+impl<'de> serde::Deserialize<'de> for Done {
+    fn deserialize<D: serde::Deserializer<'de>>(any: D) -> Result<Self, D::Error> {
+        serde::de::IgnoredAny::deserialize(any).map(|_| Self)
+    }
+}
+
+impl Answer for Done {
+    fn is(&self, _: About) -> bool {
+        true
+    }
+}
+
+impl Answer for Accepted {
+    fn is(&self, about: About) -> bool {
+        is_of(self.session_id, self.epoch, about)
+    }
+}
+
+impl Answer for Released {
+    fn is(&self, about: About) -> bool {
+        is_of(self.session_id, self.epoch, about)
+    }
+}
+
+impl Answer for SessionState {
+    fn is(&self, about: About) -> bool {
+        self.session_id
+            .is_none_or(|session| is_of(session, self.epoch, about))
+    }
+}
+
+impl Answer for Sent {
+    fn is(&self, about: About) -> bool {
+        match about {
+            About::Message(id) => self.message_id == id,
+            About::Anything | About::Session(_) | About::Owned(..) => true,
+        }
+    }
+}
+
+impl Answer for Health {
+    fn is(&self, _: About) -> bool {
+        true
+    }
+}
+
+fn is_of(session: SessionId, epoch: Epoch, about: About) -> bool {
+    match about {
+        About::Session(asked) => session == asked,
+        About::Owned(asked, at) => session == asked && epoch == at,
+        About::Anything | About::Message(_) => true,
+    }
+}
+
+/// Reads a complete answer.
+pub(super) fn read<T: Answer>(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    about: About,
+) -> Result<T, LinkError> {
+    if status.is_success() {
+        let body = if body.is_empty() { b"null" } else { body };
+        let answer: T = serde_json::from_slice(body).map_err(|_| LinkError::Rubbish)?;
+        return answer.is(about).then_some(answer).ok_or(LinkError::Rubbish);
+    }
+    Err(refusal(status, headers, body))
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
+    match status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => LinkError::Busy {
+            retry_after: retry_after(headers),
+        },
+        StatusCode::NOT_IMPLEMENTED => refused(status, &problem(body)),
+        _ if status.is_client_error() => understood(status, problem(body)),
+        // Redirects are not part of the protocol, and a worker that fails may have acted before.
+        _ => LinkError::Rubbish,
+    }
+}
+
+fn understood(status: StatusCode, problem: WorkerProblem) -> LinkError {
+    match (status, problem.kind.as_str()) {
+        (StatusCode::NOT_FOUND, "unknown_session") => LinkError::UnknownSession,
+        (StatusCode::CONFLICT, "stale_epoch") => LinkError::StaleEpoch {
+            current: problem.current_epoch.unwrap_or_default(),
+        },
+        (StatusCode::CONFLICT, "wrong_incarnation") => LinkError::WrongIncarnation {
+            current: problem.current_incarnation,
+        },
+        (StatusCode::CONFLICT, "not_connected") => LinkError::NotConnected,
+        (StatusCode::CONFLICT, "body_mismatch") => LinkError::BodyMismatch,
+        _ => refused(status, &problem),
+    }
+}
+
+fn refused(status: StatusCode, problem: &WorkerProblem) -> LinkError {
+    let code = match problem.kind.as_str() {
+        "" => "worker_error",
+        kind => kind,
+    };
+    LinkError::Refused {
+        status: status.as_u16(),
+        code: code.chars().take(MAX_WORDS).collect(),
+        message: problem.error.chars().take(MAX_WORDS).collect(),
+    }
+}
+
+/// A refusal whose body makes no sense is still a refusal.
+fn problem(body: &[u8]) -> WorkerProblem {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
+}

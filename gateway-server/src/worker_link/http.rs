@@ -1,0 +1,356 @@
+//! Commands to workers over HTTP/1.1.
+//!
+//! The hot path of every send, so it is the plain client of `hyper-util` with a pool of kept connections
+//! and nothing in between: no redirects, no retries of what may have gone out, no buffering of what is
+//! too long. A client belongs to the runtime that polls it; a runtime per core has a client per core.
+//!
+//! What decides between *not sent* and *unknown* is whether the request had a connection: without one no
+//! byte can have left, however the attempt ended. A kept connection that the worker closed before the
+//! request was written is replaced silently, which is still one attempt.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gateway_core::auth::WorkerTokens;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{
+    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession, StopSession,
+};
+use gateway_core::session::Order;
+use gateway_core::worker::{LinkError, Target, WorkerLink};
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+
+use super::answer::{About, Answer, Done, MAX_BYTES, read};
+
+const X_EPOCH: HeaderName = HeaderName::from_static("x-epoch");
+const X_INCARNATION: HeaderName = HeaderName::from_static("x-incarnation");
+
+/// How connections to workers are made and kept.
+#[derive(Clone, Debug)]
+pub struct LinkOptions {
+    /// The longest wait for a connection; shorter than the limit of any command, so that a host which is
+    /// down is *not sent* rather than *unknown*.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Shorter than the workers' own limit, so that it is rarely
+    /// the worker who closes.
+    pub idle_timeout: Duration,
+    /// How many unused connections are kept per worker.
+    pub max_idle: usize,
+    /// Whom to trust under `https`; none: the system's certificate authorities.
+    pub tls: Option<ClientConfig>,
+}
+
+impl Default for LinkOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(30),
+            max_idle: 64,
+            tls: None,
+        }
+    }
+}
+
+/// [`WorkerLink`] over HTTP.
+pub struct HttpLink {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tokens: WorkerTokens,
+}
+
+impl fmt::Debug for HttpLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpLink").finish_non_exhaustive()
+    }
+}
+
+impl HttpLink {
+    /// A link with no connection yet.
+    ///
+    /// # Errors
+    /// The cryptography that TLS needs is not there.
+    pub fn new(tokens: WorkerTokens, options: LinkOptions) -> Result<Self, rustls::Error> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(options.connect_timeout));
+        tcp.set_keepalive(Some(options.idle_timeout));
+        tcp.enforce_http(false);
+        let tls = options.tls.map_or_else(system_trust, Ok)?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(options.idle_timeout)
+            .pool_max_idle_per_host(options.max_idle)
+            .build(connector);
+        Ok(Self { client, tokens })
+    }
+
+    /// One attempt, from nothing to a complete answer.
+    async fn call<T: Answer>(
+        &self,
+        call: Call<'_>,
+        about: About,
+        limit: Duration,
+    ) -> Result<T, LinkError> {
+        // What cannot be written as a request cannot have been sent.
+        let mut request = call.request(&self.tokens).ok_or(LinkError::NotSent)?;
+        let connection = capture_connection(&mut request);
+        match tokio::time::timeout(limit, self.exchange(request, about)).await {
+            Ok(Err(Failure::Answered(error))) => Err(error),
+            Ok(Err(Failure::Cut(error))) if error.is_connect() => Err(LinkError::NotSent),
+            Ok(Err(Failure::Cut(_))) | Err(_) => Err(cut(&connection)),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+
+    async fn exchange<T: Answer>(
+        &self,
+        request: Request<Full<Bytes>>,
+        about: About,
+    ) -> Result<T, Failure> {
+        let response = self.client.request(request).await.map_err(Failure::from)?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BYTES).collect().await;
+        let body = body.map_err(|error| {
+            Failure::Answered(if error.is::<LengthLimitError>() {
+                LinkError::Rubbish
+            } else {
+                LinkError::Unknown
+            })
+        })?;
+        read(head.status, &head.headers, &body.to_bytes(), about).map_err(Failure::Answered)
+    }
+
+    async fn stop(
+        &self,
+        target: &Target,
+        order: &Order,
+        verb: &'static str,
+        limit: Duration,
+    ) -> Result<Released, LinkError> {
+        let body = StopSession {
+            epoch: order.epoch,
+            incarnation: target.owner.incarnation.clone(),
+        };
+        let call = Call::post(target, Path::Verb(order.session, verb), &body)?;
+        let about = About::Owned(order.session, order.epoch);
+        self.call(call, about, limit).await
+    }
+}
+
+enum Failure {
+    Answered(LinkError),
+    Cut(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let cause = std::error::Error::source(&error);
+        let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+        if cause.is_some_and(hyper::Error::is_parse) {
+            return Self::Answered(LinkError::Rubbish);
+        }
+        Self::Cut(error)
+    }
+}
+
+fn cut(connection: &CaptureConnection) -> LinkError {
+    if connection.connection_metadata().is_some() {
+        LinkError::Unknown
+    } else {
+        LinkError::NotSent
+    }
+}
+
+/// The system's authorities. A machine without any can still talk to workers over plain HTTP, so their
+/// absence is a warning and `https` fails when it is used.
+fn system_trust() -> Result<ClientConfig, rustls::Error> {
+    use hyper_rustls::ConfigBuilderExt;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let versions = || {
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+    };
+    let trusting = versions()?.try_with_platform_verifier();
+    let config = match trusting {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::warn!(%error, "no certificate authorities: workers under https cannot be reached");
+            versions()?.with_root_certificates(RootCertStore::empty())
+        }
+    };
+    Ok(config.with_no_client_auth())
+}
+
+#[derive(Clone, Copy)]
+enum Path {
+    Health,
+    Sessions,
+    Session(SessionId),
+    Verb(SessionId, &'static str),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Health => f.write_str("/health"),
+            Self::Sessions => f.write_str("/sessions"),
+            Self::Session(session) => write!(f, "/sessions/{session}"),
+            Self::Verb(session, verb) => write!(f, "/sessions/{session}/{verb}"),
+        }
+    }
+}
+
+/// A command before it is a request.
+struct Call<'a> {
+    target: &'a Target,
+    method: Method,
+    path: Path,
+    epoch: Option<Epoch>,
+    body: Option<Bytes>,
+}
+
+impl<'a> Call<'a> {
+    const fn bare(target: &'a Target, method: Method, path: Path) -> Self {
+        Self {
+            target,
+            method,
+            path,
+            epoch: None,
+            body: None,
+        }
+    }
+
+    fn post(target: &'a Target, path: Path, body: &impl Serialize) -> Result<Self, LinkError> {
+        let body = serde_json::to_vec(body).map_err(|_| LinkError::NotSent)?;
+        Ok(Self {
+            body: Some(body.into()),
+            ..Self::bare(target, Method::POST, path)
+        })
+    }
+
+    fn request(self, tokens: &WorkerTokens) -> Option<Request<Full<Bytes>>> {
+        let owner = &self.target.owner;
+        let endpoint = self.target.endpoint.trim_end_matches('/');
+        let mut token = HeaderValue::try_from(format!("Bearer {}", tokens.issue(owner))).ok()?;
+        token.set_sensitive(true);
+        let mut request = Request::builder()
+            .method(self.method)
+            .uri(format!("{endpoint}{}", self.path))
+            .header(header::AUTHORIZATION, token)
+            .header(header::ACCEPT, "application/json");
+        match self.body {
+            Some(_) => request = request.header(header::CONTENT_TYPE, "application/json"),
+            None => request = request.header(X_INCARNATION, owner.incarnation.as_str()),
+        }
+        if let Some(epoch) = self.epoch {
+            request = request.header(X_EPOCH, epoch.0);
+        }
+        let request = request
+            .body(Full::new(self.body.unwrap_or_default()))
+            .ok()?;
+        let scheme = request.uri().scheme_str();
+        matches!(scheme, Some("http" | "https")).then_some(request)
+    }
+}
+
+#[async_trait]
+impl WorkerLink for HttpLink {
+    async fn start(
+        &self,
+        target: &Target,
+        body: &StartSession,
+        limit: Duration,
+    ) -> Result<Accepted, LinkError> {
+        let call = Call::post(target, Path::Sessions, body)?;
+        let about = About::Owned(body.session_id, body.epoch);
+        self.call(call, about, limit).await
+    }
+
+    async fn session(
+        &self,
+        target: &Target,
+        session: SessionId,
+        limit: Duration,
+    ) -> Result<SessionState, LinkError> {
+        let call = Call::bare(target, Method::GET, Path::Session(session));
+        self.call(call, About::Session(session), limit).await
+    }
+
+    async fn send(
+        &self,
+        target: &Target,
+        session: SessionId,
+        body: &SendMessage,
+        limit: Duration,
+    ) -> Result<Sent, LinkError> {
+        let call = Call::post(target, Path::Verb(session, "messages"), body)?;
+        self.call(call, About::Message(body.message_id), limit)
+            .await
+    }
+
+    async fn release(
+        &self,
+        target: &Target,
+        order: &Order,
+        limit: Duration,
+    ) -> Result<Released, LinkError> {
+        self.stop(target, order, "release", limit).await
+    }
+
+    async fn logout(
+        &self,
+        target: &Target,
+        order: &Order,
+        limit: Duration,
+    ) -> Result<Released, LinkError> {
+        self.stop(target, order, "logout", limit).await
+    }
+
+    async fn forget(
+        &self,
+        target: &Target,
+        order: &Order,
+        limit: Duration,
+    ) -> Result<Released, LinkError> {
+        let mut call = Call::bare(target, Method::DELETE, Path::Session(order.session));
+        call.epoch = Some(order.epoch);
+        let about = About::Owned(order.session, order.epoch);
+        self.call(call, about, limit).await
+    }
+
+    async fn passkey(
+        &self,
+        target: &Target,
+        order: &Order,
+        body: &Passkey,
+        confirm: bool,
+        limit: Duration,
+    ) -> Result<(), LinkError> {
+        let verb = if confirm {
+            "passkey/confirm"
+        } else {
+            "passkey"
+        };
+        let call = Call::post(target, Path::Verb(order.session, verb), body)?;
+        self.call(call, About::Anything, limit).await.map(|Done| ())
+    }
+
+    async fn health(&self, target: &Target, limit: Duration) -> Result<Health, LinkError> {
+        let call = Call::bare(target, Method::GET, Path::Health);
+        self.call(call, About::Anything, limit).await
+    }
+}
