@@ -5,7 +5,9 @@
 //!
 //! - [`cli`]: one file per sub-command
 //! - [`config`]: every option, typed and checked
+//! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`http`]: the listener and what stands behind it
+//! - [`worker_link`]: commands to workers
 //! - [`telemetry`]: logs and metrics
 //! - [`shutdown`]: stopping in order
 //! - [`store`]: the durable stores
@@ -13,8 +15,10 @@
 
 pub mod cli;
 pub mod config;
+pub mod coord;
 pub mod http;
 pub mod shutdown;
 pub mod store;
 pub mod system;
 pub mod telemetry;
+pub mod worker_link;
