@@ -1,12 +1,14 @@
 //! Where a session's requests go: what a send needs to know, and no more.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::{Observed, Owner, Phase, Session, SessionRef};
 use crate::id::{Epoch, SessionId, TenantId};
-use crate::store::StoreError;
+use crate::store::{PlatformStore, StoreError};
+use crate::worker::{Worker, WorkerStatus};
 
 /// A session's present place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,4 +115,47 @@ pub trait Routes: Debug + Send + Sync {
         reference: &SessionRef,
         fresh: bool,
     ) -> Result<Option<Route>, StoreError>;
+}
+
+/// Routes read from the store, each time: always fresh.
+#[derive(Clone, Debug)]
+pub struct StoreRoutes {
+    store: Arc<dyn PlatformStore>,
+}
+
+impl StoreRoutes {
+    /// Over this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn PlatformStore>) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl Routes for StoreRoutes {
+    async fn route(
+        &self,
+        tenant: TenantId,
+        reference: &SessionRef,
+        _fresh: bool,
+    ) -> Result<Option<Route>, StoreError> {
+        let mut tx = self.store.read().await?;
+        let Some(session) = tx.card(tenant, reference).await? else {
+            return Ok(None);
+        };
+        let worker = match session.owner() {
+            Some(owner) => tx.worker(&owner.worker).await?,
+            None => None,
+        };
+        let endpoint = worker
+            .filter(|worker| takes_sends(worker, &session))
+            .and_then(|w| w.endpoint);
+        Ok(Some(Route::of(&session, endpoint.as_deref())))
+    }
+}
+
+/// A worker that has missed heartbeats is not asked: its sends fail fast.
+fn takes_sends(worker: &Worker, session: &Session) -> bool {
+    let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
+    answers && worker.owner().as_ref() == session.owner()
 }
