@@ -1,3 +1,17 @@
+//! What tests of the gateway, and of programs that embed it, are made of.
+//!
+//! - Time and chance: [`clock::ManualClock`] moves when told to, [`entropy::SeededEntropy`] repeats.
+//! - Ports in memory ([`memory`]): fakes with behaviour, not mocks with expectations.
+//! - Rows to fill them with: the builders of [`fixture`].
+//! - `strategies` (feature `strategies`): random fleets for property tests.
+//! - `services` (feature `services`): private PostgreSQL and Redis servers.
+
+#![warn(missing_docs)]
+
+pub mod clock;
+pub mod entropy;
+pub mod fixture;
+pub mod memory;
 #[cfg(feature = "services")]
 pub mod services;
 #[cfg(feature = "strategies")]

@@ -1,0 +1,223 @@
+//! Sessions as the orchestrator sees them.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use gateway_core::id::{SessionId, TenantId, WorkerId};
+use gateway_core::session::{Inserted, Owner, Phase, Session, SessionRepo};
+use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
+
+use super::table::{Halt, Me};
+use super::tx::MemoryTx;
+use super::world::World;
+
+const NAME: &str = "the session name";
+
+fn same_name<'a>(row: &'a Session) -> impl Fn(&Session) -> bool + 'a {
+    |other| other.tenant == row.tenant && other.name == row.name
+}
+
+/// Linked sessions first, then higher priority, then older.
+fn rank(row: &Session) -> impl Ord + use<> {
+    (!row.paired, Reverse(row.priority), row.created_at, row.id)
+}
+
+/// Sets `due_at` of one row that is locked or free.
+fn set_due(world: &mut World, me: Me, id: SessionId, at: Timestamp) -> Result<bool, Halt> {
+    let set = |row: &mut Session| row.due_at = Some(at);
+    world.sessions.update(me, &id, |_| true, set)
+}
+
+fn held_by<'a>(owner: &'a Owner) -> impl Fn(&Session) -> bool + 'a {
+    |row| row.owner() == Some(owner)
+}
+
+#[async_trait]
+impl SessionRepo for MemoryTx {
+    async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.run(|world, me| Ok(world.sessions.get(me, &id).cloned()))
+            .await
+    }
+
+    async fn insert_session(
+        &mut self,
+        session: &Session,
+        limit: Option<u32>,
+    ) -> Result<Inserted, StoreError> {
+        self.run(|world, me| {
+            if let Some(limit) = limit {
+                world.session_counts.lock(me, &session.tenant)?;
+                let rows = world.sessions.rows(me);
+                let used = rows.filter(|(_, row)| row.tenant == session.tenant).count();
+                let used = u32::try_from(used).unwrap_or(u32::MAX);
+                if used >= limit {
+                    return Ok(Inserted::LimitReached { used });
+                }
+            }
+            match world
+                .sessions
+                .unique(me, &session.id, same_name(session), NAME)
+            {
+                Err(Halt::Fail(StoreError::Duplicate { .. })) => return Ok(Inserted::NameTaken),
+                other => other?,
+            }
+            let row = session.clone();
+            world
+                .sessions
+                .insert(me, &session.id, row, "the session id")?;
+            Ok(Inserted::Done)
+        })
+        .await
+    }
+
+    async fn save_sessions(&mut self, rows: &[Session]) -> Result<(), StoreError> {
+        self.run(|world, me| {
+            let current = |new: &Session, row: &Session| row.version + 1 == new.version;
+            for row in rows {
+                let stored = world.sessions.get(me, &row.id);
+                if !stored.is_some_and(|stored| current(row, stored)) {
+                    return Err(StoreError::Conflict.into());
+                }
+            }
+            for row in rows {
+                world.sessions.lock(me, &row.id)?;
+            }
+            for row in rows {
+                let same = same_name(row);
+                world.sessions.unique(me, &row.id, &same, NAME)?;
+                if rows.iter().any(|other| other.id != row.id && same(other)) {
+                    return Err(StoreError::Duplicate { what: NAME }.into());
+                }
+            }
+            for row in rows {
+                // The sequencer writes this one beside the version, so an older copy may know less.
+                let activity = world
+                    .sessions
+                    .get(me, &row.id)
+                    .and_then(|stored| stored.last_activity_at);
+                let mut row = row.clone();
+                row.last_activity_at = row.last_activity_at.max(activity);
+                world.sessions.put(me, &row.id.clone(), row)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn delete_session(&mut self, id: SessionId, version: u64) -> Result<(), StoreError> {
+        self.run(|world, me| {
+            let stored = world.sessions.get(me, &id);
+            if stored.is_none_or(|row| row.version != version) {
+                return Err(StoreError::Conflict.into());
+            }
+            world.sessions.remove(me, &id)
+        })
+        .await
+    }
+
+    async fn claim_due_sessions(
+        &mut self,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Session>, StoreError> {
+        self.run(|world, me| {
+            let now = world.now();
+            let mut due: Vec<&Session> = world
+                .sessions
+                .rows(me)
+                .filter(|(id, row)| {
+                    row.due_at.is_some_and(|due| due <= now) && world.sessions.is_free(me, id)
+                })
+                .map(|(_, row)| row)
+                .collect();
+            due.sort_by_key(|row| (row.due_at, rank(row)));
+            let claims: Vec<(SessionId, Timestamp)> = due
+                .into_iter()
+                .take(limit as usize)
+                .map(|row| {
+                    let sooner = row.deadline.filter(|at| (now < *at) && (*at < until));
+                    (row.id, sooner.unwrap_or(until))
+                })
+                .collect();
+            let mut claimed = Vec::with_capacity(claims.len());
+            for (id, at) in claims {
+                set_due(world, me, id, at)?;
+                claimed.extend(world.sessions.get(me, &id).cloned());
+            }
+            Ok(claimed)
+        })
+        .await
+    }
+
+    async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        self.run(|world, me| {
+            let rows = world.sessions.rows(me);
+            Ok(rows.filter_map(|(_, row)| row.due_at).min())
+        })
+        .await
+    }
+
+    async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError> {
+        self.run(|world, me| {
+            let now = world.now();
+            let mut waiting: Vec<&Session> = world
+                .sessions
+                .rows(me)
+                .filter(|(id, row)| {
+                    matches!(row.phase, Phase::Waiting)
+                        && row.due_at.is_some_and(|due| due > now)
+                        && world.sessions.is_free(me, id)
+                })
+                .map(|(_, row)| row)
+                .collect();
+            waiting.sort_by_key(|row| rank(row));
+            let chosen = waiting.into_iter().take(count as usize);
+            let chosen: Vec<SessionId> = chosen.map(|row| row.id).collect();
+            let mut woken = 0;
+            for id in chosen {
+                woken += u32::from(set_due(world, me, id, now)?);
+            }
+            Ok(woken)
+        })
+        .await
+    }
+
+    async fn lock_sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError> {
+        let mut seen = None;
+        self.run(|world, me| {
+            let locked = world.sessions.lock_where(me, &mut seen, held_by(owner))?;
+            let rows = locked.iter().filter_map(|id| world.sessions.get(me, id));
+            Ok(rows.cloned().collect())
+        })
+        .await
+    }
+
+    async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError> {
+        self.run(|world, me| {
+            let held = held_by(owner);
+            let rows = world.sessions.rows(me).map(|(_, row)| row);
+            Ok(rows.filter(|row| held(row)).cloned().collect())
+        })
+        .await
+    }
+
+    async fn tenant_spread(
+        &mut self,
+        tenant: TenantId,
+    ) -> Result<BTreeMap<WorkerId, u32>, StoreError> {
+        self.run(|world, me| {
+            let mut spread = BTreeMap::new();
+            let rows = world.sessions.rows(me).map(|(_, row)| row);
+            for owner in rows
+                .filter(|row| row.tenant == tenant)
+                .filter_map(Session::owner)
+            {
+                *spread.entry(owner.worker.clone()).or_insert(0) += 1;
+            }
+            Ok(spread)
+        })
+        .await
+    }
+}

@@ -1,0 +1,75 @@
+//! The store itself.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use gateway_core::entropy::Entropy;
+use gateway_core::event::LoggedEvent;
+use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
+use gateway_core::time::Clock;
+
+use super::tx::{MemoryTx, Shared};
+use super::world::World;
+
+/// A store in memory with real transactions. Clones share their rows.
+///
+/// It promises what [`gateway_core::store`] asks for and no more: see the page of this module.
+#[derive(Clone, Debug)]
+pub struct MemoryStore {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl MemoryStore {
+    /// An empty store whose database clock is `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let shared = Arc::new(Shared::new(World::new(clock), None));
+        Self { shared }
+    }
+
+    /// The same, but before every other statement, as `turns` has it, other tasks go first.
+    ///
+    /// Without it a statement that has nothing to wait for runs at once, so tasks on one thread hardly
+    /// ever meet. With it, every seed is another interleaving, and the same one each time.
+    #[must_use]
+    pub fn interleaved(clock: Arc<dyn Clock>, turns: Arc<dyn Entropy>) -> Self {
+        let shared = Arc::new(Shared::new(World::new(clock), Some(turns)));
+        Self { shared }
+    }
+
+    /// Switches the store off or on: off, everything fails with [`StoreError::Unavailable`], also the
+    /// statements and the commit of transactions that are open.
+    pub fn set_available(&self, available: bool) {
+        self.shared.world().available = available;
+    }
+
+    /// The whole event log, of all tenants and of none, in order of position.
+    #[must_use]
+    pub fn published(&self) -> Vec<LoggedEvent> {
+        let mut world = self.shared.world();
+        let me = world.begin(false);
+        let rows = world.events.rows(me).map(|(_, row)| row.clone());
+        rows.collect()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        self.shared.take_turns().await;
+        Ok(Box::new(MemoryTx::begin(&self.shared, true)?))
+    }
+}
+
+#[async_trait]
+impl PlatformStore for MemoryStore {
+    async fn begin_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        self.shared.take_turns().await;
+        Ok(Box::new(MemoryTx::begin(&self.shared, true)?))
+    }
+
+    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        self.shared.take_turns().await;
+        Ok(Box::new(MemoryTx::begin(&self.shared, false)?))
+    }
+}

@@ -1,0 +1,238 @@
+//! One table: committed rows, and who holds which row with what change.
+//!
+//! A row has at most one uncommitted version, because whoever writes it has locked it. So the whole of
+//! transaction isolation is one map of held rows beside the committed ones: a transaction sees the
+//! committed row unless it holds a changed one itself, and to write a row means to hold it first.
+
+use std::collections::BTreeMap;
+
+use gateway_core::store::StoreError;
+
+/// A transaction as the tables know it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Me {
+    pub(super) id: u64,
+    pub(super) writes: bool,
+}
+
+/// Why a statement did not come to its end.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// That transaction has to end first; then the whole statement is evaluated again.
+    Wait(u64),
+    /// It failed.
+    Fail(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Fail(error)
+    }
+}
+
+/// What a statement on a read-only transaction gets when it wants to write.
+#[derive(Debug, thiserror::Error)]
+#[error("this transaction is for reading only; begin one that may write")]
+struct ReadOnly;
+
+#[derive(Clone, Debug)]
+enum Change<R> {
+    Locked,
+    Put(R),
+    Gone,
+}
+
+#[derive(Clone, Debug)]
+struct Held<R> {
+    by: u64,
+    change: Change<R>,
+}
+
+/// Rows by primary key.
+#[derive(Debug)]
+pub(super) struct Table<K, R> {
+    committed: BTreeMap<K, R>,
+    held: BTreeMap<K, Held<R>>,
+}
+
+impl<K, R> Default for Table<K, R> {
+    fn default() -> Self {
+        Self {
+            committed: BTreeMap::new(),
+            held: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K: Ord + Clone, R: Clone> Table<K, R> {
+    /// The row as `me` sees it.
+    pub(super) fn get(&self, me: Me, key: &K) -> Option<&R> {
+        match self.held.get(key) {
+            Some(held) if held.by == me.id => match &held.change {
+                Change::Locked => self.committed.get(key),
+                Change::Put(row) => Some(row),
+                Change::Gone => None,
+            },
+            _ => self.committed.get(key),
+        }
+    }
+
+    /// All rows as `me` sees them, in key order.
+    pub(super) fn rows(&self, me: Me) -> impl Iterator<Item = (&K, &R)> {
+        let new = self
+            .held
+            .keys()
+            .filter(|key| !self.committed.contains_key(key));
+        let mut keys: Vec<&K> = self.committed.keys().chain(new).collect();
+        keys.sort();
+        keys.into_iter()
+            .filter_map(move |key| Some((key, self.get(me, key)?)))
+    }
+
+    /// Whether nobody else holds the row.
+    pub(super) fn is_free(&self, me: Me, key: &K) -> bool {
+        self.held.get(key).is_none_or(|held| held.by == me.id)
+    }
+
+    /// Locks the key, whether there is a row or not.
+    pub(super) fn lock(&mut self, me: Me, key: &K) -> Result<(), Halt> {
+        if !me.writes {
+            return Err(StoreError::Refused(Box::new(ReadOnly)).into());
+        }
+        match self.held.get(key) {
+            Some(held) if held.by == me.id => Ok(()),
+            Some(held) => Err(Halt::Wait(held.by)),
+            None => {
+                let (by, change) = (me.id, Change::Locked);
+                self.held.insert(key.clone(), Held { by, change });
+                Ok(())
+            }
+        }
+    }
+
+    /// Locks the rows that `applies` to and returns their keys, in key order.
+    ///
+    /// `seen` keeps the candidates of the first evaluation over the repetitions: like a database, a
+    /// statement that had to wait looks again at the rows it found, and does not find new ones.
+    pub(super) fn lock_where(
+        &mut self,
+        me: Me,
+        seen: &mut Option<Vec<K>>,
+        applies: impl Fn(&R) -> bool,
+    ) -> Result<Vec<K>, Halt> {
+        let candidates = seen.get_or_insert_with(|| {
+            let found = self.rows(me).filter(|(_, row)| applies(row));
+            found.map(|(key, _)| key.clone()).collect()
+        });
+        let mut keys = Vec::new();
+        for key in candidates.iter() {
+            if self.get(me, key).is_some_and(&applies) {
+                self.lock(me, key)?;
+                keys.push(key.clone());
+            }
+        }
+        Ok(keys)
+    }
+
+    /// Stores a new row; `what` is the key in the words of the domain, for the error.
+    pub(super) fn insert(
+        &mut self,
+        me: Me,
+        key: &K,
+        row: R,
+        what: &'static str,
+    ) -> Result<(), Halt> {
+        let locked_only = |held: &Held<R>| matches!(held.change, Change::Locked);
+        let settled = self.held.get(key).is_none_or(locked_only);
+        if self.get(me, key).is_some() && (settled || self.is_free(me, key)) {
+            return Err(StoreError::Duplicate { what }.into());
+        }
+        self.put(me, key, row)
+    }
+
+    /// Stores the row, whatever was there.
+    pub(super) fn put(&mut self, me: Me, key: &K, row: R) -> Result<(), Halt> {
+        self.change(me, key, Change::Put(row))
+    }
+
+    /// Deletes the row.
+    pub(super) fn remove(&mut self, me: Me, key: &K) -> Result<(), Halt> {
+        self.change(me, key, Change::Gone)
+    }
+
+    fn change(&mut self, me: Me, key: &K, change: Change<R>) -> Result<(), Halt> {
+        self.lock(me, key)?;
+        self.held.insert(key.clone(), Held { by: me.id, change });
+        Ok(())
+    }
+
+    /// One conditional write: changes the row if `applies`, and says whether it did.
+    ///
+    /// As in a database, a row that does not qualify as committed is not waited for.
+    pub(super) fn update(
+        &mut self,
+        me: Me,
+        key: &K,
+        applies: impl FnOnce(&R) -> bool,
+        change: impl FnOnce(&mut R),
+    ) -> Result<bool, Halt> {
+        let Some(mut row) = self.get(me, key).filter(|row| applies(row)).cloned() else {
+            return Ok(false);
+        };
+        self.lock(me, key)?;
+        change(&mut row);
+        self.put(me, key, row)?;
+        Ok(true)
+    }
+
+    /// Fails if a row of another key is the `same` in something unique, and waits for whoever might be
+    /// about to make or to unmake such a row.
+    pub(super) fn unique(
+        &self,
+        me: Me,
+        key: &K,
+        same: impl Fn(&R) -> bool,
+        what: &'static str,
+    ) -> Result<(), Halt> {
+        for (other, held) in &self.held {
+            if other == key || held.by == me.id {
+                continue;
+            }
+            let pending = match &held.change {
+                Change::Locked => continue,
+                Change::Put(row) => same(row),
+                Change::Gone => false,
+            };
+            if pending || self.committed.get(other).is_some_and(&same) {
+                return Err(Halt::Wait(held.by));
+            }
+        }
+        let taken = self.rows(me).any(|(other, row)| other != key && same(row));
+        if taken {
+            return Err(StoreError::Duplicate { what }.into());
+        }
+        Ok(())
+    }
+}
+
+/// What the end of a transaction means for a table.
+pub(super) trait Ends {
+    /// Makes the changes of `tx` visible to all, or forgets them; either way its locks are gone.
+    fn end(&mut self, tx: u64, commit: bool);
+}
+
+impl<K: Ord + Clone, R> Ends for Table<K, R> {
+    fn end(&mut self, tx: u64, commit: bool) {
+        for (key, held) in self.held.extract_if(.., |_, held| held.by == tx) {
+            match held.change {
+                Change::Put(row) if commit => {
+                    self.committed.insert(key, row);
+                }
+                Change::Gone if commit => {
+                    self.committed.remove(&key);
+                }
+                Change::Put(_) | Change::Gone | Change::Locked => {}
+            }
+        }
+    }
+}

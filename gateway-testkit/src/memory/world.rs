@@ -1,0 +1,160 @@
+//! All tables, and the transactions that wait for one another.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::task::Waker;
+
+use gateway_core::auth::{ApiKey, RefreshToken};
+use gateway_core::event::{LoggedEvent, OutboxRow, ShardHead, UsageDelta};
+use gateway_core::id::{ApiKeyId, Epoch, MessageId, SessionId, TenantId, UserId, WorkerId};
+use gateway_core::message::Message;
+use gateway_core::session::{Owner, Placement, Session};
+use gateway_core::tenant::{Tenant, Tier, TierName};
+use gateway_core::time::{Clock, Timestamp};
+use gateway_core::user::User;
+use gateway_core::worker::{Lease, Worker};
+
+use super::table::{Ends, Me, Table};
+
+/// A refresh token and whether it is revoked.
+#[derive(Clone, Debug)]
+pub(super) struct Refresh {
+    pub(super) token: RefreshToken,
+    pub(super) revoked: bool,
+}
+
+/// Everything behind the store's one mutex.
+#[derive(Debug)]
+pub(super) struct World {
+    clock: Arc<dyn Clock>,
+    transactions: u64,
+    outbox_rows: i64,
+    waits: BTreeMap<u64, u64>,
+    wakers: BTreeMap<u64, Vec<Waker>>,
+    /// Whether the store answers.
+    pub(super) available: bool,
+
+    pub(super) workers: Table<WorkerId, Worker>,
+    pub(super) leases: Table<Owner, Lease>,
+    pub(super) sessions: Table<SessionId, Session>,
+    /// Locked while a tenant's sessions are counted.
+    pub(super) session_counts: Table<TenantId, ()>,
+    pub(super) placements: Table<(SessionId, Epoch), Placement>,
+    pub(super) outbox: Table<i64, OutboxRow>,
+    pub(super) events: Table<(u16, u64), LoggedEvent>,
+    pub(super) shards: Table<u16, ShardHead>,
+    pub(super) session_heads: Table<SessionId, u64>,
+    pub(super) usage: Table<(TenantId, SessionId, Timestamp), UsageDelta>,
+    pub(super) tenants: Table<TenantId, Tenant>,
+    pub(super) tiers: Table<TierName, Tier>,
+    pub(super) quotas: Table<(TenantId, Timestamp), u64>,
+    pub(super) users: Table<UserId, User>,
+    pub(super) keys: Table<ApiKeyId, ApiKey>,
+    pub(super) refresh: Table<[u8; 32], Refresh>,
+    pub(super) messages: Table<(TenantId, MessageId), Message>,
+}
+
+impl World {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            transactions: 0,
+            outbox_rows: 0,
+            waits: BTreeMap::new(),
+            wakers: BTreeMap::new(),
+            available: true,
+            workers: Table::default(),
+            leases: Table::default(),
+            sessions: Table::default(),
+            session_counts: Table::default(),
+            placements: Table::default(),
+            outbox: Table::default(),
+            events: Table::default(),
+            shards: Table::default(),
+            session_heads: Table::default(),
+            usage: Table::default(),
+            tenants: Table::default(),
+            tiers: Table::default(),
+            quotas: Table::default(),
+            users: Table::default(),
+            keys: Table::default(),
+            refresh: Table::default(),
+            messages: Table::default(),
+        }
+    }
+
+    /// The store's clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The next number of the outbox; like a database's sequence it is not given back by a rollback.
+    pub(super) fn next_outbox_row(&mut self) -> i64 {
+        self.outbox_rows += 1;
+        self.outbox_rows
+    }
+
+    /// A new transaction.
+    pub(super) fn begin(&mut self, writes: bool) -> Me {
+        self.transactions += 1;
+        Me {
+            id: self.transactions,
+            writes,
+        }
+    }
+
+    /// Ends a transaction; the wakers are to be called without the mutex.
+    #[must_use]
+    pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
+        let tables: [&mut dyn Ends; 17] = [
+            &mut self.workers,
+            &mut self.leases,
+            &mut self.sessions,
+            &mut self.session_counts,
+            &mut self.placements,
+            &mut self.outbox,
+            &mut self.events,
+            &mut self.shards,
+            &mut self.session_heads,
+            &mut self.usage,
+            &mut self.tenants,
+            &mut self.tiers,
+            &mut self.quotas,
+            &mut self.users,
+            &mut self.keys,
+            &mut self.refresh,
+            &mut self.messages,
+        ];
+        for table in tables {
+            table.end(me.id, commit);
+        }
+        self.stop_waiting(me);
+        self.wakers.remove(&me.id).unwrap_or_default()
+    }
+
+    /// Notes that `me` waits for `other`; refuses if `other` waits, through whomever, for `me`.
+    pub(super) fn wait(&mut self, me: Me, other: u64, waker: &Waker) -> Result<(), Deadlock> {
+        let mut ahead = other;
+        while let Some(next) = self.waits.get(&ahead) {
+            ahead = *next;
+            if ahead == me.id {
+                return Err(Deadlock);
+            }
+        }
+        self.waits.insert(me.id, other);
+        let wakers = self.wakers.entry(other).or_default();
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+        Ok(())
+    }
+
+    /// Forgets what `me` was waiting for.
+    pub(super) fn stop_waiting(&mut self, me: Me) {
+        self.waits.remove(&me.id);
+    }
+}
+
+/// Transactions wait for one another in a circle.
+#[derive(Debug)]
+pub(super) struct Deadlock;
