@@ -64,6 +64,28 @@ pub(crate) fn classify(error: sqlx::Error) -> StoreError {
     }
 }
 
+/// A row that makes no sense.
+pub(crate) fn corrupt(table: &'static str, id: impl ToString, why: impl ToString) -> StoreError {
+    StoreError::Corrupt {
+        table,
+        id: id.to_string(),
+        why: why.to_string(),
+    }
+}
+
+/// Refuses data that cannot be written down.
+pub(crate) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Refused(Box::new(error))
+}
+
+/// [`StoreError::Conflict`] unless exactly `expected` rows were changed.
+pub(crate) fn expect_rows(changed: u64, expected: usize) -> Result<(), StoreError> {
+    match changed == expected as u64 {
+        true => Ok(()),
+        false => Err(StoreError::Conflict),
+    }
+}
+
 fn refine(error: Box<dyn DatabaseError>) -> StoreError {
     if let Some(postgres) = error.try_downcast_ref::<PgDatabaseError>() {
         let what = postgres

@@ -5,26 +5,35 @@
 //! then one file per aggregate. The engine is chosen once, at the connection; no method of an aggregate
 //! asks which one it is on.
 
-#![expect(dead_code, reason = "the aggregates that use it follow")]
-
+mod card;
+#[expect(dead_code, reason = "the aggregates that use it follow")]
 mod columns;
 mod error;
+mod lease;
 mod lock;
 mod migrate;
+mod outbox;
+mod placement;
+#[expect(dead_code, reason = "the aggregates that use it follow")]
 mod pool;
+mod session;
 mod tx;
 mod types;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway_core::time::Clock;
+use async_trait::async_trait;
+use gateway_core::store::{OrchestrationTx, Store, StoreError};
+use gateway_core::time::{Clock, Timestamp};
 
 pub use lock::{DataLock, LockError};
 pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
 
 use pool::Pool;
+use tx::Tx;
 
 /// The database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +111,7 @@ impl SqlStore {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn schema_is_current(&self) -> Result<bool, gateway_core::store::StoreError> {
+    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
         migrate::is_current(&self.pool)
             .await
             .map_err(error::classify)
@@ -111,5 +120,23 @@ impl SqlStore {
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+#[async_trait]
+impl OrchestrationTx for Tx {
+    async fn now(&mut self) -> Result<Timestamp, StoreError> {
+        self.clock().await
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.finish().await
+    }
+}
+
+#[async_trait]
+impl Store for SqlStore {
+    async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        Ok(Box::new(self.pool.begin().await?))
     }
 }

@@ -10,6 +10,7 @@ use sqlx::error::BoxDynError;
 use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef};
 use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// A point in time: `TIMESTAMPTZ`, or microseconds in an `INTEGER`.
@@ -21,13 +22,13 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 impl Type<Postgres> for Time {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("timestamptz")
+        <OffsetDateTime as Type<Postgres>>::type_info()
     }
 }
 
 impl PgHasArrayType for Time {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("timestamptz")
+        <OffsetDateTime as PgHasArrayType>::array_type_info()
     }
 }
 

@@ -1,0 +1,43 @@
+//! The writing end of the outbox: unnumbered rows in the transaction of the change they report (R-28).
+
+use async_trait::async_trait;
+use gateway_core::event::{NewEvent, OutboxRepo};
+use gateway_core::store::StoreError;
+
+use super::columns::Columns;
+use super::tx::{Sql, Tx};
+use super::types::Time;
+
+const APPEND: Sql = Sql {
+    postgres: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data) \
+         SELECT $1, n.tenant_id, n.session_id, n.epoch, n.name, n.data \
+         FROM unnest($2, $3, $4, $5, $6) WITH ORDINALITY \
+             AS n (tenant_id, session_id, epoch, name, data, place) \
+         ORDER BY n.place",
+    sqlite: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data) \
+         SELECT $1, unhex(value->>0), unhex(value->>1), value->>2, value->>3, value->>4 \
+         FROM json_each($2) ORDER BY key",
+};
+
+#[async_trait]
+impl OutboxRepo for Tx {
+    async fn append_events(&mut self, events: &[NewEvent]) -> Result<(), StoreError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let now = self.moment().await?;
+        let all = || events.iter();
+        let lists = Columns::new()
+            .ids(all().map(|new| new.tenant.map(|id| id.as_u128())))
+            .ids(all().map(|new| new.session.map(|id| id.as_u128())))
+            .counts(all().map(|new| new.epoch.map(|epoch| epoch.0)))
+            .texts(all().map(|new| new.event.name()))
+            .jsons(all().map(|new| new.event.data()));
+        self.query(APPEND)
+            .bind(Time(now))
+            .columns(lists)
+            .execute()
+            .await
+            .map(drop)
+    }
+}
