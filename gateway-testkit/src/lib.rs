@@ -1,8 +1,10 @@
 //! What tests of the gateway, and of programs that embed it, are made of.
 //!
 //! - Time and chance: [`clock::ManualClock`] moves when told to, [`entropy::SeededEntropy`] repeats.
-//! - Ports in memory ([`memory`]): fakes with behaviour, not mocks with expectations.
-//! - Rows to fill them with: the builders of [`fixture`].
+//! - Ports in memory ([`memory`]), fakes with behaviour and not mocks with expectations:
+//!   [`memory::MemoryStore`] wherever a store is asked for, [`memory::MemoryLog`] over the same tables,
+//!   [`memory::MemoryCoordinator`], [`memory::MemoryState`].
+//! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
 //! - `strategies` (feature `strategies`): random fleets for property tests.
 //! - `services` (feature `services`): private PostgreSQL and Redis servers.
 
@@ -14,5 +16,6 @@ pub mod fixture;
 pub mod memory;
 #[cfg(feature = "services")]
 pub mod services;
+pub mod sink;
 #[cfg(feature = "strategies")]
 pub mod strategies;

@@ -13,6 +13,8 @@
 //! about to make or to unmake is waited for.
 
 mod cards;
+mod channel;
+mod coord;
 mod events;
 mod keys;
 mod leases;
@@ -20,6 +22,7 @@ mod log;
 mod messages;
 mod refresh;
 mod sessions;
+mod state;
 mod store;
 mod table;
 mod tenants;
@@ -28,6 +31,8 @@ mod users;
 mod workers;
 mod world;
 
+pub use coord::MemoryCoordinator;
 pub use log::{LogMode, MemoryLog};
+pub use state::MemoryState;
 pub use store::MemoryStore;
 pub use tx::MemoryTx;

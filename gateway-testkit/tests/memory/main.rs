@@ -1,8 +1,10 @@
-//! The memory store keeps what it promises: READ COMMITTED, row locks, and no more.
+//! The ports in memory keep what they promise; the store READ COMMITTED, row locks, and no more.
 
+mod coord;
 mod isolation;
 mod messages;
 mod races;
+mod state;
 
 use std::sync::Arc;
 

@@ -1,14 +1,14 @@
 use futures_executor::block_on;
 use futures_util::future::poll_immediate;
-use gateway_core::event::{Event, Sequenced, sequence};
+use gateway_core::event::Event;
 use gateway_core::id::{Epoch, MessageId, SessionId};
 use gateway_core::message::{
     Fact, LogError, MessageLog, MessageStatus, Outgoing, StatusFact, WaMessageId,
 };
 use gateway_core::session::Session;
-use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::fixture::{a_session, tenant_id};
 use gateway_testkit::memory::{LogMode, MemoryLog};
+use gateway_testkit::sink::RecordedEvents;
 use serde_json::json;
 
 use crate::{a_store, stored, tx};
@@ -72,16 +72,10 @@ fn facts_fold_in_any_order_and_publish_every_change_once() {
         let mut tx = tx(&store).await;
         assert_eq!(tx.message(card.tenant, ID).await.expect("reads"), Some(row));
 
-        let entropy = SeededEntropy::new(1);
-        let step = sequence(&store, &entropy, 0, 10).await.expect("sequences");
-        assert_eq!(
-            step,
-            Sequenced::Published {
-                count: 1,
-                more: false
-            }
-        );
-        let published = store.published();
+        let events = RecordedEvents::of(&store);
+        let published = events.all().await.expect("sequences");
+        events.assert_dense().await.expect("sequences");
+        assert_eq!(published.len(), 1);
         assert_eq!((published[0].position, published[0].seq), (1, Some(1)));
         assert!(matches!(published[0].event, Event::MessageStatus(_)));
         let card = tx.session(card.id).await.expect("reads").expect("there");

@@ -1,0 +1,169 @@
+//! Session state in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::state::{
+    MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
+};
+use gateway_core::store::StoreError;
+
+/// A session's state, the ones set aside, and the highest epoch any of them was sealed to: an archive
+/// must not open the door to a former owner again.
+#[derive(Debug, Default)]
+struct Kept {
+    live: StoredState,
+    archive: Vec<StoredState>,
+    floor: Epoch,
+}
+
+impl Kept {
+    fn admit(&mut self, epoch: Epoch) -> Result<(), StateError> {
+        if epoch < self.floor {
+            return Err(StateError::StaleEpoch {
+                current: self.floor,
+            });
+        }
+        self.floor = epoch;
+        Ok(())
+    }
+
+    /// Admits a write that follows `after`. Nothing changes if it does not.
+    fn write(&mut self, epoch: Epoch, after: u64) -> Result<&mut StoredState, StateError> {
+        let current = self.live.version.seq;
+        if epoch >= self.floor && after != current {
+            return Err(StateError::SeqConflict { current });
+        }
+        self.admit(epoch)?;
+        self.live.version.epoch = epoch;
+        Ok(&mut self.live)
+    }
+}
+
+#[derive(Debug, Default)]
+struct States {
+    away: bool,
+    kept: BTreeMap<SessionId, Kept>,
+}
+
+/// Keeps session state in memory, as plain bytes.
+#[derive(Debug, Default)]
+pub struct MemoryState {
+    states: Mutex<States>,
+}
+
+/// The test has switched the state store off.
+#[derive(Debug, thiserror::Error)]
+#[error("the state store is switched off; see MemoryState::set_available")]
+struct SwitchedOff;
+
+impl MemoryState {
+    /// Switches it off or on: off, everything fails with [`StoreError::Unavailable`].
+    pub fn set_available(&self, available: bool) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.away = !available;
+    }
+
+    /// How many states of the session have been set aside.
+    #[must_use]
+    pub fn archived(&self, session: SessionId) -> usize {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states
+            .kept
+            .get(&session)
+            .map_or(0, |kept| kept.archive.len())
+    }
+
+    fn open(&self) -> Result<MutexGuard<'_, States>, StateError> {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if states.away {
+            return Err(StoreError::Unavailable(Box::new(SwitchedOff)).into());
+        }
+        Ok(states)
+    }
+}
+
+fn fits(bytes: &[u8], max: usize) -> Result<(), StateError> {
+    if bytes.len() > max {
+        return Err(StateError::TooLarge { max });
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn seal(&self, session: SessionId, epoch: Epoch) -> Result<StoredState, StateError> {
+        let mut states = self.open()?;
+        let kept = states.kept.entry(session).or_default();
+        kept.admit(epoch)?;
+        kept.live.version.epoch = epoch;
+        Ok(kept.live.clone())
+    }
+
+    async fn version(&self, session: SessionId) -> Result<StateVersion, StateError> {
+        let states = self.open()?;
+        let kept = states.kept.get(&session);
+        Ok(kept.map(|kept| kept.live.version).unwrap_or_default())
+    }
+
+    async fn append(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<u64, StateError> {
+        for entry in entries {
+            fits(entry, MAX_ENTRY_BYTES)?;
+        }
+        let mut states = self.open()?;
+        let live = states
+            .kept
+            .entry(session)
+            .or_default()
+            .write(epoch, after)?;
+        for entry in entries {
+            live.version.seq += 1;
+            live.journal.push((live.version.seq, entry.clone()));
+        }
+        Ok(live.version.seq)
+    }
+
+    async fn put_snapshot(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        bytes: &[u8],
+    ) -> Result<u64, StateError> {
+        fits(bytes, MAX_SNAPSHOT_BYTES)?;
+        let mut states = self.open()?;
+        let live = states
+            .kept
+            .entry(session)
+            .or_default()
+            .write(epoch, after)?;
+        live.version.seq += 1;
+        live.snapshot = Some((live.version.seq, bytes.to_vec()));
+        live.journal.clear();
+        Ok(live.version.seq)
+    }
+
+    async fn archive(&self, session: SessionId) -> Result<(), StateError> {
+        let mut states = self.open()?;
+        if let Some(kept) = states.kept.get_mut(&session) {
+            let live = std::mem::take(&mut kept.live);
+            if live.version.seq > 0 {
+                kept.archive.push(live);
+            }
+        }
+        Ok(())
+    }
+
+    async fn erase(&self, session: SessionId) -> Result<(), StateError> {
+        self.open()?.kept.remove(&session);
+        Ok(())
+    }
+}
