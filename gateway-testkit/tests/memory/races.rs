@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_executor::block_on;
 use futures_util::future::join_all;
@@ -40,12 +41,14 @@ fn racing_reservations_never_exceed_the_capacity() {
 
 #[test]
 fn a_lost_update_is_repeated_until_it_is_not_lost() {
+    let attempts = AtomicU32::new(0);
     for seed in 0..20 {
         block_on(async {
             let store = interleaved(seed);
             let card = a_session().build();
             stored(&store, &[], std::slice::from_ref(&card)).await;
             let raise = || async {
+                attempts.fetch_add(1, Ordering::Relaxed);
                 let mut tx = store.begin().await?;
                 let mut row = tx.session(card.id).await?.ok_or(StoreError::Conflict)?;
                 row.attempt += 1;
@@ -60,6 +63,8 @@ fn a_lost_update_is_repeated_until_it_is_not_lost() {
             assert_eq!((row.attempt, row.version), (8, 9), "seed {seed}");
         });
     }
+    let attempts = attempts.into_inner();
+    assert!(attempts > 20 * 8, "tasks do meet: {attempts} attempts");
 }
 
 #[test]
