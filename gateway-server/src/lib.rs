@@ -4,6 +4,7 @@
 //! every decision to the core. In reading order:
 //!
 //! - [`cli`]: one file per sub-command
+//! - [`app`]: what requests share
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`http`]: the listener and what stands behind it
@@ -13,6 +14,7 @@
 //! - [`store`]: the durable stores
 //! - [`system`]: the machine's clocks and randomness
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod coord;

@@ -1,5 +1,63 @@
 //! HTTP: the listener and what stands behind it.
+//!
+//! In reading order: [`serve`] (connections), `layers` (around every request), [`routes`] (who may do
+//! what), [`auth`] (who is asking), [`extract`], [`page`] and [`answer`] (reading and answering),
+//! [`problem`] (failing), and [`v1`], which has one file per endpoint.
 
+pub mod answer;
+pub mod auth;
 mod body;
 mod connection;
+pub mod extract;
+mod layers;
+pub mod openapi;
+pub mod page;
+pub mod problem;
+pub mod quota;
+pub mod routes;
 pub mod serve;
+mod text;
+pub mod v1;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+pub use layers::{RequestId, note_session};
+
+use crate::app::App;
+
+/// The base of the API.
+pub const BASE: &str = "/api/v1";
+/// The same, for clients that leave the version out.
+const ALIAS: &str = "/api";
+
+/// Everything the server answers.
+pub fn router(app: &App) -> Router {
+    // The alias has the same handlers and guards and is not described again.
+    Router::new()
+        .merge(v1::routes().below(BASE).router(app))
+        .merge(v1::routes().below(ALIAS).router(app))
+        .merge(v1::system::routes().router(app))
+        .merge(v1::system::docs())
+        .fallback(layers::unknown_route)
+        .method_not_allowed_fallback(layers::wrong_method)
+        .layer(DefaultBodyLimit::max(app.config.http.body_limit))
+        .layer(CatchPanicLayer::custom(layers::panicked))
+        .layer(from_fn_with_state(app.clone(), layers::observe))
+        .layer(from_fn(layers::security_headers))
+        .layer(layers::cors(&app.config.http))
+        .layer(CompressionLayer::new())
+        .with_state(app.clone())
+}
+
+/// The description of every route.
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    v1::routes()
+        .below(BASE)
+        .merge(v1::system::routes())
+        .document()
+}

@@ -8,11 +8,10 @@
 //! few values, all known in advance: tenants, sessions and phone numbers are never labels.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, Key, KeyName, Level, Metadata, Recorder, SharedString, Unit,
-};
+use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{
     BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
@@ -35,8 +34,10 @@ pub struct HttpMetrics {
     /// Open connections.
     pub connections: Gauge,
     answers: [Counter; 5],
-    seconds: Histogram,
+    recorder: Arc<PrometheusRecorder>,
 }
+
+const ROUTE_SECONDS: &str = "gateway_http_request_seconds";
 
 impl Metrics {
     /// Registers every metric, at zero.
@@ -47,11 +48,9 @@ impl Metrics {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&SECONDS)?
             .build_recorder();
-        let http = HttpMetrics::new(&recorder);
-        Ok(Self {
-            http,
-            handle: recorder.handle(),
-        })
+        let handle = recorder.handle();
+        let http = HttpMetrics::new(Arc::new(recorder));
+        Ok(Self { http, handle })
     }
 
     /// The present values, in the text format of Prometheus.
@@ -63,32 +62,33 @@ impl Metrics {
 }
 
 impl HttpMetrics {
-    fn new(recorder: &PrometheusRecorder) -> Self {
+    fn new(recorder: Arc<PrometheusRecorder>) -> Self {
         let answers = "gateway_http_requests_total";
-        describe_counter(recorder, answers, "Answered requests by class of status");
-        let seconds = "gateway_http_request_seconds";
+        describe_counter(&recorder, answers, "Answered requests by class of status");
         describe_seconds(
-            recorder,
-            seconds,
-            "From the end of a request's head to its answer",
+            &recorder,
+            ROUTE_SECONDS,
+            "From the end of a request's head to its answer, by route",
         );
         let connections = "gateway_http_connections";
-        describe_gauge(recorder, connections, "Open connections");
+        describe_gauge(&recorder, connections, "Open connections");
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         Self {
-            connections: gauge(recorder, connections),
-            answers: classes.map(|class| counter(recorder, answers, &[("class", class)])),
-            seconds: histogram(recorder, seconds),
+            connections: gauge(&recorder, connections),
+            answers: classes.map(|class| counter(&recorder, answers, &[("class", class)])),
+            recorder,
         }
     }
 
-    /// One request was answered with `status` after `took`.
-    pub fn answered(&self, status: http::StatusCode, took: Duration) {
+    /// One request for `route` (a template, never a path) was answered with `status` after `took`.
+    pub fn answered(&self, route: &str, status: http::StatusCode, took: Duration) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = self.answers.get(class) {
             counter.increment(1);
         }
-        self.seconds.record(took);
+        let label = Label::new("route", route.to_owned());
+        let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
+        self.recorder.register_histogram(&key, &ABOUT).record(took);
     }
 }
 
@@ -114,10 +114,6 @@ fn counter(
 
 fn gauge(to: &PrometheusRecorder, name: &'static str) -> Gauge {
     to.register_gauge(&Key::from_name(name), &ABOUT)
-}
-
-fn histogram(to: &PrometheusRecorder, name: &'static str) -> Histogram {
-    to.register_histogram(&Key::from_name(name), &ABOUT)
 }
 
 fn describe_counter(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
@@ -149,16 +145,18 @@ mod tests {
     fn every_metric_is_there_before_its_first_event() {
         let metrics = Metrics::new().expect("metrics");
         metrics.http.connections.increment(1.0);
-        metrics
-            .http
-            .answered(http::StatusCode::NOT_FOUND, Duration::from_millis(3));
+        metrics.http.answered(
+            "/x/{id}",
+            http::StatusCode::NOT_FOUND,
+            Duration::from_millis(3),
+        );
         let text = metrics.render();
         for line in [
             "# HELP gateway_http_connections Open connections",
             "gateway_http_connections 1",
             "gateway_http_requests_total{class=\"5xx\"} 0",
             "gateway_http_requests_total{class=\"4xx\"} 1",
-            "gateway_http_request_seconds_bucket{le=\"0.005\"} 1",
+            "gateway_http_request_seconds_bucket{route=\"/x/{id}\",le=\"0.005\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }
@@ -170,7 +168,7 @@ mod tests {
             Metrics::new().expect("metrics"),
             Metrics::new().expect("metrics"),
         );
-        one.http.answered(http::StatusCode::OK, Duration::ZERO);
+        one.http.answered("/", http::StatusCode::OK, Duration::ZERO);
         assert!(
             other
                 .render()

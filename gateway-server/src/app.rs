@@ -1,0 +1,137 @@
+//! What every request needs, in one value that is passed down.
+//!
+//! [`App`] is a cheap clone. It is made from ports, so the same server runs over SQLite, PostgreSQL or
+//! the memory stores of the tests; which adapters those are is decided by whoever calls [`App::new`].
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use gateway_core::auth::WorkerTokens;
+use gateway_core::coord::Coordinator;
+use gateway_core::entropy::Entropy;
+use gateway_core::message::{MessageIds, MessageLog, SendLimits, Sender};
+use gateway_core::session::Routes;
+use gateway_core::state::StateStore;
+use gateway_core::store::PlatformStore;
+use gateway_core::time::Clock;
+use gateway_core::worker::WorkerLink;
+
+use crate::config::{Config, Secrets};
+use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
+use crate::http::quota::Quotas;
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Metrics;
+
+/// The ways out of the program: what differs between the modes, and between server and tests.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    /// The truth.
+    pub store: Arc<dyn PlatformStore>,
+    /// Codes, counters and hints.
+    pub coord: Arc<dyn Coordinator>,
+    /// Session state.
+    pub state: Arc<dyn StateStore>,
+    /// Messages.
+    pub log: Arc<dyn MessageLog>,
+    /// Where sessions are.
+    pub routes: Arc<dyn Routes>,
+    /// The way to workers.
+    pub link: Arc<dyn WorkerLink>,
+    /// The machine's clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The machine's randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Everything that requests share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The checked configuration.
+    pub config: Config,
+    /// The truth.
+    pub store: Arc<dyn PlatformStore>,
+    /// Codes, counters and hints.
+    pub coord: Arc<dyn Coordinator>,
+    /// Session state.
+    pub state: Arc<dyn StateStore>,
+    /// Messages.
+    pub log: Arc<dyn MessageLog>,
+    /// Sends messages.
+    pub sender: Sender,
+    /// Issues the tokens of workers.
+    pub worker_tokens: WorkerTokens,
+    /// Hashes and verifies passwords.
+    pub passwords: Passwords,
+    /// Counts requests against plans.
+    pub quotas: Quotas,
+    /// The machine's clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The machine's randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Every metric.
+    pub metrics: Metrics,
+    /// Spawns tasks and stops them in order.
+    pub shutdown: Shutdown,
+    pub(crate) verifiers: Verifiers,
+    pub(crate) last_used: LastUsed,
+}
+
+/// The server's shared part; clones are the same.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Shared>);
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    /// Joins ports, secrets and configuration. Spawns nothing.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        secrets: &Secrets,
+        ports: Ports,
+        metrics: Metrics,
+        shutdown: Shutdown,
+    ) -> Self {
+        let worker_tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
+        let sender = Sender {
+            routes: ports.routes,
+            link: ports.link,
+            log: Arc::clone(&ports.log),
+            ids: MessageIds::new(secrets.message_id_key.expose().as_bytes()),
+            clock: Arc::clone(&ports.clock),
+            entropy: Arc::clone(&ports.entropy),
+            limits: SendLimits {
+                worker: config.workers.command_timeout,
+            },
+        };
+        let verifiers = Verifiers {
+            access: AccessTokens::new(&secrets.jwt, config.auth.access_ttl),
+            workers: worker_tokens.clone(),
+            bootstrap: secrets.worker_bootstrap.clone(),
+        };
+        let hashers = config.auth.password_hashers;
+        Self(Arc::new(Shared {
+            passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
+            config,
+            store: ports.store,
+            coord: ports.coord,
+            state: ports.state,
+            log: ports.log,
+            sender,
+            worker_tokens,
+            quotas: Quotas::default(),
+            clock: ports.clock,
+            entropy: ports.entropy,
+            metrics,
+            shutdown,
+            verifiers,
+            last_used: LastUsed::default(),
+        }))
+    }
+}

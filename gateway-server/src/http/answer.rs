@@ -1,0 +1,139 @@
+//! The envelope of every success.
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::page::Page;
+
+/// The body of a success, as it is documented.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Envelope<T> {
+    /// Always `true`.
+    pub success: bool,
+    /// The answer.
+    pub data: T,
+    /// A sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The body of a page of a list, as it is documented.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Listed<T> {
+    /// Always `true`.
+    pub success: bool,
+    /// The items of this page.
+    pub data: Vec<T>,
+    /// How to go on.
+    pub pagination: Pagination,
+}
+
+/// How to go on with a list.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pagination {
+    /// `cursor` of the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+    /// How many items a page has at most.
+    pub limit: u32,
+}
+
+/// A success: status, data, and what else is said.
+#[derive(Debug)]
+#[must_use]
+pub struct Answer<T> {
+    status: StatusCode,
+    data: T,
+    message: Option<&'static str>,
+    pagination: Option<Pagination>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl<T> Answer<T> {
+    /// 200.
+    pub fn ok(data: T) -> Self {
+        Self::with_status(StatusCode::OK, data)
+    }
+
+    /// 201.
+    pub fn created(data: T) -> Self {
+        Self::with_status(StatusCode::CREATED, data)
+    }
+
+    /// 202: it will happen.
+    pub fn accepted(data: T) -> Self {
+        Self::with_status(StatusCode::ACCEPTED, data)
+    }
+
+    /// Any status of success.
+    pub fn with_status(status: StatusCode, data: T) -> Self {
+        Self {
+            status,
+            data,
+            message: None,
+            pagination: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// Adds a sentence for people.
+    pub fn message(mut self, message: &'static str) -> Self {
+        self.message = Some(message);
+        self
+    }
+
+    /// Adds a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl<T> Answer<Vec<T>> {
+    /// One page of a list: `rows` are [`Page::fetch`] of them, `key` is what the next page begins after.
+    pub fn page<R>(
+        mut rows: Vec<R>,
+        page: &Page,
+        key: impl Fn(&R) -> String,
+        view: impl FnMut(R) -> T,
+    ) -> Self {
+        let limit = page.limit();
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let last = rows.last().filter(|_| more);
+        let next_cursor = last.map(|row| Page::cursor(&key(row)));
+        Self {
+            pagination: Some(Pagination { next_cursor, limit }),
+            ..Self::ok(rows.into_iter().map(view).collect())
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Body<T> {
+    success: bool,
+    data: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pagination: Option<Pagination>,
+}
+
+impl<T: Serialize> IntoResponse for Answer<T> {
+    fn into_response(self) -> Response {
+        let body = Body {
+            success: true,
+            data: self.data,
+            message: self.message,
+            pagination: self.pagination,
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}

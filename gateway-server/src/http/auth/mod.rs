@@ -1,0 +1,22 @@
+//! Credentials, and who is let in: the only place that decides either.
+//!
+//! In reading order: `credential` (what is shown), `jwt`, `password`, `address` (strangers), `guard`
+//! (the layer in front of every route), `caller` (what handlers learn), `last_used`.
+
+mod address;
+mod caller;
+mod credential;
+mod guard;
+mod jwt;
+mod last_used;
+mod password;
+
+pub use address::Peer;
+pub use caller::{Caller, Joiner, OwnSession, Person, WorkerCaller};
+pub use credential::TICKET_PREFIX;
+pub use jwt::AccessTokens;
+pub use password::Passwords;
+
+pub(crate) use credential::Verifiers;
+pub(crate) use guard::{Gate, guard};
+pub(crate) use last_used::LastUsed;

@@ -1,0 +1,253 @@
+//! Reading requests: JSON bodies, query parameters and path segments, checked before a handler runs.
+//!
+//! The framework's own extractors answer in their own words; these answer with a [`Problem`] that names
+//! the field. They also refuse NUL and other control characters in every text, once and for all routes:
+//! databases refuse some of them, and logs and terminals act on others.
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use bytes::Bytes;
+use garde::Validate;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+
+use super::problem::{Detail, Kind, Problem};
+use super::text;
+
+pub use super::text::one_line;
+
+/// A JSON body, parsed and validated.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for ApiJson<T>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = Bytes::from_request(request, state).await?;
+        if !is_json {
+            return Err(Problem::new(
+                Kind::UnsupportedMediaType,
+                "send the body as Content-Type: application/json",
+            ));
+        }
+        let value: T = parse(&body)?;
+        value.validate().map_err(Problem::from)?;
+        Ok(Self(value))
+    }
+}
+
+/// Query parameters, parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiQuery<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for ApiQuery<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let raw = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+        let odd = raw.0.iter().filter(|(_, value)| !text::is_plain(value));
+        let details: Vec<_> = odd.map(|(name, _)| text::refused(name)).collect();
+        if !details.is_empty() {
+            return Err(Problem::invalid(details));
+        }
+        let Query(value) = Query::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// Path segments, parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiPath<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for ApiPath<T>
+where
+    T: DeserializeOwned + Send,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(value) = Path::<T>::from_request_parts(parts, state).await?;
+        Ok(Self(value))
+    }
+}
+
+/// Tells "not named" from "named as null", for PATCH.
+///
+/// Use with `#[serde(default, deserialize_with = "nullable")]`.
+///
+/// # Errors
+/// The value is of another type.
+pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media = given.split(';').next().unwrap_or("").trim();
+    let media = media.to_ascii_lowercase();
+    media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    text::check_json(body)?;
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        match inner.classify() {
+            serde_json::error::Category::Data => located(path, &in_words(&inner)),
+            serde_json::error::Category::Io
+            | serde_json::error::Category::Syntax
+            | serde_json::error::Category::Eof => not_json(&inner),
+        }
+    })?;
+    reader.end().map_err(|error| not_json(&error))?;
+    Ok(value)
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::new(Kind::InvalidJson, format!("the body is not JSON: {error}"))
+}
+
+/// Without "at line 1 column 7", which says nothing about a field.
+fn in_words(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// The field an error is about: a missing one is named in the text, not in the path.
+pub(super) fn located(path: String, message: &str) -> Problem {
+    let parent = if path == "." { String::new() } else { path };
+    let missing = message.strip_prefix("missing field `");
+    let Some(name) = missing.and_then(|rest| rest.split('`').next()) else {
+        let field = if parent.is_empty() {
+            "body".to_owned()
+        } else {
+            parent
+        };
+        return Problem::field(field, message);
+    };
+    let dot = if parent.is_empty() { "" } else { "." };
+    Problem::field(format!("{parent}{dot}{name}"), "is required")
+}
+
+impl From<garde::Report> for Problem {
+    fn from(report: garde::Report) -> Self {
+        let detail = |(path, error): &(garde::Path, garde::Error)| Detail {
+            field: camel(&path.to_string()),
+            message: error.message().to_owned(),
+        };
+        Self::invalid(report.iter().map(detail).collect())
+    }
+}
+
+/// Rules know the fields by their names in this program.
+fn camel(path: &str) -> String {
+    let mut upper = false;
+    let mut out = String::with_capacity(path.len());
+    for c in path.chars() {
+        match (c, upper) {
+            ('_', _) => upper = true,
+            (c, true) => {
+                out.push(c.to_ascii_uppercase());
+                upper = false;
+            }
+            (c, false) => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Order {
+        first_name: String,
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Item {
+        count: u8,
+        size: Size,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Size {
+        Small,
+    }
+
+    fn field(body: &str) -> (String, String) {
+        let failure = parse::<Order>(body.as_bytes()).expect_err(body).render("r");
+        let detail = failure.details.into_iter().next();
+        let detail = detail.unwrap_or_else(|| panic!("{}", failure.error));
+        (detail.field, detail.message)
+    }
+
+    #[test]
+    fn an_error_names_its_field() {
+        for (body, expected) in [
+            (r#"{"items":[]}"#, "firstName"),
+            (r#"{"firstName":1,"items":[]}"#, "firstName"),
+            (
+                r#"{"firstName":"x","items":[{"count":1}]}"#,
+                "items[0].size",
+            ),
+            (
+                r#"{"firstName":"x","items":[{"count":300,"size":"small"}]}"#,
+                "items[0].count",
+            ),
+            (
+                r#"{"firstName":"x","items":[{"count":1,"size":"huge"}]}"#,
+                "items[0].size",
+            ),
+            ("[]", "body"),
+        ] {
+            let (field, message) = field(body);
+            assert_eq!(field, expected, "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_no_field_error() {
+        for body in ["", "{", "{}}", "nope", "\u{feff}{}"] {
+            let problem = parse::<Order>(body.as_bytes()).expect_err(body);
+            let kind = problem.kind();
+            let broken = kind == Kind::InvalidJson || kind == Kind::ValidationError;
+            assert!(broken, "{body}: {kind:?}");
+        }
+        let huge = "[".repeat(100_000);
+        assert!(parse::<Order>(huge.as_bytes()).is_err(), "deep nesting");
+    }
+
+    #[test]
+    fn field_names_are_those_of_the_wire() {
+        assert_eq!(camel("items[0].first_name"), "items[0].firstName");
+    }
+}

@@ -1,0 +1,129 @@
+//! Lists in pages: an opaque cursor instead of a page number.
+//!
+//! A number would skip or repeat items when others come and go; the cursor names the last item that was
+//! seen. It is opaque so that what it contains may change.
+
+use std::str::FromStr;
+
+use axum::extract::FromRequestParts;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::extract::ApiQuery;
+use super::problem::Problem;
+
+/// Items on a page, unless the client says otherwise.
+const DEFAULT: u32 = 50;
+/// Items on the largest page.
+const MAX: u32 = 100;
+
+/// The query parameters of every list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// How many items to answer: 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 50)]
+    #[serde(default)]
+    limit: Option<String>,
+    /// `pagination.nextCursor` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Which page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    limit: u32,
+    after: Option<String>,
+}
+
+impl Page {
+    /// Items on this page at most.
+    #[must_use]
+    pub fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// How many rows to read: one more than fit shows whether there is a next page.
+    #[must_use]
+    pub fn fetch(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// The key of the last item that was seen.
+    ///
+    /// # Errors
+    /// The cursor is not one of this list.
+    pub fn after<K: FromStr>(&self) -> Result<Option<K>, Problem> {
+        let key = self.after.as_deref().map(str::parse).transpose();
+        key.map_err(|_| not_a_cursor())
+    }
+
+    pub(super) fn cursor(key: &str) -> String {
+        URL_SAFE_NO_PAD.encode(key)
+    }
+}
+
+fn not_a_cursor() -> Problem {
+    Problem::field("cursor", "must be pagination.nextCursor of the page before")
+}
+
+impl TryFrom<PageQuery> for Page {
+    type Error = Problem;
+
+    fn try_from(query: PageQuery) -> Result<Self, Problem> {
+        let limit = query.limit.as_deref().map(str::parse).transpose();
+        let limit = limit.ok().map(|limit| limit.unwrap_or(DEFAULT));
+        let limit = limit.filter(|limit| (1..=MAX).contains(limit));
+        let limit =
+            limit.ok_or_else(|| Problem::field("limit", "must be a number from 1 to 100"))?;
+        let text = |cursor: String| {
+            let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+            String::from_utf8(bytes).ok()
+        };
+        let after = match query.cursor {
+            Some(cursor) => Some(text(cursor).ok_or_else(not_a_cursor)?),
+            None => None,
+        };
+        Ok(Self { limit, after })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let ApiQuery(query) = ApiQuery::<PageQuery>::from_request_parts(parts, state).await?;
+        query.try_into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Problem> {
+        let (limit, cursor) = (limit.map(str::to_owned), cursor.map(str::to_owned));
+        PageQuery { limit, cursor }.try_into()
+    }
+
+    #[test]
+    fn a_page_goes_on_after_its_cursor() {
+        let cursor = Page::cursor("41");
+        let page = page(Some("7"), Some(&cursor)).expect("a page");
+        assert_eq!((page.limit(), page.fetch()), (7, 8));
+        assert_eq!(page.after::<u32>().expect("a key"), Some(41));
+        assert!(page.after::<std::net::IpAddr>().is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for limit in ["0", "101", "-1", "x", "99999999999999999999", ""] {
+            assert!(page(Some(limit), None).is_err(), "{limit}");
+        }
+        assert!(page(None, Some("%%%")).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! Requests with an API key against the tenant's plan.
+//!
+//! The rules are `gateway_core::tenant::quota`; here is the account of each tenant in memory, the draws
+//! from the store, and the headers. One draw at a time per tenant: a burst at the start of an hour
+//! would otherwise draw a chunk per request.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gateway_core::id::TenantId;
+use gateway_core::store::StoreError;
+use gateway_core::tenant::quota::{Account, Admit};
+use gateway_core::time::Timestamp;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::auth::Caller;
+use super::problem::{ApiResult, Kind, Problem};
+use crate::app::App;
+
+/// How many replicas share the limit. One, until replicas know of each other.
+const REPLICAS: u32 = 1;
+
+/// The accounts of this replica.
+#[derive(Debug, Default)]
+pub struct Quotas {
+    tenants: Mutex<BTreeMap<TenantId, Arc<Purse>>>,
+}
+
+#[derive(Debug, Default)]
+struct Purse {
+    account: Mutex<Account>,
+    drawing: tokio::sync::Mutex<()>,
+}
+
+/// What the account says of a request; none remaining: it was not let in.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    remaining: Option<u64>,
+    resets_in: Duration,
+}
+
+/// Serves a request out of the tenant's account. Answers 401 and 429 are not counted.
+pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
+    let limit = caller.tier.requests_per_hour;
+    let purse = app.quotas.purse(caller.tenant);
+    let verdict = match purse.admit(app, caller.tenant, limit).await {
+        Ok(verdict) => verdict,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(mut remaining) = verdict.remaining else {
+        let mut refused = used_up(limit, verdict.resets_in).into_response();
+        say(refused.headers_mut(), limit, 0, verdict.resets_in);
+        return refused;
+    };
+    let mut response = next.run(request).await;
+    let free = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+    if free.contains(&response.status()) {
+        purse.account().refund();
+        remaining += 1;
+    }
+    say(response.headers_mut(), limit, remaining, verdict.resets_in);
+    response
+}
+
+impl Quotas {
+    fn purse(&self, tenant: TenantId) -> Arc<Purse> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tenants.entry(tenant).or_default())
+    }
+
+    /// Gives back what this replica has drawn and not used; for the end of the process.
+    pub async fn give_back(&self, app: &App) -> Result<(), StoreError> {
+        let unused: Vec<(TenantId, Timestamp, u64)> = {
+            let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            let unused = |(tenant, purse): (&TenantId, &Arc<Purse>)| {
+                let (hour, count) = purse.account().unused()?;
+                Some((*tenant, hour, count))
+            };
+            tenants.iter().filter_map(unused).collect()
+        };
+        let mut tx = app.store.begin_platform().await?;
+        for (tenant, hour, count) in unused {
+            tx.return_quota(tenant, hour, count).await?;
+        }
+        tx.commit().await
+    }
+}
+
+impl Purse {
+    fn account(&self) -> std::sync::MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn admit(
+        self: &Arc<Self>,
+        app: &App,
+        tenant: TenantId,
+        limit: u64,
+    ) -> ApiResult<Verdict> {
+        loop {
+            let verdict = self.account().admit(app.clock.uptime(), limit);
+            match verdict {
+                Admit::Yes {
+                    remaining,
+                    resets_in,
+                    draw,
+                } => {
+                    if draw {
+                        self.draw_ahead(app, tenant, limit);
+                    }
+                    return Ok(Verdict {
+                        remaining: Some(remaining),
+                        resets_in,
+                    });
+                }
+                Admit::No { resets_in } => {
+                    return Ok(Verdict {
+                        remaining: None,
+                        resets_in,
+                    });
+                }
+                Admit::Draw => {
+                    let _one_at_a_time = self.drawing.lock().await;
+                    let again = self.account().clone().admit(app.clock.uptime(), limit);
+                    if again == Admit::Draw {
+                        self.draw(app, tenant, limit).await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Draws the next chunk while the present one lasts, so that no request waits for it.
+    fn draw_ahead(self: &Arc<Self>, app: &App, tenant: TenantId, limit: u64) {
+        let (purse, app) = (Arc::clone(self), app.clone());
+        let shutdown = app.shutdown.clone();
+        shutdown.spawn_send(async move {
+            let Ok(_one_at_a_time) = purse.drawing.try_lock() else {
+                return;
+            };
+            if let Err(error) = purse.draw(&app, tenant, limit).await {
+                tracing::warn!(%error, "no requests could be drawn ahead");
+            }
+        });
+    }
+
+    async fn draw(&self, app: &App, tenant: TenantId, limit: u64) -> Result<(), StoreError> {
+        let sent = app.clock.uptime();
+        let mut tx = app.store.begin_platform().await?;
+        let drawn = tx.draw_quota(tenant, limit, REPLICAS, false).await?;
+        tx.commit().await?;
+        self.account().credit(sent, limit, &drawn);
+        Ok(())
+    }
+}
+
+fn used_up(limit: u64, resets_in: Duration) -> Problem {
+    let seconds = resets_in.as_secs().max(1);
+    let text = format!("the plan's {limit} requests per hour are used; more in {seconds} s");
+    Problem::new(Kind::RateLimited, text)
+        .detail("requestsPerHour", format!("limit {limit}, used {limit}"))
+        .with("limit", limit)
+        .with("used", limit)
+        .with("resetsInSeconds", seconds)
+        .retry_after(resets_in)
+}
+
+fn say(headers: &mut HeaderMap, limit: u64, remaining: u64, resets_in: Duration) {
+    for (name, value) in [
+        ("ratelimit-limit", limit),
+        ("ratelimit-remaining", remaining.min(limit)),
+        ("ratelimit-reset", resets_in.as_secs()),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+}

@@ -1,0 +1,8 @@
+//! Registering and logging in.
+
+use crate::http::routes::Routes;
+
+/// Every route of this group.
+pub fn routes() -> Routes {
+    Routes::new()
+}

@@ -1,0 +1,121 @@
+//! `GET /health…`: whether the process is alive, and whether it should get requests.
+//!
+//! *Alive* asks nothing of anybody: a database that is away is no reason to restart this process.
+//! *Ready* asks the database, and is over as soon as the server begins to stop.
+
+use axum::extract;
+use gateway_core::store::StoreError;
+use gateway_core::worker::WorkerStatus;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// Whether something works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does.
+    Ok,
+    /// It does not.
+    Down,
+}
+
+/// A short answer.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// Whether it works.
+    pub status: State,
+}
+
+/// A longer answer.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct DetailedHealth {
+    /// The worst of the parts.
+    pub status: State,
+    /// The version of this program.
+    pub version: String,
+    /// Whether the database answers.
+    pub database: State,
+    /// The fleet, if the database answers.
+    pub workers: Option<Workers>,
+}
+
+/// The fleet in numbers.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Workers {
+    /// All but the removed ones.
+    pub total: usize,
+    /// Those that take sessions.
+    pub active: usize,
+}
+
+fn ok() -> Answer<Health> {
+    Answer::ok(Health { status: State::Ok })
+}
+
+/// Whether the process is alive
+#[utoipa::path(get, path = "/health", tag = "system", responses((status = 200, body = Envelope<Health>)))]
+pub(super) async fn health() -> Answer<Health> {
+    ok()
+}
+
+/// Whether the process is alive
+#[utoipa::path(get, path = "/health/live", tag = "system", responses((status = 200, body = Envelope<Health>)))]
+pub(super) async fn live() -> Answer<Health> {
+    ok()
+}
+
+/// Whether the server should get requests
+#[utoipa::path(get, path = "/health/ready", tag = "system", responses((status = 200, body = Envelope<Health>)))]
+pub(super) async fn ready(extract::State(app): extract::State<App>) -> ApiResult<Answer<Health>> {
+    if app.shutdown.begun().is_cancelled() {
+        return Err(Problem::new(
+            Kind::ConnectivityError,
+            "the server is stopping",
+        ));
+    }
+    app.store.read().await?.now().await?;
+    Ok(ok())
+}
+
+/// How the parts are
+#[utoipa::path(
+    get,
+    path = "/health/detailed",
+    tag = "system",
+    responses((status = 200, body = Envelope<DetailedHealth>))
+)]
+pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer<DetailedHealth> {
+    let workers = match fleet(&app).await {
+        Ok(workers) => Some(workers),
+        Err(error) => {
+            tracing::warn!(%error, "the database does not answer a health check");
+            None
+        }
+    };
+    let state = if workers.is_some() {
+        State::Ok
+    } else {
+        State::Down
+    };
+    Answer::ok(DetailedHealth {
+        status: state,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        database: state,
+        workers,
+    })
+}
+
+async fn fleet(app: &App) -> Result<Workers, StoreError> {
+    let workers = app.store.read().await?.workers().await?;
+    let active = workers
+        .iter()
+        .filter(|view| view.worker.status == WorkerStatus::Active);
+    Ok(Workers {
+        total: workers.len(),
+        active: active.count(),
+    })
+}

@@ -1,0 +1,53 @@
+//! `GET /metrics`: everything the server counts, for Prometheus.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, header};
+
+use crate::app::App;
+use crate::http::auth::Peer;
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// Metrics in the text format of Prometheus
+///
+/// With `http.metrics_token` configured, it asks for that as a bearer token; without, only callers on
+/// the same machine are answered.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "system",
+    responses((status = 200, content_type = "text/plain", body = String))
+)]
+pub(super) async fn metrics(
+    State(app): State<App>,
+    peer: Peer,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    permit(&app, peer, &headers)?;
+    let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4");
+    Ok(([kind], app.metrics.render()).into_response())
+}
+
+fn permit(app: &App, peer: Peer, headers: &HeaderMap) -> ApiResult<()> {
+    let Some(token) = &app.config.http.metrics_token else {
+        return match peer.0.is_loopback() {
+            true => Ok(()),
+            false => Err(Problem::new(
+                Kind::Forbidden,
+                "set http.metrics_token to read metrics from another machine",
+            )),
+        };
+    };
+    let shown = headers.get(header::AUTHORIZATION);
+    let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let same = shown
+        .is_some_and(|shown| verify_slices_are_equal(shown, token.expose().as_bytes()).is_ok());
+    match same {
+        true => Ok(()),
+        false => Err(Problem::new(
+            Kind::Unauthorized,
+            "send the metrics token as a bearer token",
+        )),
+    }
+}
