@@ -1,7 +1,7 @@
 //! Sessions as the orchestrator sees them.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use gateway_core::id::{SessionId, TenantId, WorkerId};
@@ -47,21 +47,17 @@ impl SessionRepo for MemoryTx {
         limit: Option<u32>,
     ) -> Result<Inserted, StoreError> {
         self.run(|world, me| {
-            if let Some(limit) = limit {
-                world.session_counts.lock(me, &session.tenant)?;
-                let rows = world.sessions.rows(me);
-                let used = rows.filter(|(_, row)| row.tenant == session.tenant).count();
-                let used = u32::try_from(used).unwrap_or(u32::MAX);
-                if used >= limit {
-                    return Ok(Inserted::LimitReached { used });
-                }
-            }
-            match world
-                .sessions
-                .unique(me, &session.id, same_name(session), NAME)
-            {
+            world.session_counts.lock(me, &session.tenant)?;
+            let same = same_name(session);
+            match world.sessions.unique(me, &session.id, same, NAME) {
                 Err(Halt::Fail(StoreError::Duplicate { .. })) => return Ok(Inserted::NameTaken),
                 other => other?,
+            }
+            let rows = world.sessions.rows(me);
+            let used = rows.filter(|(_, row)| row.tenant == session.tenant).count();
+            let used = u32::try_from(used).unwrap_or(u32::MAX);
+            if limit.is_some_and(|limit| used >= limit) {
+                return Ok(Inserted::LimitReached { used });
             }
             let row = session.clone();
             world
@@ -81,8 +77,9 @@ impl SessionRepo for MemoryTx {
                     return Err(StoreError::Conflict.into());
                 }
             }
-            for row in rows {
-                world.sessions.lock(me, &row.id)?;
+            let ids: BTreeSet<SessionId> = rows.iter().map(|row| row.id).collect();
+            for id in &ids {
+                world.sessions.lock(me, id)?;
             }
             for row in rows {
                 let same = same_name(row);
