@@ -109,8 +109,10 @@ impl Session {
                 Next::Rest | Next::Start if self.desired == Desired::Connected => {
                     plain(Status::Connecting, "restarting")
                 }
-                Next::Rest | Next::Start => plain(Status::Disconnected, "stopping"),
-                Next::Park { parked } => parked.project(),
+                Next::Park { parked } if self.desired == Desired::Connected => parked.project(),
+                Next::Rest | Next::Start | Next::Park { .. } => {
+                    plain(Status::Disconnected, "stopping")
+                }
                 Next::Logout => plain(Status::Disconnected, "logging_out"),
                 Next::Delete => plain(Status::Disconnected, "deleting"),
             },

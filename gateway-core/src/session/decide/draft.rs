@@ -83,12 +83,17 @@ impl<'a> Draft<'a> {
 
     /// The tenant's `connect`: a fresh try with a clean record.
     pub(super) fn connect(&mut self, pairing: &Pairing, priority: u8) {
+        self.want(pairing, priority);
+        self.wait("starting");
+    }
+
+    /// Notes the wish for a connection; what went wrong before does not count any more.
+    pub(super) fn want(&mut self, pairing: &Pairing, priority: u8) {
         self.row.desired = Desired::Connected;
         self.row.pairing = pairing.clone();
         self.row.priority = priority;
         self.row.attempt = 0;
         self.end_linking();
-        self.wait("starting");
     }
 
     /// Assigned to `owner` at the next epoch.
@@ -143,6 +148,9 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(&mut self, next: &Next) {
         let wanted = self.row.desired == Desired::Connected;
         match next {
+            Next::Rest | Next::Start if wanted && self.linking_is_over() => {
+                self.park(Self::qr_timeout());
+            }
             Next::Rest | Next::Start if wanted => self.wait("restarting"),
             Next::Park { parked } if wanted => self.park(parked.clone()),
             Next::Rest | Next::Start | Next::Park { .. } => self.rest(None),
@@ -185,10 +193,12 @@ impl<'a> Draft<'a> {
         let backoff =
             (self.policy.error_backoff * 2u32.pow(doublings)).min(self.policy.error_backoff_limit);
         let soonest = self.now.plus(self.policy.error_backoff);
+        let latest = self.now.plus(self.policy.error_backoff_limit);
+        let until = retry_at.map_or(self.now.plus(backoff), |at| at.max(soonest).min(latest));
         Parked {
             kind: ParkKind::Error,
             reason: reason.to_owned(),
-            until: Some(retry_at.map_or(self.now.plus(backoff), |at| at.max(soonest))),
+            until: Some(until),
             action_required: action_required.map(str::to_owned),
         }
     }
@@ -311,14 +321,21 @@ impl<'a> Draft<'a> {
                 matches!(observed, Observed::Connecting { .. } | Observed::Connected);
         }
         if let Observed::QrRequired { challenge } = observed {
-            let limit = match challenge.kind {
-                ChallengeKind::Passkey => self.policy.passkey_limit,
-                ChallengeKind::Qr | ChallengeKind::PairingCode => self.policy.linking_limit,
-            };
-            let latest = self.row.linking_since.unwrap_or(self.now).plus(limit);
+            let since = *self.row.linking_since.get_or_insert(self.now);
+            let latest = since.plus(if self.passkey_was_asked(challenge.kind, since) {
+                self.policy.passkey_limit
+            } else {
+                self.policy.linking_limit
+            });
             let until = challenge.expires_at.plus(self.policy.qr_grace).min(latest);
             self.row.linking_until = Some(until);
         }
+    }
+
+    /// Once a passkey was asked for, the longer limit stays: only it reaches beyond the shorter one.
+    fn passkey_was_asked(&self, kind: ChallengeKind, since: Timestamp) -> bool {
+        let usual = since.plus(self.policy.linking_limit);
+        kind == ChallengeKind::Passkey || self.row.linking_until.is_some_and(|until| until > usual)
     }
 
     fn deadline_of(
@@ -353,7 +370,7 @@ impl<'a> Draft<'a> {
         self.row.state_format = None;
     }
 
-    fn end_linking(&mut self) {
+    pub(super) fn end_linking(&mut self) {
         self.row.linking_since = None;
         self.row.linking_until = None;
     }

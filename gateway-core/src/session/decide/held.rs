@@ -99,8 +99,14 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
                 if draft.now >= fence_at {
                     draft.effect(Effect::Disown(order.owner));
                 }
+                let repeat = draft.now.plus(draft.policy.repeat_order);
+                let fence_is_ahead = draft.now < fence_at;
                 draft.row.deadline = Some(fence_at);
-                draft.row.due_at = Some(draft.now.plus(draft.policy.repeat_order));
+                draft.row.due_at = Some(if fence_is_ahead {
+                    repeat.min(fence_at)
+                } else {
+                    repeat
+                });
             }
         }
         Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
@@ -167,6 +173,7 @@ fn relink(draft: &mut Draft<'_>, pairing: &Pairing) {
         return;
     }
     draft.row.pairing = pairing.clone();
+    draft.end_linking();
     draft.stop(Next::Start);
 }
 
@@ -179,8 +186,9 @@ fn command_while_stopping(
     let wished = match command {
         Command::Connect { pairing, priority } => match next {
             Next::Rest | Next::Start => {
-                draft.row.desired = Desired::Connected;
-                draft.row.pairing = pairing.clone();
+                if draft.row.desired == Desired::Disconnected || draft.row.pairing != *pairing {
+                    draft.want(pairing, *priority);
+                }
                 draft.row.priority = *priority;
                 Next::Start
             }
@@ -217,6 +225,7 @@ fn closed_while_stopping(draft: &mut Draft<'_>, next: &Next, closure: &Closure, 
     let wanted = draft.row.desired == Desired::Connected;
     match (next, closure) {
         (Next::Rest | Next::Start, Closure::LoggedOut { .. } | Closure::Restricted { .. })
+        | (Next::Park { .. }, Closure::LoggedOut { .. })
             if wanted =>
         {
             draft.closed(closure, report.retry_at);
