@@ -3,3 +3,4 @@
 
 mod engines;
 mod orchestration;
+mod platform;

@@ -78,6 +78,10 @@ impl Columns {
     }
 
     /// A list of byte strings.
+    #[expect(
+        dead_code,
+        reason = "the message log and the state store, which follow, use it"
+    )]
     pub(crate) fn bytes<'b, I: Into<Option<&'b [u8]>>>(
         self,
         values: impl Iterator<Item = I>,

@@ -6,26 +6,32 @@
 //! asks which one it is on.
 
 mod card;
-#[expect(dead_code, reason = "the aggregates that use it follow")]
 mod columns;
 mod error;
+mod event;
+mod key;
 mod lease;
 mod lock;
+mod message;
 mod migrate;
 mod outbox;
 mod placement;
-#[expect(dead_code, reason = "the aggregates that use it follow")]
 mod pool;
+mod quota;
+mod refresh;
+mod sequencer;
 mod session;
+mod tenant;
 mod tx;
 mod types;
+mod user;
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateway_core::store::{OrchestrationTx, Store, StoreError};
+use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
 use gateway_core::time::{Clock, Timestamp};
 
 pub use lock::{DataLock, LockError};
@@ -138,5 +144,16 @@ impl OrchestrationTx for Tx {
 impl Store for SqlStore {
     async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
         Ok(Box::new(self.pool.begin().await?))
+    }
+}
+
+#[async_trait]
+impl PlatformStore for SqlStore {
+    async fn begin_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        Ok(Box::new(self.pool.begin().await?))
+    }
+
+    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        Ok(Box::new(self.pool.read().await?))
     }
 }

@@ -1,0 +1,157 @@
+//! Rows of tenants and tiers.
+
+use async_trait::async_trait;
+use gateway_core::id::TenantId;
+use gateway_core::store::StoreError;
+use gateway_core::tenant::{Tenant, TenantRepo, TenantStatus, Tier, TierName};
+use sqlx::FromRow;
+
+use super::error::{corrupt, expect_rows};
+use super::tx::Tx;
+use super::types::{Count, Id, Time};
+
+macro_rules! tier_columns {
+    () => {
+        "name, sessions, requests_per_hour, webhook_endpoints, history_days, priority"
+    };
+}
+
+const BY_ID: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
+     FROM tenants WHERE id = $1";
+
+const INSERT: &str = "INSERT INTO tenants (id, name, tier, status, version, created_at, \
+     updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+const SAVE: &str = "UPDATE tenants SET name = $2, tier = $3, status = $4, version = $5, \
+     created_at = $6, updated_at = $7 WHERE id = $1 AND version = $5 - 1";
+
+const TIER: &str = concat!("SELECT ", tier_columns!(), " FROM tiers WHERE name = $1");
+
+const TIERS: &str = concat!(
+    "SELECT ",
+    tier_columns!(),
+    " FROM tiers ORDER BY priority, name"
+);
+
+const PUT_TIER: &str = concat!(
+    "INSERT INTO tiers (",
+    tier_columns!(),
+    ") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET \
+     sessions = excluded.sessions, requests_per_hour = excluded.requests_per_hour, \
+     webhook_endpoints = excluded.webhook_endpoints, history_days = excluded.history_days, \
+     priority = excluded.priority"
+);
+
+#[derive(FromRow)]
+struct TenantRow {
+    id: Id,
+    name: String,
+    tier: String,
+    status: String,
+    version: Count,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl TryFrom<TenantRow> for Tenant {
+    type Error = StoreError;
+
+    fn try_from(row: TenantRow) -> Result<Self, StoreError> {
+        let id = TenantId::from_u128(row.id.0);
+        let status = TenantStatus::parse(&row.status);
+        Ok(Self {
+            id,
+            name: row.name,
+            tier: TierName::parse(&row.tier).map_err(|why| corrupt("tenants", id, why))?,
+            status: status.ok_or_else(|| corrupt("tenants", id, "unknown status"))?,
+            version: row.version.0,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct TierRow {
+    name: String,
+    sessions: Count,
+    requests_per_hour: Count,
+    webhook_endpoints: Count,
+    history_days: Count,
+    priority: Count,
+}
+
+impl TryFrom<TierRow> for Tier {
+    type Error = StoreError;
+
+    fn try_from(row: TierRow) -> Result<Self, StoreError> {
+        let bad = |why: String| corrupt("tiers", &row.name, why);
+        Ok(Self {
+            name: TierName::parse(&row.name).map_err(|why| bad(why.to_string()))?,
+            sessions: row.sessions.narrow().map_err(bad)?,
+            requests_per_hour: row.requests_per_hour.0,
+            webhook_endpoints: row.webhook_endpoints.narrow().map_err(bad)?,
+            history_days: row.history_days.narrow().map_err(bad)?,
+            priority: row.priority.narrow().map_err(bad)?,
+        })
+    }
+}
+
+impl Tx {
+    async fn write_tenant(
+        &mut self,
+        sql: &'static str,
+        tenant: &Tenant,
+    ) -> Result<u64, StoreError> {
+        self.query(sql)
+            .bind(Id(tenant.id.as_u128()))
+            .bind(tenant.name.as_str())
+            .bind(tenant.tier.as_str())
+            .bind(tenant.status.name())
+            .bind(Count(tenant.version))
+            .bind(Time(tenant.created_at))
+            .bind(Time(tenant.updated_at))
+            .execute()
+            .await
+    }
+}
+
+#[async_trait]
+impl TenantRepo for Tx {
+    async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let row: Option<TenantRow> = self.query(BY_ID).bind(Id(id.as_u128())).optional().await?;
+        row.map(Tenant::try_from).transpose()
+    }
+
+    async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
+        self.write_tenant(INSERT, tenant).await.map(drop)
+    }
+
+    async fn save_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
+        let changed = self.write_tenant(SAVE, tenant).await?;
+        expect_rows(changed, 1)
+    }
+
+    async fn tier(&mut self, name: &TierName) -> Result<Option<Tier>, StoreError> {
+        let row: Option<TierRow> = self.query(TIER).bind(name.as_str()).optional().await?;
+        row.map(Tier::try_from).transpose()
+    }
+
+    async fn tiers(&mut self) -> Result<Vec<Tier>, StoreError> {
+        let rows: Vec<TierRow> = self.query(TIERS).all().await?;
+        rows.into_iter().map(Tier::try_from).collect()
+    }
+
+    async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
+        self.query(PUT_TIER)
+            .bind(tier.name.as_str())
+            .bind(Count::from(tier.sessions))
+            .bind(Count(tier.requests_per_hour))
+            .bind(Count::from(tier.webhook_endpoints))
+            .bind(Count::from(tier.history_days))
+            .bind(Count(tier.priority.into()))
+            .execute()
+            .await
+            .map(drop)
+    }
+}
