@@ -34,6 +34,38 @@ fn held_by<'a>(owner: &'a Owner) -> impl Fn(&Session) -> bool + 'a {
     |row| row.owner() == Some(owner)
 }
 
+/// What the schema of a database refuses: a row that nobody would ever look at again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} has a deadline, a retry or somebody to wait for and must therefore have a due time")]
+struct NeverDue(SessionId);
+
+fn check_due(row: &Session) -> Result<(), Halt> {
+    let waits = match &row.phase {
+        Phase::Waiting | Phase::Starting { .. } | Phase::Stopping { .. } => true,
+        Phase::Idle | Phase::Active { .. } | Phase::Parked { .. } => {
+            row.deadline.is_some() || row.retry_at.is_some()
+        }
+    };
+    if waits && row.due_at.is_none() {
+        return Err(StoreError::Refused(Box::new(NeverDue(row.id))).into());
+    }
+    Ok(())
+}
+
+/// A name that stays cannot collide: whoever else took it has failed already.
+fn check_rename(world: &World, me: Me, row: &Session, batch: &[Session]) -> Result<(), Halt> {
+    let stored = world.sessions.get(me, &row.id);
+    if stored.is_some_and(|stored| stored.name == row.name) {
+        return Ok(());
+    }
+    let same = same_name(row);
+    world.sessions.unique(me, &row.id, &same, NAME)?;
+    if batch.iter().any(|other| other.id != row.id && same(other)) {
+        return Err(StoreError::Duplicate { what: NAME }.into());
+    }
+    Ok(())
+}
+
 #[async_trait]
 impl SessionRepo for MemoryTx {
     async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -59,6 +91,7 @@ impl SessionRepo for MemoryTx {
             if limit.is_some_and(|limit| used >= limit) {
                 return Ok(Inserted::LimitReached { used });
             }
+            check_due(session)?;
             let row = session.clone();
             world
                 .sessions
@@ -82,11 +115,8 @@ impl SessionRepo for MemoryTx {
                 world.sessions.lock(me, id)?;
             }
             for row in rows {
-                let same = same_name(row);
-                world.sessions.unique(me, &row.id, &same, NAME)?;
-                if rows.iter().any(|other| other.id != row.id && same(other)) {
-                    return Err(StoreError::Duplicate { what: NAME }.into());
-                }
+                check_due(row)?;
+                check_rename(world, me, row, rows)?;
             }
             for row in rows {
                 // The sequencer writes this one beside the version, so an older copy may know less.

@@ -4,6 +4,7 @@
 //! transaction isolation is one map of held rows beside the committed ones: a transaction sees the
 //! committed row unless it holds a changed one itself, and to write a row means to hold it first.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use gateway_core::store::StoreError;
@@ -77,16 +78,33 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         }
     }
 
-    /// All rows as `me` sees them, in key order.
+    /// All rows as `me` sees them, in key order: committed and held rows, merged.
     pub(super) fn rows(&self, me: Me) -> impl Iterator<Item = (&K, &R)> {
-        let new = self
-            .held
-            .keys()
-            .filter(|key| !self.committed.contains_key(key));
-        let mut keys: Vec<&K> = self.committed.keys().chain(new).collect();
-        keys.sort();
-        keys.into_iter()
-            .filter_map(move |key| Some((key, self.get(me, key)?)))
+        let mut committed = self.committed.iter().peekable();
+        let mut held = self.held.iter().peekable();
+        std::iter::from_fn(move || {
+            loop {
+                let order = match (committed.peek(), held.peek()) {
+                    (Some((left, _)), Some((right, _))) => left.cmp(right),
+                    (Some(_), None) => Ordering::Less,
+                    (None, Some(_)) => Ordering::Greater,
+                    (None, None) => return None,
+                };
+                let row = committed.next_if(|_| order.is_le());
+                let own = held.next_if(|_| order.is_ge());
+                let visible = match own.filter(|(_, held)| held.by == me.id) {
+                    Some((key, held)) => match &held.change {
+                        Change::Locked => row,
+                        Change::Put(row) => Some((key, row)),
+                        Change::Gone => None,
+                    },
+                    None => row,
+                };
+                if visible.is_some() {
+                    return visible;
+                }
+            }
+        })
     }
 
     /// Whether nobody else holds the row.
