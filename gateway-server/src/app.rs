@@ -9,10 +9,11 @@ use std::sync::Arc;
 use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
-use gateway_core::message::{MessageIds, MessageLog, SendLimits, Sender};
+use gateway_core::message::{Intake, MessageIds, MessageLog, Sender};
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::session::Routes;
 use gateway_core::state::StateStore;
-use gateway_core::store::PlatformStore;
+use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
 use gateway_core::worker::WorkerLink;
 
@@ -37,6 +38,8 @@ pub struct Ports {
     pub routes: Arc<dyn Routes>,
     /// The way to workers.
     pub link: Arc<dyn WorkerLink>,
+    /// Every sequence.
+    pub orchestrator: Arc<Orchestrator>,
     /// The machine's clocks.
     pub clock: Arc<dyn Clock>,
     /// The machine's randomness.
@@ -56,8 +59,14 @@ pub struct Shared {
     pub state: Arc<dyn StateStore>,
     /// Messages.
     pub log: Arc<dyn MessageLog>,
+    /// The way to workers.
+    pub link: Arc<dyn WorkerLink>,
+    /// Every sequence.
+    pub orchestrator: Arc<Orchestrator>,
     /// Sends messages.
     pub sender: Sender,
+    /// Takes in what workers report about messages.
+    pub intake: Intake,
     /// Issues the tokens of workers.
     pub worker_tokens: WorkerTokens,
     /// Hashes and verifies passwords.
@@ -99,16 +108,21 @@ impl App {
         shutdown: Shutdown,
     ) -> Self {
         let worker_tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
+        let ids = MessageIds::new(secrets.message_id_key.expose().as_bytes());
         let sender = Sender {
             routes: ports.routes,
-            link: ports.link,
+            link: Arc::clone(&ports.link),
             log: Arc::clone(&ports.log),
-            ids: MessageIds::new(secrets.message_id_key.expose().as_bytes()),
+            ids: ids.clone(),
             clock: Arc::clone(&ports.clock),
             entropy: Arc::clone(&ports.entropy),
-            limits: SendLimits {
-                worker: config.workers.command_timeout,
-            },
+            limits: config.workers.send_limits(),
+        };
+        let store: Arc<dyn Store> = ports.store.clone();
+        let intake = Intake {
+            store,
+            log: Arc::clone(&ports.log),
+            ids,
         };
         let verifiers = Verifiers {
             access: AccessTokens::new(&secrets.jwt, config.auth.access_ttl),
@@ -123,7 +137,10 @@ impl App {
             coord: ports.coord,
             state: ports.state,
             log: ports.log,
+            link: ports.link,
+            orchestrator: ports.orchestrator,
             sender,
+            intake,
             worker_tokens,
             quotas: Quotas::default(),
             clock: ports.clock,

@@ -5,20 +5,24 @@
 //!
 //! - [`cli`]: one file per sub-command
 //! - [`app`]: what requests share
+//! - [`accounts`]: where people and tenants come from
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`http`]: the listener and what stands behind it
 //! - [`worker_link`]: commands to workers
+//! - [`runtime`]: the loops beside the requests
 //! - [`telemetry`]: logs and metrics
 //! - [`shutdown`]: stopping in order
 //! - [`store`]: the durable stores
 //! - [`system`]: the machine's clocks and randomness
 
+pub mod accounts;
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod coord;
 pub mod http;
+pub mod runtime;
 pub mod shutdown;
 pub mod store;
 pub mod system;

@@ -15,7 +15,7 @@ pub use address::Peer;
 pub use caller::{Caller, Joiner, OwnSession, Person, WorkerCaller};
 pub use credential::TICKET_PREFIX;
 pub use jwt::AccessTokens;
-pub use password::Passwords;
+pub use password::{PasswordError, Passwords};
 
 pub(crate) use credential::Verifiers;
 pub(crate) use guard::{Gate, guard};

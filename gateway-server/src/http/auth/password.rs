@@ -12,11 +12,15 @@ use gateway_core::entropy::Entropy;
 use tokio::sync::Semaphore;
 
 use crate::config::Secret;
-use crate::http::problem::Problem;
 
 /// Of no password: the hash part is all zeros.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZGVjb3lkZWNveWRlY295ZA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const SALT_BYTES: usize = 16;
+
+/// A password could not be hashed: a defect of this program, or no memory is left.
+#[derive(Debug, thiserror::Error)]
+#[error("the password could not be hashed")]
+pub struct PasswordError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Hashes and verifies passwords.
 #[derive(Clone, Debug)]
@@ -37,7 +41,7 @@ impl Passwords {
     ///
     /// # Errors
     /// Only a defect of this program or a lack of memory.
-    pub async fn hash(&self, password: Secret) -> Result<String, Problem> {
+    pub async fn hash(&self, password: Secret) -> Result<String, PasswordError> {
         let mut salt = [0; SALT_BYTES];
         self.entropy.fill(&mut salt);
         let hash = move || {
@@ -45,14 +49,20 @@ impl Passwords {
             let hash = Argon2::default().hash_password_with_salt(bytes, &salt);
             hash.map(|hash| hash.to_string())
         };
-        self.run(hash).await?.map_err(Problem::internal)
+        self.run(hash)
+            .await?
+            .map_err(|error| PasswordError(error.to_string().into()))
     }
 
     /// Whether `password` is the one of `hash`; without a hash it takes as long and it is not.
     ///
     /// # Errors
     /// Only a defect of this program.
-    pub async fn verify(&self, password: Secret, hash: Option<String>) -> Result<bool, Problem> {
+    pub async fn verify(
+        &self,
+        password: Secret,
+        hash: Option<String>,
+    ) -> Result<bool, PasswordError> {
         let known = hash.is_some();
         let verify = move || {
             let hash = hash.as_deref().unwrap_or(DECOY);
@@ -65,15 +75,16 @@ impl Passwords {
     async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Problem> {
+    ) -> Result<T, PasswordError> {
         let permits = Arc::clone(&self.permits);
-        let permit = permits.acquire_owned().await.map_err(Problem::internal)?;
+        let permit = permits.acquire_owned().await;
+        let permit = permit.map_err(|error| PasswordError(Box::new(error)))?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
             result
         });
-        done.await.map_err(Problem::internal)
+        done.await.map_err(|error| PasswordError(Box::new(error)))
     }
 }
 

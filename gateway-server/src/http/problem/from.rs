@@ -11,6 +11,7 @@ use gateway_core::store::{AsStoreError, StoreError};
 use gateway_core::worker::LinkError;
 
 use super::{Kind, Problem};
+use crate::http::auth::PasswordError;
 
 /// When to come back to something that is away for a moment.
 const SOON: Duration = Duration::from_secs(2);
@@ -100,6 +101,12 @@ impl From<LogError> for Problem {
             )
             .retry_after(SOON),
         }
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        Self::internal(error)
     }
 }
 

@@ -1,0 +1,96 @@
+//! Making accounts: a tenant and its first person, in one transaction.
+//!
+//! Used wherever an account comes from: registration, the command line, `dev`.
+
+use gateway_core::entropy::Entropy;
+use gateway_core::id::{TenantId, UserId};
+use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::tenant::{Tenant, TenantStatus, TierName};
+use gateway_core::user::{Email, Role, User};
+
+use crate::config::Secret;
+use crate::http::auth::{PasswordError, Passwords};
+
+/// What an account is made of.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// The person's address, unique over all tenants.
+    pub email: Email,
+    /// Their password.
+    pub password: Secret,
+    /// What they call themselves.
+    pub name: Option<String>,
+    /// What the tenant is called.
+    pub tenant_name: String,
+    /// What the person may do.
+    pub role: Role,
+    /// The tenant's plan.
+    pub tier: TierName,
+}
+
+/// Why there is no account.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Somebody is registered with that address.
+    #[error("somebody is registered with that e-mail address already")]
+    EmailTaken,
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] PasswordError),
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes a tenant and its first person.
+///
+/// # Errors
+/// The address is known, or the store's.
+pub async fn create(
+    store: &dyn PlatformStore,
+    passwords: &Passwords,
+    entropy: &dyn Entropy,
+    account: NewAccount,
+) -> Result<(Tenant, User), AccountError> {
+    let password_hash = passwords.hash(account.password).await?;
+    let mut tx = store.begin_platform().await?;
+    let now = tx.now().await?;
+    let tenant = Tenant {
+        id: TenantId::generate(now, entropy),
+        name: account.tenant_name,
+        tier: account.tier,
+        status: TenantStatus::Active,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let user = User {
+        id: UserId::generate(now, entropy),
+        tenant: tenant.id,
+        email: account.email,
+        name: account.name,
+        password_hash,
+        role: account.role,
+        token_generation: 0,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        last_login_at: None,
+    };
+    tx.insert_tenant(&tenant).await?;
+    match tx.insert_user(&user).await {
+        Err(StoreError::Duplicate { .. }) => return Err(AccountError::EmailTaken),
+        other => other?,
+    }
+    tx.commit().await?;
+    Ok((tenant, user))
+}
+
+/// A password that nobody has to type twice: 20 characters of 32, 100 bits.
+#[must_use]
+pub fn generate_password(entropy: &dyn Entropy) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    (0..20)
+        .map(|_| char::from(ALPHABET[(entropy.next_u64() % 32) as usize]))
+        .collect()
+}
