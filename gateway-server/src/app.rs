@@ -151,4 +151,10 @@ impl App {
             last_used: LastUsed::default(),
         }))
     }
+    /// Gives back the requests that this replica has drawn and not used; for the end.
+    pub async fn give_back_quota(&self) {
+        if let Err(error) = self.quotas.give_back(self).await {
+            tracing::warn!(%error, "unused requests were not given back");
+        }
+    }
 }

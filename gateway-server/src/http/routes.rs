@@ -171,3 +171,24 @@ fn describe(operation: &mut Operation, access: Access) {
         .entry("default".to_owned())
         .or_insert_with(openapi::failure);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::v1;
+
+    #[test]
+    fn a_schema_name_means_one_thing() {
+        let mut known = BTreeMap::new();
+        let all = v1::routes().merge(v1::system::routes());
+        for (name, schema) in all.list.into_iter().flat_map(|route| route.schemas) {
+            let text = serde_json::to_string(&schema).expect("a schema");
+            let before = known.insert(name.clone(), text.clone());
+            assert!(
+                before.is_none_or(|before| before == text),
+                "two types are called {name}: name one with #[schema(as = …)]"
+            );
+        }
+    }
+}

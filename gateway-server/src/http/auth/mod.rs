@@ -18,5 +18,5 @@ pub use jwt::AccessTokens;
 pub use password::{PasswordError, Passwords};
 
 pub(crate) use credential::Verifiers;
-pub(crate) use guard::{Gate, guard};
+pub(crate) use guard::{Gate, active_tenant, guard};
 pub(crate) use last_used::LastUsed;

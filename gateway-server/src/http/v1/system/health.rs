@@ -16,6 +16,7 @@ use crate::http::problem::{ApiResult, Kind, Problem};
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = HealthState)]
 pub enum State {
     /// It does.
     Ok,
@@ -45,6 +46,7 @@ pub struct DetailedHealth {
 
 /// The fleet in numbers.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[schema(as = FleetHealth)]
 pub struct Workers {
     /// All but the removed ones.
     pub total: usize,

@@ -1,8 +1,39 @@
-//! The own account.
+//! The own account: profile, password, API keys.
 
+pub mod api_keys;
+mod get;
+mod password;
+mod update;
+
+use gateway_core::auth::Access;
+use gateway_core::store::PlatformTx;
+use gateway_core::user::User;
+use utoipa_axum::routes;
+
+use super::auth::tokens::Profile;
+use crate::app::App;
+use crate::http::auth::{Person, active_tenant};
+use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
 
 /// Every route of this group.
 pub fn routes() -> Routes {
     Routes::new()
+        .add(Access::User, routes!(get::get, update::update))
+        .add(Access::User, routes!(password::replace, password::change))
+        .merge(api_keys::routes())
+}
+
+/// A person as they see themselves.
+pub(super) async fn profile(app: &App, person: &Person) -> ApiResult<Profile> {
+    let mut tx = app.store.read().await?;
+    let user = row(&mut *tx, person).await?;
+    let (tenant, _) = active_tenant(&mut *tx, person.tenant).await?;
+    Ok(Profile::new(&user, tenant))
+}
+
+/// The row of whoever is asking.
+async fn row(tx: &mut dyn PlatformTx, person: &Person) -> ApiResult<User> {
+    let user = tx.user(person.tenant, person.user).await?;
+    user.ok_or_else(|| Problem::not_found("user"))
 }

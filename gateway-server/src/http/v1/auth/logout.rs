@@ -1,0 +1,27 @@
+//! `POST /auth/logout`: this login ends, its access tokens included.
+
+use axum::extract::State;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Person;
+use crate::http::problem::ApiResult;
+
+/// Log out
+///
+/// Ends the login that the access token belongs to; other logins go on.
+#[utoipa::path(
+    post,
+    path = "/auth/logout",
+    tag = "auth",
+    responses((status = 200, body = Envelope<Option<String>>))
+)]
+pub(super) async fn logout(
+    State(app): State<App>,
+    person: Person,
+) -> ApiResult<Answer<Option<String>>> {
+    let mut tx = app.store.begin_platform().await?;
+    tx.revoke_family(person.tenant, person.family).await?;
+    tx.commit().await?;
+    Ok(Answer::ok(None).message("logged out"))
+}

@@ -1,0 +1,21 @@
+//! `GET /auth/me`: who the access token belongs to.
+
+use axum::extract::State;
+
+use super::tokens::Profile;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Person;
+use crate::http::problem::ApiResult;
+use crate::http::v1::users;
+
+/// Who am I
+#[utoipa::path(
+    get,
+    path = "/auth/me",
+    tag = "auth",
+    responses((status = 200, body = Envelope<Profile>))
+)]
+pub(super) async fn me(State(app): State<App>, person: Person) -> ApiResult<Answer<Profile>> {
+    users::profile(&app, &person).await.map(Answer::ok)
+}

@@ -1,0 +1,74 @@
+//! Guessing passwords is slow: attempts per account and per address are counted.
+//!
+//! An attempt counts for its account before it is checked, so that many at once do not slip through;
+//! a success forgets the account's. An address counts its failures only. Whether the account exists
+//! makes no difference to any of this.
+
+use gateway_core::coord::{CoordError, Counted};
+use gateway_core::user::Email;
+use sha2::{Digest, Sha256};
+
+use crate::app::App;
+use crate::http::auth::Peer;
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// The counters of one attempt.
+pub(super) struct Attempt<'a> {
+    app: &'a App,
+    account: String,
+    address: String,
+}
+
+impl<'a> Attempt<'a> {
+    /// Counts an attempt.
+    ///
+    /// # Errors
+    /// There were too many.
+    pub(super) async fn begin(app: &'a App, email: &Email, peer: Peer) -> ApiResult<Self> {
+        let digest = Sha256::digest(email.as_str());
+        let account = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
+        let attempt = Self {
+            app,
+            account: format!("login:account:{}", account.collect::<String>()),
+            address: format!("login:address:{}", peer.key()),
+        };
+        attempt.refuse(app.coord.counted(&attempt.address).await, 0)?;
+        let window = app.config.auth.login_window;
+        let counted = app.coord.count(&attempt.account, window).await;
+        attempt.refuse(counted.map(Some), 1)?;
+        Ok(attempt)
+    }
+
+    /// The password was right.
+    pub(super) async fn succeeded(self) {
+        let forgotten = self.app.coord.reset_counter(&self.account).await;
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "logins are not counted");
+        }
+    }
+
+    /// It was not.
+    pub(super) async fn failed(self) {
+        let window = self.app.config.auth.login_window;
+        if let Err(error) = self.app.coord.count(&self.address, window).await {
+            tracing::warn!(%error, "logins are not counted");
+        }
+    }
+
+    /// `own`: whether this attempt is in the count already.
+    fn refuse(&self, counted: Result<Option<Counted>, CoordError>, own: u64) -> ApiResult<()> {
+        let limit = u64::from(self.app.config.auth.login_attempts);
+        match counted {
+            Ok(Some(counted)) if counted.count >= limit + own => Err(Problem::new(
+                Kind::RateLimited,
+                "too many failed logins; wait, or ask for another password",
+            )
+            .retry_after(counted.resets_in)),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, "logins are not counted");
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! `DELETE /users/me/api-keys/{id}`: refused from now on. Repeating it changes nothing.
+
+use axum::extract::State;
+use gateway_core::id::ApiKeyId;
+
+use super::{Key, row};
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Person;
+use crate::http::extract::ApiPath;
+use crate::http::problem::ApiResult;
+
+/// Revoke an API key
+#[utoipa::path(
+    delete,
+    path = "/users/me/api-keys/{id}",
+    operation_id = "revoke_api_key",
+    tag = "users",
+    params(("id" = ApiKeyId, Path)),
+    responses((status = 200, body = Envelope<Key>))
+)]
+pub(super) async fn revoke(
+    State(app): State<App>,
+    person: Person,
+    ApiPath(id): ApiPath<ApiKeyId>,
+) -> ApiResult<Answer<Key>> {
+    let mut tx = app.store.begin_platform().await?;
+    let now = tx.now().await?;
+    let mut key = row(&mut *tx, &person, id).await?;
+    key.revoked_at = key.revoked_at.or(Some(now));
+    tx.save_key(&key).await?;
+    tx.commit().await?;
+    Ok(Answer::ok(key.into()).message("the key is refused from now on"))
+}

@@ -1,0 +1,21 @@
+//! `GET /users/me`.
+
+use axum::extract::State;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Person;
+use crate::http::problem::ApiResult;
+use crate::http::v1::auth::tokens::Profile;
+
+/// The own profile
+#[utoipa::path(
+    get,
+    path = "/users/me",
+    operation_id = "get_profile",
+    tag = "users",
+    responses((status = 200, body = Envelope<Profile>))
+)]
+pub(super) async fn get(State(app): State<App>, person: Person) -> ApiResult<Answer<Profile>> {
+    super::profile(&app, &person).await.map(Answer::ok)
+}
