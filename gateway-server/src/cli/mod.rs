@@ -3,8 +3,11 @@
 //! A command takes a `Context` instead of the process's environment and output, so that tests run it
 //! as it is. Whatever fails ends as one sentence on standard error and exit code 1.
 
+mod admin;
 mod check_config;
 mod health;
+mod migrate;
+mod openapi;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -32,8 +35,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make administrators, reset passwords, change plans; beside a running server.
+    Admin(admin::Admin),
     /// Print the options in effect, with secrets masked, or say what is wrong with them.
     CheckConfig(check_config::CheckConfig),
+    /// Bring the database schema up to date.
+    Migrate(migrate::Migrate),
+    /// Print the description of the HTTP API.
+    Openapi(openapi::Openapi),
     /// Ask the server on this machine whether it is alive; for the health check of a container.
     Health(health::Health),
 }
@@ -41,6 +50,9 @@ enum Command {
 impl Command {
     fn run(self, context: &mut Context) -> Result<(), Failure> {
         match self {
+            Self::Admin(command) => command.run(context),
+            Self::Migrate(command) => command.run(context),
+            Self::Openapi(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
             Self::Health(command) => command.run(context),
         }
@@ -62,6 +74,13 @@ impl Context {
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
         Config::load(&self.source, self.file.as_deref())
     }
+}
+
+/// The runtime of a command: every thread there is.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 /// Runs the sub-command that the arguments of this process name.

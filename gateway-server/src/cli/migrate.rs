@@ -1,0 +1,25 @@
+//! `gateway-server migrate`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Context, Failure, runtime};
+use crate::store::open;
+use crate::system::SystemClock;
+
+#[derive(Args, Debug)]
+pub(super) struct Migrate {}
+
+impl Migrate {
+    /// Brings the schema up to date; harmless when it is.
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        let config = context.load()?.config;
+        runtime()?.block_on(async {
+            let store = open::beside(&config, Arc::new(SystemClock)).await?;
+            store.migrate().await?;
+            writeln!(context.output, "the schema is up to date")?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,20 @@
+//! `gateway-server openapi`.
+
+use clap::Args;
+
+use super::{Context, Failure};
+
+#[derive(Args, Debug)]
+pub(super) struct Openapi {}
+
+impl Openapi {
+    /// Prints the document that `GET /api/v1/openapi.json` answers.
+    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+        writeln!(
+            context.output,
+            "{}",
+            crate::http::document().to_pretty_json()?
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Opening the store that the configuration names.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::tenant::Tier;
+use gateway_core::time::Clock;
+
+use super::sql::{MigrateError, PostgresOptions, SqlStore};
+use crate::config::Config;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenStoreError {
+    /// The data folder cannot be made.
+    #[error("the data folder {} cannot be made", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] super::sql::OpenError),
+    /// The schema could not be brought up to date.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The schema is not this program's.
+    #[error("the database schema is older than this program: run `gateway-server migrate` first")]
+    Schema,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The store for a server: locked against a second one, schema up to date.
+///
+/// # Errors
+/// See [`OpenStoreError`].
+pub async fn alone(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, OpenStoreError> {
+    if config.database.url.is_some() {
+        let store = beside(config, clock).await?;
+        if !store.schema_is_current().await? {
+            return Err(OpenStoreError::Schema);
+        }
+        return Ok(store);
+    }
+    make_folder(config)?;
+    let store = SqlStore::sqlite(&database_file(config), clock).await?;
+    store.migrate().await?;
+    Ok(store)
+}
+
+/// The store for a command that runs beside a server.
+///
+/// # Errors
+/// See [`OpenStoreError`].
+pub async fn beside(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, OpenStoreError> {
+    let Some(url) = &config.database.url else {
+        make_folder(config)?;
+        let path = database_file(config);
+        return Ok(SqlStore::sqlite_beside(&path, clock).await?);
+    };
+    let options = PostgresOptions {
+        max_connections: config.database.max_connections,
+        acquire_timeout: config.database.acquire_timeout,
+        statement_timeout: config.database.statement_timeout,
+    };
+    Ok(SqlStore::postgres(url.expose(), &options).await?)
+}
+
+fn make_folder(config: &Config) -> Result<(), OpenStoreError> {
+    let path = &config.storage.data_dir;
+    let made = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| OpenStoreError::Folder {
+        path: path.clone(),
+        source,
+    })
+}
+
+/// Writes the configured plans into the store, where every replica reads them.
+///
+/// # Errors
+/// The store's.
+pub async fn put_tiers(store: &SqlStore, tiers: &[Tier]) -> Result<(), StoreError> {
+    let mut tx = store.begin_platform().await?;
+    for tier in tiers {
+        tx.put_tier(tier).await?;
+    }
+    tx.commit().await
+}
+
+/// The file of embedded mode.
+fn database_file(config: &Config) -> PathBuf {
+    config.storage.data_dir.join("gateway.db")
+}
