@@ -5,12 +5,15 @@
 //!   [`memory::MemoryStore`] wherever a store is asked for, [`memory::MemoryLog`] over the same tables,
 //!   [`memory::MemoryCoordinator`], [`memory::MemoryState`].
 //! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
+//! - `conformance` (feature `conformance`): the suites that every implementation of a port must pass.
 //! - `strategies` (feature `strategies`): random fleets for property tests.
 //! - `services` (feature `services`): private PostgreSQL and Redis servers.
 
 #![warn(missing_docs)]
 
 pub mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod entropy;
 pub mod fixture;
 pub mod memory;

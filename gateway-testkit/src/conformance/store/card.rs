@@ -1,0 +1,148 @@
+//! Sessions as their tenant sees them: its own, and nobody else's.
+
+use gateway_core::id::SessionId;
+use gateway_core::session::{Session, SessionFilter, SessionRef, Status};
+
+use super::StoreUnderTest;
+use crate::conformance::fixture::{a_card, every_phase, session_id, session_name, tenant_id};
+use crate::conformance::{Verdict, cases};
+
+cases!(StoreUnderTest, "card":
+    a_card_is_found_by_id_and_by_name,
+    another_tenants_card_is_not_there,
+    cards_come_in_pages_in_id_order,
+    the_status_filter_is_the_projection_of_the_row,
+    a_restricted_credential_sees_one_card,
+    a_name_is_taken_within_its_tenant,
+);
+
+async fn a_card_is_found_by_id_and_by_name(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut tx = s.read().await?;
+    let by_id = tx.card(tenant_id(1), &SessionRef::Id(card.id)).await?;
+    assert_eq!(by_id.as_ref(), Some(&card));
+    let by_name = tx
+        .card(tenant_id(1), &SessionRef::Name(card.name.clone()))
+        .await?;
+    assert_eq!(by_name.as_ref(), Some(&card));
+    let unknown = SessionRef::Name(session_name("unknown"));
+    assert_eq!(tx.card(tenant_id(1), &unknown).await?, None);
+    Ok(())
+}
+
+async fn another_tenants_card_is_not_there(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(2).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut tx = s.read().await?;
+    let (id, name) = (SessionRef::Id(card.id), SessionRef::Name(card.name.clone()));
+    assert_eq!(tx.card(tenant_id(2), &id).await?, None);
+    assert_eq!(tx.card(tenant_id(2), &name).await?, None);
+    assert!(!tx.card_name_taken(tenant_id(2), &card.name).await?);
+    for only in [None, Some(card.id)] {
+        let filter = SessionFilter {
+            only,
+            ..SessionFilter::default()
+        };
+        assert_eq!(tx.cards(tenant_id(2), &filter, None, 9).await?, []);
+    }
+    Ok(())
+}
+
+async fn cards_come_in_pages_in_id_order(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(2).await?;
+    let mine: Vec<_> = (1..=7).map(|n| a_card(tenant_id(1), 2 * n, now)).collect();
+    let others: Vec<_> = (1..=7)
+        .map(|n| a_card(tenant_id(2), 2 * n + 1, now))
+        .collect();
+    let shuffled: Vec<_> = [4, 0, 6, 2, 5, 1, 3]
+        .map(|at: usize| mine[at].clone())
+        .into();
+    s.sessions(&shuffled).await?;
+    s.sessions(&others).await?;
+    let (mut read, mut after): (Vec<Session>, Option<SessionId>) = (Vec::new(), None);
+    let mut tx = s.read().await?;
+    loop {
+        let page = tx
+            .cards(tenant_id(1), &SessionFilter::default(), after, 3)
+            .await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        assert!(page.len() <= 3);
+        read.extend(page);
+    }
+    assert_eq!(read, mine);
+    Ok(())
+}
+
+async fn the_status_filter_is_the_projection_of_the_row(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let held = s.worker("w", 999).await?;
+    let rows = every_phase(tenant_id(1), &held, now);
+    s.sessions(&rows).await?;
+    for status in Status::ALL {
+        let expected: Vec<_> = rows
+            .iter()
+            .filter(|row| row.status().status == status)
+            .cloned()
+            .collect();
+        assert!(!expected.is_empty(), "no row shows {status:?}");
+        let filter = SessionFilter {
+            status: Some(status),
+            ..SessionFilter::default()
+        };
+        let mut tx = s.read().await?;
+        let found = tx.cards(tenant_id(1), &filter, None, 999).await?;
+        assert_eq!(found, expected, "{status:?}");
+        // The limit counts what matches, so a page is short only at the end.
+        let first = tx.cards(tenant_id(1), &filter, None, 1).await?;
+        assert_eq!(first, expected[..1], "{status:?}");
+        let rest = tx
+            .cards(tenant_id(1), &filter, Some(expected[0].id), 999)
+            .await?;
+        assert_eq!(rest, expected[1..], "{status:?}");
+    }
+    Ok(())
+}
+
+async fn a_restricted_credential_sees_one_card(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let cards: Vec<_> = (1..=3).map(|n| a_card(tenant_id(1), n, now)).collect();
+    s.sessions(&cards).await?;
+    let only = |n, status| SessionFilter {
+        status,
+        only: Some(session_id(n)),
+    };
+    let mut tx = s.read().await?;
+    let found = tx.cards(tenant_id(1), &only(2, None), None, 9).await?;
+    assert_eq!(found, cards[1..2]);
+    let after = tx
+        .cards(tenant_id(1), &only(2, None), Some(session_id(2)), 9)
+        .await?;
+    assert_eq!(after, []);
+    let idle = tx
+        .cards(tenant_id(1), &only(2, Some(Status::Disconnected)), None, 9)
+        .await?;
+    assert_eq!(idle, cards[1..2]);
+    let live = tx
+        .cards(tenant_id(1), &only(2, Some(Status::Connected)), None, 9)
+        .await?;
+    assert_eq!(live, []);
+    Ok(())
+}
+
+async fn a_name_is_taken_within_its_tenant(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(2).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut tx = s.read().await?;
+    assert!(tx.card_name_taken(tenant_id(1), &card.name).await?);
+    assert!(!tx.card_name_taken(tenant_id(2), &card.name).await?);
+    assert!(
+        !tx.card_name_taken(tenant_id(1), &session_name("free"))
+            .await?
+    );
+    Ok(())
+}

@@ -1,0 +1,241 @@
+//! The rows of leases: who is renewed, and who is fenced, once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::session::Owner;
+use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
+use gateway_core::worker::{Death, Lease, WorkerReport};
+
+use super::StoreUnderTest;
+use crate::conformance::fixture::{CROWD, a_worker, at_once, owner};
+use crate::conformance::{Verdict, cases};
+
+cases!(StoreUnderTest, "lease":
+    a_lease_is_kept_as_it_is,
+    an_incarnation_is_never_used_again,
+    open_leases_are_in_order_and_not_fenced,
+    a_renewal_counts_and_keeps_the_report,
+    a_renewal_is_for_the_newest_incarnation_only,
+    a_disowned_lease_is_not_renewed,
+    a_fenced_lease_is_not_renewed,
+    an_incarnation_is_fenced_once,
+    fencing_an_old_incarnation_leaves_the_new_one_alone,
+    one_of_many_concurrent_fences_does_it,
+    no_renewal_succeeds_after_the_fence,
+);
+
+fn report() -> WorkerReport {
+    WorkerReport {
+        cpu: Some(0.25),
+        memory: Some(0.125),
+        uptime_seconds: Some(86_400),
+        total: Some(4),
+        connected: Some(3),
+        disconnected: Some(1),
+        qr_required: Some(0),
+        error: None,
+        applied_seq: Some(u64::from(u32::MAX) + 1),
+        persist_ok: Some(false),
+    }
+}
+
+async fn lease(s: &StoreUnderTest, owner: &Owner) -> Result<Option<Lease>, StoreError> {
+    s.read().await?.lease(owner).await
+}
+
+async fn a_lease_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
+    let now = s.now().await?;
+    let earlier = now.minus(Duration::from_micros(1_234_567));
+    let stored = Lease {
+        renewals: 7,
+        granted_at: earlier,
+        report: report(),
+        ..Lease::new(owner("w", 1), now)
+    };
+    let mut tx = s.begin().await?;
+    tx.insert_worker(&a_worker("w", 1, now)).await?;
+    tx.insert_lease(&stored).await?;
+    tx.commit().await?;
+    assert_eq!(lease(s, &owner("w", 1)).await?, Some(stored));
+    assert_eq!(lease(s, &owner("w", 2)).await?, None);
+    Ok(())
+}
+
+async fn an_incarnation_is_never_used_again(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    s.restart_worker("w", 2).await?;
+    for fenced in [false, true] {
+        let mut tx = s.begin().await?;
+        let again = tx
+            .insert_lease(&Lease::new(held.clone(), Timestamp::default()))
+            .await;
+        assert!(
+            matches!(again, Err(StoreError::Duplicate { .. })),
+            "{fenced}: {again:?}"
+        );
+        drop(tx);
+        let mut tx = s.begin().await?;
+        tx.fence_lease(&Death::process_gone(held.clone())).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}
+
+async fn open_leases_are_in_order_and_not_fenced(s: &StoreUnderTest) -> Verdict {
+    let b = s.worker("b", 1).await?;
+    let b2 = s.restart_worker("b", 2).await?;
+    let a = s.worker("a", 1).await?;
+    let c = s.worker("c", 1).await?;
+    let mut tx = s.begin().await?;
+    tx.disown_lease(&b2).await?;
+    tx.fence_lease(&Death::process_gone(c)).await?;
+    tx.commit().await?;
+    let open = s.read().await?.open_leases().await?;
+    let owners: Vec<_> = open.into_iter().map(|lease| lease.owner).collect();
+    assert_eq!(owners, [a, b, b2], "a disowned lease still runs");
+    Ok(())
+}
+
+async fn a_renewal_counts_and_keeps_the_report(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    for count in 1..=3 {
+        let mut tx = s.begin().await?;
+        assert_eq!(tx.renew_lease(&held, &report()).await?, Some(count));
+        tx.commit().await?;
+    }
+    let before = lease(s, &held).await?;
+    assert_eq!(before.as_ref().map(|lease| lease.renewals), Some(3));
+    assert_eq!(before.as_ref().map(|lease| &lease.report), Some(&report()));
+    assert!(before.is_some_and(|lease| lease.renewed_at >= lease.granted_at));
+
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.renew_lease(&owner("nobody", 1), &report()).await?, None);
+    Ok(())
+}
+
+async fn a_renewal_is_for_the_newest_incarnation_only(s: &StoreUnderTest) -> Verdict {
+    let old = s.worker("w", 1).await?;
+    let newest = s.restart_worker("w", 2).await?;
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.renew_lease(&old, &report()).await?, None);
+    assert_eq!(tx.renew_lease(&newest, &report()).await?, Some(1));
+    tx.commit().await?;
+    let old = lease(s, &old).await?;
+    assert_eq!(old.as_ref().map(|lease| lease.renewals), Some(0));
+    assert_eq!(old.map(|lease| lease.report), Some(WorkerReport::default()));
+    Ok(())
+}
+
+async fn a_disowned_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let mut tx = s.begin().await?;
+    tx.disown_lease(&held).await?;
+    tx.disown_lease(&owner("nobody", 1)).await?;
+    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    tx.commit().await?;
+    let stored = lease(s, &held).await?;
+    assert_eq!(
+        stored.map(|lease| (lease.disowned, lease.renewals)),
+        Some((true, 0))
+    );
+    Ok(())
+}
+
+async fn a_fenced_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let mut tx = s.begin().await?;
+    assert!(tx.fence_lease(&Death::process_gone(held.clone())).await?);
+    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    tx.commit().await?;
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    Ok(())
+}
+
+async fn an_incarnation_is_fenced_once(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let death = Death::process_gone(held.clone());
+    let mut tx = s.begin().await?;
+    assert!(tx.fence_lease(&death).await?);
+    tx.commit().await?;
+    let first = lease(s, &held).await?.and_then(|lease| lease.fenced_at);
+    assert!(first.is_some());
+
+    let mut tx = s.begin().await?;
+    assert!(!tx.fence_lease(&death).await?);
+    assert!(
+        !tx.fence_lease(&Death::process_gone(owner("nobody", 1)))
+            .await?
+    );
+    tx.commit().await?;
+    assert_eq!(
+        lease(s, &held).await?.and_then(|lease| lease.fenced_at),
+        first
+    );
+    Ok(())
+}
+
+async fn fencing_an_old_incarnation_leaves_the_new_one_alone(s: &StoreUnderTest) -> Verdict {
+    let old = s.worker("w", 1).await?;
+    let newest = s.restart_worker("w", 2).await?;
+    let mut tx = s.begin().await?;
+    assert!(tx.fence_lease(&Death::process_gone(old)).await?);
+    assert_eq!(tx.renew_lease(&newest, &report()).await?, Some(1));
+    tx.commit().await?;
+    assert_eq!(
+        lease(s, &newest).await?.and_then(|lease| lease.fenced_at),
+        None
+    );
+    Ok(())
+}
+
+async fn one_of_many_concurrent_fences_does_it(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let results = at_once(CROWD, |_| {
+        let (store, death) = (Arc::clone(&s.store), Death::process_gone(held.clone()));
+        async move {
+            let mut tx = store.begin().await?;
+            let fenced = tx.fence_lease(&death).await?;
+            tx.commit().await?;
+            Ok::<bool, StoreError>(fenced)
+        }
+    })
+    .await;
+    let mut fenced = 0;
+    for result in results {
+        fenced += u32::from(result?);
+    }
+    assert_eq!(fenced, 1);
+    Ok(())
+}
+
+async fn no_renewal_succeeds_after_the_fence(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let results = at_once(CROWD, |index| {
+        let (store, held) = (Arc::clone(&s.store), held.clone());
+        async move {
+            let mut tx = store.begin().await?;
+            let counted = if index == CROWD / 2 {
+                tx.fence_lease(&Death::process_gone(held)).await?;
+                0
+            } else {
+                let renewed = tx.renew_lease(&held, &WorkerReport::default()).await?;
+                u64::from(renewed.is_some())
+            };
+            tx.commit().await?;
+            Ok::<u64, StoreError>(counted)
+        }
+    })
+    .await;
+    let mut granted = 0;
+    for result in results {
+        granted += result?;
+    }
+    // Whoever was told "granted" is in the count: no renewal was lost, none came after the fence.
+    let stored = lease(s, &held).await?;
+    assert_eq!(stored.as_ref().map(|lease| lease.renewals), Some(granted));
+    assert!(stored.is_some_and(|lease| lease.fenced_at.is_some()));
+    Ok(())
+}

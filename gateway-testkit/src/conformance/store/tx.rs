@@ -1,0 +1,161 @@
+//! READ COMMITTED, and no more: what a transaction shows, to whom, and what becomes of it.
+
+use std::sync::Arc;
+
+use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
+
+use super::StoreUnderTest;
+use crate::conformance::fixture::{
+    CROWD, a_card, a_tenant, a_worker, an_event, at_once, next, session_id, tenant_id, worker_id,
+};
+use crate::conformance::{Verdict, cases};
+
+cases!(StoreUnderTest, "tx":
+    what_is_committed_is_seen_by_everybody,
+    a_transaction_sees_its_own_writes,
+    a_reader_sees_nothing_uncommitted_and_does_not_wait,
+    a_dropped_transaction_leaves_nothing,
+    a_write_on_a_reader_leaves_nothing,
+    the_embedders_transaction_is_the_same_store,
+    the_next_call_sees_what_others_committed [SecondWriter],
+    repeated_attempts_lose_no_update,
+    the_stores_clock_does_not_go_back,
+);
+
+async fn what_is_committed_is_seen_by_everybody(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let expected = Some(a_tenant(1, now));
+    assert_eq!(s.read().await?.tenant(tenant_id(1)).await?, expected);
+    assert_eq!(s.begin().await?.tenant(tenant_id(1)).await?, expected);
+    Ok(())
+}
+
+async fn a_transaction_sees_its_own_writes(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    let mut tx = s.begin().await?;
+    tx.insert_session(&card, None).await?;
+    assert_eq!(tx.session(card.id).await?.as_ref(), Some(&card));
+    tx.save_sessions(&[next(&card)]).await?;
+    assert_eq!(tx.session(card.id).await?, Some(next(&card)));
+    tx.delete_session(card.id, 2).await?;
+    assert_eq!(tx.session(card.id).await?, None);
+    Ok(())
+}
+
+async fn a_reader_sees_nothing_uncommitted_and_does_not_wait(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut tx = s.begin().await?;
+    tx.save_sessions(&[next(&card)]).await?;
+    tx.insert_worker(&a_worker("w", 1, now)).await?;
+
+    let mut reader = s.read().await?;
+    assert_eq!(reader.session(card.id).await?.as_ref(), Some(&card));
+    assert_eq!(reader.worker(&worker_id("w")).await?, None);
+    drop(reader);
+    tx.commit().await?;
+    assert_eq!(s.session(&card).await?.version, 2);
+    Ok(())
+}
+
+async fn a_dropped_transaction_leaves_nothing(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut tx = s.begin().await?;
+    tx.insert_tenant(&a_tenant(2, now)).await?;
+    tx.insert_worker(&a_worker("w", 1, now)).await?;
+    tx.insert_session(&a_card(tenant_id(1), 2, now), None)
+        .await?;
+    tx.save_sessions(&[next(&card)]).await?;
+    tx.append_events(&[an_event(tenant_id(1), card.id, 0)])
+        .await?;
+    drop(tx);
+
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.tenant(tenant_id(2)).await?, None);
+    assert_eq!(tx.worker(&worker_id("w")).await?, None);
+    assert_eq!(tx.session(session_id(2)).await?, None);
+    assert_eq!(tx.session(card.id).await?, Some(card));
+    assert_eq!(tx.outbox(10).await?, []);
+    Ok(())
+}
+
+async fn a_write_on_a_reader_leaves_nothing(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let mut reader = s.read().await?;
+    // Whether it is refused at once or rolled back later is the store's choice.
+    let _ = reader.insert_tenant(&a_tenant(2, now)).await;
+    drop(reader);
+    assert_eq!(s.begin().await?.tenant(tenant_id(2)).await?, None);
+    Ok(())
+}
+
+async fn the_embedders_transaction_is_the_same_store(s: &StoreUnderTest) -> Verdict {
+    let mut tx = s.store.begin().await?;
+    let now = tx.now().await?;
+    tx.insert_worker(&a_worker("w", 3, now)).await?;
+    tx.commit().await?;
+    let worker = s.read().await?.worker(&worker_id("w")).await?;
+    assert_eq!(worker, Some(a_worker("w", 3, now)));
+    Ok(())
+}
+
+async fn the_next_call_sees_what_others_committed(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut mine = s.begin().await?;
+    assert_eq!(mine.session(card.id).await?.as_ref(), Some(&card));
+
+    let mut other = s.begin().await?;
+    other.save_sessions(&[next(&card)]).await?;
+    other.commit().await?;
+
+    assert_eq!(mine.session(card.id).await?, Some(next(&card)));
+    let stale = mine.save_sessions(&[next(&card)]).await;
+    assert!(matches!(stale, Err(StoreError::Conflict)), "{stale:?}");
+    Ok(())
+}
+
+async fn repeated_attempts_lose_no_update(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let results = at_once(CROWD, |_| {
+        let store = Arc::clone(&s.store);
+        async move { retry_conflicts(1_000, || count_up(&*store)).await }
+    })
+    .await;
+    for result in results {
+        result?;
+    }
+    let stored = s.session(&card).await?;
+    assert_eq!(stored.attempt as usize, CROWD);
+    assert_eq!(stored.version as usize, CROWD + 1);
+    Ok(())
+}
+
+async fn count_up(store: &dyn PlatformStore) -> Result<(), StoreError> {
+    let mut tx = store.begin_platform().await?;
+    let Some(mut row) = tx.session(session_id(1)).await? else {
+        return Ok(());
+    };
+    row.attempt += 1;
+    row.version += 1;
+    tx.save_sessions(&[row]).await?;
+    tx.commit().await
+}
+
+async fn the_stores_clock_does_not_go_back(s: &StoreUnderTest) -> Verdict {
+    let mut last = s.now().await?;
+    for _ in 0..5 {
+        let mut tx = s.begin().await?;
+        let now = tx.now().await?;
+        assert!(now >= last, "{now:?} after {last:?}");
+        last = now;
+    }
+    Ok(())
+}
