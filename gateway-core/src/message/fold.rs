@@ -1,5 +1,7 @@
 //! Folding a fact into what stands in the log: the one rule that every store applies.
 
+use std::cmp::Ordering;
+
 use super::log::{Fact, Inbound, Outgoing, Recorded, StatusFact};
 use super::{Direction, Message, MessageStatus, Timeline};
 use crate::event::{Event, MessageReceived, MessageStatusChanged, NewEvent};
@@ -134,13 +136,16 @@ fn advance(
     now: Timestamp,
 ) -> Fold {
     let before = stored.map(|row| row.status);
+    // An error belongs to the status that it explains, and goes when that is left. Of two errors of one
+    // status the smaller one stays, so that the order does not matter.
+    row.error = match (row.error.take(), error, status.cmp(&row.status)) {
+        (known, _, Ordering::Less) => known,
+        (_, new, Ordering::Greater) => new.cloned(),
+        (Some(known), Some(new), Ordering::Equal) => Some(known.min(new.clone())),
+        (known, new, Ordering::Equal) => known.or_else(|| new.cloned()),
+    };
     row.status = row.status.join(status);
     stamp(&mut row.timeline, status, now);
-    // Two failures of one message: the smaller error, so that the order does not matter.
-    row.error = match (row.error.take(), error) {
-        (Some(known), Some(new)) => Some(known.min(new.clone())),
-        (known, new) => known.or_else(|| new.cloned()),
-    };
     if row.status > MessageStatus::Failed {
         row.error = None;
     }
