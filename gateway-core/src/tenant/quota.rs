@@ -32,6 +32,8 @@ pub enum Admit {
         remaining: u64,
         /// When the hour ends.
         resets_in: Duration,
+        /// The hour it is counted in, for [`Account::refund`].
+        hour: Timestamp,
         /// Whether the next chunk should be drawn now.
         draw: bool,
     },
@@ -82,6 +84,7 @@ impl Account {
             return Admit::Yes {
                 remaining,
                 resets_in,
+                hour: hour.start,
                 draw,
             };
         }
@@ -113,10 +116,11 @@ impl Account {
         });
     }
 
-    /// Takes back one request that was answered 401 or 429, which do not count.
-    pub fn refund(&mut self) {
-        if let Some(hour) = &mut self.hour {
-            hour.left += 1;
+    /// Takes back one request of `hour` that was answered 401 or 429, which do not count. Once the
+    /// account is in another hour there is nothing to give it back to.
+    pub fn refund(&mut self, hour: Timestamp) {
+        if let Some(present) = self.hour.as_mut().filter(|present| present.start == hour) {
+            present.left += 1;
         }
     }
 

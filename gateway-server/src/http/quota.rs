@@ -36,10 +36,10 @@ struct Purse {
     drawing: tokio::sync::Mutex<()>,
 }
 
-/// What the account says of a request; none remaining: it was not let in.
+/// What the account says of a request; not admitted: no hour to count it in and what remains of it.
 #[derive(Clone, Copy, Debug)]
 struct Verdict {
-    remaining: Option<u64>,
+    admitted: Option<(Timestamp, u64)>,
     resets_in: Duration,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Ne
         Ok(verdict) => verdict,
         Err(problem) => return problem.into_response(),
     };
-    let Some(mut remaining) = verdict.remaining else {
+    let Some((hour, mut remaining)) = verdict.admitted else {
         let mut refused = used_up(limit, verdict.resets_in).into_response();
         say(refused.headers_mut(), limit, 0, verdict.resets_in);
         return refused;
@@ -59,7 +59,7 @@ pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Ne
     let mut response = next.run(request).await;
     let free = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
     if free.contains(&response.status()) {
-        purse.account().refund();
+        purse.account().refund(hour);
         remaining += 1;
     }
     say(response.headers_mut(), limit, remaining, verdict.resets_in);
@@ -107,19 +107,20 @@ impl Purse {
                 Admit::Yes {
                     remaining,
                     resets_in,
+                    hour,
                     draw,
                 } => {
                     if draw {
                         self.draw_ahead(app, tenant, limit);
                     }
                     return Ok(Verdict {
-                        remaining: Some(remaining),
+                        admitted: Some((hour, remaining)),
                         resets_in,
                     });
                 }
                 Admit::No { resets_in } => {
                     return Ok(Verdict {
-                        remaining: None,
+                        admitted: None,
                         resets_in,
                     });
                 }
