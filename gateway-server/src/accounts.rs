@@ -4,7 +4,7 @@
 
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{TenantId, UserId};
-use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::store::{PlatformStore, PlatformTx, StoreError};
 use gateway_core::tenant::{Tenant, TenantStatus, TierName};
 use gateway_core::user::{Email, Role, User};
 
@@ -16,8 +16,6 @@ use crate::http::auth::{PasswordError, Passwords};
 pub struct NewAccount {
     /// The person's address, unique over all tenants.
     pub email: Email,
-    /// Their password.
-    pub password: Secret,
     /// What they call themselves.
     pub name: Option<String>,
     /// What the tenant is called.
@@ -42,7 +40,7 @@ pub enum AccountError {
     Store(#[from] StoreError),
 }
 
-/// Makes a tenant and its first person.
+/// Makes a tenant and its first person, in a transaction of their own.
 ///
 /// # Errors
 /// The address is known, or the store's.
@@ -51,9 +49,25 @@ pub async fn create(
     passwords: &Passwords,
     entropy: &dyn Entropy,
     account: NewAccount,
+    password: Secret,
 ) -> Result<(Tenant, User), AccountError> {
-    let password_hash = passwords.hash(account.password).await?;
+    let password_hash = passwords.hash(password).await?;
     let mut tx = store.begin_platform().await?;
+    let made = insert(&mut *tx, entropy, account, password_hash).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// The same, as part of a transaction.
+///
+/// # Errors
+/// The address is known, or the store's.
+pub async fn insert(
+    tx: &mut dyn PlatformTx,
+    entropy: &dyn Entropy,
+    account: NewAccount,
+    password_hash: String,
+) -> Result<(Tenant, User), AccountError> {
     let now = tx.now().await?;
     let tenant = Tenant {
         id: TenantId::generate(now, entropy),
@@ -79,11 +93,10 @@ pub async fn create(
     };
     tx.insert_tenant(&tenant).await?;
     match tx.insert_user(&user).await {
-        Err(StoreError::Duplicate { .. }) => return Err(AccountError::EmailTaken),
-        other => other?,
+        Ok(()) => Ok((tenant, user)),
+        Err(StoreError::Duplicate { .. }) => Err(AccountError::EmailTaken),
+        Err(error) => Err(error.into()),
     }
-    tx.commit().await?;
-    Ok((tenant, user))
 }
 
 /// A password that nobody has to type twice: 20 characters of 32, 100 bits.

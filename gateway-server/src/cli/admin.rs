@@ -84,13 +84,13 @@ async fn create(store: &SqlStore, config: &Config, who: &Who) -> Result<String, 
     let password = generate_password(&OsEntropy as &dyn Entropy);
     let account = NewAccount {
         email: Email::parse(&who.email)?,
-        password: Secret::new(&password),
         name: None,
         tenant_name: "Operators".to_owned(),
         role: Role::Admin,
         tier: TierName::parse("MAX")?,
     };
-    accounts::create(store, &passwords(config), &OsEntropy, account).await?;
+    let secret = Secret::new(&password);
+    accounts::create(store, &passwords(config), &OsEntropy, account, secret).await?;
     Ok(format!(
         "{} may log in as an administrator\npassword: {password}",
         who.email

@@ -11,6 +11,7 @@ use gateway_core::store::{AsStoreError, StoreError};
 use gateway_core::worker::LinkError;
 
 use super::{Kind, Problem};
+use crate::accounts::AccountError;
 use crate::http::auth::PasswordError;
 
 /// When to come back to something that is away for a moment.
@@ -100,6 +101,16 @@ impl From<LogError> for Problem {
                 "messages cannot be stored at the moment; try again shortly",
             )
             .retry_after(SOON),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::EmailTaken => StoreError::Duplicate { what: "email" }.into(),
+            AccountError::Hash(error) => error.into(),
+            AccountError::Store(error) => error.into(),
         }
     }
 }
