@@ -108,7 +108,8 @@ impl From<LogError> for Problem {
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         match error {
-            AccountError::EmailTaken => StoreError::Duplicate { what: "email" }.into(),
+            AccountError::EmailTaken => Self::new(Kind::Duplicate, error.to_string())
+                .detail("email", "is already taken; log in, or choose another one"),
             AccountError::Hash(error) => error.into(),
             AccountError::Store(error) => error.into(),
         }
