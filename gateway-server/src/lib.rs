@@ -9,6 +9,7 @@
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`http`]: the listener and what stands behind it
+//! - [`message_log`]: facts about messages, written in groups
 //! - [`worker_link`]: commands to workers
 //! - [`runtime`]: the loops beside the requests
 //! - [`telemetry`]: logs and metrics
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod coord;
 pub mod http;
+pub mod message_log;
 pub mod runtime;
 pub mod shutdown;
 pub mod store;

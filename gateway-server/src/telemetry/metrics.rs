@@ -11,21 +11,39 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit,
+};
 use metrics_exporter_prometheus::{
-    BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
+const BATCHES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
 const ABOUT: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 /// All metrics of one server.
 pub struct Metrics {
     /// Requests, their answers and connections.
     pub http: HttpMetrics,
+    /// Facts about messages on their way to the database.
+    pub message_log: MessageLogMetrics,
     handle: PrometheusHandle,
+}
+
+/// What the message log counts.
+#[derive(Clone)]
+pub struct MessageLogMetrics {
+    /// Places taken.
+    pub depth: Gauge,
+    /// Facts in one statement.
+    pub batch: Histogram,
+    /// Groups that had to be written again.
+    pub retries: Counter,
+    /// Facts that the database refused.
+    pub refused: Counter,
 }
 
 /// What the listener counts.
@@ -47,10 +65,16 @@ impl Metrics {
     pub fn new() -> Result<Self, BuildError> {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&SECONDS)?
+            .set_buckets_for_metric(Matcher::Full(BATCH.to_owned()), &BATCHES)?
             .build_recorder();
         let handle = recorder.handle();
+        let message_log = MessageLogMetrics::new(&recorder);
         let http = HttpMetrics::new(Arc::new(recorder));
-        Ok(Self { http, handle })
+        Ok(Self {
+            http,
+            message_log,
+            handle,
+        })
     }
 
     /// The present values, in the text format of Prometheus.
@@ -92,9 +116,36 @@ impl HttpMetrics {
     }
 }
 
+const BATCH: &str = "gateway_message_log_batch_facts";
+
+impl MessageLogMetrics {
+    fn new(recorder: &PrometheusRecorder) -> Self {
+        let depth = "gateway_message_log_places";
+        describe_gauge(recorder, depth, "Places taken in the message log");
+        let (batch, text) = (KeyName::from_const_str(BATCH), "Facts in one statement");
+        recorder.describe_histogram(batch, None, SharedString::const_str(text));
+        let retries = "gateway_message_log_retries_total";
+        describe_counter(recorder, retries, "Groups that had to be written again");
+        let refused = "gateway_message_log_refused_total";
+        describe_counter(recorder, refused, "Facts that the database refused");
+        Self {
+            depth: gauge(recorder, depth),
+            batch: recorder.register_histogram(&Key::from_name(BATCH), &ABOUT),
+            retries: counter(recorder, retries, &[]),
+            refused: counter(recorder, refused, &[]),
+        }
+    }
+}
+
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MessageLogMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageLogMetrics").finish_non_exhaustive()
     }
 }
 
@@ -150,6 +201,7 @@ mod tests {
             http::StatusCode::NOT_FOUND,
             Duration::from_millis(3),
         );
+        metrics.message_log.batch.record(300.0);
         let text = metrics.render();
         for line in [
             "# HELP gateway_http_connections Open connections",
@@ -157,6 +209,8 @@ mod tests {
             "gateway_http_requests_total{class=\"5xx\"} 0",
             "gateway_http_requests_total{class=\"4xx\"} 1",
             "gateway_http_request_seconds_bucket{route=\"/x/{id}\",le=\"0.005\"} 1",
+            "gateway_message_log_places 0",
+            "gateway_message_log_batch_facts_bucket{le=\"500\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
         }

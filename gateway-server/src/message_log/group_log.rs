@@ -1,0 +1,139 @@
+//! [`MessageLog`] by group commit.
+//!
+//! The handle is shared by every runtime that sends; the task behind it runs where the database's
+//! connections live. A place is a permit of one semaphore, so taking one never waits and costs no
+//! message, and the channel behind it needs no bound of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_core::id::{MessageId, TenantId};
+use gateway_core::message::{Fact, LogError, LogFull, Message, MessageLog, Place, Recorded};
+use metrics::Gauge;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::Ledger;
+use super::reader::{Question, Reader};
+use super::writer::{Caller, Job, Writer};
+use crate::telemetry::metrics::MessageLogMetrics;
+
+/// How groups are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupOptions {
+    /// Places that can be taken at once.
+    pub capacity: usize,
+    /// Facts in one group.
+    pub batch_size: usize,
+    /// How long a small group waits for more.
+    pub batch_wait: Duration,
+}
+
+/// The log as a sender sees it. Clones are the same log.
+#[derive(Clone, Debug)]
+pub struct GroupLog {
+    places: Arc<Semaphore>,
+    stalled: Arc<AtomicBool>,
+    jobs: mpsc::UnboundedSender<Job>,
+    questions: mpsc::Sender<Question>,
+    depth: Gauge,
+}
+
+/// The log's own task.
+pub struct GroupTask {
+    writer: Writer,
+    reader: Reader,
+}
+
+impl std::fmt::Debug for GroupTask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GroupTask").finish_non_exhaustive()
+    }
+}
+
+impl GroupLog {
+    /// A log over `ledger`, and the task that has to run for anything to be written.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        options: GroupOptions,
+        metrics: MessageLogMetrics,
+    ) -> (Self, GroupTask) {
+        let capacity = options.capacity.clamp(1, Semaphore::MAX_PERMITS);
+        let (jobs, jobs_in) = mpsc::unbounded_channel();
+        let (questions, questions_in) = mpsc::channel(capacity);
+        let log = Self {
+            places: Arc::new(Semaphore::new(capacity)),
+            stalled: Arc::default(),
+            jobs,
+            questions,
+            depth: metrics.depth.clone(),
+        };
+        let reader = Reader {
+            questions: questions_in,
+            ledger: Arc::clone(&ledger),
+            batch_size: options.batch_size.max(1),
+        };
+        let writer = Writer {
+            jobs: jobs_in,
+            ledger,
+            options,
+            stalled: Arc::clone(&log.stalled),
+            metrics,
+        };
+        (log, GroupTask { writer, reader })
+    }
+}
+
+impl GroupTask {
+    /// Writes and reads until `close`; then takes nothing more, writes what it has, and ends.
+    pub async fn run(self, close: CancellationToken) {
+        tokio::join!(self.writer.run(close.clone()), self.reader.run(close));
+    }
+}
+
+/// What a place holds.
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    depth: Gauge,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.depth.decrement(1.0);
+    }
+}
+
+#[async_trait]
+impl MessageLog for GroupLog {
+    fn reserve(&self) -> Result<Place, LogFull> {
+        if self.stalled.load(Ordering::Relaxed) || self.jobs.is_closed() {
+            return Err(LogFull);
+        }
+        let permit = Arc::clone(&self.places).try_acquire_owned();
+        let held = Held {
+            _permit: permit.map_err(|_| LogFull)?,
+            depth: self.depth.clone(),
+        };
+        held.depth.increment(1.0);
+        Ok(Place::new(Box::new(held)))
+    }
+
+    async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError> {
+        let (answer, answered) = oneshot::channel();
+        let caller = Caller { place, answer };
+        let sent = self.jobs.send(Job { fact, caller });
+        sent.map_err(|_| LogError::Unavailable)?;
+        answered.await.unwrap_or(Err(LogError::Unavailable))
+    }
+
+    async fn find(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>, LogError> {
+        let (answer, answered) = oneshot::channel();
+        let key = (tenant, id);
+        let asked = self.questions.try_send(Question { key, answer });
+        asked.map_err(|_| LogError::Unavailable)?;
+        answered.await.unwrap_or(Err(LogError::Unavailable))
+    }
+}

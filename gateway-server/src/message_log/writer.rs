@@ -1,0 +1,197 @@
+//! Collects facts and writes them in groups.
+//!
+//! One group is written at a time; what arrives meanwhile is the next one, so groups grow with the load
+//! by themselves and a quiet log waits at most the configured moment. A group is written until it is
+//! durable: facts are idempotent, so a commit whose outcome is not known is simply made again. Only data
+//! that the database refuses is given up, alone: its group is halved until it stands by itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gateway_core::message::{Fact, LogError, Place, Recorded};
+use gateway_core::store::StoreError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::group_log::GroupOptions;
+use super::ledger::Ledger;
+use crate::telemetry::ErrorChain;
+use crate::telemetry::metrics::MessageLogMetrics;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a failure that nobody understands is taken for one of the whole database before it is
+/// taken for one of the data. About five seconds.
+const PATIENCE: u32 = 10;
+
+/// A fact on its way, and who waits for it.
+pub(super) struct Job {
+    pub(super) fact: Fact,
+    pub(super) caller: Caller,
+}
+
+pub(super) struct Caller {
+    /// Given back when the fact is durable or given up.
+    pub(super) place: Place,
+    pub(super) answer: oneshot::Sender<Result<Recorded, LogError>>,
+}
+
+impl Caller {
+    fn tell(self, outcome: Result<Recorded, LogError>) {
+        drop(self.place);
+        // A caller that has gone does not take its fact back.
+        let _ = self.answer.send(outcome);
+    }
+}
+
+#[derive(Default)]
+struct Batch {
+    facts: Vec<Fact>,
+    callers: Vec<Caller>,
+}
+
+impl Batch {
+    fn push(&mut self, job: Job) {
+        self.facts.push(job.fact);
+        self.callers.push(job.caller);
+    }
+
+    fn halved(mut self) -> [Self; 2] {
+        let middle = self.facts.len() / 2;
+        let second = Self {
+            facts: self.facts.split_off(middle),
+            callers: self.callers.split_off(middle),
+        };
+        [self, second]
+    }
+
+    fn written(self, recorded: Vec<Recorded>) {
+        for (caller, recorded) in self.callers.into_iter().zip(recorded) {
+            caller.tell(Ok(recorded));
+        }
+    }
+
+    fn refused(self, error: StoreError) {
+        let mut error = Some(error);
+        for caller in self.callers {
+            let refused = error.take().map(LogError::Refused);
+            caller.tell(Err(refused.unwrap_or(LogError::Unavailable)));
+        }
+    }
+}
+
+pub(super) struct Writer {
+    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(super) ledger: Arc<dyn Ledger>,
+    pub(super) options: GroupOptions,
+    /// Set while writes do not get through; places are refused meanwhile.
+    pub(super) stalled: Arc<AtomicBool>,
+    pub(super) metrics: MessageLogMetrics,
+}
+
+impl Writer {
+    /// Writes until `close`, then what is left.
+    pub(super) async fn run(mut self, close: CancellationToken) {
+        loop {
+            let first = tokio::select! {
+                biased;
+                job = self.jobs.recv() => job,
+                () = close.cancelled() => {
+                    self.jobs.close();
+                    self.jobs.recv().await
+                }
+            };
+            let Some(first) = first else {
+                return;
+            };
+            let batch = self.gather(first).await;
+            self.write(batch).await;
+        }
+    }
+
+    async fn gather(&mut self, first: Job) -> Batch {
+        let mut batch = Batch::default();
+        batch.push(first);
+        let deadline = Instant::now() + self.options.batch_wait;
+        while batch.facts.len() < self.options.batch_size {
+            let next = match self.jobs.try_recv() {
+                Ok(job) => Some(job),
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+                Err(mpsc::error::TryRecvError::Empty) => {
+                    timeout_at(deadline, self.jobs.recv()).await.ok().flatten()
+                }
+            };
+            match next {
+                Some(job) => batch.push(job),
+                None => break,
+            }
+        }
+        batch
+    }
+
+    async fn write(&self, batch: Batch) {
+        let mut left = VecDeque::from([batch]);
+        let mut pause = FIRST_PAUSE;
+        let mut failures = 0;
+        while let Some(batch) = left.pop_front() {
+            self.metrics.batch.record(count(batch.facts.len()));
+            let error = match self.ledger.write(&batch.facts).await {
+                Ok(recorded) => {
+                    self.stalled.store(false, Ordering::Relaxed);
+                    (failures, pause) = (0, FIRST_PAUSE);
+                    batch.written(recorded);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if !of_the_data(&error, failures) {
+                failures += 1;
+                self.again(&error, pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                left.push_front(batch);
+                continue;
+            }
+            // Data is refused by a database that works.
+            self.stalled.store(false, Ordering::Relaxed);
+            if batch.facts.len() > 1 {
+                let [first, second] = batch.halved();
+                left.push_front(second);
+                left.push_front(first);
+                continue;
+            }
+            tracing::error!(error = %ErrorChain(&error), "a message cannot be stored");
+            self.metrics.refused.increment(1);
+            batch.refused(error);
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the writer itself is the loop that waits for its database"
+    )]
+    async fn again(&self, error: &StoreError, pause: Duration) {
+        self.metrics.retries.increment(1);
+        if !matches!(error, StoreError::Conflict) {
+            self.stalled.store(true, Ordering::Relaxed);
+            tracing::warn!(error = %ErrorChain(error), "messages are not written; trying again");
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether the error is taken for one of the data, after so many failures in a row.
+fn of_the_data(error: &StoreError, failures: u32) -> bool {
+    match error {
+        StoreError::Conflict | StoreError::Unavailable(_) => false,
+        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate { .. } => true,
+        StoreError::Internal(_) => failures >= PATIENCE,
+    }
+}
+
+fn count(facts: usize) -> f64 {
+    u32::try_from(facts).unwrap_or(u32::MAX).into()
+}
