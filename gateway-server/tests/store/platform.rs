@@ -125,7 +125,10 @@ async fn keys_are_found_by_hash_and_listed_by_tenant() {
             .unwrap();
         assert_eq!(tx.key_by_hash(&[1; 32]).await.unwrap(), Some(key.clone()));
         assert_eq!(tx.key(TENANT, key.id).await.unwrap(), Some(key.clone()));
-        assert_eq!(tx.keys(TENANT, None, 9).await.unwrap(), [key.clone()]);
+        assert_eq!(
+            tx.keys(TENANT, None, 9).await.unwrap(),
+            std::slice::from_ref(&key)
+        );
         assert_eq!(tx.keys(TENANT, Some(key.id), 9).await.unwrap(), []);
     }
 }
@@ -273,7 +276,7 @@ async fn cards_are_listed_by_status_and_found_by_name() {
         };
         assert_eq!(
             tx.cards(TENANT, &filter, None, 5).await.unwrap(),
-            [card.clone()]
+            std::slice::from_ref(&card)
         );
         filter.status = Some(Status::Connected);
         assert_eq!(tx.cards(TENANT, &filter, None, 5).await.unwrap(), []);

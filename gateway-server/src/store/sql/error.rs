@@ -65,7 +65,11 @@ pub(crate) fn classify(error: sqlx::Error) -> StoreError {
 }
 
 /// A row that makes no sense.
-pub(crate) fn corrupt(table: &'static str, id: impl ToString, why: impl ToString) -> StoreError {
+pub(crate) fn corrupt(
+    table: &'static str,
+    id: &impl ToString,
+    why: &(impl ToString + ?Sized),
+) -> StoreError {
     StoreError::Corrupt {
         table,
         id: id.to_string(),

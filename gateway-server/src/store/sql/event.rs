@@ -49,11 +49,11 @@ const NAMED_OF_SESSION: Sql = Sql {
 /// Reads an event's payload back from a row of `table`.
 pub(super) fn parse(
     table: &'static str,
-    id: impl ToString,
+    id: &impl ToString,
     name: &str,
     data: Value,
 ) -> Result<Event, StoreError> {
-    Event::from_parts(name, data).map_err(|why| corrupt(table, id, why))
+    Event::from_parts(name, data).map_err(|why| corrupt(table, id, &why))
 }
 
 #[derive(FromRow)]
@@ -82,7 +82,7 @@ impl TryFrom<EventRow> for LoggedEvent {
             session: row.session_id.map(|id| SessionId::from_u128(id.0)),
             epoch: row.epoch.map(|epoch| Epoch(epoch.0)),
             created_at: row.created_at.0,
-            event: parse("events", id, &row.name, row.data.0)?,
+            event: parse("events", &id, &row.name, row.data.0)?,
         })
     }
 }

@@ -70,7 +70,7 @@ impl TryFrom<KeyRow> for ApiKey {
             id,
             tenant: TenantId::from_u128(row.tenant_id.0),
             name: row.name,
-            hash: hash.map_err(|_| corrupt("api_keys", id, "a hash of another length"))?,
+            hash: hash.map_err(|_| corrupt("api_keys", &id, "a hash of another length"))?,
             prefix: row.prefix,
             scopes: row.scopes.0,
             session: row.session_id.map(|id| SessionId::from_u128(id.0)),

@@ -70,7 +70,7 @@ impl TryFrom<LeaseRow> for Lease {
     type Error = StoreError;
 
     fn try_from(row: LeaseRow) -> Result<Self, StoreError> {
-        let bad = |why: String| corrupt("worker_leases", &row.incarnation, why);
+        let bad = |why: String| corrupt("worker_leases", &row.incarnation, &why);
         let owner = Owner {
             worker: WorkerId::parse(&row.worker_id).map_err(|why| bad(why.to_string()))?,
             incarnation: Incarnation::parse(&row.incarnation)

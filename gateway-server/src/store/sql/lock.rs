@@ -63,9 +63,9 @@ mod tests {
 
     #[test]
     fn the_second_one_is_told_to_go_elsewhere() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = DataLock::take(folder.path()).unwrap();
-        let second = DataLock::take(folder.path()).unwrap_err();
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = DataLock::take(folder.path()).expect("a free lock");
+        let second = DataLock::take(folder.path()).expect_err("a held lock");
         assert!(matches!(second, LockError::Held { .. }), "{second}");
         drop(first);
         assert!(DataLock::take(folder.path()).is_ok());

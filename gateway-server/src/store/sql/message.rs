@@ -86,7 +86,7 @@ impl TryFrom<MessageRow> for Message {
 
     fn try_from(row: MessageRow) -> Result<Self, StoreError> {
         let id = MessageId::from_u128(row.id.0);
-        row.parse().map_err(|why| corrupt("messages", id, why))
+        row.parse().map_err(|why| corrupt("messages", &id, &why))
     }
 }
 

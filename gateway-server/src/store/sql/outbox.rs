@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use gateway_core::event::{NewEvent, OutboxRepo};
+use gateway_core::id::{SessionId, TenantId};
 use gateway_core::store::StoreError;
 
 use super::columns::Columns;
@@ -28,8 +29,8 @@ impl OutboxRepo for Tx {
         let now = self.moment().await?;
         let all = || events.iter();
         let lists = Columns::new()
-            .ids(all().map(|new| new.tenant.map(|id| id.as_u128())))
-            .ids(all().map(|new| new.session.map(|id| id.as_u128())))
+            .ids(all().map(|new| new.tenant.map(TenantId::as_u128)))
+            .ids(all().map(|new| new.session.map(SessionId::as_u128)))
             .counts(all().map(|new| new.epoch.map(|epoch| epoch.0)))
             .texts(all().map(|new| new.event.name()))
             .jsons(all().map(|new| new.event.data()));

@@ -69,7 +69,7 @@ impl TryFrom<PlacementRow> for Placement {
 
     fn try_from(row: PlacementRow) -> Result<Self, StoreError> {
         let session = SessionId::from_u128(row.session_id.0);
-        let bad = |why: String| corrupt("placements", session, why);
+        let bad = |why: String| corrupt("placements", &session, &why);
         let owner = Owner {
             worker: WorkerId::parse(&row.worker_id).map_err(|why| bad(why.to_string()))?,
             incarnation: Incarnation::parse(&row.incarnation)

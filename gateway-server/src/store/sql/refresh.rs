@@ -66,7 +66,7 @@ impl TryFrom<RefreshRow> for RefreshToken {
         let hash = <[u8; 32]>::try_from(row.hash);
         Ok(Self {
             hash: hash
-                .map_err(|_| corrupt("refresh_tokens", family, "a hash of another length"))?,
+                .map_err(|_| corrupt("refresh_tokens", &family, "a hash of another length"))?,
             family,
             tenant: TenantId::from_u128(row.tenant_id.0),
             user: UserId::from_u128(row.user_id.0),

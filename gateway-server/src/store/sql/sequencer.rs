@@ -109,7 +109,7 @@ impl TryFrom<Waiting> for OutboxRow {
                 tenant: row.tenant_id.map(|id| TenantId::from_u128(id.0)),
                 session: row.session_id.map(|id| SessionId::from_u128(id.0)),
                 epoch: row.epoch.map(|epoch| Epoch(epoch.0)),
-                event: parse("outbox", row.row_id, &row.name, row.data.0)?,
+                event: parse("outbox", &row.row_id, &row.name, row.data.0)?,
             },
         })
     }

@@ -62,8 +62,8 @@ impl TryFrom<TenantRow> for Tenant {
         Ok(Self {
             id,
             name: row.name,
-            tier: TierName::parse(&row.tier).map_err(|why| corrupt("tenants", id, why))?,
-            status: status.ok_or_else(|| corrupt("tenants", id, "unknown status"))?,
+            tier: TierName::parse(&row.tier).map_err(|why| corrupt("tenants", &id, &why))?,
+            status: status.ok_or_else(|| corrupt("tenants", &id, "unknown status"))?,
             version: row.version.0,
             created_at: row.created_at.0,
             updated_at: row.updated_at.0,
@@ -85,7 +85,7 @@ impl TryFrom<TierRow> for Tier {
     type Error = StoreError;
 
     fn try_from(row: TierRow) -> Result<Self, StoreError> {
-        let bad = |why: String| corrupt("tiers", &row.name, why);
+        let bad = |why: String| corrupt("tiers", &row.name, &why);
         Ok(Self {
             name: TierName::parse(&row.name).map_err(|why| bad(why.to_string()))?,
             sessions: row.sessions.narrow().map_err(bad)?,

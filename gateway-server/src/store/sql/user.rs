@@ -59,10 +59,10 @@ impl TryFrom<UserRow> for User {
         Ok(Self {
             id,
             tenant: TenantId::from_u128(row.tenant_id.0),
-            email: Email::parse(&row.email).map_err(|why| corrupt("users", id, why))?,
+            email: Email::parse(&row.email).map_err(|why| corrupt("users", &id, &why))?,
             name: row.name,
             password_hash: row.password_hash,
-            role: role.ok_or_else(|| corrupt("users", id, "unknown role"))?,
+            role: role.ok_or_else(|| corrupt("users", &id, "unknown role"))?,
             token_generation: row.token_generation.0,
             version: row.version.0,
             created_at: row.created_at.0,

@@ -102,7 +102,7 @@ impl TryFrom<WorkerRow> for Worker {
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
         let id = row.id.clone();
-        row.parse().map_err(|why| corrupt("workers", id, why))
+        row.parse().map_err(|why| corrupt("workers", &id, &why))
     }
 }
 

@@ -93,12 +93,12 @@ impl SessionRepo for Tx {
             .bind(session.name.as_str())
             .one()
             .await?;
+        if named > 0 {
+            return Ok(Inserted::NameTaken);
+        }
         let used = u32::try_from(used).unwrap_or(u32::MAX);
         if limit.is_some_and(|limit| used >= limit) {
             return Ok(Inserted::LimitReached { used });
-        }
-        if named > 0 {
-            return Ok(Inserted::NameTaken);
         }
         let lists = row::lists(std::slice::from_ref(session))?;
         match self.query(sql::INSERT).columns(lists).execute().await? {
@@ -184,7 +184,7 @@ impl SessionRepo for Tx {
             .await?;
         rows.into_iter()
             .map(|(worker, count)| {
-                let bad = |why: String| corrupt("sessions", tenant, why);
+                let bad = |why: String| corrupt("sessions", &tenant, &why);
                 let id = WorkerId::parse(&worker).map_err(|why| bad(why.to_string()))?;
                 Ok((id, count.narrow().map_err(bad)?))
             })

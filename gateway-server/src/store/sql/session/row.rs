@@ -62,7 +62,7 @@ impl TryFrom<SessionRow> for Session {
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
         let id = SessionId::from_u128(row.id.0);
-        row.parse().map_err(|why| corrupt("sessions", id, why))
+        row.parse().map_err(|why| corrupt("sessions", &id, &why))
     }
 }
 
