@@ -143,9 +143,11 @@ pub(super) const MOVE_DUE: Sql = Sql {
 
 pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM sessions";
 
+/// PostgreSQL looks at a row again if another transaction has woken it since the statement began, and
+/// the moment that this one wrote down may be older than the other's: only the clock itself is later.
 pub(super) const WAKE: Sql = Sql {
     postgres: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
-         WHERE phase = 'WAITING' AND due_at > $1 \
+         WHERE phase = 'WAITING' AND due_at > $1 AND due_at > clock_timestamp() \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
     sqlite: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 \

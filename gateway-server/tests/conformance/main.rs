@@ -1,0 +1,28 @@
+//! The adapters keep every promise that their ports make, each on every engine that is here.
+
+mod coordinators;
+mod stores;
+
+use gateway_testkit::conformance::{Absent, COORDINATOR, STORE, trials};
+use gateway_testkit::services;
+
+use coordinators::Local;
+use stores::{Postgres, Sqlite};
+
+fn main() -> std::io::Result<()> {
+    let arguments = libtest_mimic::Arguments::from_args();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_all()
+        .build()?;
+    let absent = if services::in_ci() {
+        Absent::Failed
+    } else {
+        Absent::Ignored
+    };
+    let on = runtime.handle();
+    let mut tests = trials(Local, COORDINATOR, on, absent);
+    tests.extend(trials(Sqlite, STORE, on, absent));
+    tests.extend(trials(Postgres::look(), STORE, on, absent));
+    libtest_mimic::run(&arguments, tests).exit()
+}
