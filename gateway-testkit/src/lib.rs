@@ -6,6 +6,7 @@
 //!   [`memory::MemoryCoordinator`], [`memory::MemoryState`].
 //! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
 //! - `conformance` (feature `conformance`): the suites that every implementation of a port must pass.
+//! - Workers: [`worker::SimWorker`] behaves as its [`worker::Script`] says; [`worker::SimFleet`] runs several.
 //! - `strategies` (feature `strategies`): random fleets for property tests.
 //! - `services` (feature `services`): private PostgreSQL and Redis servers.
 
@@ -22,3 +23,4 @@ pub mod services;
 pub mod sink;
 #[cfg(feature = "strategies")]
 pub mod strategies;
+pub mod worker;

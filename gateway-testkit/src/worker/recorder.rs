@@ -221,7 +221,10 @@ impl Recorder {
     }
 
     fn read<T: Default>(&self, look: impl FnOnce(&Log) -> T) -> T {
-        self.log.as_ref().map(|log| look(&guard(log))).unwrap_or_default()
+        self.log
+            .as_ref()
+            .map(|log| look(&guard(log)))
+            .unwrap_or_default()
     }
 
     fn write(&self, note: impl FnOnce(&mut Log)) {

@@ -1,0 +1,213 @@
+//! What the gateway's answers do to a worker.
+
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{
+    AssignedSession, BeatAnswer, Mode, RecoveryResult, Registered, StartSession,
+};
+use gateway_core::session::Desired;
+use gateway_core::time::Uptime;
+use std::time::Duration;
+
+use super::gateway_api::{Answer, GatewayError};
+use super::held::Moment;
+use super::outbox::{Fact, Flight, Line};
+use super::phone::PhoneNetwork;
+use super::sim::{Membership, SimWorker};
+
+impl SimWorker {
+    /// Takes the answer to the call `id`. Unknown ids are ignored: the call was given up, or made by an
+    /// incarnation that is over.
+    pub fn answered(&mut self, id: u64, now: Moment, result: Result<Answer, GatewayError>) {
+        if self.crashed || self.is_frozen(now) {
+            return;
+        }
+        let Some((sent_at, flight)) = self.outbox.arrives(id) else {
+            return;
+        };
+        match result {
+            Ok(answer) => self.accepted(flight, answer, sent_at, now),
+            Err(error) => self.refused(&flight, &error, now),
+        }
+    }
+
+    fn accepted(&mut self, flight: Flight, answer: Answer, sent_at: Uptime, now: Moment) {
+        match (flight, answer) {
+            (Flight::Register, Answer::Registered(registered)) => {
+                self.registered(registered, sent_at);
+            }
+            (Flight::Beat, Answer::Beat(answer)) => self.renewed(answer, sent_at, now),
+            (Flight::Goodbye, _) => self.membership = Membership::Gone,
+            (Flight::Assigned, Answer::Assigned(sessions)) => self.restore(&sessions, now),
+            (Flight::Recovery, _) => {
+                self.outbox.recovery.settled();
+            }
+            (Flight::Report(session, _), _) => self.outbox.report_settled(session),
+            (Flight::Receipts, _) => {
+                settle(&mut self.outbox.receipts, &self.world.network);
+            }
+            (Flight::Inbound, _) => settle(&mut self.outbox.inbound, &self.world.network),
+            (Flight::State(session, epoch), Answer::State(stored)) => {
+                self.state_read(session, epoch, &stored, now);
+            }
+            (Flight::State(session, epoch), Answer::Written(seq)) => {
+                self.state_written(session, epoch, seq, now);
+            }
+            (flight, _) => self.refused(&flight, &GatewayError::Unreachable, now),
+        }
+    }
+
+    fn refused(&mut self, flight: &Flight, error: &GatewayError, now: Moment) {
+        let wait = match error {
+            GatewayError::Unavailable { retry_after } => *retry_after,
+            _ => None,
+        };
+        let again = matches!(
+            error,
+            GatewayError::Unreachable | GatewayError::Unavailable { .. }
+        );
+        match flight {
+            Flight::Register => self.register_failed(again, wait, now),
+            Flight::Goodbye => self.goodbye_failed(again, wait, now),
+            _ if *error == GatewayError::Unauthorized => self.lose_lease(now.uptime, now),
+            Flight::Beat if !again => self.lose_lease(now.uptime, now),
+            Flight::Beat | Flight::Assigned => {}
+            Flight::Report(session, epoch) | Flight::State(session, epoch) if moved_on(error) => {
+                self.overtaken(*session, *epoch, now);
+            }
+            Flight::State(session, epoch) => self.state_failed(*session, *epoch, error, now),
+            Flight::Report(session, _) if again => {
+                if let Some(line) = self.outbox.reports.get_mut(session) {
+                    line.failed(now.uptime, wait);
+                }
+            }
+            Flight::Report(session, _) => self.outbox.report_settled(*session),
+            Flight::Recovery if again => self.outbox.recovery.failed(now.uptime, wait),
+            Flight::Recovery => {
+                self.outbox.recovery.settled();
+            }
+            Flight::Receipts if again => self.outbox.receipts.failed(now.uptime, wait),
+            Flight::Receipts => settle(&mut self.outbox.receipts, &self.world.network),
+            Flight::Inbound if again => self.outbox.inbound.failed(now.uptime, wait),
+            Flight::Inbound => settle(&mut self.outbox.inbound, &self.world.network),
+        }
+    }
+
+    fn registered(&mut self, registered: Registered, sent_at: Uptime) {
+        let lease = Duration::from_secs(registered.lease_seconds);
+        self.gate.granted(sent_at, lease);
+        self.world
+            .recorder
+            .leased(&self.owner(), sent_at.plus(lease));
+        let interval = Duration::from_millis(registered.heartbeat_interval_ms.max(1));
+        self.wants_assigned = registered.recovery_required;
+        self.membership = Membership::Member {
+            token: registered.worker_token,
+            interval,
+            next_beat: sent_at.plus(interval),
+        };
+    }
+
+    fn renewed(&mut self, answer: BeatAnswer, sent_at: Uptime, now: Moment) {
+        self.check_gate(now);
+        if !self.is_registered(now) {
+            return;
+        }
+        let lease = Duration::from_secs(answer.lease_seconds);
+        self.gate.granted(sent_at, lease);
+        if let Some(until) = self.gate.deadline() {
+            self.world.recorder.leased(&self.owner(), until);
+        }
+        self.send_held |= answer.send_held;
+        self.draining = answer.drain;
+        for dropped in answer.dropped {
+            self.overtaken(dropped.session_id, dropped.epoch, now);
+        }
+        for start in answer.start {
+            if let Err(refusal) = self.start(&start, now) {
+                tracing::debug!(session.id = %start.session_id, ?refusal, "a start was refused");
+            }
+        }
+    }
+
+    /// The session is not ours up to this epoch: closed without a logout, and remembered.
+    fn overtaken(&mut self, session: SessionId, epoch: Epoch, now: Moment) {
+        self.outbox.forget_reports(session, epoch);
+        if self
+            .held
+            .get(&session)
+            .is_some_and(|held| held.epoch <= epoch)
+        {
+            self.close(session, now.uptime);
+            self.recovering.remove(&session);
+        }
+        let seen = self.seen.entry(session).or_default();
+        seen.epoch = seen.epoch.max(epoch);
+    }
+
+    fn register_failed(&mut self, again: bool, wait: Option<Duration>, now: Moment) {
+        // A refused registration is worth another try, but not soon: somebody has to act first.
+        let wait = if again { wait } else { Some(REFUSED_WAIT) };
+        if let Membership::Outside(backoff) = &mut self.membership {
+            backoff.failed(now.uptime, wait);
+        }
+    }
+
+    fn goodbye_failed(&mut self, again: bool, wait: Option<Duration>, now: Moment) {
+        match &mut self.membership {
+            Membership::Leaving { backoff, .. } if again => backoff.failed(now.uptime, wait),
+            membership => *membership = Membership::Gone,
+        }
+    }
+
+    /// Starts the sessions that wait for it after a restart.
+    fn restore(&mut self, sessions: &[AssignedSession], now: Moment) {
+        self.wants_assigned = false;
+        let wanted = sessions.iter().filter(|s| s.desired == Desired::Connected);
+        for assigned in wanted.filter(|s| s.paired) {
+            let (session, epoch) = (assigned.session_id, assigned.epoch);
+            if self.held.contains_key(&session) {
+                continue;
+            }
+            let body = StartSession {
+                session_id: session,
+                epoch,
+                incarnation: self.incarnation.clone(),
+                mode: Mode::Restore,
+                phone_number: None,
+                proxy: None,
+                config: None,
+            };
+            if self.start(&body, now).is_ok() {
+                self.recovering.insert(session, epoch);
+            }
+        }
+    }
+
+    /// The credentials are there: a recovery has succeeded as far as the worker can tell.
+    pub(super) fn recovered(&mut self, session: SessionId) {
+        if let Some(epoch) = self.recovering.remove(&session) {
+            self.outbox.recovery.push(RecoveryResult {
+                session_id: session,
+                epoch,
+                status: "RECOVERED".to_owned(),
+                error: None,
+            });
+        }
+    }
+}
+
+/// Whether the gateway says that the session is not ours at that epoch, or does not exist any more.
+const fn moved_on(error: &GatewayError) -> bool {
+    matches!(
+        error,
+        GatewayError::StaleEpoch { .. } | GatewayError::Refused { status: 404, .. }
+    )
+}
+
+const REFUSED_WAIT: Duration = Duration::from_secs(2);
+
+fn settle<T: Clone>(line: &mut Line<Fact<T>>, network: &PhoneNetwork) {
+    for (session, key, _) in line.settled() {
+        network.acknowledge(session, key);
+    }
+}

@@ -1,0 +1,228 @@
+//! Several simulated workers in one process, and what can be done to them.
+//!
+//! No runtime: [`SimFleet::step`] lets every worker do what is due by the fleet's clock and delivers
+//! it. A lock is held only while a worker thinks, never while the gateway answers, so an orchestrator
+//! may send commands to the fleet from within a report.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gateway_core::id::{SessionId, WorkerId};
+use gateway_core::session::Owner;
+use gateway_core::time::{Clock, Uptime};
+
+use super::gateway_api::{GatewayApi, Outbound};
+use super::held::Moment;
+use super::phone::PhoneNetwork;
+use super::recorder::Recorder;
+use super::script::{Restart, Script};
+use super::sim::{SimWorker, WorkerCard, World};
+use super::upstream::Upstream;
+use crate::entropy::SeededEntropy;
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) worker: SimWorker,
+    pub(super) frozen: bool,
+    pub(super) partitioned: bool,
+}
+
+/// A fleet of simulated workers.
+///
+/// Clones are the same fleet.
+#[derive(Clone, Debug)]
+pub struct SimFleet {
+    slots: Arc<Mutex<BTreeMap<WorkerId, Slot>>>,
+    world: World,
+    clock: Arc<dyn Clock>,
+}
+
+/// Rounds of [`SimFleet::settle`] after which something must be going in circles.
+const MOST_ROUNDS: usize = 10_000;
+
+impl SimFleet {
+    /// An empty fleet. The same seed gives the same incarnations and codes.
+    #[must_use]
+    pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            slots: Arc::default(),
+            world: World::new(Arc::new(SeededEntropy::new(seed))),
+            clock,
+        }
+    }
+
+    /// Starts a worker for 100 sessions; an id that is known is started anew.
+    pub fn add(&self, id: &WorkerId, script: Script) {
+        self.add_card(WorkerCard::new(id.clone()), script);
+    }
+
+    /// Starts a worker.
+    pub fn add_card(&self, card: WorkerCard, script: Script) {
+        let id = card.id.clone();
+        let worker = SimWorker::new(card, script, self.world.clone(), self.now());
+        let slot = Slot {
+            worker,
+            frozen: false,
+            partitioned: false,
+        };
+        self.slots().insert(id, slot);
+    }
+
+    /// The process dies (SIGKILL).
+    pub fn crash(&self, id: &WorkerId) {
+        let now = self.now();
+        self.with(id, |slot| slot.worker.crash(now));
+    }
+
+    /// The process is started again: as a new one, or, by its script, as the image of before.
+    pub fn restart(&self, id: &WorkerId) {
+        let now = self.now();
+        let world = self.world.clone();
+        self.with(id, |slot| {
+            if slot.worker.script.faults.restart == Restart::OldEpochs {
+                return slot.worker.resurrect(now);
+            }
+            if !slot.worker.has_crashed() {
+                slot.worker.crash(now);
+            }
+            let (card, script) = (slot.worker.card.clone(), slot.worker.script.clone());
+            slot.worker = SimWorker::new(card, script, world, now);
+        });
+    }
+
+    /// The process is stopped (SIGSTOP): it does nothing and answers nothing.
+    pub fn freeze(&self, id: &WorkerId) {
+        self.with(id, |slot| slot.frozen = true);
+    }
+
+    /// The process goes on (SIGCONT).
+    pub fn thaw(&self, id: &WorkerId) {
+        self.with(id, |slot| slot.frozen = false);
+    }
+
+    /// The gateway and the worker cannot reach each other; WhatsApp can be reached.
+    pub fn partition(&self, id: &WorkerId) {
+        self.with(id, |slot| slot.partitioned = true);
+    }
+
+    /// They can again.
+    pub fn heal(&self, id: &WorkerId) {
+        self.with(id, |slot| slot.partitioned = false);
+    }
+
+    /// The process gets SIGTERM: it closes its sessions and says goodbye.
+    pub fn stop(&self, id: &WorkerId) {
+        let now = self.now();
+        self.with(id, |slot| slot.worker.stop(now));
+    }
+
+    /// Changes a worker's script while it runs.
+    pub fn change_script(&self, id: &WorkerId, change: impl FnOnce(&mut Script)) {
+        self.with(id, |slot| change(&mut slot.worker.script));
+    }
+
+    /// Looks at a worker; none if there is no such.
+    pub fn look<T>(&self, id: &WorkerId, look: impl FnOnce(&SimWorker) -> T) -> Option<T> {
+        self.with(id, |slot| look(&slot.worker))
+    }
+
+    /// Somebody scans the code of a session, wherever it is shown.
+    pub fn scan(&self, session: SessionId) {
+        let now = self.now();
+        for slot in self.slots().values_mut().filter(|slot| slot.is_up(now)) {
+            slot.worker.scan(session, now);
+        }
+    }
+
+    /// WhatsApp does something to a session, wherever it is held.
+    pub fn upstream(&self, session: SessionId, event: Upstream) {
+        let now = self.now();
+        for slot in self.slots().values_mut().filter(|slot| slot.is_up(now)) {
+            slot.worker.upstream(session, event, now);
+        }
+    }
+
+    /// The run of a worker at present.
+    #[must_use]
+    pub fn owner(&self, id: &WorkerId) -> Option<Owner> {
+        self.look(id, SimWorker::owner)
+    }
+
+    /// All phones.
+    #[must_use]
+    pub fn network(&self) -> &PhoneNetwork {
+        &self.world.network
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.world.recorder
+    }
+
+    /// Delivers what is due now, once; how many calls that were.
+    pub async fn step(&self, api: &dyn GatewayApi) -> usize {
+        let due = self.due();
+        let calls = due.len();
+        for (id, outbound) in due {
+            let result = outbound.perform(api).await;
+            let now = self.now();
+            self.with(&id, |slot| {
+                if !slot.frozen {
+                    slot.worker.answered(outbound.id, now, result);
+                }
+            });
+        }
+        calls
+    }
+
+    /// Steps until nothing is due at the present time.
+    pub async fn settle(&self, api: &dyn GatewayApi) {
+        for _ in 0..MOST_ROUNDS {
+            if self.step(api).await == 0 {
+                return;
+            }
+        }
+        tracing::error!("the fleet does not come to rest: is the clock standing still on purpose?");
+    }
+
+    /// When some worker next has something to do; simulations move their clock there.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Uptime> {
+        let slots = self.slots();
+        let running = slots.values().filter(|slot| !slot.frozen);
+        running.filter_map(|slot| slot.worker.next_due()).min()
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment::of(&*self.clock)
+    }
+
+    pub(super) fn with<T>(&self, id: &WorkerId, act: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        self.slots().get_mut(id).map(act)
+    }
+
+    fn due(&self) -> Vec<(WorkerId, Outbound)> {
+        let now = self.now();
+        let mut due = Vec::new();
+        for (id, slot) in self.slots().iter_mut().filter(|(_, slot)| !slot.frozen) {
+            for mut outbound in slot.worker.advance(now) {
+                if slot.partitioned {
+                    outbound.loss = super::gateway_api::Loss::Request;
+                }
+                due.push((id.clone(), outbound));
+            }
+        }
+        due
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    pub(super) fn is_up(&self, now: Moment) -> bool {
+        !self.frozen && !self.worker.has_crashed() && !self.worker.is_frozen(now)
+    }
+}
