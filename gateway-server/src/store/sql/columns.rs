@@ -14,6 +14,9 @@ use std::fmt::Write as _;
 
 use gateway_core::time::Timestamp;
 use serde_json::Value;
+use sqlx::Arguments as _;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
 
 use super::types::{Count, Id, Time};
@@ -78,10 +81,6 @@ impl Columns {
     }
 
     /// A list of byte strings.
-    #[expect(
-        dead_code,
-        reason = "the message log and the state store, which follow, use it"
-    )]
     pub(crate) fn bytes<'b, I: Into<Option<&'b [u8]>>>(
         self,
         values: impl Iterator<Item = I>,
@@ -107,6 +106,13 @@ impl Columns {
         self.lists
     }
 
+    /// The lists as the next parameters of a PostgreSQL statement.
+    pub(super) fn add_to(self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
+        self.lists
+            .into_iter()
+            .try_for_each(|list| list.add_to(arguments))
+    }
+
     /// The rows as JSON, for SQLite.
     pub(super) fn to_json(&self) -> String {
         let rows = self.lists.first().map_or(0, List::len);
@@ -117,6 +123,20 @@ impl Columns {
 }
 
 impl List {
+    /// The list as the next parameter of a PostgreSQL statement.
+    pub(super) fn add_to(self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
+        match self {
+            Self::Ids(list) => arguments.add(list),
+            Self::Texts(list) => arguments.add(list),
+            Self::Times(list) => arguments.add(list),
+            Self::Counts(list) => arguments.add(list),
+            Self::Numbers(list) => arguments.add(list),
+            Self::Flags(list) => arguments.add(list),
+            Self::Bytes(list) => arguments.add(list),
+            Self::Jsons(list) => arguments.add(list),
+        }
+    }
+
     const fn len(&self) -> usize {
         match self {
             Self::Ids(list) => list.len(),

@@ -13,6 +13,7 @@ mod key;
 mod lease;
 mod lock;
 mod message;
+mod message_log;
 mod migrate;
 mod outbox;
 mod placement;
@@ -35,6 +36,7 @@ use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, Sto
 use gateway_core::time::{Clock, Timestamp};
 
 pub use lock::{DataLock, LockError};
+pub use message_log::SqlLedger;
 pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
 
@@ -121,6 +123,12 @@ impl SqlStore {
         migrate::is_current(&self.pool)
             .await
             .map_err(error::classify)
+    }
+
+    /// What the message log writes to, on the same connections.
+    #[must_use]
+    pub fn ledger(&self) -> SqlLedger {
+        SqlLedger::new(self.pool.clone())
     }
 
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.

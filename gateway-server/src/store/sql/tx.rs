@@ -175,16 +175,7 @@ impl Query<'_> {
         let Arguments::Postgres(arguments) = &mut self.arguments else {
             return self;
         };
-        let added = match list {
-            List::Ids(list) => arguments.add(list),
-            List::Texts(list) => arguments.add(list),
-            List::Times(list) => arguments.add(list),
-            List::Counts(list) => arguments.add(list),
-            List::Numbers(list) => arguments.add(list),
-            List::Flags(list) => arguments.add(list),
-            List::Bytes(list) => arguments.add(list),
-            List::Jsons(list) => arguments.add(list),
-        };
+        let added = list.add_to(arguments);
         self.failed = self.failed.or(added.err());
         self
     }

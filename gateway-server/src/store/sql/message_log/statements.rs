@@ -1,0 +1,129 @@
+//! The statements of the message log, and how rows become their parameters.
+
+use std::collections::BTreeMap;
+
+use gateway_core::id::SessionId;
+use gateway_core::message::{Message, WaMessageId};
+
+use super::super::columns::Columns;
+use super::super::tx::Sql;
+use crate::message_log::grouped::Folded;
+use crate::message_log::ledger::Key;
+
+/// New rows with their events, by themselves.
+pub(super) const INSERT_ALL: &str = include_str!("insert.postgres.sql");
+
+/// New rows, in a transaction that appends their events.
+pub(super) const INSERT: &str = include_str!("insert.sqlite.sql");
+
+pub(super) const UPDATE: Sql = Sql {
+    postgres: include_str!("update.postgres.sql"),
+    sqlite: include_str!("update.sqlite.sql"),
+};
+
+macro_rules! rows {
+    ($from:literal) => {
+        concat!(
+            "SELECT m.tenant_id, m.id, m.session_id, m.direction, m.kind, m.chat_id, m.sender, \
+             m.wa_message_id, m.status, m.error_code, m.error_message, m.content, m.body_hash, \
+             m.epoch, m.created_at, m.sending_at, m.sent_at, m.delivered_at, m.read_at, \
+             m.played_at, m.failed_at ",
+            $from
+        )
+    };
+}
+
+pub(super) const ROWS: Sql = Sql {
+    postgres: rows!(
+        "FROM unnest($1, $2) AS k (tenant_id, id) \
+         JOIN messages AS m ON m.tenant_id = k.tenant_id AND m.id = k.id"
+    ),
+    sqlite: rows!(
+        "FROM json_each($1) AS k CROSS JOIN messages AS m \
+         ON m.tenant_id = unhex(k.value->>0) AND m.id = unhex(k.value->>1)"
+    ),
+};
+
+/// The same, locked in the order of their keys.
+pub(super) const LOCKED: Sql = Sql {
+    postgres: rows!(
+        "FROM unnest($1, $2) AS k (tenant_id, id) \
+         JOIN messages AS m ON m.tenant_id = k.tenant_id AND m.id = k.id \
+         ORDER BY m.tenant_id, m.id FOR UPDATE OF m"
+    ),
+    sqlite: ROWS.sqlite,
+};
+
+pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns {
+    Columns::new()
+        .ids(keys.clone().map(|(tenant, _)| tenant.as_u128()))
+        .ids(keys.map(|(_, id)| id.as_u128()))
+}
+
+/// Rows that the group has made: their times are given by the statement.
+pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns {
+    let rows = || made.values().map(|folded| &folded.row);
+    let lists = Columns::new()
+        .ids(rows().map(|row| row.tenant.as_u128()))
+        .ids(rows().map(|row| row.id.as_u128()))
+        .ids(rows().map(|row| row.session.as_u128()))
+        .texts(rows().map(|row| row.direction.name()))
+        .texts(rows().map(|row| row.kind.as_deref()))
+        .texts(rows().map(|row| row.chat_id.as_deref()))
+        .texts(rows().map(|row| row.sender.as_deref()));
+    let lists = known(lists, rows);
+    lists
+        .flags(rows().map(|row| row.timeline.sending.is_some()))
+        .flags(rows().map(|row| row.timeline.sent.is_some()))
+        .flags(rows().map(|row| row.timeline.delivered.is_some()))
+        .flags(rows().map(|row| row.timeline.read.is_some()))
+        .flags(rows().map(|row| row.timeline.played.is_some()))
+        .flags(rows().map(|row| row.timeline.failed.is_some()))
+}
+
+/// Rows that existed: only what folding may change.
+pub(super) fn changed_rows(changed: &[&Message]) -> Columns {
+    let rows = || changed.iter().copied();
+    let lists = Columns::new()
+        .ids(rows().map(|row| row.tenant.as_u128()))
+        .ids(rows().map(|row| row.id.as_u128()))
+        .texts(rows().map(|row| row.kind.as_deref()))
+        .texts(rows().map(|row| row.chat_id.as_deref()));
+    known(lists, rows)
+        .times(rows().map(|row| row.timeline.sending))
+        .times(rows().map(|row| row.timeline.sent))
+        .times(rows().map(|row| row.timeline.delivered))
+        .times(rows().map(|row| row.timeline.read))
+        .times(rows().map(|row| row.timeline.played))
+        .times(rows().map(|row| row.timeline.failed))
+}
+
+fn known<'m, I: Iterator<Item = &'m Message>>(lists: Columns, rows: impl Fn() -> I) -> Columns {
+    lists
+        .texts(rows().map(|row| row.wa_message_id.as_ref().map(WaMessageId::as_str)))
+        .texts(rows().map(|row| row.status.name()))
+        .texts(rows().map(|row| row.error.as_ref().map(|error| error.code.as_str())))
+        .texts(rows().map(|row| {
+            row.error
+                .as_ref()
+                .and_then(|error| error.message.as_deref())
+        }))
+        .jsons(rows().map(|row| row.content.clone()))
+        .bytes(rows().map(|row| row.body_hash.as_ref().map(<[u8; 32]>::as_slice)))
+        .counts(rows().map(|row| row.epoch.0))
+}
+
+/// The events of new rows, each with the message that must have been made for it.
+pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns {
+    let events = || {
+        made.values()
+            .flat_map(|folded| folded.events.iter().map(move |event| (&folded.row, event)))
+    };
+    Columns::new()
+        .ids(events().map(|(row, _)| row.tenant.as_u128()))
+        .ids(events().map(|(row, _)| row.id.as_u128()))
+        .ids(events().map(|(_, new)| new.session.map(SessionId::as_u128)))
+        .counts(events().map(|(_, new)| new.epoch.map(|epoch| epoch.0)))
+        .texts(events().map(|(_, new)| new.event.name()))
+        .jsons(events().map(|(_, new)| new.event.data()))
+}
