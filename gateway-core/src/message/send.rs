@@ -15,7 +15,7 @@ use super::kind::body_hash;
 use super::log::{Fact, LogError, LogFull, MessageLog, Outgoing, Recorded};
 use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus};
 use crate::entropy::Entropy;
-use crate::id::{MessageId, TenantId};
+use crate::id::{MessageId, SessionId, TenantId};
 use crate::protocol::{SendMessage, Sent};
 use crate::session::{Owner, Route, Routes, SessionRef, Standing};
 use crate::store::StoreError;
@@ -165,7 +165,41 @@ impl Sender {
     /// One per row of the table of R-61; each says whether the message may have gone out.
     pub async fn send(&self, request: &SendRequest) -> Result<SendOutcome, SendError> {
         let route = self.route(request, false).await?;
-        let letter = self.letter(request, &route);
+        let key = request.idempotency_key.as_deref();
+        let id = self.message_id(request.tenant, route.session, key);
+        self.along(request, route, id).await
+    }
+
+    /// The id that a send will have: derived from the key if there is one, else a fresh one.
+    #[must_use]
+    pub fn message_id(&self, tenant: TenantId, session: SessionId, key: Option<&str>) -> MessageId {
+        match key {
+            Some(key) => self.ids.keyed(tenant, session, key),
+            None => MessageIds::random(self.clock.now(), &*self.entropy),
+        }
+    }
+
+    /// [`Sender::send`] under an id from [`Sender::message_id`], for a caller who has to name the message
+    /// before its outcome is known.
+    ///
+    /// # Errors
+    /// As for [`Sender::send`].
+    pub async fn send_as(
+        &self,
+        id: MessageId,
+        request: &SendRequest,
+    ) -> Result<SendOutcome, SendError> {
+        let route = self.route(request, false).await?;
+        self.along(request, route, id).await
+    }
+
+    async fn along(
+        &self,
+        request: &SendRequest,
+        route: Route,
+        id: MessageId,
+    ) -> Result<SendOutcome, SendError> {
+        let letter = letter(request, id);
         if request.idempotency_key.is_some()
             && let Some(outcome) = self.earlier(&letter).await?
         {
@@ -203,26 +237,6 @@ impl Sender {
             .route(request.tenant, &request.session, fresh)
             .await?;
         route.ok_or(SendError::UnknownSession)
-    }
-
-    fn letter(&self, request: &SendRequest, route: &Route) -> Letter {
-        let id = match &request.idempotency_key {
-            Some(key) => self.ids.keyed(request.tenant, route.session, key),
-            None => MessageIds::random(self.clock.now(), &*self.entropy),
-        };
-        let mut fields = request.content.fields();
-        fields.extend(request.context.clone());
-        let mut body = fields.clone();
-        body.insert("to".to_owned(), Value::from(request.to.as_str()));
-        body.insert("type".to_owned(), Value::from(request.content.kind()));
-        Letter {
-            id,
-            tenant: request.tenant,
-            chat: request.to.clone(),
-            kind: request.content.kind(),
-            fields,
-            hash: body_hash(&Value::Object(body)),
-        }
     }
 
     /// What an earlier send with the same key came to; none if this one has to go out (again).
@@ -270,6 +284,22 @@ impl Sender {
             .link
             .send(&target, route.session, &body, self.limits.worker)
             .await)
+    }
+}
+
+fn letter(request: &SendRequest, id: MessageId) -> Letter {
+    let mut fields = request.content.fields();
+    fields.extend(request.context.clone());
+    let mut body = fields.clone();
+    body.insert("to".to_owned(), Value::from(request.to.as_str()));
+    body.insert("type".to_owned(), Value::from(request.content.kind()));
+    Letter {
+        id,
+        tenant: request.tenant,
+        chat: request.to.clone(),
+        kind: request.content.kind(),
+        fields,
+        hash: body_hash(&Value::Object(body)),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::worker::Capabilities;
 
 /// `POST /workers/register`
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisterWorker))]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
     /// The slot, 1 to 50 characters; normalised.
@@ -52,7 +52,7 @@ pub struct Register {
 
 /// The answer to a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisteredWorker))]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// The normalised slot.

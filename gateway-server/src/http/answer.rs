@@ -93,6 +93,18 @@ impl<T> Answer<T> {
 }
 
 impl<T> Answer<Vec<T>> {
+    /// A stretch of a log, which has no last page: `next` is where to go on, also at its present end.
+    pub fn stretch(items: Vec<T>, page: &Page, next: Option<&str>) -> Self {
+        let pagination = Pagination {
+            next_cursor: next.map(Page::cursor),
+            limit: page.limit(),
+        };
+        Self {
+            pagination: Some(pagination),
+            ..Self::ok(items)
+        }
+    }
+
     /// One page of a list: `rows` are [`Page::fetch`] of them, `key` is what the next page begins after.
     pub fn page<R>(
         mut rows: Vec<R>,

@@ -7,6 +7,7 @@
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
 use garde::Validate;
+use gateway_core::protocol::state::STATE_MEDIA_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
@@ -29,18 +30,103 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = is_json(request.headers());
-        let body = Bytes::from_request(request, state).await?;
-        if !is_json {
-            return Err(Problem::new(
-                Kind::UnsupportedMediaType,
-                "send the body as Content-Type: application/json",
-            ));
-        }
+        let body = json_body(request, state).await?;
+        text::check_json(&body)?;
         let value: T = parse(&body)?;
         value.validate().map_err(Problem::from)?;
         Ok(Self(value))
     }
+}
+
+/// The same where there may be no body at all, which stands for the default.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for OptionalJson<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + Default,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = is_json(request.headers());
+        let body = Bytes::from_request(request, state).await?;
+        if body.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if !is_json {
+            return Err(not_as_json());
+        }
+        text::check_json(&body)?;
+        let value: T = parse(&body)?;
+        value.validate().map_err(Problem::from)?;
+        Ok(Self(value))
+    }
+}
+
+/// A body of the worker protocol, parsed; what its fields may be is for the core to say.
+#[derive(Clone, Copy, Debug)]
+pub struct WireJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for WireJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = json_body(request, state).await?;
+        text::check_json(&body)?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+/// The same for what people wrote: a message is not refused for its control characters.
+#[derive(Clone, Copy, Debug)]
+pub struct FactJson<T>(pub T);
+
+impl<T, S> FromRequest<S> for FactJson<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = json_body(request, state).await?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+/// A body of opaque bytes.
+#[derive(Clone, Debug)]
+pub struct Octets(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Octets {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_octets = media_type(request.headers()) == STATE_MEDIA_TYPE;
+        let body = Bytes::from_request(request, state).await?;
+        if is_octets {
+            return Ok(Self(body));
+        }
+        let text = "send the body as Content-Type: application/octet-stream";
+        Err(Problem::new(Kind::UnsupportedMediaType, text))
+    }
+}
+
+async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    let is_json = is_json(request.headers());
+    let body = Bytes::from_request(request, state).await?;
+    is_json.then_some(body).ok_or_else(not_as_json)
+}
+
+fn not_as_json() -> Problem {
+    let text = "send the body as Content-Type: application/json";
+    Problem::new(Kind::UnsupportedMediaType, text)
 }
 
 /// Query parameters, parsed.
@@ -98,15 +184,23 @@ where
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
-    let given = headers.get(header::CONTENT_TYPE);
-    let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media = given.split(';').next().unwrap_or("").trim();
-    let media = media.to_ascii_lowercase();
+    let media = media_type(headers);
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
+/// Without its parameters, lower case; empty if there is none.
+fn media_type(headers: &HeaderMap) -> String {
+    let given = headers.get(header::CONTENT_TYPE);
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
+    given
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase()
+}
+
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    text::check_json(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

@@ -33,6 +33,13 @@ pub struct PageQuery {
     cursor: Option<String>,
 }
 
+impl PageQuery {
+    /// For lists whose cursor has another name.
+    pub(super) fn new(limit: Option<String>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+}
+
 /// Which page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {

@@ -63,6 +63,15 @@ impl Caller {
         }
     }
 
+    /// Whether it is an operator.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        match self.principal {
+            Principal::User { role, .. } => role == Role::Admin,
+            Principal::Key { .. } | Principal::Worker(_) => false,
+        }
+    }
+
     /// Whether it may touch `session`, which is of its tenant.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use crate::accounts::AccountError;
 use crate::http::auth::PasswordError;
 
 /// When to come back to something that is away for a moment.
-const SOON: Duration = Duration::from_secs(2);
+pub(super) const SOON: Duration = Duration::from_secs(2);
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {

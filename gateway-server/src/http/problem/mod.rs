@@ -7,6 +7,7 @@
 
 mod from;
 mod kind;
+mod operation;
 mod reject;
 
 use std::borrow::Cow;

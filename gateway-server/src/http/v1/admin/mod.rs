@@ -1,0 +1,9 @@
+//! `/admin`: what operators see and do.
+
+mod workers;
+
+use crate::http::routes::Routes;
+
+pub(super) fn routes() -> Routes {
+    Routes::new().merge(workers::routes())
+}

@@ -1,0 +1,80 @@
+//! `POST /admin/workers`
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use garde::Validate;
+use gateway_core::entropy::Entropy;
+use gateway_core::orchestrator::AddWorker;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+
+use super::view::WorkerView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::TICKET_PREFIX;
+use crate::http::extract::ApiJson;
+use crate::http::problem::{ApiResult, Problem};
+use crate::http::v1::workers::{labels, worker_id};
+
+/// A slot to be reserved.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReserveWorker {
+    /// 1 to 50 characters; normalised to lower case and hyphens.
+    #[garde(skip)]
+    worker_id: String,
+    /// The most sessions it may hold; its own registration replaces it.
+    #[serde(default = "one")]
+    #[garde(range(min = 1, max = 1000))]
+    max_sessions: u32,
+    /// Labels for placement.
+    #[serde(default)]
+    #[garde(skip)]
+    labels: BTreeMap<String, String>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// The slot, and the token for it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReservedWorker {
+    #[serde(flatten)]
+    worker: WorkerView,
+    /// What the worker registers with, once. It is shown only here.
+    join_token: String,
+}
+
+/// Reserve a worker id
+///
+/// The worker is `PENDING` until it registers with the one-time token.
+#[utoipa::path(post, path = "/admin/workers", tag = "admin", request_body = ReserveWorker,
+    responses((status = 201, body = Envelope<ReservedWorker>)))]
+pub(super) async fn add(
+    State(app): State<App>,
+    ApiJson(body): ApiJson<ReserveWorker>,
+) -> ApiResult<Answer<ReservedWorker>> {
+    labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
+    let id = worker_id(&body.worker_id).map_err(|error| Problem::field("workerId", error))?;
+    let join_token = ticket(&*app.entropy);
+    let add = AddWorker {
+        id,
+        max_sessions: body.max_sessions,
+        labels: body.labels,
+        join_token_hash: Sha256::digest(&join_token).into(),
+    };
+    let worker = app.orchestrator.add_worker(&add).await?.into();
+    Ok(Answer::created(ReservedWorker { worker, join_token }))
+}
+
+fn ticket(entropy: &dyn Entropy) -> String {
+    let mut secret = [0; 32];
+    entropy.fill(&mut secret);
+    format!("{TICKET_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
+}

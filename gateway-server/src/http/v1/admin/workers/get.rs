@@ -1,0 +1,29 @@
+//! `GET /admin/workers/{id}`
+
+use axum::extract::State;
+use gateway_core::worker::WorkerView as Row;
+
+use super::named;
+use super::view::WorkerView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::extract::ApiPath;
+use crate::http::problem::{ApiResult, Problem};
+
+/// Read a worker
+#[utoipa::path(get, path = "/admin/workers/{id}", tag = "admin",
+    params(("id" = String, Path, description = "The worker's id")),
+    responses((status = 200, body = Envelope<WorkerView>)))]
+pub(super) async fn get(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<String>,
+) -> ApiResult<Answer<WorkerView>> {
+    let mut tx = app.store.read().await?;
+    let worker = tx.worker(&named(&id)?).await?;
+    let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
+    let lease = match worker.owner() {
+        Some(owner) => tx.lease(&owner).await?,
+        None => None,
+    };
+    Ok(Answer::ok(Row { worker, lease }.into()))
+}

@@ -1,0 +1,117 @@
+//! `POST /admin/workers/health-check` and `POST /admin/workers/{id}/health-check`
+
+use std::time::Duration;
+
+use axum::extract::State;
+use futures_util::{StreamExt, stream};
+use gateway_core::id::WorkerId;
+use gateway_core::worker::{LinkError, Target, Worker, WorkerStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::named;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::extract::ApiPath;
+use crate::http::problem::{ApiResult, Problem};
+
+/// Workers asked at the same time.
+const AT_ONCE: usize = 32;
+/// How long one may take: the whole fleet is waited for.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// How a worker answered `GET /health`. Says nothing about its lease.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Checkup {
+    worker_id: WorkerId,
+    healthy: bool,
+    /// What it says of itself.
+    status: Option<String>,
+    /// Why it is not healthy.
+    error: Option<String>,
+    latency_ms: u64,
+}
+
+/// How the fleet answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Checkups {
+    summary: Summary,
+    workers: Vec<Checkup>,
+}
+
+/// In numbers.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CheckupSummary)]
+struct Summary {
+    checked: usize,
+    healthy: usize,
+    unhealthy: usize,
+}
+
+/// Ask every worker for its health
+///
+/// All that have registered and are not offline.
+#[utoipa::path(post, path = "/admin/workers/health-check", tag = "admin",
+    responses((status = 200, body = Envelope<Checkups>)))]
+pub(super) async fn check_all(State(app): State<App>) -> ApiResult<Answer<Checkups>> {
+    let rows = app.store.read().await?.workers().await?;
+    let asked = rows.into_iter().map(|row| row.worker).filter(|worker| {
+        matches!(
+            worker.status,
+            WorkerStatus::Active | WorkerStatus::Suspect | WorkerStatus::Draining
+        )
+    });
+    let checks = asked.map(|worker| check(&app, worker));
+    let workers: Vec<Checkup> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+    let healthy = workers.iter().filter(|checkup| checkup.healthy).count();
+    let summary = Summary {
+        checked: workers.len(),
+        healthy,
+        unhealthy: workers.len() - healthy,
+    };
+    Ok(Answer::ok(Checkups { summary, workers }))
+}
+
+/// Ask a worker for its health
+#[utoipa::path(post, path = "/admin/workers/{id}/health-check", tag = "admin",
+    params(("id" = String, Path, description = "The worker's id")),
+    responses((status = 200, body = Envelope<Checkup>)))]
+pub(super) async fn check_one(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<String>,
+) -> ApiResult<Answer<Checkup>> {
+    let worker = app.store.read().await?.worker(&named(&id)?).await?;
+    let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
+    Ok(Answer::ok(check(&app, worker).await))
+}
+
+async fn check(app: &App, worker: Worker) -> Checkup {
+    let started = app.clock.uptime();
+    let outcome = ask(app, &worker).await;
+    let took = app.clock.uptime().since(started);
+    let (status, error) = match outcome {
+        Ok(status) => (Some(status), None),
+        Err(error) => (None, Some(error)),
+    };
+    Checkup {
+        worker_id: worker.id,
+        healthy: status.as_deref() == Some("ok"),
+        status,
+        error,
+        latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+async fn ask(app: &App, worker: &Worker) -> Result<String, String> {
+    let (Some(owner), Some(endpoint)) = (worker.owner(), worker.endpoint.clone()) else {
+        return Err("it has not registered yet".to_owned());
+    };
+    let target = Target { owner, endpoint };
+    let health = app.link.health(&target, LIMIT).await;
+    let health = health.map_err(|error: LinkError| error.to_string())?;
+    if health.incarnation != target.owner.incarnation.as_str() {
+        return Err("another run of it answers than the one that registered".to_owned());
+    }
+    Ok(health.status)
+}

@@ -1,0 +1,33 @@
+//! `DELETE /admin/workers/{id}`
+
+use axum::extract::State;
+use gateway_core::id::WorkerId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::named;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::extract::ApiPath;
+use crate::http::problem::ApiResult;
+
+/// A worker that was removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RemovedWorker {
+    id: WorkerId,
+}
+
+/// Remove an empty worker
+///
+/// Its token ends, and its id is refused until it is added again. 409 while it holds sessions.
+#[utoipa::path(delete, path = "/admin/workers/{id}", tag = "admin",
+    params(("id" = String, Path, description = "The worker's id")),
+    responses((status = 200, body = Envelope<RemovedWorker>)))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<String>,
+) -> ApiResult<Answer<RemovedWorker>> {
+    let id = named(&id)?;
+    app.orchestrator.remove_worker(&id).await?;
+    Ok(Answer::ok(RemovedWorker { id }))
+}

@@ -1,0 +1,89 @@
+//! `GET /events`
+
+use axum::extract::State;
+use gateway_core::event::{Event, EventFilter};
+use gateway_core::id::SessionId;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::view::{EventView, Views};
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::Caller;
+use crate::http::extract::ApiQuery;
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::{ApiResult, Problem};
+
+/// Which events, and from where.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http::v1) struct After {
+    /// `pagination.nextCursor` of the answer before; `cursor` is the same.
+    #[serde(default, alias = "cursor")]
+    after: Option<String>,
+    /// How many events to answer: 1 to 100.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// Only these types, separated by commas.
+    #[serde(default, rename = "type")]
+    names: Option<String>,
+}
+
+impl After {
+    fn page(&self) -> ApiResult<Page> {
+        PageQuery::new(self.limit.clone(), self.after.clone()).try_into()
+    }
+
+    fn names(&self) -> ApiResult<Vec<String>> {
+        let Some(text) = &self.names else {
+            return Ok(Vec::new());
+        };
+        let names: Vec<&str> = text.split(',').map(str::trim).collect();
+        match names.iter().find(|name| !Event::NAMES.contains(name)) {
+            Some(_) => {
+                let known = Event::NAMES.join(", ");
+                Err(Problem::field("type", format!("must be among {known}")))
+            }
+            None => Ok(names.into_iter().map(str::to_owned).collect()),
+        }
+    }
+}
+
+/// List events
+///
+/// The oldest first. `nextCursor` is always there once anything was read: ask again with it for what has
+/// happened since.
+#[utoipa::path(get, path = "/events", tag = "events", params(After),
+    responses((status = 200, body = Listed<EventView>)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ApiQuery(after): ApiQuery<After>,
+) -> ApiResult<Answer<Vec<EventView>>> {
+    read(&app, &caller, caller.only(), &after).await
+}
+
+/// The caller's events, of one session or of all.
+pub(in crate::http::v1) async fn read(
+    app: &App,
+    caller: &Caller,
+    session: Option<SessionId>,
+    after: &After,
+) -> ApiResult<Answer<Vec<EventView>>> {
+    let page = after.page()?;
+    let names = after.names()?;
+    let filter = EventFilter { session, names };
+    let from = page.after::<u64>()?.unwrap_or(0);
+    let mut tx = app.store.read().await?;
+    let events = tx
+        .events(caller.tenant, &filter, from, page.limit())
+        .await?;
+    let newest = events.last().map_or(from, |event| event.position);
+    let mut views = Views::new(app, caller.tenant);
+    views.know(&mut *tx, &events).await?;
+    drop(tx);
+    let views = views.of(events).await;
+    let next = (newest > 0).then(|| newest.to_string());
+    Ok(Answer::stretch(views, &page, next.as_deref()))
+}

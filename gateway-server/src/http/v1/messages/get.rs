@@ -1,0 +1,29 @@
+//! `GET /messages/{id}`
+
+use axum::extract::State;
+use gateway_core::id::MessageId;
+
+use super::view::MessageView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Caller;
+use crate::http::extract::ApiPath;
+use crate::http::problem::{ApiResult, Problem};
+
+/// Read a message
+#[utoipa::path(get, path = "/messages/{id}", tag = "messages",
+    params(("id" = String, Path, description = "`msg_…`")),
+    responses((status = 200, body = Envelope<MessageView>)))]
+pub(super) async fn get(
+    State(app): State<App>,
+    caller: Caller,
+    ApiPath(id): ApiPath<String>,
+) -> ApiResult<Answer<MessageView>> {
+    let id = id.parse::<MessageId>();
+    let id = id.map_err(|error| Problem::field("id", error.to_string()))?;
+    let mut tx = app.store.read().await?;
+    let message = tx.message(caller.tenant, id).await?;
+    let message = message.filter(|message| caller.may_touch(message.session).is_ok());
+    let message = message.ok_or_else(|| Problem::not_found("message"))?;
+    Ok(Answer::ok(MessageView::from(message)))
+}

@@ -1,0 +1,91 @@
+//! `GET /sessions/{id}/messages`
+
+use axum::extract::State;
+use gateway_core::id::SessionId;
+use gateway_core::message::{ChatId, Direction, InvalidChatId, MessageFilter, MessageStatus};
+use gateway_core::time::Timestamp;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::view::{Cursor, MessageView};
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::extract::ApiQuery;
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::{ApiResult, Problem};
+use crate::http::v1::sessions::card;
+
+/// Which messages.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only of this chat: a number or an id, as in `to` of a send.
+    #[serde(default)]
+    chat: Option<String>,
+    /// Only this way.
+    #[serde(default)]
+    direction: Option<Direction>,
+    /// Only with this status.
+    #[serde(default)]
+    status: Option<MessageStatus>,
+    /// Only of this type.
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    /// Only from this time on.
+    #[serde(default)]
+    since: Option<Timestamp>,
+    /// Only before this time.
+    #[serde(default)]
+    until: Option<Timestamp>,
+}
+
+impl Which {
+    pub(super) fn filter(self, session: Option<SessionId>) -> ApiResult<MessageFilter> {
+        let chat = self.chat.as_deref().map(str::parse::<ChatId>).transpose();
+        let chat =
+            chat.map_err(|error: InvalidChatId| Problem::field("chat", error.to_string()))?;
+        Ok(MessageFilter {
+            session,
+            chat_id: chat.map(|chat| chat.to_string()),
+            direction: self.direction,
+            status: self.status,
+            kind: self.kind,
+            since: self.since,
+            until: self.until,
+        })
+    }
+}
+
+/// List a session's messages
+///
+/// The newest first.
+#[utoipa::path(get, path = "/sessions/{id}/messages", tag = "messages",
+    params(("id" = String, Path, description = "Id or name"), Which, PageQuery),
+    responses((status = 200, body = Listed<MessageView>)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    ApiQuery(which): ApiQuery<Which>,
+    page: Page,
+) -> ApiResult<Answer<Vec<MessageView>>> {
+    let session = card(&app, &caller, &reference).await?;
+    let filter = which.filter(Some(session.id))?;
+    read(&app, &caller, &filter, &page).await
+}
+
+pub(super) async fn read(
+    app: &App,
+    caller: &Caller,
+    filter: &MessageFilter,
+    page: &Page,
+) -> ApiResult<Answer<Vec<MessageView>>> {
+    let after = page.after::<Cursor>()?.map(|cursor| cursor.0);
+    let mut tx = app.store.read().await?;
+    let rows = tx
+        .messages(caller.tenant, filter, after, page.fetch())
+        .await?;
+    let key = |row: &_| Cursor::of(row).to_string();
+    Ok(Answer::page(rows, page, key, MessageView::from))
+}

@@ -1,0 +1,49 @@
+//! `GET /messages`
+
+use axum::extract::State;
+use gateway_core::session::SessionRef;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::list::{Which, read};
+use super::view::MessageView;
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::Caller;
+use crate::http::extract::ApiQuery;
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::{ApiResult, Problem};
+use crate::http::v1::sessions::card;
+
+/// Of which session.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfSession {
+    /// Only of this session: id or name.
+    #[serde(default)]
+    session: Option<String>,
+}
+
+/// List messages of all sessions
+///
+/// The newest first.
+#[utoipa::path(get, path = "/messages", tag = "messages", params(OfSession, Which, PageQuery),
+    responses((status = 200, body = Listed<MessageView>)))]
+pub(super) async fn list_all(
+    State(app): State<App>,
+    caller: Caller,
+    ApiQuery(of): ApiQuery<OfSession>,
+    ApiQuery(which): ApiQuery<Which>,
+    page: Page,
+) -> ApiResult<Answer<Vec<MessageView>>> {
+    let session = match &of.session {
+        None => caller.only(),
+        Some(text) => {
+            let reference = SessionRef::parse(text);
+            let reference =
+                reference.map_err(|error| Problem::field("session", error.to_string()))?;
+            Some(card(&app, &caller, &reference).await?.id)
+        }
+    };
+    read(&app, &caller, &which.filter(session)?, &page).await
+}

@@ -1,0 +1,24 @@
+//! `/sessions/{id}/messages` and `/messages`: sending, and what became of it.
+
+mod body;
+mod get;
+mod list;
+mod list_all;
+mod send;
+mod view;
+
+use gateway_core::auth::{Access, Scope};
+use utoipa_axum::routes;
+
+use crate::http::routes::Routes;
+
+const READ: Access = Access::Key(Scope::MessagesRead);
+const SEND: Access = Access::Key(Scope::MessagesSend);
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(SEND, routes!(send::send))
+        .add(READ, routes!(list::list))
+        .add(READ, routes!(list_all::list_all))
+        .add(READ, routes!(get::get))
+}

@@ -1,0 +1,154 @@
+//! `POST /sessions/{id}/messages`
+//!
+//! From the first byte to the worker until the outcome is stored, a send runs on a task of its own: a
+//! client that hangs up must not erase a message that has gone out from the history.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use gateway_core::message::{Content, SendRequest};
+use gateway_core::session::{Session, SessionRef};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::body::{SendMessage, not_supported};
+use super::view::MessageView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::extract::ApiJson;
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+const KEY: &str = "Idempotency-Key";
+/// Says that an earlier request with the same key had this outcome.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// What a request waits on top of the worker's time for its outcome to be stored.
+const TO_STORE: Duration = Duration::from_secs(5);
+
+/// Send a message
+///
+/// Answers when the session's worker has accepted the message and that is stored: its status is then
+/// `sending`; `sent`, `delivered` and `read` follow as events. With an `Idempotency-Key`, repeating the
+/// request sends nothing twice and has the first answer. 504 `outcome_unknown` names a message that may
+/// have gone out: repeat it with the same key, or wait for its status.
+#[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages", request_body = SendMessage,
+    params(
+        ("id" = String, Path, description = "Id or name"),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters"),
+    ),
+    responses((status = 200, body = Envelope<MessageView>)))]
+pub(super) async fn send(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<SendMessage>,
+) -> ApiResult<Answer<MessageView>> {
+    let idempotency_key = key(&headers)?;
+    let letter = body.letter()?;
+    let session = able(&app, &caller, &reference, &letter.content).await?;
+    let request = SendRequest {
+        tenant: caller.tenant,
+        session: SessionRef::Id(session.id),
+        to: letter.to,
+        content: letter.content,
+        context: letter.context,
+        idempotency_key,
+    };
+    deliver(&app, &session, request).await
+}
+
+async fn deliver(
+    app: &App,
+    session: &Session,
+    request: SendRequest,
+) -> ApiResult<Answer<MessageView>> {
+    let key = request.idempotency_key.as_deref();
+    let id = app.sender.message_id(request.tenant, session.id, key);
+    let sender = app.sender.clone();
+    let sending = app
+        .shutdown
+        .spawn_send(async move { sender.send_as(id, &request).await });
+    let limit = sender_limit(app);
+    let Ok(joined) = tokio::time::timeout(limit, sending).await else {
+        let text = "the outcome is not stored yet; the message may have been sent";
+        return Err(Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string()));
+    };
+    let outcome = joined.map_err(Problem::internal)??;
+    let answer = Answer::ok(MessageView::from(outcome.message));
+    Ok(match outcome.repeated {
+        true => answer.header(REPLAYED, HeaderValue::from_static("true")),
+        false => answer,
+    })
+}
+
+/// Two attempts at the worker, then the log.
+fn sender_limit(app: &App) -> Duration {
+    app.sender.limits.worker * 2 + TO_STORE
+}
+
+/// The session, if its worker's engine can send such a message.
+async fn able(
+    app: &App,
+    caller: &Caller,
+    reference: &SessionRef,
+    content: &Content,
+) -> ApiResult<Session> {
+    let mut tx = app.store.read().await?;
+    let session = caller.session(&mut *tx, reference).await?;
+    let Some(owner) = session.owner() else {
+        return Ok(session);
+    };
+    let worker = tx.worker(&owner.worker).await?;
+    let types = worker.map(|worker| worker.engine.capabilities.message_types);
+    let types = types.unwrap_or_default();
+    let kind = content.kind();
+    if !types.is_empty() && !types.iter().any(|able| able == kind) {
+        return Err(not_supported(kind));
+    }
+    Ok(session)
+}
+
+fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let mut values = headers.get_all(KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default();
+    let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if values.next().is_some() || !printable || !(1..=255).contains(&text.len()) {
+        let text = "must be sent once and have 1 to 255 printable ASCII characters";
+        return Err(Problem::field(KEY, text));
+    }
+    Ok(Some(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(values: &[&[u8]]) -> HeaderMap {
+        let name = HeaderName::from_static("idempotency-key");
+        let value = |bytes: &&[u8]| HeaderValue::from_bytes(bytes).expect("a value");
+        values
+            .iter()
+            .map(|bytes| (name.clone(), value(bytes)))
+            .collect()
+    }
+
+    #[test]
+    fn a_key_is_one_short_printable_text() {
+        assert_eq!(key(&HeaderMap::new()).expect("none"), None);
+        let order = key(&headers(&[b"order 17"])).expect("a key");
+        assert_eq!(order.as_deref(), Some("order 17"));
+        let long = [b'x'; 256];
+        for bad in [
+            &[&b""[..]][..],
+            &[&long],
+            &[b"\xc3\xbc"],
+            &[b"a\tb"],
+            &[b"a", b"b"],
+        ] {
+            assert!(key(&headers(bad)).is_err(), "{bad:?}");
+        }
+    }
+}

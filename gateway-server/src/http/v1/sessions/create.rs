@@ -1,0 +1,62 @@
+//! `POST /sessions`
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use garde::Validate;
+use gateway_core::id::SessionName;
+use gateway_core::orchestrator::NewCard;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::view::{SessionView, few_pairs};
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Caller;
+use crate::http::extract::ApiJson;
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// A card to be made.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateSession {
+    /// Unique within the tenant; normalised to lower case and hyphens.
+    #[garde(length(chars, min = 1, max = 255))]
+    name: String,
+    /// Free text.
+    #[serde(default)]
+    #[garde(length(chars, max = 1000))]
+    description: Option<String>,
+    /// Free pairs, repeated in every event.
+    #[serde(default)]
+    #[garde(custom(few_pairs))]
+    metadata: BTreeMap<String, Value>,
+}
+
+/// Make a session
+///
+/// It is `DISCONNECTED` and on no worker until it is connected.
+#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
+    responses((status = 201, body = Envelope<SessionView>)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    ApiJson(body): ApiJson<CreateSession>,
+) -> ApiResult<Answer<SessionView>> {
+    if caller.only().is_some() {
+        let text = "this key is restricted to one session; use one without a restriction";
+        return Err(Problem::new(Kind::Forbidden, text));
+    }
+    let name = SessionName::parse(&body.name);
+    let name = name.map_err(|error| Problem::field("name", error.to_string()))?;
+    let card = NewCard {
+        tenant: caller.tenant,
+        name,
+        description: body.description,
+        metadata: body.metadata,
+        limit: Some(caller.tier.sessions),
+    };
+    let session = app.orchestrator.create(card).await?;
+    Ok(Answer::created(SessionView::of(session, &caller)))
+}

@@ -1,0 +1,50 @@
+//! `DELETE /sessions/{id}`
+
+use axum::extract::State;
+use gateway_core::id::SessionId;
+use gateway_core::session::Command;
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::problem::ApiResult;
+
+/// How far the deletion has come.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct DeletedSession {
+    id: SessionId,
+    /// Whether it is gone; if not, it will be as soon as its worker has let go of it.
+    deleted: bool,
+}
+
+/// Delete a session
+///
+/// Unlinks the device and erases its credentials. 202 while a worker has to be told, 200 once it is gone.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name")),
+    responses(
+        (status = 200, body = Envelope<DeletedSession>),
+        (status = 202, body = Envelope<DeletedSession>),
+    ))]
+pub(super) async fn delete(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+) -> ApiResult<Answer<DeletedSession>> {
+    let id = super::card(&app, &caller, &reference).await?.id;
+    let done = app
+        .orchestrator
+        .command(caller.tenant, id, Command::Delete)
+        .await?;
+    app.carry_out(done.effects);
+    let deleted = done.value.is_none();
+    let status = if deleted {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    Ok(Answer::with_status(status, DeletedSession { id, deleted }))
+}

@@ -1,0 +1,28 @@
+//! `POST /sessions/{id}/disconnect`
+
+use axum::extract::State;
+use gateway_core::session::Command;
+
+use super::view::SessionView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::problem::ApiResult;
+
+/// Disconnect a session
+///
+/// Credentials are kept: connecting it again needs no scan. 202 while its worker has to be told.
+#[utoipa::path(post, path = "/sessions/{id}/disconnect", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name")),
+    responses(
+        (status = 200, body = Envelope<SessionView>),
+        (status = 202, body = Envelope<SessionView>),
+    ))]
+pub(super) async fn disconnect(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+) -> ApiResult<Answer<SessionView>> {
+    let session = super::command(&app, &caller, &reference, Command::Disconnect).await?;
+    super::as_it_stands(&caller, session)
+}

@@ -1,0 +1,24 @@
+//! `GET /sessions/{id}/events`
+
+use axum::extract::State;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::extract::ApiQuery;
+use crate::http::problem::ApiResult;
+use crate::http::v1::events::{After, EventView, read};
+
+/// List a session's events
+#[utoipa::path(get, path = "/sessions/{id}/events", tag = "events",
+    params(("id" = String, Path, description = "Id or name"), After),
+    responses((status = 200, body = Listed<EventView>)))]
+pub(super) async fn events(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    ApiQuery(after): ApiQuery<After>,
+) -> ApiResult<Answer<Vec<EventView>>> {
+    let session = super::card(&app, &caller, &reference).await?;
+    read(&app, &caller, Some(session.id), &after).await
+}

@@ -1,0 +1,72 @@
+//! `GET /sessions/{id}/history`
+
+use axum::extract::State;
+use gateway_core::id::{Epoch, WorkerId};
+use gateway_core::session::Placement;
+use gateway_core::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::ApiResult;
+
+/// One assignment of a session to a worker.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Placement)]
+pub(super) struct PlacementView {
+    epoch: Epoch,
+    worker_id: WorkerId,
+    /// What made it necessary, as a slug.
+    why: String,
+    /// Why this worker: the score and each factor's part in it.
+    explanation: Value,
+    placed_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    /// Why it ended, as a slug.
+    end_reason: Option<String>,
+}
+
+impl From<Placement> for PlacementView {
+    fn from(placement: Placement) -> Self {
+        let (ended_at, end_reason) = placement.ended.unzip();
+        Self {
+            epoch: placement.epoch,
+            worker_id: placement.owner.worker,
+            why: placement.why,
+            explanation: placement.explanation,
+            placed_at: placement.placed_at,
+            ended_at,
+            end_reason,
+        }
+    }
+}
+
+/// List where a session has lived
+///
+/// The newest assignment first, each with the reasons for it.
+#[utoipa::path(get, path = "/sessions/{id}/history", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name"), PageQuery),
+    responses((status = 200, body = Listed<PlacementView>)))]
+pub(super) async fn history(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    page: Page,
+) -> ApiResult<Answer<Vec<PlacementView>>> {
+    let before = page.after::<u64>()?.map(Epoch);
+    let mut tx = app.store.read().await?;
+    let session = caller.session(&mut *tx, &reference).await?;
+    let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());
+    let rows = placements.await?;
+    Ok(Answer::page(
+        rows,
+        &page,
+        |row| row.epoch.to_string(),
+        PlacementView::from,
+    ))
+}

@@ -1,0 +1,47 @@
+//! `GET /sessions`
+
+use axum::extract::State;
+use gateway_core::session::{SessionFilter, Status};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::view::SessionView;
+use crate::app::App;
+use crate::http::answer::{Answer, Listed};
+use crate::http::auth::Caller;
+use crate::http::extract::ApiQuery;
+use crate::http::page::{Page, PageQuery};
+use crate::http::problem::ApiResult;
+
+/// Which sessions.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Which {
+    /// Only those with this status.
+    #[serde(default)]
+    status: Option<Status>,
+}
+
+/// List sessions
+///
+/// In the order in which they were made.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(Which, PageQuery),
+    responses((status = 200, body = Listed<SessionView>)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    ApiQuery(which): ApiQuery<Which>,
+    page: Page,
+) -> ApiResult<Answer<Vec<SessionView>>> {
+    let filter = SessionFilter {
+        status: which.status,
+        only: caller.only(),
+    };
+    let after = page.after()?;
+    let mut tx = app.store.read().await?;
+    let rows = tx
+        .cards(caller.tenant, &filter, after, page.fetch())
+        .await?;
+    let view = |row| SessionView::of(row, &caller);
+    Ok(Answer::page(rows, &page, |row| row.id.to_string(), view))
+}

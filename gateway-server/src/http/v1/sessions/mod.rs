@@ -1,0 +1,91 @@
+//! `/sessions`: cards, their life, and the codes that link them.
+//!
+//! Every verb is the same three steps: find the tenant's card, give the orchestrator one command, show the
+//! row as it then stands. What follows from the command happens beside the request; a client that wants
+//! to see it asks again, waits with `connect?wait=`, or reads events.
+
+mod connect;
+mod create;
+mod delete;
+mod disconnect;
+mod events;
+mod get;
+mod history;
+mod list;
+mod logout;
+mod passkey;
+mod qr;
+mod render;
+mod restart;
+mod status;
+mod update;
+mod view;
+mod watch;
+
+use gateway_core::auth::{Access, Scope};
+use gateway_core::session::{Command, Session, SessionRef};
+use http::StatusCode;
+use utoipa_axum::routes;
+
+pub(super) use self::qr::challenge;
+use self::view::SessionView;
+use crate::app::App;
+use crate::http::answer::Answer;
+use crate::http::auth::Caller;
+use crate::http::problem::ApiResult;
+use crate::http::routes::Routes;
+
+const READ: Access = Access::Key(Scope::SessionsRead);
+const WRITE: Access = Access::Key(Scope::SessionsWrite);
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(WRITE, routes!(create::create))
+        .add(READ, routes!(list::list))
+        .add(READ, routes!(get::get))
+        .add(WRITE, routes!(update::update))
+        .add(WRITE, routes!(delete::delete))
+        .add(WRITE, routes!(connect::connect))
+        .add(WRITE, routes!(disconnect::disconnect))
+        .add(WRITE, routes!(restart::restart))
+        .add(WRITE, routes!(logout::logout))
+        .add(READ, routes!(status::status))
+        .add(READ, routes!(qr::qr))
+        .add(WRITE, routes!(passkey::answer))
+        .add(WRITE, routes!(passkey::confirm))
+        .add(READ, routes!(history::history))
+        .add(Access::Key(Scope::EventsRead), routes!(events::events))
+}
+
+/// The caller's session that the path names.
+pub(super) async fn card(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<Session> {
+    let mut tx = app.store.read().await?;
+    caller.session(&mut *tx, reference).await
+}
+
+/// Gives one command and has its effects carried out. None: the session is gone.
+async fn command(
+    app: &App,
+    caller: &Caller,
+    reference: &SessionRef,
+    command: Command,
+) -> ApiResult<Option<Session>> {
+    let session = card(app, caller, reference).await?;
+    let commanded = app.orchestrator.command(caller.tenant, session.id, command);
+    let done = commanded.await?;
+    app.carry_out(done.effects);
+    Ok(done.value)
+}
+
+/// 202 while a worker still has to do its part, else 200.
+fn as_it_stands(caller: &Caller, session: Option<Session>) -> ApiResult<Answer<SessionView>> {
+    let session = session.ok_or_else(|| crate::http::problem::Problem::not_found("session"))?;
+    let status = match session.owner() {
+        Some(_) => StatusCode::ACCEPTED,
+        None => StatusCode::OK,
+    };
+    Ok(Answer::with_status(
+        status,
+        SessionView::of(session, caller),
+    ))
+}

@@ -1,0 +1,132 @@
+//! `GET /sessions/{id}/qr`
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use gateway_core::coord::PairingSecret;
+use gateway_core::orchestrator::QrError;
+use gateway_core::session::{ChallengeKind, Observed, Phase, Session};
+use gateway_core::time::Timestamp;
+use http::{HeaderMap, HeaderValue, header};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::render::{self, Form};
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// What a person has to scan, type or sign, and until when.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PairingCode)]
+pub(super) struct CodeView {
+    /// The text of the QR code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    qr_code: Option<String>,
+    /// The code to type on the phone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pairing_code: Option<String>,
+    /// The challenge for the passkey.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey_challenge: Option<Value>,
+    expires_at: Timestamp,
+    /// Which of several, from 0.
+    index: u32,
+}
+
+impl From<PairingSecret> for CodeView {
+    fn from(secret: PairingSecret) -> Self {
+        let mut view = Self {
+            qr_code: None,
+            pairing_code: None,
+            passkey_challenge: None,
+            expires_at: secret.expires_at,
+            index: secret.index,
+        };
+        match secret.kind {
+            ChallengeKind::Qr => view.qr_code = Some(secret.text),
+            ChallengeKind::PairingCode => view.pairing_code = Some(secret.text),
+            ChallengeKind::Passkey => view.passkey_challenge = Some(challenge(secret.text)),
+        }
+        view
+    }
+}
+
+/// A challenge travels as text; it was JSON at the worker.
+pub(in crate::http::v1) fn challenge(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}
+
+/// Read the code that links a session
+///
+/// As JSON, PNG, SVG, or as text for a terminal, by `Accept`. A session that is linked by pairing code or
+/// asks for a passkey shows that instead, as JSON. 404 `qr_not_available` while there is none, with
+/// `Retry-After` where one is on its way.
+#[utoipa::path(get, path = "/sessions/{id}/qr", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, content(
+        (Envelope<CodeView> = "application/json"),
+        (Vec<u8> = "image/png"),
+        (String = "image/svg+xml"),
+        (String = "text/plain"),
+    ))))]
+pub(super) async fn qr(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let form = Form::accepted(&headers)
+        .ok_or_else(|| Problem::new(Kind::NotAcceptable, render::OFFERS))?;
+    let session = super::card(&app, &caller, &reference).await?;
+    let kind = match form {
+        Form::Json => asked(&session),
+        Form::Png | Form::Svg | Form::Text => ChallengeKind::Qr,
+    };
+    let orchestrator = &app.orchestrator;
+    let secret = orchestrator
+        .pairing_secret(caller.tenant, session.id, kind)
+        .await?;
+    let mut response = match form {
+        Form::Json => Answer::ok(CodeView::from(secret)).into_response(),
+        Form::Png | Form::Svg | Form::Text => render::draw(form, &secret.text)?,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// The code that a session shows now, if it waits for a person.
+pub(super) async fn present(app: &App, session: &Session) -> ApiResult<Option<CodeView>> {
+    if !matches!(
+        &session.phase,
+        Phase::Active {
+            observed: Observed::QrRequired { .. },
+            ..
+        }
+    ) {
+        return Ok(None);
+    }
+    let orchestrator = &app.orchestrator;
+    let secret = orchestrator
+        .pairing_secret(session.tenant, session.id, asked(session))
+        .await;
+    match secret {
+        Ok(secret) => Ok(Some(secret.into())),
+        Err(QrError::NotAvailable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn asked(session: &Session) -> ChallengeKind {
+    match &session.phase {
+        Phase::Active {
+            observed: Observed::QrRequired { challenge },
+            ..
+        } => challenge.kind,
+        _ => ChallengeKind::Qr,
+    }
+}

@@ -1,0 +1,26 @@
+//! `POST /sessions/{id}/restart`
+
+use axum::extract::State;
+use gateway_core::session::Command;
+
+use super::view::SessionView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::problem::{ApiResult, Problem};
+
+/// Restart a session
+///
+/// Stops it and starts it again, perhaps on another worker, from its stored credentials.
+#[utoipa::path(post, path = "/sessions/{id}/restart", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 202, body = Envelope<SessionView>)))]
+pub(super) async fn restart(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+) -> ApiResult<Answer<SessionView>> {
+    let session = super::command(&app, &caller, &reference, Command::Restart).await?;
+    let session = session.ok_or_else(|| Problem::not_found("session"))?;
+    Ok(Answer::accepted(SessionView::of(session, &caller)))
+}

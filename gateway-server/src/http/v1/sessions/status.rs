@@ -1,0 +1,41 @@
+//! `GET /sessions/{id}/status`
+
+use axum::extract::State;
+use gateway_core::id::{SessionId, SessionName};
+use gateway_core::session::Desired;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::view::StandingView;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::problem::ApiResult;
+
+/// The status of a session and everything that explains it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct SessionStatus {
+    id: SessionId,
+    name: SessionName,
+    desired: Desired,
+    #[serde(flatten)]
+    standing: StandingView,
+}
+
+/// Read a session's status
+#[utoipa::path(get, path = "/sessions/{id}/status", tag = "sessions",
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = Envelope<SessionStatus>)))]
+pub(super) async fn status(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+) -> ApiResult<Answer<SessionStatus>> {
+    let session = super::card(&app, &caller, &reference).await?;
+    Ok(Answer::ok(SessionStatus {
+        standing: StandingView::from(session.status()),
+        id: session.id,
+        name: session.name,
+        desired: session.desired,
+    }))
+}

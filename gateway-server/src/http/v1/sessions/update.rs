@@ -1,0 +1,58 @@
+//! `PATCH /sessions/{id}`
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use garde::Validate;
+use gateway_core::id::SessionName;
+use gateway_core::orchestrator::CardPatch;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::view::{SessionView, some_few_pairs};
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::{Caller, OwnSession};
+use crate::http::extract::{ApiJson, nullable};
+use crate::http::problem::{ApiResult, Problem};
+
+/// What to change; what is absent stays.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UpdateSession {
+    /// Another name.
+    #[serde(default)]
+    #[garde(length(chars, min = 1, max = 255))]
+    name: Option<String>,
+    /// Another text; `null` removes it.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    #[garde(inner(length(chars, max = 1000)))]
+    description: Option<Option<String>>,
+    /// Other pairs, all of them.
+    #[serde(default)]
+    #[garde(custom(some_few_pairs))]
+    metadata: Option<BTreeMap<String, Value>>,
+}
+
+/// Change a session's name, description or metadata
+#[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", request_body = UpdateSession,
+    params(("id" = String, Path, description = "Id or name")),
+    responses((status = 200, body = Envelope<SessionView>)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    OwnSession(reference): OwnSession,
+    ApiJson(body): ApiJson<UpdateSession>,
+) -> ApiResult<Answer<SessionView>> {
+    let name = body.name.as_deref().map(SessionName::parse).transpose();
+    let patch = CardPatch {
+        name: name.map_err(|error| Problem::field("name", error.to_string()))?,
+        description: body.description,
+        metadata: body.metadata,
+    };
+    let session = super::card(&app, &caller, &reference).await?;
+    let updated = app.orchestrator.update(caller.tenant, session.id, &patch);
+    Ok(Answer::ok(SessionView::of(updated.await?, &caller)))
+}

@@ -1,0 +1,130 @@
+//! How sessions look on the wire, and what their texts may be.
+
+use std::collections::BTreeMap;
+
+use gateway_core::id::{Epoch, SessionId, SessionName, WorkerId};
+use gateway_core::session::{Desired, Session, Status, StatusView};
+use gateway_core::time::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::http::auth::Caller;
+
+/// The most pairs of metadata.
+const PAIRS: usize = 50;
+/// The longest name of a pair, in characters.
+const PAIR_NAME_CHARS: usize = 64;
+/// The most bytes of metadata, as JSON.
+const METADATA_BYTES: usize = 16 * 1024;
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Session)]
+pub(in crate::http::v1) struct SessionView {
+    id: SessionId,
+    name: SessionName,
+    description: Option<String>,
+    #[serde(flatten)]
+    standing: StandingView,
+    desired: Desired,
+    phone_number: Option<String>,
+    metadata: BTreeMap<String, Value>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    /// Administrators only.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    place: Option<PlaceView>,
+}
+
+/// Where a session stands, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SessionStanding)]
+pub(super) struct StandingView {
+    status: Status,
+    /// Why, as a slug.
+    reason: Option<String>,
+    /// Since when status and reason are what they are.
+    since: Timestamp,
+    /// When it ends by force.
+    deadline: Option<Timestamp>,
+    /// When it is tried again.
+    retry_at: Option<Timestamp>,
+    /// What a person has to do.
+    action_required: Option<String>,
+}
+
+/// Where a session lives.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SessionPlace)]
+struct PlaceView {
+    worker_id: Option<WorkerId>,
+    epoch: Epoch,
+}
+
+impl SessionView {
+    pub(in crate::http::v1) fn of(session: Session, caller: &Caller) -> Self {
+        let place = caller.is_admin().then(|| PlaceView {
+            worker_id: session.owner().map(|owner| owner.worker.clone()),
+            epoch: session.epoch,
+        });
+        Self {
+            standing: StandingView::from(session.status()),
+            id: session.id,
+            name: session.name,
+            description: session.description,
+            desired: session.desired,
+            phone_number: session.phone_number,
+            metadata: session.metadata,
+            created_at: session.created_at,
+            updated_at: session.updated_at,
+            place,
+        }
+    }
+}
+
+impl From<StatusView> for StandingView {
+    fn from(view: StatusView) -> Self {
+        Self {
+            status: view.status,
+            reason: view.reason,
+            since: view.since,
+            deadline: view.deadline,
+            retry_at: view.retry_at,
+            action_required: view.action_required,
+        }
+    }
+}
+
+/// A rule for metadata: few pairs, small in all.
+pub(super) fn few_pairs(pairs: &BTreeMap<String, Value>, (): &()) -> Result<(), garde::Error> {
+    if pairs.len() > PAIRS {
+        return Err(garde::Error::new(format!(
+            "must have at most {PAIRS} pairs"
+        )));
+    }
+    let fits = |name: &String| (1..=PAIR_NAME_CHARS).contains(&name.chars().count());
+    if !pairs.keys().all(fits) {
+        let text = format!("the names of pairs must have 1 to {PAIR_NAME_CHARS} characters");
+        return Err(garde::Error::new(text));
+    }
+    let bytes = serde_json::to_vec(pairs).map_or(usize::MAX, |json| json.len());
+    if bytes > METADATA_BYTES {
+        let text = format!("must be at most {METADATA_BYTES} bytes as JSON");
+        return Err(garde::Error::new(text));
+    }
+    Ok(())
+}
+
+/// The same where it may be absent.
+pub(super) fn some_few_pairs(
+    pairs: &Option<BTreeMap<String, Value>>,
+    context: &(),
+) -> Result<(), garde::Error> {
+    pairs
+        .as_ref()
+        .map_or(Ok(()), |pairs| few_pairs(pairs, context))
+}

@@ -1,0 +1,87 @@
+//! Waiting for a session to have something to show.
+//!
+//! Woken by the coordinator's hints, which may be lost; so the row is looked at again now and then, and
+//! always once more at the end.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use gateway_core::coord::{Notice, Notices};
+use gateway_core::id::{SessionId, TenantId};
+use gateway_core::session::{Observed, Phase, Session, SessionRef};
+use gateway_core::time::Timestamp;
+
+use crate::app::App;
+use crate::http::problem::{ApiResult, Problem};
+
+/// How long a lost hint may go unnoticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// One session under observation. Made before whatever is to be observed begins, so no hint is missed.
+pub(super) struct Watch<'a> {
+    app: &'a App,
+    tenant: TenantId,
+    session: SessionId,
+    notices: Notices,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) async fn begin(app: &'a App, session: &Session) -> ApiResult<Self> {
+        Ok(Self {
+            app,
+            tenant: session.tenant,
+            session: session.id,
+            notices: app.coord.notices().await?,
+        })
+    }
+
+    /// The row as soon as it is settled, or as it stands after `limit`; with the store's time.
+    pub(super) async fn settled(mut self, limit: Duration) -> ApiResult<(Session, Timestamp)> {
+        match tokio::time::timeout(limit, self.wait()).await {
+            Ok(outcome) => outcome,
+            Err(_) => look(self.app, self.tenant, self.session).await,
+        }
+    }
+
+    async fn wait(&mut self) -> ApiResult<(Session, Timestamp)> {
+        loop {
+            let (session, now) = look(self.app, self.tenant, self.session).await?;
+            if is_settled(&session) {
+                return Ok((session, now));
+            }
+            // Whether a hint came or not, the row says how it stands.
+            let _ = tokio::time::timeout(LOOK_AGAIN, self.hint()).await;
+        }
+    }
+
+    async fn hint(&mut self) {
+        let ours = Notice::Session {
+            session: self.session,
+        };
+        while let Some(notice) = self.notices.next().await {
+            if notice == ours {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn look(app: &App, tenant: TenantId, id: SessionId) -> ApiResult<(Session, Timestamp)> {
+    let mut tx = app.store.read().await?;
+    let row = tx.card(tenant, &SessionRef::Id(id)).await?;
+    let session = row.ok_or_else(|| Problem::not_found("session"))?;
+    Ok((session, tx.now().await?))
+}
+
+/// Whether the next step is somebody else's: connected, waiting for a person, or given up.
+fn is_settled(session: &Session) -> bool {
+    match &session.phase {
+        Phase::Active { observed, .. } => match observed {
+            Observed::QrRequired { .. } | Observed::Connected => true,
+            Observed::Connecting { .. } | Observed::Reconnecting { .. } => false,
+        },
+        Phase::Idle | Phase::Parked { .. } => true,
+        Phase::Waiting | Phase::Starting { .. } | Phase::Stopping { .. } => false,
+    }
+}

@@ -1,0 +1,20 @@
+//! `GET /workers/{id}/sessions/assigned`
+
+use axum::extract::State;
+use gateway_core::protocol::AssignedSession;
+
+use super::own::OwnWorker;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::problem::ApiResult;
+
+/// List what a worker should hold
+#[utoipa::path(get, path = "/workers/{id}/sessions/assigned", tag = "workers",
+    params(("id" = String, Path, description = "The worker's own id")),
+    responses((status = 200, body = Envelope<Vec<AssignedSession>>)))]
+pub(super) async fn assigned(
+    State(app): State<App>,
+    OwnWorker(owner): OwnWorker,
+) -> ApiResult<Answer<Vec<AssignedSession>>> {
+    Ok(Answer::ok(app.orchestrator.assigned(&owner).await?))
+}

@@ -1,0 +1,34 @@
+//! `DELETE /workers/{id}`
+
+use axum::extract::State;
+use gateway_core::id::WorkerId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::own::OwnWorker;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::problem::ApiResult;
+
+/// A run that has ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Farewell {
+    worker_id: WorkerId,
+}
+
+/// Say goodbye
+///
+/// The worker has closed and tombstoned everything it held; its sessions are placed elsewhere at once.
+#[utoipa::path(delete, path = "/workers/{id}", tag = "workers",
+    params(("id" = String, Path, description = "The worker's own id")),
+    responses((status = 200, body = Envelope<Farewell>)))]
+pub(super) async fn goodbye(
+    State(app): State<App>,
+    OwnWorker(owner): OwnWorker,
+) -> ApiResult<Answer<Farewell>> {
+    let done = app.orchestrator.goodbye(&owner).await?;
+    app.carry_out(done.effects);
+    let worker_id = owner.worker;
+    Ok(Answer::ok(Farewell { worker_id }))
+}

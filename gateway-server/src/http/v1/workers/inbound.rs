@@ -1,0 +1,32 @@
+//! `POST /webhooks/messages`
+
+use axum::extract::State;
+use gateway_core::protocol::{InboundMessage, Reports};
+
+use super::batch::{Batch, Received, take_in};
+use super::own::is_self;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::WorkerCaller;
+use crate::http::extract::FactJson;
+use crate::http::problem::ApiResult;
+
+/// Report messages that came in
+///
+/// One or several, any number of times: a message is known by session, chat, sender and id. Acknowledge
+/// them to WhatsApp only after the answer.
+#[utoipa::path(post, path = "/webhooks/messages", tag = "workers",
+    request_body = Reports<InboundMessage>,
+    responses((status = 200, body = Envelope<Received>)))]
+pub(super) async fn report(
+    State(app): State<App>,
+    WorkerCaller(owner): WorkerCaller,
+    FactJson(batch): FactJson<Batch<InboundMessage>>,
+) -> ApiResult<Answer<Received>> {
+    let (app, owner) = (&app, &owner);
+    let take = |report: InboundMessage| async move {
+        is_self(owner, report.worker_id.as_deref())?;
+        Ok(app.intake.inbound(owner, report).await)
+    };
+    Ok(Answer::ok(take_in(batch, take).await?))
+}

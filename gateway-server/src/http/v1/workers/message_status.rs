@@ -1,0 +1,32 @@
+//! `POST /webhooks/message-status`
+
+use axum::extract::State;
+use gateway_core::protocol::{MessageReport, Reports};
+
+use super::batch::{Batch, Received, take_in};
+use super::own::is_self;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::WorkerCaller;
+use crate::http::extract::FactJson;
+use crate::http::problem::ApiResult;
+
+/// Report what became of messages that were sent
+///
+/// One or several, in any order, any number of times. A report names the run that made it, which may have
+/// ended since.
+#[utoipa::path(post, path = "/webhooks/message-status", tag = "workers",
+    request_body = Reports<MessageReport>,
+    responses((status = 200, body = Envelope<Received>)))]
+pub(super) async fn report(
+    State(app): State<App>,
+    WorkerCaller(owner): WorkerCaller,
+    FactJson(batch): FactJson<Batch<MessageReport>>,
+) -> ApiResult<Answer<Received>> {
+    let (app, owner) = (&app, &owner);
+    let take = |report: MessageReport| async move {
+        is_self(owner, report.worker_id.as_deref())?;
+        Ok(app.intake.status(owner, &report).await)
+    };
+    Ok(Answer::ok(take_in(batch, take).await?))
+}

@@ -1,0 +1,43 @@
+//! `/workers` and `/webhooks`: what workers say to the gateway (section 6 of the specification).
+//!
+//! The bodies are the wire types of `gateway_core::protocol`. A worker speaks only for itself: the path
+//! names its own id, the token its run, and what it may touch is asked of the rows at every call.
+
+mod assigned;
+mod batch;
+mod goodbye;
+mod heartbeat;
+mod inbound;
+mod message_status;
+mod own;
+mod recovery;
+mod register;
+mod session_status;
+mod state;
+
+use gateway_core::auth::Access;
+use utoipa_axum::routes;
+
+pub(super) use self::register::{labels, worker_id};
+use crate::http::routes::Routes;
+
+/// The most bytes of a state request: the largest snapshot, or as many journal entries.
+const STATE_BYTES: usize = gateway_core::state::MAX_SNAPSHOT_BYTES;
+
+pub(super) fn routes() -> Routes {
+    let worker = Access::Worker;
+    Routes::new()
+        .add(Access::Bootstrap, routes!(register::register))
+        .add(Access::Bootstrap, routes!(register::register_alias))
+        .add(worker, routes!(heartbeat::heartbeat))
+        .add(worker, routes!(heartbeat::heartbeat_alias))
+        .add(worker, routes!(goodbye::goodbye))
+        .add(worker, routes!(assigned::assigned))
+        .add(worker, routes!(recovery::recovery_status))
+        .add(worker, routes!(state::read))
+        .add_sized(worker, STATE_BYTES, routes!(state::replace))
+        .add_sized(worker, STATE_BYTES, routes!(state::append))
+        .add(worker, routes!(session_status::report))
+        .add(worker, routes!(message_status::report))
+        .add(worker, routes!(inbound::report))
+}

@@ -1,0 +1,96 @@
+//! A worker speaks only for itself.
+
+use axum::extract::FromRequestParts;
+use gateway_core::id::{Epoch, SessionId, WorkerId};
+use gateway_core::session::Owner;
+use http::HeaderMap;
+use http::request::Parts;
+
+use crate::app::App;
+use crate::http::auth::WorkerCaller;
+use crate::http::extract::ApiPath;
+use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// The run of the worker that the path names, which is the one that calls.
+#[derive(Clone, Debug)]
+pub(super) struct OwnWorker(pub(super) Owner);
+
+impl FromRequestParts<App> for OwnWorker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let WorkerCaller(owner) = WorkerCaller::from_request_parts(parts, app).await?;
+        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, app).await?;
+        let named = segments
+            .0
+            .first()
+            .and_then(|(_, text)| WorkerId::parse(text).ok());
+        if named.as_ref() != Some(&owner.worker) {
+            return Err(Problem::not_found("worker"));
+        }
+        Ok(Self(owner))
+    }
+}
+
+/// Refuses a body that names another worker or run than the token.
+///
+/// # Errors
+/// 409 `wrong_incarnation` for another run, a field error for another worker.
+pub(super) fn same(
+    owner: &Owner,
+    worker: Option<&str>,
+    incarnation: Option<&str>,
+) -> ApiResult<()> {
+    is_self(owner, worker)?;
+    if incarnation.is_some_and(|named| named != owner.incarnation.as_str()) {
+        let text = "the incarnation in the body is not the one of the token";
+        let problem = Problem::new(Kind::WrongIncarnation, text);
+        return Err(problem.with("current", owner.incarnation.as_str()));
+    }
+    Ok(())
+}
+
+/// Refuses a body that names another worker than the token.
+///
+/// # Errors
+/// A field error.
+pub(super) fn is_self(owner: &Owner, worker: Option<&str>) -> ApiResult<()> {
+    let Some(named) = worker else { return Ok(()) };
+    match WorkerId::parse(named) {
+        Ok(id) if id == owner.worker => Ok(()),
+        Ok(_) | Err(_) => Err(Problem::field(
+            "workerId",
+            "must be the worker of the token",
+        )),
+    }
+}
+
+/// A number in a header.
+///
+/// # Errors
+/// It is missing or no number.
+pub(super) fn number(headers: &HeaderMap, name: &'static str) -> ApiResult<u64> {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    let value = value.and_then(|text| text.trim().parse().ok());
+    value.ok_or_else(|| Problem::field(name, "must be a whole number"))
+}
+
+/// Whether this run of the worker holds the session at that epoch.
+///
+/// # Errors
+/// There is no such session, or it is at another epoch or somebody else's.
+pub(super) async fn holds(
+    app: &App,
+    owner: &Owner,
+    session: SessionId,
+    epoch: Epoch,
+) -> ApiResult<()> {
+    let mut tx = app.store.read().await?;
+    let row = tx.session(session).await?;
+    let row = row.ok_or_else(|| Problem::new(Kind::UnknownSession, "no such session; stop it"))?;
+    if row.owner() == Some(owner) && row.epoch == epoch {
+        return Ok(());
+    }
+    let text = format!("this worker does not hold the session at epoch {epoch}");
+    Err(Problem::new(Kind::StaleEpoch, text).with("current", row.epoch.0))
+}

@@ -1,0 +1,32 @@
+//! `POST /workers/{id}/sessions/recovery-status`
+
+use axum::extract::State;
+use gateway_core::protocol::RecoveryReport;
+
+use super::batch::{self, Received};
+use super::own::OwnWorker;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::extract::WireJson;
+use crate::http::problem::ApiResult;
+
+/// Report what became of sessions after a restart
+///
+/// Results of sessions that the worker does not hold are ignored.
+#[utoipa::path(post, path = "/workers/{id}/sessions/recovery-status", tag = "workers",
+    request_body = RecoveryReport,
+    params(("id" = String, Path, description = "The worker's own id")),
+    responses((status = 200, body = Envelope<Received>)))]
+pub(super) async fn recovery_status(
+    State(app): State<App>,
+    OwnWorker(owner): OwnWorker,
+    WireJson(report): WireJson<RecoveryReport>,
+) -> ApiResult<Answer<Received>> {
+    batch::check_size("results", report.results.len())?;
+    let done = app
+        .orchestrator
+        .recovery_status(&owner, &report.results)
+        .await?;
+    app.carry_out(done.effects);
+    Ok(Answer::ok(Received::all(report.results.len())))
+}

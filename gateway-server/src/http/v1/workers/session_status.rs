@@ -1,0 +1,34 @@
+//! `POST /webhooks/session-status`
+
+use axum::extract::State;
+use gateway_core::protocol::SessionReport;
+
+use super::batch::Received;
+use super::own::same;
+use crate::app::App;
+use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::WorkerCaller;
+use crate::http::extract::WireJson;
+use crate::http::problem::ApiResult;
+
+/// Report a session's status
+///
+/// One at a time per session, with a growing `reportSeq`; an older one is answered 200 and ignored.
+/// 409 `stale_epoch`: the session is not this worker's any more; stop it.
+#[utoipa::path(post, path = "/webhooks/session-status", tag = "workers",
+    request_body = SessionReport,
+    responses((status = 200, body = Envelope<Received>)))]
+pub(super) async fn report(
+    State(app): State<App>,
+    WorkerCaller(owner): WorkerCaller,
+    WireJson(report): WireJson<SessionReport>,
+) -> ApiResult<Answer<Received>> {
+    same(
+        &owner,
+        report.worker_id.as_deref(),
+        report.incarnation.as_deref(),
+    )?;
+    let done = app.orchestrator.report(&owner, &report).await?;
+    app.carry_out(done.effects);
+    Ok(Answer::ok(Received::all(1)))
+}
