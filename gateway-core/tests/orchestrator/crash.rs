@@ -1,0 +1,201 @@
+//! A worker that is gone: suspicion is soft, death is hard.
+
+use std::time::Duration;
+
+use gateway_core::session::Status;
+use gateway_core::worker::WorkerStatus;
+use gateway_testkit::worker::{Restart, Script};
+
+use super::world::{World, seconds, worker};
+
+/// Lease and guard.
+const PROOF: Duration = Duration::from_secs(22);
+
+#[test]
+fn nothing_moves_before_lease_and_guard_and_then_everything_without_a_scan() {
+    let world = World::new(1).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let (dead, epoch) = (world.holder(session), world.row(session).epoch);
+    world.fleet.crash(&worker(dead));
+
+    world.run(PROOF - seconds(3));
+    assert_eq!(world.holder(session), dead, "silence alone proves nothing");
+    assert_eq!(world.worker(dead).status, WorkerStatus::Suspect);
+
+    let took = world.run_until(seconds(10), |world| {
+        world.status(session) == Status::Connected && world.holder(session) != dead
+    });
+    assert!(
+        took + PROOF - seconds(3) < seconds(30),
+        "a silent host is < 30 s: {took:?}"
+    );
+    let row = world.row(session);
+    assert_eq!(row.epoch, epoch.next());
+    assert!(row.paired);
+    assert_eq!(world.worker(dead).status, WorkerStatus::Offline);
+    world.assert_counted(1..=2, &[session]);
+    world.assert_safe();
+}
+
+#[test]
+fn a_goodbye_frees_at_once() {
+    let world = World::new(2).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let leaving = world.holder(session);
+    world.fleet.stop(&worker(leaving));
+    world.settle();
+    assert_eq!(world.worker(leaving).status, WorkerStatus::Offline);
+    assert_ne!(
+        world.holder(session),
+        leaving,
+        "placed elsewhere at the same moment"
+    );
+    world.run_until(seconds(5), |world| {
+        world.status(session) == Status::Connected
+    });
+    world.assert_safe();
+}
+
+#[test]
+fn a_restarted_worker_gets_its_sessions_back_only_when_its_former_run_is_proved_dead() {
+    let world = World::new(3).with_workers(1..=1, 10);
+    let session = world.connected("sales");
+    let epoch = world.row(session).epoch;
+    world.fleet.crash(&worker(1));
+    world.fleet.restart(&worker(1));
+    world.run(seconds(10));
+    assert_eq!(
+        world.row(session).epoch,
+        epoch,
+        "the former run may still hold it"
+    );
+    assert_eq!(world.worker(1).status, WorkerStatus::Active);
+    world.run_until(seconds(20), |world| {
+        world.row(session).epoch == epoch.next()
+    });
+    world.run_until(seconds(5), |world| {
+        world.status(session) == Status::Connected
+    });
+    world.assert_counted(1..=1, &[session]);
+    world.assert_safe();
+}
+
+#[test]
+fn a_restarted_gateway_waits_lease_and_guard_anew() {
+    let mut world = World::new(4).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let dead = world.holder(session);
+    world.fleet.crash(&worker(dead));
+    world.run(PROOF - seconds(4));
+    world.restart_gateways();
+    world.run(PROOF - seconds(1));
+    assert_eq!(
+        world.holder(session),
+        dead,
+        "it has not seen enough silence itself"
+    );
+    world.run(seconds(4));
+    assert_ne!(world.holder(session), dead);
+    world.assert_safe();
+}
+
+#[test]
+fn a_step_of_the_wall_clock_fences_nobody() {
+    use gateway_core::time::Clock;
+    let world = World::new(5).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let holder = world.holder(session);
+    world.clock.step_to(world.clock.now().plus(seconds(7_200)));
+    world.run(seconds(10));
+    assert_eq!(world.holder(session), holder);
+    assert_eq!(world.worker(holder).status, WorkerStatus::Active);
+    assert_eq!(world.status(session), Status::Connected);
+}
+
+#[test]
+fn a_suspended_worker_is_never_live_twice() {
+    for stopped_for in [5, 15, 21, 23, 40, 120] {
+        let world = World::new(6).with_workers(1..=2, 10);
+        let session = world.connected("sales");
+        let frozen = worker(world.holder(session));
+        world.fleet.freeze(&frozen);
+        world.run(seconds(stopped_for));
+        world.fleet.thaw(&frozen);
+        world.run(seconds(60));
+        world.assert_safe();
+        assert_eq!(world.status(session), Status::Connected, "{stopped_for} s");
+        world.assert_counted(1..=2, &[session]);
+    }
+}
+
+#[test]
+fn a_worker_that_is_cut_off_is_never_live_twice() {
+    for cut_off_for in [5, 19, 22, 60] {
+        let world = World::new(7).with_workers(1..=2, 10);
+        let session = world.connected("sales");
+        let alone = worker(world.holder(session));
+        world.fleet.partition(&alone);
+        world.run(seconds(cut_off_for));
+        world.fleet.heal(&alone);
+        world.run(seconds(60));
+        world.assert_safe();
+        assert_eq!(world.status(session), Status::Connected, "{cut_off_for} s");
+        world.assert_counted(1..=2, &[session]);
+    }
+}
+
+#[test]
+fn a_process_image_of_before_holds_nothing() {
+    let world = World::new(8).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let old = worker(world.holder(session));
+    world
+        .fleet
+        .change_script(&old, |script| script.faults.restart = Restart::OldEpochs);
+    world.fleet.crash(&old);
+    world.run(seconds(40));
+    assert_eq!(world.status(session), Status::Connected);
+    world.fleet.restart(&old);
+    world.run(seconds(40));
+    world.assert_safe();
+    assert_eq!(world.status(session), Status::Connected);
+    world.assert_counted(1..=2, &[session]);
+}
+
+#[test]
+fn an_unlinked_session_is_placed_like_a_fresh_connect_within_its_own_deadline() {
+    let world = World::new(9).with_workers(1..=2, 10);
+    let session = world.card("sales");
+    world.connect(session);
+    world.run_until(seconds(5), |world| {
+        world.status(session) == Status::QrRequired
+    });
+    let dead = world.holder(session);
+    world.fleet.crash(&worker(dead));
+    world.run_until(seconds(30), |world| {
+        world.status(session) == Status::QrRequired && world.holder(session) != dead
+    });
+    assert_eq!(world.row(session).epoch.0, 2);
+    world.run(seconds(190));
+    let view = world.row(session).status();
+    assert_eq!(view.reason.as_deref(), Some("qr_timeout"), "{view:?}");
+    world.assert_safe();
+}
+
+#[test]
+fn linked_sessions_are_placed_before_unlinked_ones() {
+    let world = World::new(10).with_workers(1..=1, 2);
+    let linked = world.connected("linked");
+    let fresh = world.card("fresh");
+    world.connect(fresh);
+    world.run_until(seconds(5), |world| {
+        world.status(fresh) == Status::QrRequired
+    });
+    world.fleet.crash(&worker(1));
+    world.run(PROOF + seconds(2));
+    assert_eq!(world.owner(linked), None);
+    world.add_worker(2, 1, Script::default());
+    world.run(seconds(3));
+    assert_eq!(world.holder(linked), 2);
+    assert_eq!(world.owner(fresh), None);
+}
