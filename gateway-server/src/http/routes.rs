@@ -88,8 +88,9 @@ impl Routes {
         for route in &self.list {
             for (path, item) in &route.paths.paths {
                 let mut item = item.clone();
-                for operation in operations(&mut item) {
+                for (method, operation) in operations(&mut item) {
                     describe(operation, route.access);
+                    operation.operation_id = Some(name(method, path));
                 }
                 match paths.paths.get_mut(path) {
                     Some(present) => present.merge_operations(item),
@@ -146,17 +147,26 @@ impl std::fmt::Debug for Routes {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
     [
-        &mut item.get,
-        &mut item.put,
-        &mut item.post,
-        &mut item.delete,
-        &mut item.patch,
-        &mut item.head,
+        ("get", &mut item.get),
+        ("put", &mut item.put),
+        ("post", &mut item.post),
+        ("delete", &mut item.delete),
+        ("patch", &mut item.patch),
+        ("head", &mut item.head),
     ]
     .into_iter()
-    .filter_map(Option::as_mut)
+    .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Method and path name an operation, so names are unique and stay when handlers are renamed.
+fn name(method: &str, path: &str) -> String {
+    let words = path.trim_start_matches(super::BASE).split(['/', '-', '.']);
+    let words = words.map(|word| word.trim_matches(['{', '}', '*']));
+    words
+        .filter(|word| !word.is_empty())
+        .fold(method.to_owned(), |name, word| format!("{name}_{word}"))
 }
 
 fn describe(operation: &mut Operation, access: Access) {

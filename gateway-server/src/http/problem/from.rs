@@ -25,10 +25,8 @@ impl From<StoreError> for Problem {
                 "somebody else changed this at the same time; repeat the request",
             )
             .retry_after(Duration::from_secs(1)),
-            StoreError::Duplicate { what } => {
-                Self::new(Kind::Duplicate, format!("the {what} is already taken"))
-                    .detail(what, "is already taken; choose another one")
-            }
+            // Which field of the request that was, the handler knows.
+            StoreError::Duplicate { .. } => Self::new(Kind::Duplicate, error.to_string()),
             StoreError::Unavailable(_) => Self::new(
                 Kind::ConnectivityError,
                 "the database cannot be reached; try again shortly",

@@ -12,7 +12,6 @@ use crate::http::v1::auth::tokens::Profile;
 #[utoipa::path(
     get,
     path = "/users/me",
-    operation_id = "get_profile",
     tag = "users",
     responses((status = 200, body = Envelope<Profile>))
 )]

@@ -31,7 +31,6 @@ pub(super) struct ChangePassword {
 #[utoipa::path(
     put,
     path = "/users/me/password",
-    operation_id = "replace_password",
     tag = "users",
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))
@@ -60,7 +59,6 @@ pub(super) async fn replace(
 #[utoipa::path(
     post,
     path = "/users/me/password",
-    operation_id = "change_password",
     tag = "users",
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))

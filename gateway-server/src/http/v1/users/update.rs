@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::store::retry_conflicts;
+use gateway_core::store::{StoreError, retry_conflicts};
 use gateway_core::user::Email;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::accounts::AccountError;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Person;
@@ -30,7 +31,6 @@ pub(super) struct UpdateProfile {
 #[utoipa::path(
     patch,
     path = "/users/me",
-    operation_id = "update_profile",
     tag = "users",
     request_body = UpdateProfile,
     responses((status = 200, body = Envelope<Profile>))
@@ -63,6 +63,9 @@ async fn write(
     }
     user.updated_at = now;
     user.version += 1;
-    tx.save_user(&user).await?;
+    match tx.save_user(&user).await {
+        Err(StoreError::Duplicate { .. }) => return Err(AccountError::EmailTaken.into()),
+        saved => saved?,
+    }
     Ok(tx.commit().await?)
 }

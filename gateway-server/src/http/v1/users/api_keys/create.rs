@@ -40,7 +40,6 @@ pub(super) struct CreateKey {
 #[utoipa::path(
     post,
     path = "/users/me/api-keys",
-    operation_id = "create_api_key",
     tag = "users",
     request_body = CreateKey,
     responses((status = 201, body = Envelope<CreatedKey>))

@@ -14,7 +14,6 @@ use crate::http::problem::ApiResult;
 #[utoipa::path(
     get,
     path = "/users/me/api-keys",
-    operation_id = "list_api_keys",
     tag = "users",
     params(PageQuery),
     responses((status = 200, body = Listed<Key>))

@@ -14,7 +14,6 @@ use crate::http::problem::ApiResult;
 #[utoipa::path(
     delete,
     path = "/users/me/api-keys/{id}",
-    operation_id = "revoke_api_key",
     tag = "users",
     params(("id" = ApiKeyId, Path)),
     responses((status = 200, body = Envelope<Key>))

@@ -38,7 +38,6 @@ pub(super) struct RotateKey {
 #[utoipa::path(
     post,
     path = "/users/me/api-keys/{id}/rotate",
-    operation_id = "rotate_api_key",
     tag = "users",
     params(("id" = ApiKeyId, Path)),
     request_body = RotateKey,

@@ -37,7 +37,6 @@ pub(super) struct UpdateKey {
 #[utoipa::path(
     patch,
     path = "/users/me/api-keys/{id}",
-    operation_id = "update_api_key",
     tag = "users",
     params(("id" = ApiKeyId, Path)),
     request_body = UpdateKey,

@@ -1,0 +1,399 @@
+//! A server for one test: memory stores, a clock that the test moves, and no socket.
+//!
+//! ```ignore
+//! let app = TestApp::start().await;
+//! let login = app.register("acme").await;
+//! let answer = app.get("/api/v1/users/me").bearer(&login.access).expect(200).await;
+//! assert_eq!(answer.data()["email"], "acme@example.com");
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use gateway_core::auth::WorkerTokens;
+use gateway_core::id::TenantId;
+use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
+use gateway_core::session::{Owner, StoreRoutes};
+use gateway_core::store::{PlatformStore, Store};
+use gateway_core::tenant::{TenantStatus, Tier, TierName};
+use gateway_core::time::Clock;
+use gateway_core::user::{Email, Role};
+use gateway_core::worker::{StoreRow, Worker};
+use gateway_server::app::{App, Ports};
+use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
+use gateway_server::http;
+use gateway_server::shutdown::Shutdown;
+use gateway_server::telemetry::metrics::Metrics;
+use gateway_server::worker_link::http::{HttpLink, LinkOptions};
+use gateway_testkit::clock::ManualClock;
+use gateway_testkit::entropy::SeededEntropy;
+use gateway_testkit::memory::{MemoryCoordinator, MemoryLog, MemoryState, MemoryStore};
+use http_body_util::BodyExt;
+use hyper::{Method, Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// What workers register with in tests.
+pub(crate) const BOOTSTRAP: &str = "bootstrap-of-the-tests";
+/// The first secret signs access tokens.
+pub(crate) const JWT_SECRETS: [&str; 2] = ["new-secret-of-the-tests", "old-secret-of-the-tests"];
+/// Everybody's password.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A server for one test.
+pub(crate) struct TestApp {
+    pub(crate) app: App,
+    pub(crate) store: MemoryStore,
+    pub(crate) coord: Arc<MemoryCoordinator>,
+    pub(crate) clock: Arc<ManualClock>,
+    router: Router,
+}
+
+/// A login.
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    pub(crate) access: String,
+    pub(crate) refresh: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) email: String,
+}
+
+impl TestApp {
+    /// With the default configuration.
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With a configuration of the test's own.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let environment = Source::from_iter::<[(&str, &str); 0]>([]);
+        let mut config = Config::load(&environment, None)
+            .expect("the defaults")
+            .config;
+        change(&mut config);
+        let clock = Arc::new(ManualClock::default());
+        let store = MemoryStore::new(clock.clone());
+        let coord = Arc::new(MemoryCoordinator::new(clock.clone()));
+        let ports = ports(&config, &clock, &store, &coord);
+        let metrics = Metrics::new().expect("metrics");
+        let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
+        let router = http::router(&app);
+        let this = Self {
+            app,
+            store,
+            coord,
+            clock,
+            router,
+        };
+        this.put_tiers(Tier::defaults()).await;
+        this
+    }
+
+    /// Adds plans or replaces those of the same name.
+    pub(crate) async fn put_tiers(&self, tiers: impl IntoIterator<Item = Tier>) {
+        let mut tx = self.store.begin_platform().await.expect("a transaction");
+        for tier in tiers {
+            tx.put_tier(&tier).await.expect("a tier");
+        }
+        tx.commit().await.expect("a commit");
+    }
+
+    /// A tenant `name` with a user `name@example.com`, logged in.
+    pub(crate) async fn register(&self, name: &str) -> Login {
+        let body = json!({
+            "email": format!("{name}@example.com"),
+            "password": PASSWORD,
+            "tenantName": name,
+        });
+        let answer = self
+            .post("/api/v1/auth/register")
+            .json(&body)
+            .expect(201)
+            .await;
+        Login::of(&answer)
+    }
+
+    /// The same as an operator.
+    pub(crate) async fn register_admin(&self, name: &str) -> Login {
+        let login = self.register(name).await;
+        let mut tx = self.store.begin_platform().await.expect("a transaction");
+        let email = Email::parse(&login.email).expect("an address");
+        let mut user = tx
+            .user_by_email(&email)
+            .await
+            .expect("a look")
+            .expect("a user");
+        user.role = Role::Admin;
+        user.version += 1;
+        tx.save_user(&user).await.expect("saved");
+        tx.commit().await.expect("a commit");
+        login
+    }
+
+    /// Suspends a tenant or lets it act again.
+    pub(crate) async fn set_status(&self, tenant: TenantId, status: TenantStatus) {
+        let mut tx = self.store.begin_platform().await.expect("a transaction");
+        let mut row = tx.tenant(tenant).await.expect("a look").expect("a tenant");
+        row.status = status;
+        row.version += 1;
+        tx.save_tenant(&row).await.expect("saved");
+        tx.commit().await.expect("a commit");
+    }
+
+    /// Puts a tenant on another plan.
+    pub(crate) async fn set_tier(&self, tenant: TenantId, tier: &str) {
+        let mut tx = self.store.begin_platform().await.expect("a transaction");
+        let mut row = tx.tenant(tenant).await.expect("a look").expect("a tenant");
+        row.tier = TierName::parse(tier).expect("a name");
+        row.version += 1;
+        tx.save_tenant(&row).await.expect("saved");
+        tx.commit().await.expect("a commit");
+    }
+
+    /// The secret of a new API key.
+    pub(crate) async fn key(&self, login: &Login, scopes: &[&str]) -> String {
+        let mut body = json!({"name": "test"});
+        if !scopes.is_empty() {
+            body["scopes"] = json!(scopes);
+        }
+        let made = self.post("/api/v1/users/me/api-keys").bearer(&login.access);
+        let answer = made.json(&body).expect(201).await;
+        text(&answer.data()["key"])
+    }
+
+    /// A worker that is there, and its token.
+    pub(crate) async fn a_worker(&self, worker: &Worker) -> (Owner, String) {
+        let owner = worker.owner().expect("a worker with an incarnation");
+        let mut tx = self.store.begin_platform().await.expect("a transaction");
+        tx.insert_worker(worker).await.expect("inserted");
+        tx.commit().await.expect("a commit");
+        let token = self.app.worker_tokens.issue(&owner);
+        (owner, token)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::GET, path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::POST, path)
+    }
+
+    pub(crate) fn put(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::PUT, path)
+    }
+
+    pub(crate) fn patch(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::PATCH, path)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> TestRequest<'_> {
+        self.request(Method::DELETE, path)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> TestRequest<'_> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("a path");
+        let peer: SocketAddr = "127.0.0.1:4000".parse().expect("an address");
+        request.extensions_mut().insert(ConnectInfo(peer));
+        TestRequest { app: self, request }
+    }
+
+    /// Time passes.
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+fn ports(
+    config: &Config,
+    clock: &Arc<ManualClock>,
+    store: &MemoryStore,
+    coord: &Arc<MemoryCoordinator>,
+) -> Ports {
+    let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
+    let orchestration: Arc<dyn Store> = Arc::new(store.clone());
+    let entropy = Arc::new(SeededEntropy::new(7));
+    let state = Arc::new(MemoryState::default());
+    let tokens = WorkerTokens::new(secrets().worker_token_key.expose().as_bytes());
+    let link = Arc::new(HttpLink::new(tokens, LinkOptions::default()).expect("a link"));
+    let time: Arc<dyn Clock> = clock.clone();
+    let policy = config.orchestration.lease_policy();
+    let leases = StoreRow::new(Arc::clone(&orchestration), time, policy);
+    let orchestrator = Orchestrator::new(
+        OrchestratorPorts {
+            store: orchestration,
+            coord: coord.clone(),
+            link: link.clone(),
+            state: state.clone(),
+            leases: Arc::new(leases),
+            entropy: entropy.clone(),
+        },
+        Policy::default(),
+    );
+    Ports {
+        routes: Arc::new(StoreRoutes::new(Arc::clone(&platform))),
+        store: platform,
+        coord: coord.clone(),
+        state,
+        log: Arc::new(MemoryLog::new(store)),
+        link,
+        orchestrator: Arc::new(orchestrator),
+        clock: clock.clone(),
+        entropy,
+    }
+}
+
+fn secrets() -> Secrets {
+    Secrets {
+        jwt: JWT_SECRETS.map(Secret::new).to_vec(),
+        worker_bootstrap: Secret::new(BOOTSTRAP),
+        worker_token_key: Secret::new("worker-token-key-of-the-tests"),
+        message_id_key: Secret::new("message-id-key-of-the-tests"),
+        state_keys: vec![StateKey {
+            id: 1,
+            key: [7; 32],
+        }],
+    }
+}
+
+impl Login {
+    pub(crate) fn of(answer: &TestAnswer) -> Self {
+        let data = answer.data();
+        Self {
+            access: text(&data["accessToken"]),
+            refresh: text(&data["refreshToken"]),
+            tenant: text(&data["user"]["tenant"]["id"]).parse().expect("an id"),
+            email: text(&data["user"]["email"]),
+        }
+    }
+}
+
+/// The text of a JSON string.
+pub(crate) fn text(value: &Value) -> String {
+    let text = value.as_str();
+    text.unwrap_or_else(|| panic!("not a text: {value}"))
+        .to_owned()
+}
+
+/// A request on its way.
+#[must_use]
+pub(crate) struct TestRequest<'a> {
+    app: &'a TestApp,
+    request: Request<Body>,
+}
+
+impl TestRequest<'_> {
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("x-api-key", key)
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        let value = value.parse().expect("a header value");
+        self.request.headers_mut().append(name, value);
+        self
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.raw("application/json", body.to_string())
+    }
+
+    pub(crate) fn raw(self, kind: &str, body: impl Into<Body>) -> Self {
+        let mut this = self.header("content-type", kind);
+        *this.request.body_mut() = body.into();
+        this
+    }
+
+    /// As if it came from this address.
+    pub(crate) fn from(mut self, address: &str) -> Self {
+        let peer = SocketAddr::new(address.parse().expect("an address"), 4000);
+        self.request.extensions_mut().insert(ConnectInfo(peer));
+        self
+    }
+
+    /// Sends it and checks status and envelope.
+    pub(crate) async fn expect(self, status: u16) -> TestAnswer {
+        let what = format!("{} {}", self.request.method(), self.request.uri());
+        let answer = self.send().await;
+        assert_eq!(answer.status.as_u16(), status, "{what}: {}", answer.text);
+        answer.check_envelope(&what);
+        answer
+    }
+
+    /// Sends it.
+    pub(crate) async fn send(self) -> TestAnswer {
+        let response = self.app.router.clone().oneshot(self.request).await;
+        let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
+        let bytes = body.collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        TestAnswer {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct TestAnswer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: hyper::HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+impl TestAnswer {
+    /// What a success is about.
+    pub(crate) fn data(&self) -> &Value {
+        &self.body["data"]
+    }
+
+    /// The type of a failure.
+    pub(crate) fn kind(&self) -> &str {
+        self.body["type"].as_str().unwrap_or("")
+    }
+
+    /// The fields that a failure names.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let details = self.body["details"].as_array().cloned().unwrap_or_default();
+        details
+            .iter()
+            .map(|detail| text(&detail["field"]))
+            .collect()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("a text"))
+    }
+
+    /// Checks the type of a failure.
+    pub(crate) fn is(self, kind: &str) -> Self {
+        assert_eq!(self.kind(), kind, "{}", self.text);
+        self
+    }
+
+    fn check_envelope(&self, what: &str) {
+        let success = self.body["success"].as_bool();
+        if self.status.is_client_error() || self.status.is_server_error() {
+            assert_eq!(success, Some(false), "{what}: {}", self.text);
+            let id = self.body["requestId"].as_str().expect("a request id");
+            assert_eq!(self.header("x-request-id"), id, "{what}");
+            assert!(!self.kind().is_empty(), "{what}: {}", self.text);
+            assert!(self.body["details"].is_array(), "{what}: {}", self.text);
+        } else if success.is_some() {
+            assert_eq!(success, Some(true), "{what}: {}", self.text);
+        }
+    }
+}

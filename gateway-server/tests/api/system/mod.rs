@@ -1,0 +1,117 @@
+//! `http/v1/system`.
+
+use gateway_testkit::fixture::a_worker;
+
+use crate::app::TestApp;
+
+#[tokio::test]
+async fn alive_asks_nobody_and_ready_asks_the_database() {
+    let app = TestApp::start().await;
+    for path in ["/health", "/health/live", "/health/ready"] {
+        let answer = app.get(path).expect(200).await;
+        assert_eq!(answer.data()["status"], "ok", "{path}");
+    }
+    app.store.set_available(false);
+    app.get("/health/live").expect(200).await;
+    let away = app
+        .get("/health/ready")
+        .expect(503)
+        .await
+        .is("connectivity_error");
+    assert!(!away.header("retry-after").is_empty());
+    let detailed = app.get("/health/detailed").expect(200).await;
+    assert_eq!(detailed.data()["database"], "down");
+}
+
+#[tokio::test]
+async fn a_stopping_server_is_not_ready() {
+    let app = TestApp::start().await;
+    app.app.shutdown.begin();
+    app.get("/health/live").expect(200).await;
+    app.get("/health/ready").expect(503).await;
+}
+
+#[tokio::test]
+async fn the_fleet_is_counted() {
+    let app = TestApp::start().await;
+    app.a_worker(&a_worker("one").build()).await;
+    let answer = app.get("/health/detailed").expect(200).await;
+    assert_eq!(answer.data()["workers"]["total"], 1);
+    assert_eq!(answer.data()["workers"]["active"], 1);
+}
+
+#[tokio::test]
+async fn metrics_are_for_this_machine_or_for_who_has_the_token() {
+    let app = TestApp::start().await;
+    app.get("/health").expect(200).await;
+    let answer = app.get("/metrics").expect(200).await;
+    assert!(
+        answer.text.contains("gateway_http_requests_total"),
+        "{}",
+        answer.text
+    );
+    assert!(answer.text.contains("route=\"/health\""), "{}", answer.text);
+    app.get("/metrics").from("192.0.2.1").expect(403).await;
+
+    let token = gateway_server::config::Secret::new("metrics-token");
+    let app = TestApp::with(|config| config.http.metrics_token = Some(token)).await;
+    app.get("/metrics").expect(401).await;
+    app.get("/metrics").bearer("another").expect(401).await;
+    let allowed = app.get("/metrics").bearer("metrics-token");
+    allowed.from("192.0.2.1").expect(200).await;
+}
+
+#[tokio::test]
+async fn the_pages_of_the_documentation_are_in_the_binary() {
+    let app = TestApp::start().await;
+    let page = app.get("/docs/").expect(200).await;
+    assert!(page.text.contains("swagger-ui"), "{}", page.text);
+    assert!(page.header("content-security-policy").contains("'self'"));
+    let script = app.get("/docs/swagger-initializer.js").expect(200).await;
+    assert!(
+        script.text.contains("/api/v1/openapi.json"),
+        "{}",
+        script.text
+    );
+    let large = app
+        .get("/docs/swagger-ui-bundle.js")
+        .header("accept-encoding", "gzip");
+    assert_eq!(large.expect(200).await.header("content-encoding"), "gzip");
+    app.get("/").expect(200).await;
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_browsers_need() {
+    let app = TestApp::start().await;
+    for path in ["/health", "/nowhere"] {
+        let answer = app.get(path).send().await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+    let origins = vec!["https://app.example".to_owned()];
+    let app = TestApp::with(|config| config.http.cors_origins = origins).await;
+    for (origin, allowed) in [
+        ("https://app.example", "https://app.example"),
+        ("https://evil.example", ""),
+    ] {
+        let answer = app.get("/health").header("origin", origin).send().await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed);
+    }
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_id_or_gets_one() {
+    let app = TestApp::start().await;
+    let kept = app
+        .get("/nowhere")
+        .header("x-request-id", "mine-1")
+        .expect(404)
+        .await;
+    assert_eq!(kept.body["requestId"], "mine-1");
+    for odd in ["with space", &"x".repeat(129), "tab\tbed"] {
+        let answer = app.get("/health").header("x-request-id", odd).send().await;
+        assert!(answer.header("x-request-id").starts_with("req_"), "{odd}");
+    }
+}
