@@ -121,8 +121,9 @@ pub async fn sequence(
         let heads = tx.session_heads(&sessions).await?;
         tx.publish(shard, &number(head, heads, rows, entropy))
             .await?;
-        tx.commit().await?;
     }
+    // Also when nothing was written: a lock that is only dropped may outlive this call by a moment.
+    tx.commit().await?;
     Ok(Sequenced::Published {
         count,
         more: count == limit as usize,

@@ -38,8 +38,9 @@ async fn append(store: &dyn PlatformStore, session: u128, index: u32) -> Result<
 
 async fn a_shard_begins_at_nothing_and_keeps_its_head(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let head = s.begin().await?.lock_shard(0).await?;
-    assert_eq!(head, Some(ShardHead { position: 0 }));
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.lock_shard(0).await?, Some(ShardHead { position: 0 }));
+    tx.commit().await?;
     append(&*s.store, 1, 0).await?;
     let step = sequence(&*s.store, &Counting::default(), 0, 2).await?;
     assert_eq!(
