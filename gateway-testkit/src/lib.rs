@@ -5,6 +5,7 @@
 //!   [`memory::MemoryStore`] wherever a store is asked for, [`memory::MemoryLog`] over the same tables,
 //!   [`memory::MemoryCoordinator`], [`memory::MemoryState`].
 //! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
+//! - The gateway in process, around an orchestrator: [`gateway::LocalGateway`].
 //! - `conformance` (feature `conformance`): the suites that every implementation of a port must pass.
 //! - Workers: [`worker::SimWorker`] behaves as its [`worker::Script`] says; [`worker::SimFleet`] runs several.
 //! - `strategies` (feature `strategies`): random fleets for property tests.
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod conformance;
 pub mod entropy;
 pub mod fixture;
+pub mod gateway;
 pub mod memory;
 #[cfg(feature = "services")]
 pub mod services;

@@ -24,6 +24,20 @@ pub struct NewCard {
     pub limit: Option<u32>,
 }
 
+impl NewCard {
+    /// With a name and nothing else.
+    #[must_use]
+    pub const fn new(tenant: TenantId, name: SessionName) -> Self {
+        Self {
+            tenant,
+            name,
+            description: None,
+            metadata: BTreeMap::new(),
+            limit: None,
+        }
+    }
+}
+
 /// What to change of a card; none leaves it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardPatch {

@@ -1,0 +1,363 @@
+//! The gateway in process: an orchestrator as its workers see it, and what a server would run beside it.
+//!
+//! [`LocalGateway`] closes the circle that a simulated fleet opens: the fleet's calls become operations
+//! of the orchestrator, and the effects of those wait in a queue until [`LocalGateway::settle`] performs
+//! them. Nothing runs by itself, so a test decides what happens between any two steps.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use gateway_core::auth::WorkerTokens;
+use gateway_core::id::{Epoch, Incarnation, SessionId, WorkerId};
+use gateway_core::message::{Intake, IntakeError};
+use gateway_core::orchestrator::{
+    BeatError, Join, Orchestrator, Ports, RegisterError, Registration, ReportError, Tick,
+};
+use gateway_core::protocol::{
+    AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
+    Registered, SessionReport,
+};
+use gateway_core::session::{Effect, Owner};
+use gateway_core::state::{StateError, StateStore, StoredState};
+use gateway_core::store::{Store, StoreError};
+use gateway_core::time::Clock;
+use gateway_core::worker::{Engine, LeasePolicy, StoreRow, WorkerLink};
+
+use crate::entropy::SeededEntropy;
+use crate::memory::{MemoryCoordinator, MemoryState, MemoryStore};
+use crate::worker::{Caller, GatewayApi, GatewayError, SimFleet};
+
+/// Rounds of [`LocalGateway::settle`] after which something must be going in circles.
+const MOST_ROUNDS: usize = 10_000;
+
+/// Ports in memory around `link`: an embedder replaces one field after the other by its own.
+#[must_use]
+pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64) -> Ports {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(clock)));
+    let leases = StoreRow::new(
+        Arc::clone(&store),
+        Arc::clone(clock),
+        LeasePolicy::default(),
+    );
+    Ports {
+        store,
+        coord: Arc::new(MemoryCoordinator::new(Arc::clone(clock))),
+        link,
+        state: Arc::new(MemoryState::default()),
+        leases: Arc::new(leases),
+        entropy: Arc::new(SeededEntropy::new(seed)),
+    }
+}
+
+/// An orchestrator with everything a server would put around it, in one process and without a runtime.
+#[derive(Debug)]
+pub struct LocalGateway {
+    orchestrator: Arc<Orchestrator>,
+    state: Arc<dyn StateStore>,
+    intake: Option<Intake>,
+    tokens: WorkerTokens,
+    effects: Mutex<VecDeque<Effect>>,
+}
+
+impl LocalGateway {
+    /// Around an orchestrator and the state store it was made with. Reports about messages are refused.
+    #[must_use]
+    pub fn new(orchestrator: Arc<Orchestrator>, state: Arc<dyn StateStore>) -> Self {
+        Self {
+            orchestrator,
+            state,
+            intake: None,
+            tokens: WorkerTokens::new(b"local"),
+            effects: Mutex::default(),
+        }
+    }
+
+    /// Takes in reports about messages.
+    #[must_use]
+    pub fn with_intake(mut self, intake: Intake) -> Self {
+        self.intake = Some(intake);
+        self
+    }
+
+    /// Queues effects.
+    pub fn carry_out(&self, effects: Vec<Effect>) {
+        self.queue(|queue| queue.extend(effects));
+    }
+
+    /// Forgets all queued effects, as a crash of the gateway does; returns how many there were.
+    pub fn lose_effects(&self) -> usize {
+        self.queue(|queue| queue.drain(..).count())
+    }
+
+    /// Performs the oldest queued effect and queues what follows; whether there was one.
+    ///
+    /// # Errors
+    /// The store's; the effect is lost, and tried again when its row falls due.
+    pub async fn perform_next(&self) -> Result<bool, StoreError> {
+        let Some(effect) = self.queue(VecDeque::pop_front) else {
+            return Ok(false);
+        };
+        let more = self.orchestrator.perform(effect).await?;
+        self.carry_out(more);
+        Ok(true)
+    }
+
+    /// One tick; its effects are queued.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn tick(&self) -> Result<Tick, StoreError> {
+        let tick = self.orchestrator.tick().await?;
+        self.carry_out(tick.effects.clone());
+        Ok(tick)
+    }
+
+    /// Ticks, performs and lets the fleet act until nothing is left to do at the present time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle(&self, fleet: &SimFleet) -> Result<(), StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            let mut busy = self.tick().await?.claimed > 0;
+            while self.perform_next().await? {
+                busy = true;
+            }
+            busy |= fleet.step(self).await > 0;
+            if !busy {
+                return Ok(());
+            }
+        }
+        tracing::error!("gateway and fleet do not come to rest");
+        Ok(())
+    }
+
+    fn queue<T>(&self, act: impl FnOnce(&mut VecDeque<Effect>) -> T) -> T {
+        act(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn present(&self, caller: &Caller) -> Result<Owner, GatewayError> {
+        let owner = self.tokens.verify(&caller.token);
+        let owner = owner.map_err(|_| GatewayError::Unauthorized)?;
+        match self.orchestrator.is_present(&owner).await {
+            Ok(true) => Ok(owner),
+            Ok(false) => Err(GatewayError::Unauthorized),
+            Err(_) => Err(unavailable()),
+        }
+    }
+
+    fn intake(&self) -> Result<&Intake, GatewayError> {
+        let none = || refused(501, "not_supported", "this gateway keeps no messages");
+        self.intake.as_ref().ok_or_else(none)
+    }
+}
+
+#[async_trait]
+impl GatewayApi for LocalGateway {
+    async fn register(&self, body: &Register) -> Result<Registered, GatewayError> {
+        let registration = registration(body)?;
+        let done = self
+            .orchestrator
+            .register(Join::Bootstrap, &registration)
+            .await;
+        let done = done.map_err(|error| match error {
+            RegisterError::Store(_) => unavailable(),
+            other => refused(409, "conflict", other),
+        })?;
+        self.carry_out(done.effects);
+        let member = done.value;
+        Ok(Registered {
+            worker_id: member.worker.id.to_string(),
+            worker_token: self.tokens.issue(&registration.owner),
+            lease_seconds: member.lease.as_secs(),
+            heartbeat_interval_ms: u64::try_from(member.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            recovery_required: member.assigned > 0,
+            assigned_session_count: member.assigned,
+            server_time: member.now,
+        })
+    }
+
+    async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError> {
+        let owner = self.tokens.verify(&caller.token);
+        let owner = owner.map_err(|_| GatewayError::Unauthorized)?;
+        let done = self.orchestrator.heartbeat(&owner, body).await;
+        let done = done.map_err(|error| match error {
+            BeatError::Ended => GatewayError::Unauthorized,
+            BeatError::Store(_) => unavailable(),
+        })?;
+        self.carry_out(done.effects);
+        Ok(done.value)
+    }
+
+    async fn goodbye(&self, caller: &Caller) -> Result<(), GatewayError> {
+        let owner = self.present(caller).await?;
+        let done = self.orchestrator.goodbye(&owner).await;
+        self.carry_out(done.map_err(|_| unavailable())?.effects);
+        Ok(())
+    }
+
+    async fn assigned(&self, caller: &Caller) -> Result<Vec<AssignedSession>, GatewayError> {
+        let owner = self.present(caller).await?;
+        self.orchestrator
+            .assigned(&owner)
+            .await
+            .map_err(state_error)
+    }
+
+    async fn recovery_status(
+        &self,
+        caller: &Caller,
+        body: &RecoveryReport,
+    ) -> Result<(), GatewayError> {
+        let owner = self.present(caller).await?;
+        let done = self
+            .orchestrator
+            .recovery_status(&owner, &body.results)
+            .await;
+        self.carry_out(done.map_err(report_error)?.effects);
+        Ok(())
+    }
+
+    async fn session_report(
+        &self,
+        caller: &Caller,
+        body: &SessionReport,
+    ) -> Result<(), GatewayError> {
+        let owner = self.present(caller).await?;
+        let done = self.orchestrator.report(&owner, body).await;
+        self.carry_out(done.map_err(report_error)?.effects);
+        Ok(())
+    }
+
+    async fn message_reports(
+        &self,
+        caller: &Caller,
+        body: &[MessageReport],
+    ) -> Result<(), GatewayError> {
+        let owner = self.present(caller).await?;
+        for report in body {
+            self.intake()?
+                .status(&owner, report)
+                .await
+                .map_err(intake_error)?;
+        }
+        Ok(())
+    }
+
+    async fn inbound(&self, caller: &Caller, body: &[InboundMessage]) -> Result<(), GatewayError> {
+        let owner = self.present(caller).await?;
+        for message in body {
+            self.intake()?
+                .inbound(&owner, message.clone())
+                .await
+                .map_err(intake_error)?;
+        }
+        Ok(())
+    }
+
+    async fn state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+    ) -> Result<StoredState, GatewayError> {
+        self.present(caller).await?;
+        self.state.seal(session, epoch).await.map_err(state_error)
+    }
+
+    async fn put_state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        snapshot: &[u8],
+    ) -> Result<u64, GatewayError> {
+        self.present(caller).await?;
+        self.state
+            .put_snapshot(session, epoch, after, snapshot)
+            .await
+            .map_err(state_error)
+    }
+
+    async fn append_state(
+        &self,
+        caller: &Caller,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<u64, GatewayError> {
+        self.present(caller).await?;
+        self.state
+            .append(session, epoch, after, entries)
+            .await
+            .map_err(state_error)
+    }
+}
+
+fn registration(body: &Register) -> Result<Registration, GatewayError> {
+    let invalid = |error: &dyn Display| refused(422, "validation_error", error);
+    let worker = WorkerId::parse(&body.worker_id).map_err(|error| invalid(&error))?;
+    let incarnation = Incarnation::parse(&body.incarnation).map_err(|error| invalid(&error))?;
+    Ok(Registration {
+        owner: Owner {
+            worker,
+            incarnation,
+        },
+        endpoint: body.endpoint.clone(),
+        max_sessions: body.max_sessions,
+        protocol_version: body.protocol_version.unwrap_or(1),
+        version: body.version.clone(),
+        environment: body.environment.clone(),
+        labels: body.labels.clone(),
+        engine: Engine {
+            engine: body.engine.clone(),
+            engine_version: body.engine_version.clone(),
+            state_format: body.state_format.clone(),
+            capabilities: body.capabilities.clone(),
+        },
+    })
+}
+
+fn unavailable() -> GatewayError {
+    GatewayError::Unavailable { retry_after: None }
+}
+
+fn refused(status: u16, kind: &str, message: impl Display) -> GatewayError {
+    GatewayError::Refused {
+        status,
+        kind: kind.to_owned(),
+        message: message.to_string(),
+    }
+}
+
+fn report_error(error: ReportError) -> GatewayError {
+    match error {
+        ReportError::UnknownSession => refused(404, "not_found", error),
+        ReportError::StaleEpoch { current } => GatewayError::StaleEpoch {
+            current: Some(current),
+        },
+        ReportError::Unavailable | ReportError::Store(_) => unavailable(),
+    }
+}
+
+fn intake_error(error: IntakeError) -> GatewayError {
+    match error {
+        IntakeError::NotHeld { .. } => GatewayError::StaleEpoch { current: None },
+        IntakeError::Invalid { .. } => refused(422, "validation_error", error),
+        IntakeError::LogFull(_) | IntakeError::Log(_) | IntakeError::Store(_) => unavailable(),
+    }
+}
+
+fn state_error(error: StateError) -> GatewayError {
+    match error {
+        StateError::StaleEpoch { current } => GatewayError::StaleEpoch {
+            current: Some(current),
+        },
+        StateError::SeqConflict { current } => GatewayError::SeqConflict { current },
+        StateError::TooLarge { .. } => refused(413, "payload_too_large", error),
+        StateError::Corrupt { .. } | StateError::Store(_) => unavailable(),
+    }
+}
