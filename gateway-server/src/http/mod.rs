@@ -37,11 +37,17 @@ const ALIAS: &str = "/api";
 /// Everything the server answers.
 pub fn router(app: &App) -> Router {
     // The alias has the same handlers and guards and is not described again.
-    Router::new()
+    let routes = Router::new()
         .merge(v1::routes().below(BASE).router(app))
         .merge(v1::routes().below(ALIAS).router(app))
         .merge(v1::system::routes().router(app))
-        .merge(v1::system::docs())
+        .merge(v1::system::docs());
+    around(routes, app)
+}
+
+/// Puts around `routes` what stands around all of ours: request ids, envelopes, limits, metrics, headers.
+pub fn around(routes: Router<App>, app: &App) -> Router {
+    routes
         .fallback(layers::unknown_route)
         .method_not_allowed_fallback(layers::wrong_method)
         .layer(DefaultBodyLimit::max(app.config.http.body_limit))

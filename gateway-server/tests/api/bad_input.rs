@@ -1,6 +1,11 @@
 //! Whatever comes in: a 4xx that says what to do, never a 500.
 
+use std::io::ErrorKind;
+
+use axum::body::Body;
+use http_body_util::BodyExt;
 use serde_json::json;
+use tower::ServiceExt;
 
 use crate::app::TestApp;
 
@@ -210,5 +215,42 @@ async fn a_database_that_is_away_is_a_503_with_a_time_to_come_back() {
             .is("connectivity_error")
             .header("retry-after")
             .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_stops_or_does_not_arrive_is_said_to_be_so() {
+    let app = TestApp::start().await;
+    for (kind, status, problem) in [
+        (ErrorKind::TimedOut, 408, "request_timeout"),
+        (ErrorKind::UnexpectedEof, 400, "incomplete_body"),
+    ] {
+        let broken = futures_util::stream::iter([Ok("{"), Err(std::io::Error::from(kind))]);
+        let sent = app
+            .post(REGISTER)
+            .raw("application/json", Body::from_stream(broken));
+        sent.expect(status).await.is(problem);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_a_500_that_tells_nothing() {
+    let app = TestApp::start().await;
+    async fn broken() {
+        panic!("the password is hunter2");
+    }
+    let routes = axum::Router::new().route("/broken", axum::routing::get(broken));
+    let router = gateway_server::http::around(routes, &app.app);
+    let request = hyper::Request::get("/broken").body(Body::empty());
+    let response = router.oneshot(request.expect("a request")).await;
+    let response = response.unwrap_or_else(|never| match never {});
+    assert_eq!(response.status().as_u16(), 500);
+    let id = response.headers()["x-request-id"].clone();
+    let body = response.into_body().collect().await.expect("a body");
+    let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    assert!(body.contains(id.to_str().expect("a text")), "{body}");
+    assert!(
+        body.contains("internal_error") && !body.contains("hunter2"),
+        "{body}"
     );
 }

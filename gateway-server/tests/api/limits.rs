@@ -57,6 +57,22 @@ async fn requests_with_a_key_are_counted_and_refused_over_the_plan() {
 }
 
 #[tokio::test]
+async fn a_burst_gets_exactly_the_plan() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    small(&app, &login, 40).await;
+    let key = app.key(&login, &[]).await;
+    let burst = (0..60).map(|_| app.get(ROUTE).key(&key).send());
+    let answers = futures_util::future::join_all(burst).await;
+    let served = answers.iter().filter(|answer| answer.status.is_success());
+    assert_eq!(served.count(), 40);
+    let refused = answers
+        .iter()
+        .filter(|answer| answer.kind() == "rate_limited");
+    assert_eq!(refused.count(), 20);
+}
+
+#[tokio::test]
 async fn all_keys_of_a_tenant_share_its_plan_and_tenants_do_not() {
     let app = TestApp::start().await;
     let (one, two) = (app.register("one").await, app.register("two").await);

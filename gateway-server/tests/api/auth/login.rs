@@ -69,22 +69,32 @@ async fn guessing_is_refused_for_known_and_unknown_accounts_alike() {
 async fn a_success_forgets_the_failures_before_it() {
     let app = TestApp::with(|config| config.auth.login_attempts = 3).await;
     app.register("acme").await;
-    for _ in 0..3 {
+    for round in 0..3 {
         for status in [401, 401, 200] {
-            let right = if status == 200 {
-                PASSWORD
-            } else {
-                "a wrong password"
-            };
-            let attempt = app.post(PATH).json(&credentials("acme", right));
-            attempt.from(&format!("2001:db8::{status}")).send().await;
+            let right = status == 200;
+            let password = if right { PASSWORD } else { "a wrong password" };
+            let attempt = app.post(PATH).json(&credentials("acme", password));
+            attempt
+                .from(&format!("2001:db8:0:{round}::1"))
+                .expect(status)
+                .await;
         }
     }
+}
+
+#[tokio::test]
+async fn refused_logins_are_let_in_again_when_the_window_is_over() {
+    let app = TestApp::with(|config| config.auth.login_attempts = 1).await;
+    app.register("acme").await;
+    for status in [401, 429] {
+        let attempt = app
+            .post(PATH)
+            .json(&credentials("acme", "a wrong password"));
+        attempt.expect(status).await;
+    }
     app.advance(15 * 60 + 1);
-    app.post(PATH)
-        .json(&credentials("acme", PASSWORD))
-        .expect(200)
-        .await;
+    let right = app.post(PATH).json(&credentials("acme", PASSWORD));
+    right.expect(200).await;
 }
 
 #[tokio::test]

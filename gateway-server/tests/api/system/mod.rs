@@ -77,6 +77,10 @@ async fn the_pages_of_the_documentation_are_in_the_binary() {
         .get("/docs/swagger-ui-bundle.js")
         .header("accept-encoding", "gzip");
     assert_eq!(large.expect(200).await.header("content-encoding"), "gzip");
+    app.get("/docs/nothing")
+        .expect(404)
+        .await
+        .is("unknown_route");
     app.get("/").expect(200).await;
 }
 

@@ -3,11 +3,12 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
-use http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
+use crate::http::problem::{Kind, Problem};
 
 /// The pages of Swagger UI. Their files change only with the binary, so browsers may keep them.
 pub fn docs() -> Router<App> {
@@ -16,7 +17,11 @@ pub fn docs() -> Router<App> {
 }
 
 async fn headers(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let mut response = next.run(request).await;
+    if response.status() == StatusCode::NOT_FOUND {
+        return Problem::new(Kind::UnknownRoute, format!("no page {path}")).into_response();
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CACHE_CONTROL, "public, max-age=3600"),
