@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gateway_core::session::Status;
+use gateway_core::session::{Command, Status};
 use gateway_core::worker::WorkerStatus;
-use gateway_testkit::worker::{Restart, Script};
+use gateway_testkit::worker::{FaultScope, Restart, Script};
 
 use super::world::{World, seconds, worker};
 
@@ -198,4 +198,33 @@ fn linked_sessions_are_placed_before_unlinked_ones() {
     world.run(seconds(3));
     assert_eq!(world.holder(linked), 2);
     assert_eq!(world.owner(fresh), None);
+}
+
+#[test]
+fn a_worker_that_answers_no_stop_is_cordoned_then_disowned_and_fenced() {
+    let world = World::new(11).with_workers(1..=2, 10);
+    let session = world.connected("sales");
+    let deaf = world.holder(session);
+    world.fleet.change_script(&worker(deaf), |script| {
+        script.faults.silent_every = Some(1);
+        script.faults.scope = FaultScope::All;
+    });
+    world.ask(session, Command::Restart);
+    world.run(seconds(58));
+    assert!(!world.worker(deaf).cordoned);
+    world.run(seconds(6));
+    assert!(world.worker(deaf).cordoned, "after a minute");
+    world.run(seconds(230));
+    assert_eq!(world.holder(session), deaf, "placed nowhere else meanwhile");
+    world.run(seconds(10) + PROOF);
+    assert_ne!(
+        world.holder(session),
+        deaf,
+        "after five minutes, lease and guard"
+    );
+    world.run_until(seconds(10), |world| {
+        world.status(session) == Status::Connected
+    });
+    world.assert_counted(1..=2, &[session]);
+    world.assert_safe();
 }

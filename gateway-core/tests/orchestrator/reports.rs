@@ -3,7 +3,7 @@
 use gateway_core::id::Epoch;
 use gateway_core::orchestrator::ReportError;
 use gateway_core::protocol::{Beat, HeldSession, SessionReport};
-use gateway_core::session::{Command, Status};
+use gateway_core::session::{Command, Effect, StartMode, StartOrder, Status};
 use gateway_testkit::sink::RecordedEvents;
 use gateway_testkit::worker::{Script, SimWorker};
 
@@ -124,6 +124,36 @@ fn every_lost_effect_is_repeated_because_its_row_falls_due_again() {
     world.loses_effects.set(false);
     world.run(seconds(6));
     assert_eq!(world.row(session).phase.name(), "IDLE");
+    world.assert_safe();
+}
+
+#[test]
+fn an_order_of_a_former_epoch_that_is_carried_out_late_changes_nothing() {
+    let world = World::new(9).with_workers(1..=1, 10);
+    let session = world.connected("sales");
+    let former = world.row(session);
+    world.ask(session, Command::Restart);
+    world.settle();
+    world.run_until(seconds(10), |world| {
+        world.status(session) == Status::Connected
+    });
+    let before = world.row(session);
+    let order = former.order().expect("held");
+    let start = StartOrder {
+        order: order.clone(),
+        mode: StartMode::Restore,
+    };
+    for late in [
+        Effect::Release(order.clone()),
+        Effect::Forget(order),
+        Effect::Start(start),
+        Effect::Place(session),
+    ] {
+        let name = format!("{late:?}");
+        let followed = block_on(world.gateway().orchestrator.perform(late));
+        assert_eq!(followed.expect("answered"), [], "{name}");
+        assert_eq!(world.row(session), before, "{name}");
+    }
     world.assert_safe();
 }
 
