@@ -1,12 +1,14 @@
 //! The adapters keep every promise that their ports make, each on every engine that is here.
 
 mod coordinators;
+mod logs;
 mod stores;
 
-use gateway_testkit::conformance::{Absent, COORDINATOR, STORE, trials};
+use gateway_testkit::conformance::{Absent, COORDINATOR, MESSAGE_LOG, STORE, trials};
 use gateway_testkit::services;
 
 use coordinators::Local;
+use logs::{OverPostgres, OverSqlite};
 use stores::{Postgres, Sqlite};
 
 fn main() -> std::io::Result<()> {
@@ -24,5 +26,8 @@ fn main() -> std::io::Result<()> {
     let mut tests = trials(Local, COORDINATOR, on, absent);
     tests.extend(trials(Sqlite, STORE, on, absent));
     tests.extend(trials(Postgres::look(), STORE, on, absent));
+    tests.extend(trials(OverSqlite, MESSAGE_LOG, on, absent));
+    let postgres = OverPostgres(Postgres::look());
+    tests.extend(trials(postgres, MESSAGE_LOG, on, absent));
     libtest_mimic::run(&arguments, tests).exit()
 }

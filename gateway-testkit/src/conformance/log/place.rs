@@ -6,7 +6,7 @@ use super::{LogUnderTest, a_send};
 use crate::conformance::fixture::{message_id, poll_once, tenant_id};
 use crate::conformance::{Verdict, cases};
 
-cases!(LogUnderTest, "place":
+cases!(LogUnderTest, "message_log::place":
     a_full_log_refuses_at_once,
     a_dropped_place_is_free_again,
     a_recorded_fact_gives_its_place_back,

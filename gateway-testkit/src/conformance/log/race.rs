@@ -10,7 +10,7 @@ use super::{LogUnderTest, a_send, a_status, an_inbound, write};
 use crate::conformance::fixture::{CROWD, at_once, tenant_id};
 use crate::conformance::{Failure, Verdict, cases};
 
-cases!(LogUnderTest, "race":
+cases!(LogUnderTest, "message_log::race":
     one_send_recorded_from_two_sides_is_one_row,
     reports_from_two_sides_form_one_chain,
     one_inbound_message_from_two_sides_is_told_once,

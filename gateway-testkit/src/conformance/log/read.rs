@@ -9,7 +9,7 @@ use super::{LogUnderTest, a_send, a_status, an_inbound};
 use crate::conformance::fixture::{message_id, session_id, tenant_id};
 use crate::conformance::{Failure, Verdict, cases};
 
-cases!(LogUnderTest, "read":
+cases!(LogUnderTest, "message_log::read":
     a_message_is_found_by_its_tenant_only,
     messages_come_in_pages_newest_first,
     messages_are_filtered_by_what_they_are,

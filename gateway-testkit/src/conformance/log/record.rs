@@ -11,7 +11,7 @@ use super::{LogUnderTest, a_send, a_status, an_inbound};
 use crate::conformance::fixture::{message_id, session_id, tenant_id};
 use crate::conformance::{Verdict, cases};
 
-cases!(LogUnderTest, "record":
+cases!(LogUnderTest, "message_log::record":
     a_send_is_kept_as_it_is,
     a_repeated_fact_changes_nothing,
     another_body_changes_nothing,
