@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::apply::{ApplyError, gather};
+use super::apply::gather;
 use super::{Orchestrator, fence};
-use crate::session::{Effect, Input};
+use crate::session::{Effect, Input, Session};
 use crate::store::StoreError;
 use crate::worker::WorkerStatus;
 
@@ -37,21 +37,20 @@ impl Orchestrator {
         let now = tx.now().await?;
         let until = now.plus(self.policy.session.repeat_order);
         let due = tx.claim_due_sessions(until, self.policy.claim).await?;
+        let next = tx.next_due().await?.map(|due| due.since(now));
         tx.commit().await?;
         for row in &due {
-            let same = |found: &crate::session::Session| found.version == row.version;
+            // From here on nothing fails the tick: what others have returned must be performed.
+            let same = |found: &Session| found.version == row.version;
             match self.apply(row.id, &Input::Due, same).await {
                 Ok(Some(done)) => gather(&mut effects, done.effects),
                 Ok(None) => {}
-                Err(ApplyError::Refused(refused)) => {
-                    tracing::error!(session.id = %row.id, %refused, "a due row cannot go on");
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(session.id = %row.id, error, "a due row is looked at again");
                 }
-                Err(ApplyError::Store(error)) => return Err(error),
             }
         }
-        let mut tx = self.ports.store.begin().await?;
-        let now = tx.now().await?;
-        let next = tx.next_due().await?.map(|due| due.since(now));
         Ok(Tick {
             effects,
             next,
