@@ -164,9 +164,9 @@ CREATE TABLE sessions (
 CREATE UNIQUE INDEX sessions_name ON sessions (tenant_id, name);
 CREATE INDEX sessions_tenant ON sessions (tenant_id, id);
 CREATE INDEX sessions_status ON sessions (tenant_id, status, id);
-CREATE INDEX sessions_due_order ON sessions (due_at, paired DESC, priority DESC, created_at)
+CREATE INDEX sessions_due_order ON sessions (due_at, paired DESC, priority DESC, created_at, id)
     WHERE due_at IS NOT NULL;
-CREATE INDEX sessions_waiting ON sessions (paired DESC, priority DESC, created_at)
+CREATE INDEX sessions_waiting ON sessions (paired DESC, priority DESC, created_at, id)
     WHERE phase = 'WAITING';
 CREATE INDEX sessions_held ON sessions (worker_id, incarnation, id)
     WHERE worker_id IS NOT NULL;

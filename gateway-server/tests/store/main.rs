@@ -1,11 +1,98 @@
-//! What is particular to the SQL stores: engines, rows and statements. What every store promises is in
-//! the conformance suites.
+//! What is particular to the stores over SQL: how rows travel, what connections do, which indexes the
+//! statements use. What every store promises is in the conformance suites.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a step that fails is the test's failure"
 )]
 
-mod engines;
-mod orchestration;
-mod platform;
+mod connections;
+mod rows;
+mod statements;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+
+use gateway_server::store::sql::{PostgresOptions, SqlStore};
+use gateway_server::system::SystemClock;
+use gateway_testkit::services;
+use libtest_mimic::{Arguments, Trial};
+
+fn on_a_runtime(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(2).enable_all().build();
+    runtime.unwrap().block_on(test);
+}
+
+async fn sqlite(folder: &Path) -> SqlStore {
+    let path = folder.join("gateway.db");
+    let store = SqlStore::sqlite(&path, Arc::new(SystemClock)).await;
+    let store = store.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+async fn postgres(url: &str, options: &PostgresOptions) -> SqlStore {
+    let store = SqlStore::postgres(url, options).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+fn on_sqlite(name: &str, test: impl AsyncFnOnce(SqlStore) + Send + 'static) -> Trial {
+    Trial::test(format!("sqlite::{name}"), move || {
+        let folder = tempfile::tempdir()?;
+        on_a_runtime(async { test(sqlite(folder.path()).await).await });
+        Ok(())
+    })
+}
+
+fn on_postgres(
+    name: &str,
+    options: PostgresOptions,
+    test: impl AsyncFnOnce(SqlStore) + Send + 'static,
+) -> Trial {
+    let missing = services::postgres().is_err();
+    let test = move || {
+        let database = services::postgres()?.fresh_database()?;
+        on_a_runtime(async { test(postgres(database.url(), &options).await).await });
+        Ok(())
+    };
+    let name = format!("postgres::{name}");
+    Trial::test(name, test).with_ignored_flag(missing && !services::in_ci())
+}
+
+/// One test per engine.
+macro_rules! on_both {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        [$(
+            on_sqlite(stringify!($case), async |store| $module::$case(&store).await),
+            on_postgres(stringify!($case), PostgresOptions::default(), async |store| {
+                $module::$case(&store).await;
+            }),
+        )*]
+    };
+}
+
+fn main() {
+    let mut tests = Vec::from(on_both![
+        rows::a_session_comes_back_to_the_microsecond_in_every_phase,
+        rows::numbers_that_do_not_fit_are_refused,
+        connections::a_reader_sees_a_snapshot_and_cannot_write,
+        connections::writers_that_wait_all_get_their_turn,
+    ]);
+    let impatient = PostgresOptions {
+        statement_timeout: std::time::Duration::from_millis(50),
+        ..PostgresOptions::default()
+    };
+    tests.push(on_postgres(
+        "a_statement_that_waits_too_long_is_given_up",
+        impatient,
+        async |store| connections::a_statement_that_waits_too_long_is_given_up(&store).await,
+    ));
+    tests.push(Trial::test("every_statement_has_its_index", || {
+        on_a_runtime(statements::every_statement_has_its_index());
+        Ok(())
+    }));
+    libtest_mimic::run(&Arguments::from_args(), tests).exit();
+}

@@ -1,0 +1,55 @@
+//! Who waits for whom.
+
+use gateway_core::id::{TenantId, WorkerId};
+use gateway_core::store::{PlatformStore, Store, StoreError};
+use gateway_core::tenant::Tier;
+use gateway_core::time::Timestamp;
+use gateway_core::worker::Worker;
+use gateway_server::store::sql::SqlStore;
+
+pub(crate) async fn a_reader_sees_a_snapshot_and_cannot_write(store: &SqlStore) {
+    let mut writer = store.begin_platform().await.unwrap();
+    for tier in Tier::defaults() {
+        writer.put_tier(&tier).await.unwrap();
+    }
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.tiers().await.unwrap(), [], "not committed");
+    writer.commit().await.unwrap();
+    assert_eq!(reader.tiers().await.unwrap(), [], "committed since");
+    assert!(reader.put_tier(&Tier::defaults()[0]).await.is_err());
+    drop(reader);
+    let tiers = store.read().await.unwrap().tiers().await.unwrap();
+    assert_eq!(tiers.len(), 3);
+}
+
+pub(crate) async fn writers_that_wait_all_get_their_turn(store: &SqlStore) {
+    let tenant = TenantId::from_u128(1);
+    let mut draws = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let store = store.clone();
+        draws.spawn(async move {
+            let mut tx = store.begin_platform().await?;
+            let drawn = tx.draw_quota(tenant, 40, 1, true).await?;
+            tx.commit().await?;
+            Ok::<u64, StoreError>(drawn.granted)
+        });
+    }
+    let granted: u64 = draws.join_all().await.into_iter().map(Result::unwrap).sum();
+    assert_eq!(granted, 40);
+}
+
+pub(crate) async fn a_statement_that_waits_too_long_is_given_up(store: &SqlStore) {
+    let id = WorkerId::parse("worker-1").unwrap();
+    let mut tx = store.begin().await.unwrap();
+    let row = Worker::pending(id.clone(), 1, Timestamp::from_micros(0));
+    tx.insert_worker(&row).await.unwrap();
+    tx.commit().await.unwrap();
+    let (mut first, mut second) = (store.begin().await.unwrap(), store.begin().await.unwrap());
+    let locked = first.lock_worker(&id).await;
+    let waited = second.lock_worker(&id).await;
+    assert!(matches!(locked, Ok(Some(_))), "{locked:?}");
+    assert!(
+        matches!(waited, Err(StoreError::Unavailable(_))),
+        "{waited:?}"
+    );
+}

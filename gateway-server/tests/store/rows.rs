@@ -1,0 +1,91 @@
+//! What a row holds comes back as it was.
+
+use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
+use gateway_core::session::{
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Session,
+};
+use gateway_core::store::{Store, StoreError};
+use gateway_core::time::Timestamp;
+use gateway_server::store::sql::SqlStore;
+
+/// Not a whole millisecond: JSON would cut it.
+const AT: Timestamp = Timestamp::from_micros(1_700_000_000_123_457);
+
+fn card() -> Session {
+    let name = SessionName::parse("one").unwrap();
+    Session::new(SessionId::from_u128(1), TenantId::from_u128(7), name, AT)
+}
+
+fn active(observed: Observed) -> Phase {
+    let owner = owner();
+    Phase::Active { owner, observed }
+}
+
+fn stopping(next: Next) -> Phase {
+    let owner = owner();
+    Phase::Stopping { owner, next }
+}
+
+fn owner() -> Owner {
+    Owner {
+        worker: WorkerId::parse("worker-1").unwrap(),
+        incarnation: Incarnation::parse("incarnation-1").unwrap(),
+    }
+}
+
+fn phases() -> [Phase; 9] {
+    let parked = Parked {
+        kind: ParkKind::Restricted,
+        reason: "capped".into(),
+        until: Some(AT),
+        action_required: None,
+    };
+    let challenge = Challenge {
+        kind: ChallengeKind::Qr,
+        index: 3,
+        expires_at: AT,
+    };
+    [
+        Phase::Idle,
+        Phase::Waiting,
+        Phase::Starting { owner: owner() },
+        active(Observed::QrRequired { challenge }),
+        active(Observed::Reconnecting {
+            reason: None,
+            since: AT,
+        }),
+        active(Observed::Connected),
+        stopping(Next::Park {
+            parked: parked.clone(),
+        }),
+        stopping(Next::Delete),
+        Phase::Parked { parked },
+    ]
+}
+
+pub(crate) async fn a_session_comes_back_to_the_microsecond_in_every_phase(store: &SqlStore) {
+    let mut row = card();
+    let pairs = [("list", serde_json::json!([1, -2.5, "é\"\\", null]))];
+    row.metadata = pairs.map(|(key, value)| (key.to_owned(), value)).into();
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_session(&row, None).await.unwrap();
+    for phase in phases() {
+        row.phase = phase;
+        row.version += 1;
+        row.epoch = row.epoch.next();
+        (row.due_at, row.deadline) = (Some(AT), Some(AT));
+        tx.save_sessions(std::slice::from_ref(&row)).await.unwrap();
+        assert_eq!(tx.session(row.id).await.unwrap().as_ref(), Some(&row));
+    }
+}
+
+pub(crate) async fn numbers_that_do_not_fit_are_refused(store: &SqlStore) {
+    let mut row = card();
+    row.epoch = Epoch(u64::MAX);
+    let mut tx = store.begin().await.unwrap();
+    let refused = tx.insert_session(&row, None).await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+}
