@@ -47,8 +47,8 @@ pub struct LinkUnderTest {
     pub link: Arc<dyn WorkerLink>,
     /// The worker.
     pub target: Target,
-    /// A base URL at which nobody listens.
-    pub nowhere: String,
+    /// A worker that is not there.
+    pub nobody: Target,
     /// Who scans.
     pub phone: Arc<dyn Phone>,
     /// What must live as long as these.
@@ -265,11 +265,7 @@ async fn the_worker_says_who_it_is(l: &LinkUnderTest) -> Verdict {
 }
 
 async fn a_worker_that_is_not_there_was_sent_nothing(l: &LinkUnderTest) -> Verdict {
-    let target = Target {
-        endpoint: l.nowhere.clone(),
-        ..l.target.clone()
-    };
-    let refused = l.link.start(&target, &l.start(1), LIMIT).await;
+    let refused = l.link.start(&l.nobody, &l.start(1), LIMIT).await;
     assert_eq!(refused.map(drop), Err(LinkError::NotSent));
     Ok(())
 }

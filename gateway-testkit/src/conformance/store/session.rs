@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_core::id::Epoch;
-use gateway_core::session::{Inserted, Pairing, Phase, Session};
+use gateway_core::session::{Inserted, Next, Pairing, Phase, Session};
 use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
 use serde_json::json;
 
@@ -352,7 +352,13 @@ async fn a_waiting_row_must_have_a_due_time(s: &StoreUnderTest) -> Verdict {
         due_at: None,
         ..in_phase(next(&card), phase, now)
     };
-    let starting = Phase::Starting { owner: held };
+    let starting = Phase::Starting {
+        owner: held.clone(),
+    };
+    let stopping = Phase::Stopping {
+        owner: held,
+        next: Next::Rest,
+    };
     let with_deadline = Session {
         deadline: Some(now),
         ..next(&card)
@@ -364,6 +370,7 @@ async fn a_waiting_row_must_have_a_due_time(s: &StoreUnderTest) -> Verdict {
     for row in [
         bare(Phase::Waiting),
         bare(starting),
+        bare(stopping),
         with_deadline,
         with_retry,
     ] {

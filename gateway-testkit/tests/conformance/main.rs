@@ -1,5 +1,7 @@
 //! The ports in memory keep every promise that a port makes.
 
+mod workers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +9,12 @@ use gateway_core::time::Clock;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::conformance::{
     Absent, Advance, Backend, COORDINATOR, CoordinatorUnderTest, Failure, LogUnderTest,
-    MESSAGE_LOG, Need, STATE_STORE, STORE, StateUnderTest, StoreUnderTest, trials,
+    MESSAGE_LOG, Need, STATE_STORE, STORE, StateUnderTest, StoreUnderTest, WORKER_LINK, trials,
 };
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryLog, MemoryState, MemoryStore};
+
+use workers::Simulated;
 
 const PLACES: usize = 32;
 
@@ -107,6 +111,7 @@ fn main() -> std::io::Result<()> {
     let on = runtime.handle();
     let mut tests = trials(Coordinators(plain), COORDINATOR, on, Absent::Failed);
     tests.extend(trials(States(plain), STATE_STORE, on, Absent::Failed));
+    tests.extend(trials(Simulated, WORKER_LINK, on, Absent::Failed));
     for memory in [plain, shuffled] {
         tests.extend(trials(Stores(memory), STORE, on, Absent::Failed));
         tests.extend(trials(Logs(memory), MESSAGE_LOG, on, Absent::Failed));
