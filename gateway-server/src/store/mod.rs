@@ -2,8 +2,12 @@
 //!
 //! - [`open`]: the store that the configuration names
 //! - [`replica`]: the right to be the only gateway on a PostgreSQL database
+//! - [`state`]: session state, encrypted by [`cipher`], its snapshots in [`blob`]
 //! - [`sql`]: SQLite and PostgreSQL behind the store ports, from the same statements
 
+pub mod blob;
+pub mod cipher;
 pub mod open;
 pub mod replica;
 pub mod sql;
+pub mod state;

@@ -22,6 +22,7 @@ mod quota;
 mod refresh;
 mod sequencer;
 mod session;
+mod state;
 mod tenant;
 mod tx;
 mod types;
@@ -39,6 +40,7 @@ pub use lock::{DataLock, LockError};
 pub use message_log::SqlLedger;
 pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
+pub use state::{SealedRows, StateRows};
 
 use pool::Pool;
 use tx::Tx;
@@ -129,6 +131,12 @@ impl SqlStore {
     #[must_use]
     pub fn ledger(&self) -> SqlLedger {
         SqlLedger::new(self.pool.clone())
+    }
+
+    /// The rows of session state, on the same connections.
+    #[must_use]
+    pub fn state_rows(&self) -> StateRows {
+        StateRows::new(self.pool.clone())
     }
 
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.

@@ -1,0 +1,187 @@
+//! Session state: journal and version in the database, snapshots beside it, everything encrypted
+//!
+//!
+//! A snapshot is written under a name that nobody else uses, made durable, and only then named by the
+//! version's row; the row is what counts. A write that loses its compare-and-set removes its file again,
+//! one whose commit is not known leaves it, and the file of a replaced snapshot goes after the commit. So
+//! a file without a row is waste, and a row without a file cannot come about.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use gateway_core::entropy::Entropy;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::state::cipher::Chunk;
+use gateway_core::state::{
+    MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
+};
+use gateway_core::store::StoreError;
+
+use super::blob::Blobs;
+use super::cipher::StateCipher;
+use super::sql::{SealedRows, StateRows};
+use crate::telemetry::ErrorChain;
+
+/// How often a snapshot is looked for that is replaced while it is read.
+const LOOKS: u32 = 5;
+
+/// [`StateStore`] over a database and an object store.
+#[derive(Debug)]
+pub struct StateVault {
+    rows: StateRows,
+    blobs: Blobs,
+    cipher: StateCipher,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl StateVault {
+    /// A vault; `rows` and `blobs` belong together for ever.
+    #[must_use]
+    pub fn new(
+        rows: StateRows,
+        blobs: Blobs,
+        cipher: StateCipher,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            rows,
+            blobs,
+            cipher,
+            entropy,
+        }
+    }
+
+    fn fresh_name(&self, session: SessionId, seq: u64) -> String {
+        let mut random = [0; 16];
+        self.entropy.fill(&mut random);
+        let mut name = format!("{}/{seq}-", folder(session));
+        for byte in random {
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
+    }
+
+    /// The state as it was sealed; none if its snapshot was replaced meanwhile.
+    async fn read(
+        &self,
+        session: SessionId,
+        rows: SealedRows,
+    ) -> Result<Option<StoredState>, StateError> {
+        let snapshot = match rows.snapshot {
+            None => None,
+            Some((seq, name)) => {
+                let Some(stored) = self.blobs.get(&name).await? else {
+                    return Ok(None);
+                };
+                let bytes = self.cipher.open(session, Chunk::Snapshot, seq, &stored)?;
+                Some((seq, bytes))
+            }
+        };
+        let open = |(seq, stored): (u64, Vec<u8>)| {
+            let bytes = self.cipher.open(session, Chunk::Entry, seq, &stored)?;
+            Ok((seq, bytes))
+        };
+        let journal = rows.journal.into_iter().map(open);
+        Ok(Some(StoredState {
+            version: rows.version,
+            snapshot,
+            journal: journal.collect::<Result<_, StateError>>()?,
+        }))
+    }
+
+    /// Removes a file that no row names any more. It may stay behind: nobody reads it.
+    async fn discard(&self, name: &str) {
+        if let Err(error) = self.blobs.delete(name).await {
+            tracing::warn!(error = %ErrorChain(&error), "an old snapshot stays behind");
+        }
+    }
+}
+
+fn folder(session: SessionId) -> String {
+    session.to_string()
+}
+
+const fn fits(length: usize, max: usize) -> Result<(), StateError> {
+    if length > max {
+        return Err(StateError::TooLarge { max });
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl StateStore for StateVault {
+    async fn seal(&self, session: SessionId, epoch: Epoch) -> Result<StoredState, StateError> {
+        for _ in 0..LOOKS {
+            let rows = self.rows.seal(session, epoch).await?;
+            if let Some(state) = self.read(session, rows).await? {
+                return Ok(state);
+            }
+        }
+        Err(StateError::Corrupt {
+            why: "its snapshot is missing in the object store".to_owned(),
+        })
+    }
+
+    async fn version(&self, session: SessionId) -> Result<StateVersion, StateError> {
+        Ok(self.rows.version(session).await?)
+    }
+
+    async fn append(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        entries: &[Vec<u8>],
+    ) -> Result<u64, StateError> {
+        let mut sealed = Vec::with_capacity(entries.len());
+        for (seq, entry) in (after.saturating_add(1)..).zip(entries) {
+            fits(entry.len(), MAX_ENTRY_BYTES)?;
+            sealed.push((seq, self.cipher.seal(session, Chunk::Entry, seq, entry)?));
+        }
+        self.rows.append(session, epoch, after, &sealed).await
+    }
+
+    async fn put_snapshot(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        after: u64,
+        bytes: &[u8],
+    ) -> Result<u64, StateError> {
+        fits(bytes.len(), MAX_SNAPSHOT_BYTES)?;
+        // Before sixteen megabytes are written for nothing.
+        self.rows.admits(session, epoch, after).await?;
+        let seq = after.saturating_add(1);
+        let sealed = self.cipher.seal(session, Chunk::Snapshot, seq, bytes)?;
+        let name = self.fresh_name(session, seq);
+        self.blobs.put(&name, Bytes::from(sealed)).await?;
+        match self.rows.put_snapshot(session, epoch, after, &name).await {
+            Ok(replaced) => {
+                if let Some(old) = replaced {
+                    self.discard(&old).await;
+                }
+                Ok(seq)
+            }
+            // The commit may have come through: then the row names the file.
+            Err(
+                error @ StateError::Store(StoreError::Unavailable(_) | StoreError::Internal(_)),
+            ) => Err(error),
+            Err(error) => {
+                self.discard(&name).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn archive(&self, session: SessionId) -> Result<(), StateError> {
+        Ok(self.rows.archive(session).await?)
+    }
+
+    async fn erase(&self, session: SessionId) -> Result<(), StateError> {
+        // Rows first: what is left of a broken-off attempt is found by its folder in the next.
+        self.rows.erase(session).await?;
+        Ok(self.blobs.delete_all(&folder(session)).await?)
+    }
+}
