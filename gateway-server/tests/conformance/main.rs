@@ -2,13 +2,15 @@
 
 mod coordinators;
 mod logs;
+mod states;
 mod stores;
 
-use gateway_testkit::conformance::{Absent, COORDINATOR, MESSAGE_LOG, STORE, trials};
+use gateway_testkit::conformance::{Absent, COORDINATOR, MESSAGE_LOG, STATE_STORE, STORE, trials};
 use gateway_testkit::services;
 
 use coordinators::Local;
 use logs::{OverPostgres, OverSqlite};
+use states::{PostgresState, SqliteState};
 use stores::{Postgres, Sqlite};
 
 fn main() -> std::io::Result<()> {
@@ -29,5 +31,8 @@ fn main() -> std::io::Result<()> {
     tests.extend(trials(OverSqlite, MESSAGE_LOG, on, absent));
     let postgres = OverPostgres(Postgres::look());
     tests.extend(trials(postgres, MESSAGE_LOG, on, absent));
+    tests.extend(trials(SqliteState, STATE_STORE, on, absent));
+    let postgres = PostgresState(Postgres::look());
+    tests.extend(trials(postgres, STATE_STORE, on, absent));
     libtest_mimic::run(&arguments, tests).exit()
 }
