@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::gateway_api::{Answer, GatewayError};
 use super::held::Moment;
-use super::outbox::{Fact, Flight, Line};
+use super::outbox::{Backoff, Fact, Flight, Line};
 use super::phone::PhoneNetwork;
 use super::sim::{Membership, SimWorker};
 
@@ -70,7 +70,12 @@ impl SimWorker {
             Flight::Goodbye => self.goodbye_failed(again, wait, now),
             _ if *error == GatewayError::Unauthorized => self.lose_lease(now.uptime, now),
             Flight::Beat if !again => self.lose_lease(now.uptime, now),
-            Flight::Beat | Flight::Assigned => {}
+            Flight::Beat => {}
+            Flight::Assigned => {
+                if let Some(backoff) = &mut self.wants_assigned {
+                    backoff.failed(now.uptime, wait);
+                }
+            }
             Flight::Report(session, epoch) | Flight::State(session, epoch) if moved_on(error) => {
                 self.overtaken(*session, *epoch, now);
             }
@@ -99,7 +104,7 @@ impl SimWorker {
             .recorder
             .leased(&self.owner(), sent_at.plus(lease));
         let interval = Duration::from_millis(registered.heartbeat_interval_ms.max(1));
-        self.wants_assigned = registered.recovery_required;
+        self.wants_assigned = registered.recovery_required.then(Backoff::default);
         self.membership = Membership::Member {
             token: registered.worker_token,
             interval,
@@ -161,7 +166,7 @@ impl SimWorker {
 
     /// Starts the sessions that wait for it after a restart.
     fn restore(&mut self, sessions: &[AssignedSession], now: Moment) {
-        self.wants_assigned = false;
+        self.wants_assigned = None;
         let wanted = sessions.iter().filter(|s| s.desired == Desired::Connected);
         for assigned in wanted.filter(|s| s.paired) {
             let (session, epoch) = (assigned.session_id, assigned.epoch);

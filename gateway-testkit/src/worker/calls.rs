@@ -14,7 +14,11 @@ impl SimWorker {
         let mut calls = self.membership_calls(now);
         if self.is_registered(now) {
             let at = now.uptime;
-            if self.wants_assigned && !self.outbox.is_flying(&Flight::Assigned) {
+            let asks = self
+                .wants_assigned
+                .as_ref()
+                .is_some_and(|wait| wait.is_over(at));
+            if asks && !self.outbox.is_flying(&Flight::Assigned) {
                 calls.push((Flight::Assigned, Call::Assigned));
             }
             if let Some(results) = self.outbox.due_recovery(at) {

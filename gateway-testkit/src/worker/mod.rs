@@ -5,8 +5,9 @@
 //! - [`SimFleet`]: several of them in one process, as a [`WorkerLink`](gateway_core::worker::WorkerLink)
 //!   for an orchestrator, with crashes, freezes and partitions.
 //! - [`GatewayApi`]: how they reach the gateway. Implement it over an orchestrator to close the circle.
+//! - `http` (feature `http`): one worker as a real HTTP server and client.
 //!
-//! Nothing here sleeps or spawns: whoever drives a worker moves its time with `advance` or `step`.
+//! Nothing but `http` sleeps or spawns: whoever drives a worker moves its time with `advance` or `step`.
 
 mod answers;
 mod calls;
@@ -14,6 +15,8 @@ mod commands;
 mod fleet;
 mod gateway_api;
 mod held;
+#[cfg(feature = "http")]
+pub mod http;
 mod link;
 mod outbox;
 mod phone;

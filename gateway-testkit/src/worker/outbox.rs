@@ -193,6 +193,12 @@ impl Outbox {
         old.map(|(id, _)| *id).collect()
     }
 
+    /// When the oldest call on its way counts as lost.
+    pub(super) fn next_loss(&self) -> Option<Uptime> {
+        let (sent_at, _) = self.flights.values().next()?;
+        Some(sent_at.plus(FLIGHT_LIMIT))
+    }
+
     /// Forgets a session's reports up to this epoch: it has moved on.
     pub(super) fn forget_reports(&mut self, session: SessionId, epoch: Epoch) {
         let Some(line) = self.reports.get_mut(&session) else {

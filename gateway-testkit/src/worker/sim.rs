@@ -19,7 +19,7 @@ use gateway_core::worker::gate::Gate;
 
 use super::gateway_api::{GatewayError, Outbound};
 use super::held::{Held, Moment};
-use super::outbox::{Backoff, Outbox};
+use super::outbox::{Backoff, Flight, Outbox};
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
 use super::script::Script;
@@ -159,7 +159,8 @@ pub struct SimWorker {
     pub(super) storing: BTreeSet<SessionId>,
     pub(super) seen: BTreeMap<SessionId, Seen>,
     pub(super) recovering: BTreeMap<SessionId, Epoch>,
-    pub(super) wants_assigned: bool,
+    /// Set while the assigned sessions have to be asked for.
+    pub(super) wants_assigned: Option<Backoff>,
     pub(super) sent: SentLog,
     pub(super) outbox: Outbox,
     pub(super) persist_ok: bool,
@@ -190,7 +191,7 @@ impl SimWorker {
             storing: BTreeSet::new(),
             seen: BTreeMap::new(),
             recovering: BTreeMap::new(),
-            wants_assigned: false,
+            wants_assigned: None,
             outbox: Outbox::default(),
             persist_ok: true,
             send_held: true,
@@ -317,24 +318,37 @@ impl SimWorker {
             return None;
         }
         let membership = match &self.membership {
-            Membership::Outside(backoff) | Membership::Leaving { backoff, .. } => {
+            Membership::Outside(backoff) if !self.outbox.is_flying(&Flight::Register) => {
+                Some(backoff.until())
+            }
+            Membership::Leaving { backoff, .. } if !self.outbox.is_flying(&Flight::Goodbye) => {
                 Some(backoff.until())
             }
             Membership::Member { next_beat, .. } => Some(*next_beat),
-            Membership::Gone => None,
+            Membership::Outside(_) | Membership::Leaving { .. } | Membership::Gone => None,
         };
         let timer = self.timers.first().map(|(at, _)| *at);
-        let storing = self
-            .storing
-            .iter()
-            .filter_map(|s| self.held.get(s)?.state.next_due());
+        let owed = self.owed();
         let calls = [
             membership,
             timer,
-            self.outbox.next_due(),
+            owed,
             self.gate.deadline(),
+            self.outbox.next_loss(),
         ];
-        calls.into_iter().flatten().chain(storing).min()
+        calls.into_iter().flatten().min()
+    }
+
+    /// When what it owes as a member is due.
+    fn owed(&self) -> Option<Uptime> {
+        if !matches!(self.membership, Membership::Member { .. }) {
+            return None;
+        }
+        let storing = self.storing.iter();
+        let storing = storing.filter_map(|session| self.held.get(session)?.state.next_due());
+        let assigned = self.wants_assigned.as_ref().map(Backoff::until);
+        let assigned = assigned.filter(|_| !self.outbox.is_flying(&Flight::Assigned));
+        storing.chain(self.outbox.next_due()).chain(assigned).min()
     }
 
     /// SIGTERM: closes its sessions and says goodbye; [`Self::is_gone`] once that has arrived.
@@ -393,7 +407,7 @@ impl SimWorker {
         self.membership = Membership::Outside(backoff);
         self.outbox.start_over();
         self.recovering.clear();
-        self.wants_assigned = false;
+        self.wants_assigned = None;
         self.send_held = true;
         self.draining = false;
     }

@@ -79,6 +79,13 @@ impl StateLine {
 }
 
 impl SimWorker {
+    /// Whether a send would have to wait until more counters are stored.
+    #[must_use]
+    pub fn is_short_of_counters(&self, session: SessionId) -> bool {
+        let held = self.held.get(&session).filter(|held| held.is_connected());
+        held.is_some_and(|held| held.state.next >= held.state.reserved)
+    }
+
     /// Asks for the next block of counters while there are still some left.
     pub(super) fn reserve_counters(&mut self, session: SessionId) {
         let (block, compact_after) = (self.script.counter_block.max(1), self.script.compact_after);

@@ -70,8 +70,8 @@ impl Gateway {
     }
 }
 
-fn state_error(error: StateError) -> GatewayError {
-    match error {
+fn state_error(error: &StateError) -> GatewayError {
+    match *error {
         StateError::StaleEpoch { current } => GatewayError::StaleEpoch {
             current: Some(current),
         },
@@ -156,7 +156,10 @@ impl GatewayApi for Gateway {
         epoch: Epoch,
     ) -> Result<StoredState, GatewayError> {
         drop(self.up()?);
-        self.state.seal(session, epoch).await.map_err(state_error)
+        self.state
+            .seal(session, epoch)
+            .await
+            .map_err(|error| state_error(&error))
     }
 
     async fn put_state(
@@ -169,7 +172,7 @@ impl GatewayApi for Gateway {
     ) -> Result<u64, GatewayError> {
         drop(self.up()?);
         let put = self.state.put_snapshot(session, epoch, after, snapshot);
-        put.await.map_err(state_error)
+        put.await.map_err(|error| state_error(&error))
     }
 
     async fn append_state(
@@ -182,7 +185,7 @@ impl GatewayApi for Gateway {
     ) -> Result<u64, GatewayError> {
         drop(self.up()?);
         let appended = self.state.append(session, epoch, after, entries);
-        appended.await.map_err(state_error)
+        appended.await.map_err(|error| state_error(&error))
     }
 }
 
