@@ -4,6 +4,7 @@
 //! every decision to the core. In reading order:
 //!
 //! - [`cli`]: one file per sub-command
+//! - [`server`]: the composition root
 //! - [`app`]: what requests share
 //! - [`accounts`]: where people and tenants come from
 //! - [`config`]: every option, typed and checked
@@ -25,6 +26,7 @@ pub mod coord;
 pub mod http;
 pub mod message_log;
 pub mod runtime;
+pub mod server;
 pub mod shutdown;
 pub mod store;
 pub mod system;

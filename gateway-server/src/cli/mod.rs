@@ -8,6 +8,7 @@ mod check_config;
 mod health;
 mod migrate;
 mod openapi;
+mod serve;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -43,6 +44,8 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Print the description of the HTTP API.
     Openapi(openapi::Openapi),
+    /// Serve until asked to stop.
+    Serve(serve::Serve),
     /// Ask the server on this machine whether it is alive; for the health check of a container.
     Health(health::Health),
 }
@@ -53,6 +56,7 @@ impl Command {
             Self::Admin(command) => command.run(context),
             Self::Migrate(command) => command.run(context),
             Self::Openapi(command) => command.run(context),
+            Self::Serve(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
             Self::Health(command) => command.run(context),
         }

@@ -1,0 +1,250 @@
+//! The composition root: the one file that names concrete adapters (habit: `App` is made from ports).
+//!
+//! [`Server::open`] builds everything and spawns nothing; [`Server::run`] spawns, serves, and stops in
+//! the order of [`crate::shutdown`]. What a request needs per core is made by [`Server::core`]: in this
+//! release it is called once, for the one multi-thread runtime.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use gateway_core::auth::WorkerTokens;
+use gateway_core::entropy::Entropy;
+use gateway_core::message::MessageLog;
+use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
+use gateway_core::session::StoreRoutes;
+use gateway_core::store::{PlatformStore, Store};
+use gateway_core::time::Clock;
+use gateway_core::worker::{StoreRow, WorkerLink};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Ports};
+use crate::config::{Config, Mode, Secrets};
+use crate::coord::local::{LocalCoordinator, LocalLimits};
+use crate::http::serve::Listener;
+use crate::message_log::{GroupLog, GroupOptions, GroupTask};
+use crate::shutdown::Shutdown;
+use crate::store::blob::Blobs;
+use crate::store::cipher::StateCipher;
+use crate::store::open;
+use crate::store::replica::{ReplicaError, ReplicaLock};
+use crate::store::sql::SqlStore;
+use crate::store::state::StateVault;
+use crate::system::{OsEntropy, SystemClock};
+use crate::telemetry::ErrorChain;
+use crate::telemetry::metrics::Metrics;
+use crate::worker_link::http::{HttpLink, LinkOptions};
+use crate::{http, runtime};
+
+/// How often the only replica looks whether it still is.
+const LOOK_AFTER_LOCK: Duration = Duration::from_secs(2);
+
+/// Why the server does not start. Each text is one sentence that says what to change.
+pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server that is open and serves nobody yet.
+#[derive(Debug)]
+pub struct Server {
+    /// What requests share.
+    pub app: App,
+    /// Its secrets; `dev` hands the bootstrap token to its own workers.
+    pub secrets: Secrets,
+    listener: Listener,
+    store: SqlStore,
+    log_task: GroupTask,
+    replica: Option<ReplicaLock>,
+}
+
+/// What one core serves with.
+#[derive(Debug)]
+pub struct Core {
+    /// Every route.
+    pub router: Router,
+}
+
+impl Server {
+    /// Binds the port, opens the store, makes or checks secrets, and joins everything.
+    ///
+    /// # Errors
+    /// An occupied port, a database that cannot be used, a missing or weak secret.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+        let listener = Listener::bind(config.http.address()).await?;
+        if config.mode() == Mode::Cluster {
+            Secrets::check(&config)?;
+        }
+        let store = open::alone(&config, Arc::clone(&clock)).await?;
+        let replica = match &config.database.url {
+            Some(url) => Some(ReplicaLock::take(url.expose()).await?),
+            None => None,
+        };
+        let secrets = Secrets::resolve(&config, &*entropy)?;
+        open::put_tiers(&store, &config.plans()).await?;
+
+        let metrics = Metrics::new()?;
+        let shutdown = Shutdown::new();
+        let (log, log_task) = message_log(&config, &store, &metrics);
+        let log: Arc<dyn MessageLog> = Arc::new(log);
+        let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
+        let link = http_link(&secrets)?;
+        let coord = Arc::new(LocalCoordinator::new(
+            Arc::clone(&clock),
+            LocalLimits::default(),
+        ));
+        let state = Arc::new(state_vault(&config, &secrets, &store, &entropy)?);
+        let orchestration: Arc<dyn Store> = Arc::new(store.clone());
+        let leases = StoreRow::new(
+            Arc::clone(&orchestration),
+            Arc::clone(&clock),
+            config.orchestration.lease_policy(),
+        );
+        let orchestrator = Orchestrator::new(
+            OrchestratorPorts {
+                store: orchestration,
+                coord: coord.clone(),
+                link: Arc::clone(&link),
+                state: state.clone(),
+                leases: Arc::new(leases),
+                entropy: Arc::clone(&entropy),
+            },
+            Policy {
+                session: config.orchestration.session_policy(),
+                balance: config.balance.policy()?,
+                command_limit: config.workers.command_timeout,
+                ..Policy::default()
+            },
+        );
+        let ports = Ports {
+            routes: Arc::new(StoreRoutes::new(Arc::clone(&platform))),
+            store: platform,
+            coord,
+            state,
+            log,
+            link,
+            orchestrator: Arc::new(orchestrator),
+            clock,
+            entropy,
+        };
+        let app = App::new(config, &secrets, ports, metrics, shutdown);
+        Ok(Self {
+            app,
+            secrets,
+            listener,
+            store,
+            log_task,
+            replica,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// What one core needs to serve: the seam at which a runtime per core comes in.
+    #[must_use]
+    pub fn core(app: &App) -> Core {
+        Core {
+            router: http::router(app),
+        }
+    }
+
+    /// Serves until the shutdown begins, then stops in order.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn run(self) -> Result<(), io::Error> {
+        let app = self.app;
+        let shutdown = app.shutdown.clone();
+        let log_task = self.log_task;
+        shutdown.spawn_writer(|close| log_task.run(close));
+        runtime::spawn_all(&app);
+        if let Some(replica) = self.replica {
+            let stopping = shutdown.clone();
+            shutdown.spawn_loop(|stop| look_after(replica, stop, stopping));
+        }
+        let core = Self::core(&app);
+        let connections = app.metrics.http.connections.clone();
+        let begun = shutdown.begun().clone();
+        let cut = self
+            .listener
+            .serve(core.router, &app.config.http, connections, begun)
+            .await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "connections were cut");
+        }
+        let limit = app.config.http.shutdown_timeout;
+        let unfinished = shutdown.finish(limit, app.give_back_quota()).await;
+        for group in unfinished {
+            tracing::warn!(
+                group = group.group,
+                tasks = group.tasks,
+                "did not stop in time"
+            );
+        }
+        self.store.close().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn message_log(config: &Config, store: &SqlStore, metrics: &Metrics) -> (GroupLog, GroupTask) {
+    let options = GroupOptions {
+        capacity: config.message_log.capacity,
+        batch_size: config.message_log.batch_size,
+        batch_wait: config.message_log.batch_wait,
+    };
+    GroupLog::new(
+        Arc::new(store.ledger()),
+        options,
+        metrics.message_log.clone(),
+    )
+}
+
+fn state_vault(
+    config: &Config,
+    secrets: &Secrets,
+    store: &SqlStore,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<StateVault, OpenError> {
+    let blobs = Blobs::in_folder(&config.storage.data_dir.join("state"))?;
+    let cipher = StateCipher::new(&secrets.state_keys, Arc::clone(entropy))?;
+    Ok(StateVault::new(
+        store.state_rows(),
+        blobs,
+        cipher,
+        Arc::clone(entropy),
+    ))
+}
+
+fn http_link(secrets: &Secrets) -> Result<Arc<dyn WorkerLink>, OpenError> {
+    let tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
+    Ok(Arc::new(HttpLink::new(tokens, LinkOptions::default())?))
+}
+
+/// Stops this replica when another one has taken its place on the database.
+async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Shutdown) {
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "the period of a loop")]
+        let pause = tokio::time::sleep(LOOK_AFTER_LOCK);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = pause => {}
+        }
+        match lock.keep().await {
+            Ok(()) => {}
+            Err(error @ ReplicaError::Held) => {
+                tracing::error!(error = %ErrorChain(&error), "stopping");
+                shutdown.begin();
+                return;
+            }
+            Err(error @ ReplicaError::Unreachable(_)) => {
+                tracing::warn!(error = %ErrorChain(&error), "cannot look after the replica lock");
+            }
+        }
+    }
+}
