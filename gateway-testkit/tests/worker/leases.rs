@@ -8,7 +8,8 @@ use gateway_core::session::Desired;
 use gateway_core::worker::LinkError;
 use gateway_testkit::worker::{Restart, Script};
 
-use crate::gateway::{LEASE, SESSION, Stage, worker};
+use crate::gateway::LEASE;
+use crate::stage::{SESSION, Stage, worker};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)

@@ -8,7 +8,7 @@ use gateway_core::state::StateStore;
 use gateway_core::worker::{LinkError, WorkerLink};
 use gateway_testkit::worker::{Script, Upstream};
 
-use crate::gateway::{SESSION, Stage, order, worker};
+use crate::stage::{SESSION, Stage, order, worker};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)

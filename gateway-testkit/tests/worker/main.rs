@@ -1,6 +1,9 @@
-//! The simulated worker against a gateway of a few lines, on a clock that is moved by hand.
+//! The simulated worker against a gateway of a few lines: on a clock that is moved by hand, and over HTTP.
 
 mod gateway;
 mod leases;
 mod linking;
 mod messages;
+#[cfg(feature = "http")]
+mod over_http;
+mod stage;

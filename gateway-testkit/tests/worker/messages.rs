@@ -7,7 +7,7 @@ use gateway_core::protocol::Mode;
 use gateway_core::worker::LinkError;
 use gateway_testkit::worker::{CrashPoint, Script};
 
-use crate::gateway::{SESSION, Stage, message, worker};
+use crate::stage::{SESSION, Stage, message, worker};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
