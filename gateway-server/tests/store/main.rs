@@ -90,6 +90,14 @@ fn main() {
         impatient,
         async |store| connections::a_statement_that_waits_too_long_is_given_up(&store).await,
     ));
+    tests.push(Trial::test(
+        "sqlite::a_row_that_makes_no_sense_is_named",
+        || {
+            let folder = tempfile::tempdir()?;
+            on_a_runtime(rows::a_row_that_makes_no_sense_is_named(folder.path()));
+            Ok(())
+        },
+    ));
     tests.push(Trial::test("every_statement_has_its_index", || {
         on_a_runtime(statements::every_statement_has_its_index());
         Ok(())

@@ -1,5 +1,7 @@
 //! What a row holds comes back as it was.
 
+use std::path::Path;
+
 use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
 use gateway_core::session::{
     Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Session,
@@ -7,6 +9,9 @@ use gateway_core::session::{
 use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Timestamp;
 use gateway_server::store::sql::SqlStore;
+use sqlx::SqlitePool;
+
+use crate::sqlite;
 
 /// Not a whole millisecond: JSON would cut it.
 const AT: Timestamp = Timestamp::from_micros(1_700_000_000_123_457);
@@ -88,4 +93,26 @@ pub(crate) async fn numbers_that_do_not_fit_are_refused(store: &SqlStore) {
         matches!(refused, Err(StoreError::Refused(_))),
         "{refused:?}"
     );
+}
+
+pub(crate) async fn a_row_that_makes_no_sense_is_named(folder: &Path) {
+    let store = sqlite(folder).await;
+    let row = card();
+    let mut tx = store.begin().await.unwrap();
+    tx.insert_session(&row, None).await.unwrap();
+    tx.commit().await.unwrap();
+    let path = folder.join("gateway.db");
+    let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
+    for nonsense in [
+        "UPDATE sessions SET phase = 'FLYING'",
+        "UPDATE sessions SET phase = 'PARKED', detail = '{}'",
+        "UPDATE sessions SET phase = 'IDLE', priority = 1000",
+    ] {
+        sqlx::query(nonsense).execute(&file).await.unwrap();
+        let read = store.begin().await.unwrap().session(row.id).await;
+        let Err(StoreError::Corrupt { table, id, .. }) = read else {
+            panic!("{nonsense} gave {read:?}");
+        };
+        assert_eq!((table, id), ("sessions", row.id.to_string()));
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError as Failure, Migration, MigrationType, Migrator};
+use sqlx::postgres::PgPool;
+use sqlx::{Connection as _, SqlSafeStr};
 
 use super::pool::Pool;
 
@@ -60,16 +61,27 @@ fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
 /// Applies what is missing. Several replicas may do so at once; one waits for the other.
 pub(super) async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
     match pool {
-        Pool::Postgres(pool) => migrator(|step| step.postgres).run(pool).await?,
-        Pool::Sqlite { writer, .. } => migrator(|step| step.sqlite).run(writer).await?,
+        Pool::Postgres(pool) => Ok(on_postgres(pool).await?),
+        Pool::Sqlite { writer, .. } => Ok(migrator(|step| step.sqlite).run(writer).await?),
     }
+}
+
+/// On a connection of its own: a large table may take longer than any statement of a request may.
+async fn on_postgres(pool: &PgPool) -> Result<(), Failure> {
+    let mut connection = pool.acquire().await?.detach();
+    sqlx::query("SET statement_timeout = 0")
+        .execute(&mut connection)
+        .await?;
+    migrator(|step| step.postgres).run(&mut connection).await?;
+    connection.close().await?;
     Ok(())
 }
 
-/// Whether the newest migration is applied. A database without any is not current.
+/// Whether every migration of this program is applied. A newer schema will do: what it took away, no
+/// release before it used.
 pub(super) async fn is_current(pool: &Pool) -> Result<bool, sqlx::Error> {
     let newest = STEPS.iter().map(|step| step.number).max();
-    let applied = match pool {
+    let applied: Option<i64> = match pool {
         Pool::Postgres(pool) => {
             let exists = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
             match sqlx::query_scalar(exists).fetch_one(pool).await? {
@@ -86,7 +98,7 @@ pub(super) async fn is_current(pool: &Pool) -> Result<bool, sqlx::Error> {
             }
         }
     };
-    Ok(applied == newest)
+    Ok(applied >= newest)
 }
 
 const NEWEST: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";

@@ -117,7 +117,7 @@ impl SqlStore {
         migrate::migrate(&self.pool).await
     }
 
-    /// Whether the schema is this program's.
+    /// Whether the schema has everything that this program needs; it may be newer.
     ///
     /// # Errors
     /// The database cannot be read.
