@@ -189,9 +189,14 @@ impl SimFleet {
     /// When some worker next has something to do; simulations move their clock there.
     #[must_use]
     pub fn next_due(&self) -> Option<Uptime> {
+        let now = self.now();
         let slots = self.slots();
         let running = slots.values().filter(|slot| !slot.frozen);
-        running.filter_map(|slot| slot.worker.next_due()).min()
+        let next = running.filter_map(|slot| {
+            let thaws_at = slot.worker.thaws_at(now);
+            thaws_at.or_else(|| slot.worker.next_due())
+        });
+        next.min()
     }
 
     pub(super) fn now(&self) -> Moment {

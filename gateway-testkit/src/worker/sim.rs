@@ -276,6 +276,13 @@ impl SimWorker {
         self.script.faults.freeze.is_some_and(|w| w.contains(age))
     }
 
+    /// When it goes on, if its script has it stopped at `now`.
+    pub(super) fn thaws_at(&self, now: Moment) -> Option<Uptime> {
+        let window = self.script.faults.freeze.filter(|_| self.is_frozen(now))?;
+        let end = window.after_ms.saturating_add(window.for_ms);
+        Some(self.born.plus(Duration::from_millis(end)))
+    }
+
     /// Whether its script cuts it off at `now`.
     #[must_use]
     pub fn is_partitioned(&self, now: Moment) -> bool {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{AssignedSession, BeatAnswer, Dropped, Mode};
 use gateway_core::session::Desired;
+use gateway_core::time::Clock;
 use gateway_core::worker::LinkError;
-use gateway_testkit::worker::{Restart, Script};
+use gateway_testkit::worker::{Restart, Script, Window};
 
 use crate::gateway::LEASE;
 use crate::stage::{SESSION, Stage, worker};
@@ -260,6 +261,32 @@ fn a_stopped_worker_says_goodbye() {
     stage.settle();
     assert_eq!(stage.gateway.told().goodbyes.last(), Some(&target.owner));
     assert_eq!(stage.send(&target, 1, 1), Err(LinkError::NotSent));
+}
+
+#[test]
+fn time_can_be_moved_from_one_due_moment_to_the_next() {
+    let mut script = Script::default().auto_scan(1_000);
+    script.faults.freeze = Some(Window {
+        after_ms: 10_000,
+        for_ms: 5_000,
+    });
+    let stage = Stage::with(&["a"], &script);
+    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    let end = stage.clock.uptime().plus(seconds(60));
+    let mut jumps = 0;
+    while let Some(next) = stage.fleet.next_due().filter(|next| *next <= end) {
+        let now = stage.clock.uptime();
+        assert!(next > now, "nothing that is due is left undone");
+        stage.clock.advance(next.since(now));
+        stage.settle();
+        jumps += 1;
+    }
+    assert!(
+        jumps < 60,
+        "a heartbeat every two seconds and little else: {jumps}"
+    );
+    let statuses = stage.gateway.statuses(SESSION);
+    assert_eq!(statuses.last().map(String::as_str), Some("CONNECTED"));
 }
 
 #[test]
