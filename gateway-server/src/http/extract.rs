@@ -10,8 +10,9 @@ use garde::Validate;
 use gateway_core::protocol::state::STATE_MEDIA_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, header};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
 
 use super::problem::{Detail, Kind, Problem};
 use super::text;
@@ -206,14 +207,18 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
-            serde_json::error::Category::Data => located(path, &in_words(&inner)),
-            serde_json::error::Category::Io
-            | serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof => not_json(&inner),
+            Category::Data => located(path, &in_words(&inner)),
+            // A number where a name belongs is called a syntax error, too.
+            Category::Syntax if is_whole(body) => located(path, "is of another type than expected"),
+            Category::Io | Category::Syntax | Category::Eof => not_json(&inner),
         }
     })?;
     reader.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+fn is_whole(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 fn not_json(error: &serde_json::Error) -> Problem {
@@ -319,6 +324,10 @@ mod tests {
             ),
             (
                 r#"{"firstName":"x","items":[{"count":1,"size":"huge"}]}"#,
+                "items[0].size",
+            ),
+            (
+                r#"{"firstName":"x","items":[{"count":1,"size":7}]}"#,
                 "items[0].size",
             ),
             ("[]", "body"),

@@ -14,7 +14,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use gateway_core::auth::WorkerTokens;
 use gateway_core::id::TenantId;
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::session::{Owner, StoreRoutes};
@@ -28,7 +27,6 @@ use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
 use gateway_server::http;
 use gateway_server::shutdown::Shutdown;
 use gateway_server::telemetry::metrics::Metrics;
-use gateway_server::worker_link::http::{HttpLink, LinkOptions};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryLog, MemoryState, MemoryStore};
@@ -36,6 +34,8 @@ use http_body_util::BodyExt;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use crate::link::ScriptedLink;
 
 /// What workers register with in tests.
 pub(crate) const BOOTSTRAP: &str = "bootstrap-of-the-tests";
@@ -50,6 +50,7 @@ pub(crate) struct TestApp {
     pub(crate) store: MemoryStore,
     pub(crate) coord: Arc<MemoryCoordinator>,
     pub(crate) clock: Arc<ManualClock>,
+    pub(crate) link: ScriptedLink,
     router: Router,
 }
 
@@ -78,7 +79,8 @@ impl TestApp {
         let clock = Arc::new(ManualClock::default());
         let store = MemoryStore::new(clock.clone());
         let coord = Arc::new(MemoryCoordinator::new(clock.clone()));
-        let ports = ports(&config, &clock, &store, &coord);
+        let link = ScriptedLink::default();
+        let ports = ports(&config, &clock, &store, &coord, &link);
         let metrics = Metrics::new().expect("metrics");
         let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
         let router = http::router(&app);
@@ -87,6 +89,7 @@ impl TestApp {
             store,
             coord,
             clock,
+            link,
             router,
         };
         this.put_tiers(Tier::defaults()).await;
@@ -215,13 +218,13 @@ fn ports(
     clock: &Arc<ManualClock>,
     store: &MemoryStore,
     coord: &Arc<MemoryCoordinator>,
+    link: &ScriptedLink,
 ) -> Ports {
     let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
     let orchestration: Arc<dyn Store> = Arc::new(store.clone());
     let entropy = Arc::new(SeededEntropy::new(7));
     let state = Arc::new(MemoryState::default());
-    let tokens = WorkerTokens::new(secrets().worker_token_key.expose().as_bytes());
-    let link = Arc::new(HttpLink::new(tokens, LinkOptions::default()).expect("a link"));
+    let link = Arc::new(link.clone());
     let time: Arc<dyn Clock> = clock.clone();
     let policy = config.orchestration.lease_policy();
     let leases = StoreRow::new(Arc::clone(&orchestration), time, policy);

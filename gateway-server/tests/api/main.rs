@@ -2,11 +2,18 @@
 //!
 //! Folders mirror `src/http/v1`. `walk` asks every route of the API document as everybody.
 
+mod admin;
 mod app;
 mod auth;
 mod bad_input;
+mod events;
 mod limits;
+mod link;
+mod messages;
 mod openapi;
+mod scene;
+mod sessions;
 mod system;
 mod users;
 mod walk;
+mod workers;

@@ -1,0 +1,3 @@
+//! `/admin`
+
+mod workers;

@@ -1,0 +1,192 @@
+//! The way to a worker that does what the test says.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_core::id::SessionId;
+use gateway_core::protocol::{
+    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionCounts, SessionState,
+    StartSession,
+};
+use gateway_core::session::Order;
+use gateway_core::worker::{LinkError, Target, WorkerLink};
+use tokio::sync::Semaphore;
+
+/// Answers as a good worker does, unless the test has said otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScriptedLink {
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    starts: Vec<StartSession>,
+    sends: Vec<SendMessage>,
+    stops: Vec<(&'static str, SessionId)>,
+    passkeys: Vec<(bool, Passkey)>,
+    on_send: Option<LinkError>,
+    on_stop: Option<LinkError>,
+    on_passkey: Option<LinkError>,
+    on_health: Option<LinkError>,
+    state: Option<SessionState>,
+    held: Option<Arc<Semaphore>>,
+}
+
+impl ScriptedLink {
+    /// Every send fails like this from now on; none: they succeed again.
+    pub(crate) fn fail_sends(&self, error: impl Into<Option<LinkError>>) {
+        self.script().on_send = error.into();
+    }
+
+    /// Every order to stop fails like this from now on.
+    pub(crate) fn fail_stops(&self, error: impl Into<Option<LinkError>>) {
+        self.script().on_stop = error.into();
+    }
+
+    pub(crate) fn fail_passkeys(&self, error: impl Into<Option<LinkError>>) {
+        self.script().on_passkey = error.into();
+    }
+
+    pub(crate) fn fail_health(&self, error: impl Into<Option<LinkError>>) {
+        self.script().on_health = error.into();
+    }
+
+    /// What the worker says when it is asked for a session.
+    pub(crate) fn say(&self, state: SessionState) {
+        self.script().state = Some(state);
+    }
+
+    /// Sends hang, after the message has gone out, until the semaphore gets a permit each.
+    pub(crate) fn hold_sends(&self) -> Arc<Semaphore> {
+        let held = Arc::new(Semaphore::new(0));
+        self.script().held = Some(Arc::clone(&held));
+        held
+    }
+
+    pub(crate) fn starts(&self) -> Vec<StartSession> {
+        self.script().starts.clone()
+    }
+
+    pub(crate) fn sends(&self) -> Vec<SendMessage> {
+        self.script().sends.clone()
+    }
+
+    pub(crate) fn stops(&self) -> Vec<(&'static str, SessionId)> {
+        self.script().stops.clone()
+    }
+
+    pub(crate) fn passkeys(&self) -> Vec<(bool, Passkey)> {
+        self.script().passkeys.clone()
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stop(&self, how: &'static str, order: &Order) -> Result<Released, LinkError> {
+        let mut script = self.script();
+        script.stops.push((how, order.session));
+        match &script.on_stop {
+            Some(error) => Err(error.clone()),
+            None => Ok(Released {
+                session_id: order.session,
+                epoch: order.epoch,
+                last_seq: 0,
+                remote_unlinked: None,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl WorkerLink for ScriptedLink {
+    async fn start(
+        &self,
+        _: &Target,
+        body: &StartSession,
+        _: Duration,
+    ) -> Result<Accepted, LinkError> {
+        self.script().starts.push(body.clone());
+        Ok(Accepted {
+            session_id: body.session_id,
+            epoch: body.epoch,
+            status: "CONNECTING".to_owned(),
+        })
+    }
+
+    async fn session(
+        &self,
+        _: &Target,
+        _: SessionId,
+        _: Duration,
+    ) -> Result<SessionState, LinkError> {
+        self.script().state.clone().ok_or(LinkError::UnknownSession)
+    }
+
+    async fn send(
+        &self,
+        _: &Target,
+        _: SessionId,
+        body: &SendMessage,
+        _: Duration,
+    ) -> Result<Sent, LinkError> {
+        let (error, held) = {
+            let mut script = self.script();
+            script.sends.push(body.clone());
+            (script.on_send.clone(), script.held.clone())
+        };
+        if let Some(held) = held {
+            held.acquire().await.expect("never closed").forget();
+        }
+        match error {
+            Some(error) => Err(error),
+            None => Ok(Sent {
+                message_id: body.message_id,
+                wa_message_id: body.wa_message_id.clone(),
+                status: "accepted".to_owned(),
+                accepted_at: None,
+            }),
+        }
+    }
+
+    async fn release(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
+        self.stop("release", order)
+    }
+
+    async fn logout(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
+        self.stop("logout", order)
+    }
+
+    async fn forget(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
+        self.stop("forget", order)
+    }
+
+    async fn passkey(
+        &self,
+        _: &Target,
+        _: &Order,
+        body: &Passkey,
+        confirm: bool,
+        _: Duration,
+    ) -> Result<(), LinkError> {
+        let mut script = self.script();
+        script.passkeys.push((confirm, body.clone()));
+        script.on_passkey.clone().map_or(Ok(()), Err)
+    }
+
+    async fn health(&self, target: &Target, _: Duration) -> Result<Health, LinkError> {
+        if let Some(error) = self.script().on_health.clone() {
+            return Err(error);
+        }
+        Ok(Health {
+            status: "ok".to_owned(),
+            worker_id: target.owner.worker.to_string(),
+            incarnation: target.owner.incarnation.to_string(),
+            protocol_version: Some(1),
+            uptime_seconds: Some(1),
+            sessions: SessionCounts::default(),
+        })
+    }
+}

@@ -1,0 +1,7 @@
+//! `/sessions/{id}/messages` and `/messages`
+
+mod hang_up;
+mod idempotency;
+mod read;
+mod send;
+mod worker;

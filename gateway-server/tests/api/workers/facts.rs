@@ -1,0 +1,197 @@
+//! `POST /webhooks/message-status` and `POST /webhooks/messages`
+
+use serde_json::{Value, json};
+
+use crate::app::{TestRequest, text};
+use crate::scene::{INCARNATION, Scene, registration};
+
+fn to<'a>(scene: &'a Scene, what: &str, body: &Value) -> TestRequest<'a> {
+    let path = format!("/api/v1/webhooks/{what}");
+    scene.as_worker(scene.app.post(&path)).json(body)
+}
+
+fn fact(id: &str, more: Value) -> Value {
+    let mut fact = json!({"sessionId": id, "epoch": 1, "incarnation": INCARNATION});
+    if let Value::Object(fields) = more {
+        for (name, value) in fields {
+            fact[name] = value;
+        }
+    }
+    fact
+}
+
+fn inbound(id: &str, wa: &str) -> Value {
+    let chat = "491709999999@s.whatsapp.net";
+    fact(
+        id,
+        json!({"chat": chat, "waMessageId": wa, "type": "text", "text": "hi"}),
+    )
+}
+
+#[tokio::test]
+async fn receipts_fold_in_any_order_and_are_events() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let sent = scene.sent(&id, "x").await;
+    let message = text(&sent.data()["id"]);
+    let receipt = |status: &str| fact(&id, json!({"messageId": message, "status": status}));
+    to(&scene, "message-status", &receipt("read"))
+        .expect(200)
+        .await;
+    let several = json!([receipt("sent"), receipt("delivered"), receipt("sent")]);
+    let answer = to(&scene, "message-status", &several).expect(200).await;
+    assert_eq!(
+        answer.data(),
+        &json!({"accepted": 3, "dropped": 0, "rejected": []})
+    );
+    let read = scene
+        .get(&format!("/api/v1/messages/{message}"))
+        .expect(200)
+        .await;
+    assert_eq!(read.data()["status"], "read");
+    assert!(read.data()["timestamps"]["read"].is_string());
+    scene.publish().await;
+    let events = scene
+        .get("/api/v1/events?type=message.status")
+        .expect(200)
+        .await;
+    let newest = events
+        .data()
+        .as_array()
+        .and_then(|events| events.last().cloned());
+    assert_eq!(newest.expect("an event")["data"]["status"], "read");
+}
+
+#[tokio::test]
+async fn an_inbound_message_is_known_by_its_identity() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let batch = json!([inbound(&id, "A1"), inbound(&id, "A2"), inbound(&id, "A1")]);
+    to(&scene, "messages", &batch).expect(200).await;
+    to(&scene, "messages", &inbound(&id, "A1"))
+        .expect(200)
+        .await;
+    let all = scene
+        .get("/api/v1/messages?direction=inbound")
+        .expect(200)
+        .await;
+    assert_eq!(all.data().as_array().map(Vec::len), Some(2));
+    scene.publish().await;
+    let events = scene
+        .get("/api/v1/events?type=message.received")
+        .expect(200)
+        .await;
+    assert_eq!(events.data().as_array().map(Vec::len), Some(2));
+    assert_eq!(events.data()[0]["data"]["content"]["text"], "hi");
+}
+
+#[tokio::test]
+async fn what_people_wrote_is_not_refused_for_its_characters() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let mut message = inbound(&id, "A1");
+    message["text"] = json!("a\u{0}b\u{7}c");
+    to(&scene, "messages", &message).expect(200).await;
+    let all = scene.get("/api/v1/messages").expect(200).await;
+    assert_eq!(all.data()[0]["content"]["text"], "ab\u{7}c");
+}
+
+#[tokio::test]
+async fn facts_of_a_former_owner_still_count_and_inventions_do_not() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    scene.act(&id, "restart").expect(202).await;
+    scene.settle().await;
+    to(&scene, "messages", &inbound(&id, "A1"))
+        .expect(200)
+        .await;
+
+    let mut never = inbound(&id, "A2");
+    never["epoch"] = json!(7);
+    to(&scene, "messages", &never)
+        .expect(409)
+        .await
+        .is("stale_epoch");
+    let batch = json!([never, inbound(&id, "A3")]);
+    let answer = to(&scene, "messages", &batch).expect(200).await;
+    assert_eq!(answer.data()["accepted"], 1);
+    assert_eq!(answer.data()["rejected"][0]["index"], 0);
+
+    let other = scene
+        .register(&registration("worker-2", "incarnation-2"))
+        .expect(200)
+        .await;
+    let stranger = scene.app.post("/api/v1/webhooks/messages");
+    let stranger = stranger.bearer(&text(&other.data()["workerToken"]));
+    stranger
+        .json(&inbound(&id, "A4"))
+        .expect(409)
+        .await
+        .is("stale_epoch");
+}
+
+#[tokio::test]
+async fn a_status_of_no_message_of_ours_is_dropped() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    for more in [
+        json!({"waMessageId": "FROMPHONE", "status": "sent"}),
+        json!({"messageId": "msg_01j0000000e008000000000001", "waMessageId": "X", "status": "sent"}),
+        json!({"messageId": "nonsense", "status": "sent"}),
+        json!({"messageId": "msg_01j0000000e008000000000001", "status": "of_the_future"}),
+    ] {
+        let answer = to(&scene, "message-status", &fact(&id, more))
+            .expect(200)
+            .await;
+        assert_eq!(answer.data()["dropped"], 1, "{}", answer.text);
+    }
+    assert_eq!(
+        scene.get("/api/v1/messages").expect(200).await.data(),
+        &json!([])
+    );
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    for (body, field) in [
+        (json!({}), "sessionId"),
+        (json!([{}]), "[0].sessionId"),
+        (json!("x"), "body"),
+        (
+            fact(&id, json!({"chat": "nobody", "waMessageId": "A"})),
+            "chat",
+        ),
+        (
+            fact(&id, json!({"chat": "4912345678", "waMessageId": ""})),
+            "waMessageId",
+        ),
+        (
+            fact(
+                &id,
+                json!({"chat": "4912345678", "waMessageId": "A", "sender": "?"}),
+            ),
+            "sender",
+        ),
+        (
+            fact(
+                &id,
+                json!({"chat": "4912345678", "waMessageId": "A", "workerId": "x"}),
+            ),
+            "workerId",
+        ),
+        (
+            fact(
+                &id,
+                json!({"chat": "4912345678", "waMessageId": "A", "incarnation": "x"}),
+            ),
+            "incarnation",
+        ),
+    ] {
+        let answer = to(&scene, "messages", &body).expect(400).await;
+        assert_eq!(answer.fields(), [field], "{}", answer.text);
+    }
+    let many: Vec<Value> = (0..1_001).map(|n| inbound(&id, &format!("A{n}"))).collect();
+    to(&scene, "messages", &json!(many)).expect(400).await;
+}

@@ -1,0 +1,7 @@
+//! `/workers` and `/webhooks`
+
+mod facts;
+mod heartbeat;
+mod register;
+mod report;
+mod state;

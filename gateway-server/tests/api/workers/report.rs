@@ -1,0 +1,128 @@
+//! `POST /webhooks/session-status`
+
+use serde_json::json;
+
+use crate::scene::{INCARNATION, Scene, registration};
+
+#[tokio::test]
+async fn a_former_owner_learns_the_present_epoch() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    scene.act(&id, "restart").expect(202).await;
+    scene.settle().await;
+    let late = scene.reports(&id, json!({"status": "ERROR"}));
+    let answer = late.expect(409).await.is("stale_epoch");
+    assert_eq!(answer.body["current"], 2);
+    assert_eq!(
+        scene.status(&id).await["status"],
+        "CONNECTING",
+        "nothing has changed"
+    );
+}
+
+#[tokio::test]
+async fn reports_in_anothers_name_are_refused() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let other = scene
+        .register(&registration("worker-2", "incarnation-2"))
+        .expect(200)
+        .await;
+    let token = crate::app::text(&other.data()["workerToken"]);
+    let body = json!({"sessionId": id, "epoch": 1, "status": "ERROR"});
+    let stolen = scene
+        .app
+        .post("/api/v1/webhooks/session-status")
+        .bearer(&token)
+        .json(&body);
+    stolen.expect(409).await.is("stale_epoch");
+    let named = scene.reports(&id, json!({"status": "ERROR", "workerId": "worker-2"}));
+    assert_eq!(named.expect(400).await.fields(), ["workerId"]);
+    let run = scene.reports(
+        &id,
+        json!({"status": "ERROR", "incarnation": "incarnation-2"}),
+    );
+    let refused = run.expect(409).await.is("wrong_incarnation");
+    assert_eq!(refused.body["current"], INCARNATION);
+    let nobody = "ses_01j0000000e008000000000001";
+    scene
+        .reports(nobody, json!({"status": "ERROR"}))
+        .expect(404)
+        .await
+        .is("unknown_session");
+    assert_eq!(scene.status(&id).await["status"], "CONNECTED");
+}
+
+#[tokio::test]
+async fn an_older_report_changes_nothing() {
+    let scene = Scene::set().await;
+    let id = scene.starting("sales").await;
+    scene
+        .reports(&id, json!({"status": "CONNECTED", "reportSeq": 5}))
+        .expect(200)
+        .await;
+    scene
+        .reports(&id, json!({"status": "ERROR", "reportSeq": 4}))
+        .expect(200)
+        .await;
+    assert_eq!(scene.status(&id).await["status"], "CONNECTED");
+}
+
+#[tokio::test]
+async fn an_unknown_status_needs_a_person() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    scene
+        .reports(&id, json!({"status": "HIBERNATING", "moreOfTheFuture": 1}))
+        .expect(200)
+        .await;
+    scene.settle().await;
+    let status = scene.status(&id).await;
+    assert_eq!(status["status"], "ERROR");
+    assert!(status["actionRequired"].is_string(), "{status}");
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    for (body, field) in [
+        (json!({"status": 7}), "status"),
+        (json!({"status": "CONNECTED", "epoch": -1}), "epoch"),
+        (json!({"status": "CONNECTED", "epoch": "1"}), "epoch"),
+        (
+            json!({"status": "CONNECTED", "sessionId": "sales"}),
+            "sessionId",
+        ),
+        (
+            json!({"status": "CONNECTED", "qrIndex": 4_294_967_296_u64}),
+            "qrIndex",
+        ),
+        (json!({"status": "CONNECTED", "until": "later"}), "until"),
+        (json!({"status": "CONNECTED", "reason": "a\u{0}"}), "reason"),
+    ] {
+        let answer = scene.reports(&id, body).expect(400).await;
+        assert_eq!(answer.fields(), [field], "{}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_code_that_cannot_be_kept_is_reported_again() {
+    let scene = Scene::set().await;
+    let id = scene.starting("sales").await;
+    scene.app.coord.set_available(false);
+    let report = json!({"status": "QR_REQUIRED", "qrCode": "2@x", "qrIndex": 0});
+    let answer = scene
+        .reports(&id, report.clone())
+        .expect(503)
+        .await
+        .is("connectivity_error");
+    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(
+        scene.status(&id).await["status"],
+        "CONNECTING",
+        "nobody sees a code that is not there"
+    );
+    scene.app.coord.set_available(true);
+    scene.reports(&id, report).expect(200).await;
+}
