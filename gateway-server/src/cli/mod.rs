@@ -5,10 +5,12 @@
 
 mod admin;
 mod check_config;
+mod dev;
 mod health;
 mod migrate;
 mod openapi;
 mod serve;
+mod sim_worker;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -46,6 +48,10 @@ enum Command {
     Openapi(openapi::Openapi),
     /// Serve until asked to stop.
     Serve(serve::Serve),
+    /// Serve on this machine alone, with simulated workers and a demo tenant, for a first look.
+    Dev(dev::Dev),
+    /// Run a simulated worker.
+    SimWorker(sim_worker::SimWorker),
     /// Ask the server on this machine whether it is alive; for the health check of a container.
     Health(health::Health),
 }
@@ -57,6 +63,8 @@ impl Command {
             Self::Migrate(command) => command.run(context),
             Self::Openapi(command) => command.run(context),
             Self::Serve(command) => command.run(context),
+            Self::Dev(command) => command.run(context),
+            Self::SimWorker(command) => command.run(context),
             Self::CheckConfig(command) => command.run(context),
             Self::Health(command) => command.run(context),
         }
