@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use gateway_core::id::TenantId;
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::session::{Owner, StoreRoutes};
@@ -21,7 +22,7 @@ use gateway_core::store::{PlatformStore, Store};
 use gateway_core::tenant::{TenantStatus, Tier, TierName};
 use gateway_core::time::Clock;
 use gateway_core::user::{Email, Role};
-use gateway_core::worker::{StoreRow, Worker};
+use gateway_core::worker::{StoreRow, Worker, WorkerLink};
 use gateway_server::app::{App, Ports};
 use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
 use gateway_server::http;
@@ -30,6 +31,7 @@ use gateway_server::telemetry::metrics::Metrics;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryLog, MemoryState, MemoryStore};
+use gateway_testkit::worker::SimFleet;
 use http_body_util::BodyExt;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -52,6 +54,12 @@ pub(crate) struct TestApp {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) link: ScriptedLink,
     router: Router,
+}
+
+impl std::fmt::Debug for TestApp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestApp").finish_non_exhaustive()
+    }
 }
 
 /// A login.
@@ -77,10 +85,30 @@ impl TestApp {
             .config;
         change(&mut config);
         let clock = Arc::new(ManualClock::default());
+        let link = ScriptedLink::default();
+        Self::over(config, clock, link.clone(), Arc::new(link)).await
+    }
+
+    /// With simulated workers behind it, which speak the worker protocol to its routes.
+    pub(crate) async fn with_fleet() -> (Self, SimFleet) {
+        let environment = Source::from_iter::<[(&str, &str); 0]>([]);
+        let loaded = Config::load(&environment, None).expect("the defaults");
+        let clock = Arc::new(ManualClock::default());
+        let fleet = SimFleet::new(7, clock.clone());
+        let (unused, link) = (ScriptedLink::default(), Arc::new(fleet.clone()));
+        let app = Self::over(loaded.config, clock, unused, link).await;
+        (app, fleet)
+    }
+
+    async fn over(
+        config: Config,
+        clock: Arc<ManualClock>,
+        link: ScriptedLink,
+        workers: Arc<dyn WorkerLink>,
+    ) -> Self {
         let store = MemoryStore::new(clock.clone());
         let coord = Arc::new(MemoryCoordinator::new(clock.clone()));
-        let link = ScriptedLink::default();
-        let ports = ports(&config, &clock, &store, &coord, &link);
+        let ports = ports(&config, &clock, &store, &coord, workers);
         let metrics = Metrics::new().expect("metrics");
         let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
         let router = http::router(&app);
@@ -218,13 +246,12 @@ fn ports(
     clock: &Arc<ManualClock>,
     store: &MemoryStore,
     coord: &Arc<MemoryCoordinator>,
-    link: &ScriptedLink,
+    link: Arc<dyn WorkerLink>,
 ) -> Ports {
     let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
     let orchestration: Arc<dyn Store> = Arc::new(store.clone());
     let entropy = Arc::new(SeededEntropy::new(7));
     let state = Arc::new(MemoryState::default());
-    let link = Arc::new(link.clone());
     let time: Arc<dyn Clock> = clock.clone();
     let policy = config.orchestration.lease_policy();
     let leases = StoreRow::new(Arc::clone(&orchestration), time, policy);
@@ -310,6 +337,12 @@ impl TestRequest<'_> {
         self.raw("application/json", body.to_string())
     }
 
+    /// With a body whose type a header says.
+    pub(crate) fn body(mut self, body: impl Into<Body>) -> Self {
+        *self.request.body_mut() = body.into();
+        self
+    }
+
     pub(crate) fn raw(self, kind: &str, body: impl Into<Body>) -> Self {
         let mut this = self.header("content-type", kind);
         *this.request.body_mut() = body.into();
@@ -339,6 +372,7 @@ impl TestRequest<'_> {
         let bytes = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         TestAnswer {
+            bytes,
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
@@ -354,6 +388,7 @@ pub(crate) struct TestAnswer {
     pub(crate) headers: hyper::HeaderMap,
     pub(crate) body: Value,
     pub(crate) text: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl TestAnswer {
