@@ -235,6 +235,7 @@ async fn only_an_empty_worker_is_removed_and_its_id_then_refused() {
     office.scene.settle().await;
     office.delete(&path).expect(200).await;
     office.delete(&path).expect(404).await;
+    office.get(&path).expect(404).await;
     let beat = office
         .scene
         .app

@@ -29,6 +29,16 @@ async fn the_wish_is_stored_and_a_worker_is_told() {
 }
 
 #[tokio::test]
+async fn without_the_coordinator_the_wish_is_stored_all_the_same() {
+    let scene = Scene::set().await;
+    let id = scene.card("sales").await;
+    scene.app.coord.set_available(false);
+    scene.act(&id, "connect").expect(202).await;
+    scene.settle().await;
+    assert_eq!(scene.app.link.starts().len(), 1);
+}
+
+#[tokio::test]
 async fn a_phone_number_asks_for_a_pairing_code() {
     let scene = Scene::set().await;
     let id = scene.card("sales").await;

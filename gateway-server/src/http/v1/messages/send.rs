@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::{Caller, OwnSession};
 use crate::http::extract::ApiJson;
+use crate::http::note_session;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 const KEY: &str = "Idempotency-Key";
@@ -95,6 +96,7 @@ async fn able(
 ) -> ApiResult<Session> {
     let mut tx = app.store.read().await?;
     let session = caller.session(&mut *tx, reference).await?;
+    note_session(session.id);
     let Some(owner) = session.owner() else {
         return Ok(session);
     };

@@ -84,13 +84,16 @@ pub(super) async fn connect(
 ) -> ApiResult<Answer<ConnectedSession>> {
     let (wait, pairing) = (wait.limit()?, body.pairing()?);
     let before = super::card(&app, &caller, &reference).await?;
-    let watch = Watch::begin(&app, &before).await?;
+    let watch = match wait {
+        Some(limit) => Some((Watch::begin(&app, &before).await?, limit)),
+        None => None,
+    };
     let priority = caller.tier.priority;
     let command = Command::Connect { pairing, priority };
     let session = super::command(&app, &caller, &reference, command).await?;
     let mut session = session.ok_or_else(|| Problem::not_found("session"))?;
     let mut code = None;
-    if let Some(limit) = wait {
+    if let Some((watch, limit)) = watch {
         let (seen, now) = watch.settled(limit).await?;
         refuse_without_room(&seen, now)?;
         code = qr::present(&app, &seen).await?;

@@ -32,6 +32,7 @@ use self::view::SessionView;
 use crate::app::App;
 use crate::http::answer::Answer;
 use crate::http::auth::Caller;
+use crate::http::note_session;
 use crate::http::problem::ApiResult;
 use crate::http::routes::Routes;
 
@@ -60,7 +61,9 @@ pub(super) fn routes() -> Routes {
 /// The caller's session that the path names.
 pub(super) async fn card(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<Session> {
     let mut tx = app.store.read().await?;
-    caller.session(&mut *tx, reference).await
+    let session = caller.session(&mut *tx, reference).await?;
+    note_session(session.id);
+    Ok(session)
 }
 
 /// Gives one command and has its effects carried out. None: the session is gone.

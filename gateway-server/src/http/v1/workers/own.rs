@@ -9,6 +9,7 @@ use http::request::Parts;
 use crate::app::App;
 use crate::http::auth::WorkerCaller;
 use crate::http::extract::ApiPath;
+use crate::http::note_session;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The run of the worker that the path names, which is the one that calls.
@@ -85,6 +86,7 @@ pub(super) async fn holds(
     session: SessionId,
     epoch: Epoch,
 ) -> ApiResult<()> {
+    note_session(session);
     let mut tx = app.store.read().await?;
     let row = tx.session(session).await?;
     let row = row.ok_or_else(|| Problem::new(Kind::UnknownSession, "no such session; stop it"))?;

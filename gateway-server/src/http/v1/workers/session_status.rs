@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::WorkerCaller;
 use crate::http::extract::WireJson;
+use crate::http::note_session;
 use crate::http::problem::ApiResult;
 
 /// Report a session's status
@@ -28,6 +29,7 @@ pub(super) async fn report(
         report.worker_id.as_deref(),
         report.incarnation.as_deref(),
     )?;
+    note_session(report.session_id);
     let done = app.orchestrator.report(&owner, &report).await?;
     app.carry_out(done.effects);
     Ok(Answer::ok(Received::all(1)))

@@ -1,7 +1,7 @@
 //! `GET /admin/workers/{id}`
 
 use axum::extract::State;
-use gateway_core::worker::WorkerView as Row;
+use gateway_core::worker::{WorkerStatus, WorkerView as Row};
 
 use super::named;
 use super::view::WorkerView;
@@ -20,6 +20,7 @@ pub(super) async fn get(
 ) -> ApiResult<Answer<WorkerView>> {
     let mut tx = app.store.read().await?;
     let worker = tx.worker(&named(&id)?).await?;
+    let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
     let lease = match worker.owner() {
         Some(owner) => tx.lease(&owner).await?,

@@ -82,6 +82,7 @@ pub(super) async fn check_one(
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<Checkup>> {
     let worker = app.store.read().await?.worker(&named(&id)?).await?;
+    let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
     Ok(Answer::ok(check(&app, worker).await))
 }
