@@ -1,0 +1,73 @@
+//! `gateway-server dev`, as the README tells a stranger to start it.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process::Process;
+
+/// The last line that `dev` prints before it only logs.
+const READY: &str = "Stop with Ctrl-C";
+
+struct Dev {
+    _process: Process,
+    folder: tempfile::TempDir,
+    printed: String,
+}
+
+impl Dev {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let variables = BTreeMap::from([("PORT".to_owned(), "0".to_owned())]);
+        let mut process = Process::start(folder.path(), &["dev"], &variables);
+        let printed = process.read_until(READY);
+        Self {
+            _process: process,
+            folder,
+            printed,
+        }
+    }
+
+    fn credentials(&self) -> Value {
+        let text = std::fs::read(self.folder.path().join("gateway-data/dev.json")).expect("kept");
+        serde_json::from_slice(&text).expect("JSON")
+    }
+}
+
+#[test]
+fn the_printed_lines_work_through_to_a_delivered_message() {
+    let dev = Dev::start();
+    let lines: Vec<&str> = dev
+        .printed
+        .lines()
+        .filter(|line| line.starts_with("curl ") || line.starts_with("sleep "))
+        .collect();
+    assert!(lines.len() >= 4, "{}", dev.printed);
+    let mut last = String::new();
+    for line in lines {
+        let output = Command::new("sh")
+            .args(["-c", line])
+            .output()
+            .expect("a shell");
+        last = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{line}\n{last}");
+        assert!(!last.contains("\"success\":false"), "{line}\n{last}");
+    }
+    let answer: Value = serde_json::from_str(&last).expect("JSON");
+    assert_eq!(answer["data"][0]["status"], "delivered", "{last}");
+}
+
+#[test]
+fn the_credentials_are_kept_for_their_owner_alone() {
+    let dev = Dev::start();
+    let file = dev.folder.path().join("gateway-data/dev.json");
+    let mode = std::fs::metadata(&file).expect("kept").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let key = dev.credentials()["apiKey"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    assert!(dev.printed.contains(&key), "printed at every start");
+}

@@ -1,0 +1,102 @@
+//! What happens when the program cannot start, and when two are started.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+
+use crate::gateway::Gateway;
+use crate::process::Process;
+
+/// One sentence on standard error and exit code 1.
+fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
+    let (status, log) = Process::start(folder, &["serve"], &variables).wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    let errors: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "one sentence: {log}");
+    assert!(errors[0].contains(says), "{log}");
+}
+
+#[test]
+fn an_occupied_port_is_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let variables = [
+        ("PORT", port.as_str()),
+        ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
+    ];
+    refuses(
+        folder.path(),
+        &variables,
+        &format!("port {port} is already in use"),
+    );
+}
+
+#[test]
+fn an_unreadable_database_is_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::create_dir(folder.path().join("gateway-data")).expect("a folder");
+    fs::write(
+        folder.path().join("gateway-data/gateway.db"),
+        "this is no database at all",
+    )
+    .expect("written");
+    refuses(folder.path(), &[("PORT", "0")], "gateway.db");
+}
+
+#[test]
+fn an_unreachable_database_server_is_one_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = "0123456789abcdef0123456789abcdef-x";
+    let key = format!("1:{secret}");
+    refuses(
+        folder.path(),
+        &[
+            ("PORT", "0"),
+            ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+            ("JWT_SECRET", secret),
+            ("WORKER_AUTH_TOKEN", secret),
+            ("GATEWAY_AUTH_WORKER_TOKEN_KEY", secret),
+            ("GATEWAY_AUTH_MESSAGE_ID_KEY", secret),
+            ("GATEWAY_STORAGE_STATE_KEYS", &key),
+        ],
+        "PostgreSQL cannot be reached",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_gateway_on_the_same_data_is_refused() {
+    let gateway = Gateway::serve(&[]);
+    refuses(
+        gateway.folder(),
+        &[("PORT", "0")],
+        "held by another gateway",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_asked_to_stop_ends_well() {
+    let mut gateway = Gateway::serve(&[]);
+    let tenant = gateway.tenant("stop@example.com").await;
+    let (status, _) = tenant
+        .call(reqwest::Method::GET, "/sessions", None)
+        .await
+        .expect("an answer");
+    assert!(status.is_success());
+    assert!(
+        gateway.process.terminate().success(),
+        "{}",
+        gateway.process.log()
+    );
+    gateway.start_again();
+    let (status, _) = tenant
+        .call(reqwest::Method::GET, "/sessions", None)
+        .await
+        .expect("an answer");
+    assert!(status.is_success(), "the key still works");
+}
