@@ -31,9 +31,12 @@ fn assert_dense(events: &[Value]) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_when_the_gateway_is_killed_during_writes() {
-    let mut gateway = Gateway::serve(&[]);
+pub(crate) async fn nothing_acknowledged_is_lost_when_the_gateway_is_killed_during_writes() {
+    kill_during_writes(Gateway::serve(&[])).await;
+}
+
+/// Kills the gateway while eight senders write; what they were told is in the history afterwards.
+pub(crate) async fn kill_during_writes(mut gateway: Gateway) {
     let _worker = gateway.worker("worker-1", &[]);
     let tenant = gateway.tenant("writes@example.com").await;
     tenant.connected_session("writes").await;
@@ -80,8 +83,7 @@ async fn nothing_acknowledged_is_lost_when_the_gateway_is_killed_during_writes()
     assert_dense(&tenant.events().await);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_sessions_of_a_killed_worker_live_on_another_one_without_a_scan() {
+pub(crate) async fn the_sessions_of_a_killed_worker_live_on_another_one_without_a_scan() {
     let gateway = Gateway::serve(&[]);
     let mut first = gateway.worker("worker-1", &[]);
     let tenant = gateway.tenant("failover@example.com").await;
@@ -128,8 +130,7 @@ async fn slow_worker(gateway: &Gateway, network: &Arc<PhoneNetwork>) -> SimHttpW
     SimHttpWorker::start(options).await.expect("a worker")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crash_between_the_workers_answer_and_the_commit_sends_once() {
+pub(crate) async fn a_crash_between_the_workers_answer_and_the_commit_sends_once() {
     let mut gateway = Gateway::serve(&[]);
     let network = Arc::new(PhoneNetwork::default());
     let worker = slow_worker(&gateway, &network).await;

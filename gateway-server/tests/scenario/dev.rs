@@ -36,8 +36,7 @@ impl Dev {
     }
 }
 
-#[test]
-fn the_printed_lines_work_through_to_a_delivered_message() {
+pub(crate) async fn the_printed_lines_work_through_to_a_delivered_message() {
     let dev = Dev::start();
     let lines: Vec<&str> = dev
         .printed
@@ -59,8 +58,7 @@ fn the_printed_lines_work_through_to_a_delivered_message() {
     assert_eq!(answer["data"][0]["status"], "delivered", "{last}");
 }
 
-#[test]
-fn the_credentials_are_kept_for_their_owner_alone() {
+pub(crate) async fn the_credentials_are_kept_for_their_owner_alone() {
     let dev = Dev::start();
     let file = dev.folder.path().join("gateway-data/dev.json");
     let mode = std::fs::metadata(&file).expect("kept").permissions().mode();

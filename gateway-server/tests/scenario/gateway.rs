@@ -24,7 +24,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// `serve` on a free port with short leases, so that a dead worker is noticed within a test.
     pub(crate) fn serve(more: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::serve_in(tempfile::tempdir().expect("a folder"), more)
+    }
+
+    /// The same in a folder that is there already.
+    pub(crate) fn serve_in(folder: TempDir, more: &[(&str, &str)]) -> Self {
         let mut variables: BTreeMap<String, String> = [
             ("PORT", "0"),
             ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),

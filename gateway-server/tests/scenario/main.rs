@@ -3,15 +3,75 @@
 //! Everything else is tested closer to its code; here stands what only processes can show. Waiting is for
 //! a condition, with a limit far above what is expected.
 
-mod gateway;
-mod process;
-
+mod cluster;
 mod crash;
 mod dev;
+mod gateway;
+mod process;
 mod start;
 
 use std::future::Future;
+use std::process::ExitCode;
 use std::time::Duration;
+
+use gateway_testkit::services;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+
+/// Names a story after its place: `stories!(crash: a, b)`.
+macro_rules! stories {
+    ($($part:ident: $($story:ident),+ $(,)?;)+) => {
+        vec![$($(story(
+            concat!(stringify!($part), "::", stringify!($story)),
+            || $part::$story(),
+        )),+),+]
+    };
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = stories! {
+        crash:
+            nothing_acknowledged_is_lost_when_the_gateway_is_killed_during_writes,
+            the_sessions_of_a_killed_worker_live_on_another_one_without_a_scan,
+            a_crash_between_the_workers_answer_and_the_commit_sends_once;
+        dev:
+            the_printed_lines_work_through_to_a_delivered_message,
+            the_credentials_are_kept_for_their_owner_alone;
+        start:
+            an_occupied_port_is_one_sentence,
+            an_unreadable_database_is_one_sentence,
+            an_unreachable_database_server_is_one_sentence,
+            a_second_gateway_on_the_same_data_is_refused,
+            a_gateway_that_is_asked_to_stop_ends_well;
+    };
+    let on_postgres = stories! {
+        cluster:
+            an_older_schema_is_refused_and_a_migrated_one_serves,
+            a_second_gateway_on_the_same_database_is_refused,
+            nothing_acknowledged_is_lost_when_the_gateway_is_killed;
+    };
+    let missing = services::postgres().err().filter(|_| !services::in_ci());
+    let absent = missing.is_some();
+    trials.extend(
+        on_postgres
+            .into_iter()
+            .map(|trial| trial.with_ignored_flag(absent)),
+    );
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A story on a runtime of its own; whatever it panics with is its failure.
+fn story<F>(name: &str, tell: impl Fn() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let runtime = Runtime::new().map_err(Failed::from)?;
+        runtime.block_on(tell());
+        Ok(())
+    })
+}
 
 /// How long anything may take before a story has failed.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -8,7 +8,7 @@ use crate::gateway::Gateway;
 use crate::process::Process;
 
 /// One sentence on standard error and exit code 1.
-fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
+pub(crate) fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
     let (status, log) = Process::start(folder, &["serve"], &variables).wait();
@@ -21,8 +21,7 @@ fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
     assert!(errors[0].contains(says), "{log}");
 }
 
-#[test]
-fn an_occupied_port_is_one_sentence() {
+pub(crate) async fn an_occupied_port_is_one_sentence() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("bound").port().to_string();
     let folder = tempfile::tempdir().expect("a folder");
@@ -37,8 +36,7 @@ fn an_occupied_port_is_one_sentence() {
     );
 }
 
-#[test]
-fn an_unreadable_database_is_one_sentence() {
+pub(crate) async fn an_unreadable_database_is_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::create_dir(folder.path().join("gateway-data")).expect("a folder");
     fs::write(
@@ -49,8 +47,7 @@ fn an_unreadable_database_is_one_sentence() {
     refuses(folder.path(), &[("PORT", "0")], "gateway.db");
 }
 
-#[test]
-fn an_unreachable_database_server_is_one_sentence() {
+pub(crate) async fn an_unreachable_database_server_is_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = "0123456789abcdef0123456789abcdef-x";
     let key = format!("1:{secret}");
@@ -69,8 +66,7 @@ fn an_unreachable_database_server_is_one_sentence() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_gateway_on_the_same_data_is_refused() {
+pub(crate) async fn a_second_gateway_on_the_same_data_is_refused() {
     let gateway = Gateway::serve(&[]);
     refuses(
         gateway.folder(),
@@ -79,8 +75,7 @@ async fn a_second_gateway_on_the_same_data_is_refused() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_is_asked_to_stop_ends_well() {
+pub(crate) async fn a_gateway_that_is_asked_to_stop_ends_well() {
     let mut gateway = Gateway::serve(&[]);
     let tenant = gateway.tenant("stop@example.com").await;
     let (status, _) = tenant
