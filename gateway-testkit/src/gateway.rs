@@ -86,9 +86,10 @@ impl LocalGateway {
         self.queue(|queue| queue.extend(effects));
     }
 
-    /// Forgets all queued effects, as a crash of the gateway does; returns how many there were.
-    pub fn lose_effects(&self) -> usize {
-        self.queue(|queue| queue.drain(..).count())
+    /// Takes all queued effects: to perform them in an order of one's own, or to lose them as a crash of
+    /// the gateway does.
+    pub fn take_effects(&self) -> Vec<Effect> {
+        self.queue(|queue| queue.drain(..).collect())
     }
 
     /// Performs the oldest queued effect and queues what follows; whether there was one.

@@ -21,7 +21,7 @@ fn placements_race_and_never_overfill() {
         // Every replica performs every placement, all at once.
         let mut tasks: Vec<Task<'_, _>> = Vec::new();
         for gateway in &world.gateways {
-            gateway.take_effects();
+            gateway.local.take_effects();
             for session in &sessions {
                 tasks.push(Box::pin(
                     gateway.orchestrator.perform(Effect::Place(*session)),
@@ -30,7 +30,7 @@ fn placements_race_and_never_overfill() {
         }
         for done in all_at_once(tasks) {
             // Whoever met others too often gives up; the row falls due again.
-            world.gateway().push(done.unwrap_or_default());
+            world.gateway().local.carry_out(done.unwrap_or_default());
         }
         world.assert_counted(1..=2, &sessions);
         for session in &sessions {
@@ -60,7 +60,7 @@ fn ticks_share_what_is_due() {
         world.connect(*session);
     }
     for gateway in &world.gateways {
-        gateway.take_effects();
+        gateway.local.take_effects();
     }
     let ticks: Vec<Task<'_, Result<Tick, StoreError>>> = world
         .gateways

@@ -204,7 +204,7 @@ fn a_start_that_was_lost_travels_with_the_heartbeat() {
     let session = world.card("sales");
     world.connect(session);
     let gateway = world.gateway();
-    for effect in gateway.take_effects() {
+    for effect in gateway.local.take_effects() {
         // The placement is performed; the order to start that follows is lost.
         block_on(gateway.orchestrator.perform(effect)).expect("placed");
     }

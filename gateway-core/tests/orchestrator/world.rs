@@ -147,7 +147,7 @@ impl World {
             let effects = self.perform_all();
             let mut calls = 0;
             if !self.gateways.is_empty() {
-                calls = block_on(self.fleet.step(self.gateway()));
+                calls = block_on(self.fleet.step(&self.gateway().local));
             }
             if effects + calls == 0 {
                 return;
@@ -159,7 +159,7 @@ impl World {
     fn perform_all(&self) -> usize {
         let mut count = 0;
         for gateway in &self.gateways {
-            let mut effects = gateway.take_effects();
+            let mut effects = gateway.local.take_effects();
             count += effects.len();
             if self.loses_effects.get() {
                 continue;
@@ -168,7 +168,7 @@ impl World {
                 let pick = self.dice.below(effects.len() as u64) as usize;
                 let effect = effects.swap_remove(pick);
                 let followed = block_on(gateway.orchestrator.perform(effect));
-                gateway.push(followed.unwrap_or_default());
+                gateway.local.carry_out(followed.unwrap_or_default());
             }
         }
         count
@@ -182,7 +182,7 @@ impl World {
                     next.set(self.clock.uptime().plus(TICK));
                     continue;
                 };
-                gateway.push(tick.effects);
+                gateway.local.carry_out(tick.effects);
                 let wait = tick.next.unwrap_or(TICK).min(TICK);
                 // The memory clock stands still between two ticks at one moment.
                 next.set(self.clock.uptime().plus(wait.max(Duration::from_micros(1))));
