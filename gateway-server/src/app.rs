@@ -6,6 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use axum::Router;
 use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
@@ -18,6 +19,7 @@ use gateway_core::time::Clock;
 use gateway_core::worker::WorkerLink;
 
 use crate::config::{Config, Secrets};
+use crate::http;
 use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::http::quota::Quotas;
 use crate::shutdown::Shutdown;
@@ -83,6 +85,13 @@ pub struct Shared {
     pub shutdown: Shutdown,
     pub(crate) verifiers: Verifiers,
     pub(crate) last_used: LastUsed,
+}
+
+/// What one core serves with. In this release there is one, on the one multi-thread runtime.
+#[derive(Debug)]
+pub struct Core {
+    /// Every route.
+    pub router: Router,
 }
 
 /// The server's shared part; clones are the same.
@@ -151,6 +160,15 @@ impl App {
             last_used: LastUsed::default(),
         }))
     }
+
+    /// What one core serves with: the seam at which a runtime per core comes in.
+    #[must_use]
+    pub fn core(&self) -> Core {
+        Core {
+            router: http::router(self),
+        }
+    }
+
     /// Gives back the requests that this replica has drawn and not used; for the end.
     pub async fn give_back_quota(&self) {
         if let Err(error) = self.quotas.give_back(self).await {

@@ -1,7 +1,7 @@
 //! The composition root: the one file that names concrete adapters (habit: `App` is made from ports).
 //!
 //! [`Server::open`] builds everything and spawns nothing; [`Server::run`] spawns, serves, and stops in
-//! the order of [`crate::shutdown`]. What a request needs per core is made by [`Server::core`]: in this
+//! the order of [`crate::shutdown`]. What a request needs per core is made by [`App::core`]: in this
 //! release it is called once, for the one multi-thread runtime.
 
 use std::io;
@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use gateway_core::auth::WorkerTokens;
 use gateway_core::entropy::Entropy;
 use gateway_core::message::MessageLog;
@@ -25,6 +24,7 @@ use crate::config::{Config, Mode, Secrets};
 use crate::coord::local::{LocalCoordinator, LocalLimits};
 use crate::http::serve::Listener;
 use crate::message_log::{GroupLog, GroupOptions, GroupTask};
+use crate::runtime;
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
@@ -36,7 +36,6 @@ use crate::system::{OsEntropy, SystemClock};
 use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::Metrics;
 use crate::worker_link::http::{HttpLink, LinkOptions};
-use crate::{http, runtime};
 
 /// How often the only replica looks whether it still is.
 const LOOK_AFTER_LOCK: Duration = Duration::from_secs(2);
@@ -55,13 +54,6 @@ pub struct Server {
     store: SqlStore,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
-}
-
-/// What one core serves with.
-#[derive(Debug)]
-pub struct Core {
-    /// Every route.
-    pub router: Router,
 }
 
 impl Server {
@@ -145,14 +137,6 @@ impl Server {
         self.listener.address()
     }
 
-    /// What one core needs to serve: the seam at which a runtime per core comes in.
-    #[must_use]
-    pub fn core(app: &App) -> Core {
-        Core {
-            router: http::router(app),
-        }
-    }
-
     /// Serves until the shutdown begins, then stops in order.
     ///
     /// # Errors
@@ -167,7 +151,7 @@ impl Server {
             let stopping = shutdown.clone();
             shutdown.spawn_loop(|stop| look_after(replica, stop, stopping));
         }
-        let core = Self::core(&app);
+        let core = app.core();
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
         let cut = self

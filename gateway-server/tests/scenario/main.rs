@@ -8,6 +8,7 @@ mod crash;
 mod dev;
 mod gateway;
 mod process;
+mod readme;
 mod start;
 
 use std::future::Future;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         dev:
             the_printed_lines_work_through_to_a_delivered_message,
             the_credentials_are_kept_for_their_owner_alone;
+        readme: its_commands_do_what_it_says;
         start:
             an_occupied_port_is_one_sentence,
             an_unreadable_database_is_one_sentence,
