@@ -2,8 +2,8 @@
 //!
 //! - [`ledger`]: what a group needs of a database, as a small port of its own;
 //! - [`grouped`]: the facts of a group, folded in memory before any statement;
-//! - [`writer`]: who collects groups, writes them, and writes them again;
-//! - [`reader`]: look-ups by id, collected in the same way;
+//! - `writer`: who collects groups, writes them, and writes them again;
+//! - `reader`: look-ups by id, collected in the same way;
 //! - [`group_log`]: the port that a send talks to;
 //! - [`sequencer`]: the step that numbers what was written.
 
