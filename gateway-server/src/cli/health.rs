@@ -5,12 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::body::Body;
 use clap::Args;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
 
-use super::{Context, Failure};
+use super::{Context, Failure, runtime};
 use crate::config::Http;
 
 /// Shorter than the time limits that container tools set by default.
@@ -25,17 +22,11 @@ impl Health {
             "http://{}/health/live",
             reachable(&context.load()?.config.http)
         );
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let asked = runtime.block_on(async { tokio::time::timeout(LIMIT, ask(&url)).await });
-        let status = match asked {
-            Ok(answered) => answered.map_err(|source| Unreachable {
-                url: url.clone(),
-                source,
-            })?,
-            Err(_) => return Err(format!("{url} did not answer in time").into()),
-        };
+        let asked = runtime()?.block_on(ask(&url));
+        let status = asked.map_err(|source| Unreachable {
+            url: url.clone(),
+            source,
+        })?;
         if !status.is_success() {
             return Err(format!("{url} answered {status}").into());
         }
@@ -44,15 +35,16 @@ impl Health {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{url} cannot be reached")]
+#[error("{url} does not answer")]
 struct Unreachable {
     url: String,
-    source: Failure,
+    source: reqwest::Error,
 }
 
-async fn ask(url: &str) -> Result<hyper::StatusCode, Failure> {
-    let client = Client::builder(TokioExecutor::new()).build_http::<Body>();
-    Ok(client.get(url.parse()?).await?.status())
+async fn ask(url: &str) -> Result<reqwest::StatusCode, reqwest::Error> {
+    // The server is on this machine, whatever proxy the environment names.
+    let client = reqwest::Client::builder().no_proxy().timeout(LIMIT);
+    Ok(client.build()?.get(url).send().await?.status())
 }
 
 /// Where this machine reaches a server that listens on all addresses.
