@@ -1,14 +1,18 @@
 //! The adapters keep every promise that their ports make, each on every engine that is here.
 
 mod coordinators;
+mod links;
 mod logs;
 mod states;
 mod stores;
 
-use gateway_testkit::conformance::{Absent, COORDINATOR, MESSAGE_LOG, STATE_STORE, STORE, trials};
+use gateway_testkit::conformance::{
+    Absent, COORDINATOR, MESSAGE_LOG, STATE_STORE, STORE, WORKER_LINK, trials,
+};
 use gateway_testkit::services;
 
 use coordinators::Local;
+use links::OverHttp;
 use logs::{OverPostgres, OverSqlite};
 use states::{PostgresState, SqliteState};
 use stores::{Postgres, Sqlite};
@@ -26,6 +30,7 @@ fn main() -> std::io::Result<()> {
     };
     let on = runtime.handle();
     let mut tests = trials(Local, COORDINATOR, on, absent);
+    tests.extend(trials(OverHttp, WORKER_LINK, on, absent));
     tests.extend(trials(Sqlite, STORE, on, absent));
     tests.extend(trials(Postgres::look(), STORE, on, absent));
     tests.extend(trials(OverSqlite, MESSAGE_LOG, on, absent));
