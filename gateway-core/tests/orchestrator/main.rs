@@ -2,13 +2,19 @@
 //! a clock that is moved by hand.
 
 mod capacity;
+mod cards;
+mod codes;
 mod commands;
 mod crash;
+mod facts;
 mod flow;
 mod gateway;
+mod membership;
+mod operators;
 mod replicas;
 mod reports;
 mod sends;
+mod words;
 mod world;
 
 use std::future::Future;
