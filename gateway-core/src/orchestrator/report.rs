@@ -6,7 +6,7 @@ use crate::coord::PairingSecret;
 use crate::id::{Epoch, SessionId};
 use crate::protocol::{RecoveryResult, SessionReport, SessionState};
 use crate::session::{
-    Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Report,
+    Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Phase, Report,
     Session, Stage,
 };
 use crate::store::StoreError;
@@ -55,6 +55,7 @@ impl Orchestrator {
             report.session_id,
             report.epoch,
             &Input::Reported(input),
+            |_| true,
         )
         .await
     }
@@ -73,6 +74,9 @@ impl Orchestrator {
             let Some(observation) = recovered(result) else {
                 continue;
             };
+            // A result is not numbered like a report: repeated late, it must not take a session back.
+            let is_start = matches!(observation, Observation::Live(_));
+            let news = |row: &Session| !is_start || matches!(row.phase, Phase::Starting { .. });
             let report = Report {
                 seq: None,
                 observation,
@@ -81,7 +85,7 @@ impl Orchestrator {
             };
             let input = Input::Reported(report);
             match self
-                .fold(reporter, result.session_id, result.epoch, &input)
+                .fold(reporter, result.session_id, result.epoch, &input, news)
                 .await
             {
                 Ok(done) => super::apply::gather(&mut effects, done.effects),
@@ -123,9 +127,10 @@ impl Orchestrator {
         id: SessionId,
         epoch: Epoch,
         input: &Input,
+        news: impl Fn(&Session) -> bool + Sync,
     ) -> Result<Done<()>, ReportError> {
         match self
-            .apply(id, input, |row| holds(row, reporter, epoch))
+            .apply(id, input, |row| holds(row, reporter, epoch) && news(row))
             .await
         {
             Ok(Some(done)) => Ok(Done {

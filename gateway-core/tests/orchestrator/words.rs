@@ -241,6 +241,19 @@ fn a_worker_that_restores_its_sessions_says_of_each_what_became_of_it() {
 }
 
 #[test]
+fn a_recovery_that_is_said_again_late_does_not_take_a_connected_session_back() {
+    let world = World::new(7).with_workers(1..=1, 10);
+    let session = world.connected("sales");
+    let owner = world.owner(session).expect("held");
+    let before = world.row(session);
+    let late = [result(&world, session, "RECOVERED", None)];
+    let gateway = world.gateway();
+    let done = block_on(gateway.orchestrator.recovery_status(&owner, &late));
+    assert_eq!(done.expect("answered").effects, []);
+    assert_eq!(world.row(session), before);
+}
+
+#[test]
 fn recovery_is_said_again_when_the_store_was_away() {
     let world = World::new(6).with_workers(1..=1, 10);
     let session = starting(&world, "sales");
