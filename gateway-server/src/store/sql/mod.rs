@@ -52,7 +52,10 @@ pub enum OpenError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The file is no database, or cannot be read or made.
-    #[error("the database file {} cannot be opened", path.display())]
+    #[error(
+        "the database file {} cannot be opened; it must be a gateway's, and readable and writable",
+        path.display()
+    )]
     File {
         /// Which file.
         path: PathBuf,
