@@ -99,6 +99,31 @@ pub async fn insert(
     }
 }
 
+/// Sets a new password and ends every login of that person; `None` if nobody has that address.
+///
+/// # Errors
+/// The password cannot be hashed, or the store's.
+pub async fn reset_password(
+    store: &dyn PlatformStore,
+    passwords: &Passwords,
+    email: &Email,
+    password: Secret,
+) -> Result<Option<User>, AccountError> {
+    let password_hash = passwords.hash(password).await?;
+    let mut tx = store.begin_platform().await?;
+    let Some(mut user) = tx.user_by_email(email).await? else {
+        return Ok(None);
+    };
+    user.password_hash = password_hash;
+    user.token_generation += 1;
+    user.version += 1;
+    user.updated_at = tx.now().await?;
+    tx.save_user(&user).await?;
+    tx.revoke_user_refresh(user.tenant, user.id).await?;
+    tx.commit().await?;
+    Ok(Some(user))
+}
+
 /// A password that nobody has to type twice: 20 characters of 32, 100 bits.
 #[must_use]
 pub fn generate_password(entropy: &dyn Entropy) -> String {

@@ -12,19 +12,22 @@ use crate::process::Process;
 const READY: &str = "Stop with Ctrl-C";
 
 struct Dev {
-    _process: Process,
+    process: Process,
     folder: tempfile::TempDir,
     printed: String,
 }
 
 impl Dev {
     fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn start_in(folder: tempfile::TempDir) -> Self {
         let variables = BTreeMap::from([("PORT".to_owned(), "0".to_owned())]);
         let mut process = Process::start(folder.path(), &["dev"], &variables);
         let printed = process.read_until(READY);
         Self {
-            _process: process,
+            process,
             folder,
             printed,
         }
@@ -68,4 +71,21 @@ pub(crate) async fn the_credentials_are_kept_for_their_owner_alone() {
         .expect("a key")
         .to_owned();
     assert!(dev.printed.contains(&key), "printed at every start");
+}
+
+pub(crate) async fn lost_credentials_are_made_again() {
+    let mut dev = Dev::start();
+    let before = dev.credentials();
+    for rubbish in [None, Some("{\"adminEmail\":")] {
+        dev.process.kill();
+        let file = dev.folder.path().join("gateway-data/dev.json");
+        match rubbish {
+            None => std::fs::remove_file(&file).expect("was there"),
+            Some(text) => std::fs::write(&file, text).expect("written"),
+        }
+        dev = Dev::start_in(dev.folder);
+        let made = dev.credentials();
+        assert_ne!(made["password"], before["password"]);
+        assert_eq!(made["email"], before["email"]);
+    }
 }

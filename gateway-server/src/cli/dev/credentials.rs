@@ -1,4 +1,7 @@
 //! The demo credentials: made once, kept in the data folder, printed at every start.
+//!
+//! Where the file is lost or was cut short, the accounts are still there: they get new passwords, and the
+//! next start prints those.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -6,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use gateway_core::auth::{ApiKey, ApiKeySecret, Scope};
-use gateway_core::id::ApiKeyId;
+use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::tenant::TierName;
 use gateway_core::user::{Email, Role};
 use serde::{Deserialize, Serialize};
@@ -36,8 +39,9 @@ impl Credentials {
         let path = folder.join("dev.json");
         match fs::read(&path) {
             Ok(text) => {
-                let kept: Self = serde_json::from_slice(&text)?;
-                if kept.are_known(app).await? {
+                if let Ok(kept) = serde_json::from_slice::<Self>(&text)
+                    && kept.are_known(app).await?
+                {
                     return Ok(kept);
                 }
             }
@@ -103,15 +107,22 @@ impl Credentials {
     }
 }
 
+/// Makes the account; one that is there gets the password.
 async fn account(
     app: &App,
     email: &str,
     password: &str,
     role: Role,
     tenant_name: &str,
-) -> Result<gateway_core::id::TenantId, Failure> {
+) -> Result<TenantId, Failure> {
+    let email = Email::parse(email)?;
+    let (passwords, secret) = (&app.passwords, Secret::new(password));
+    let known = accounts::reset_password(&*app.store, passwords, &email, secret).await?;
+    if let Some(user) = known {
+        return Ok(user.tenant);
+    }
     let account = NewAccount {
-        email: Email::parse(email)?,
+        email,
         name: None,
         tenant_name: tenant_name.to_owned(),
         role,
