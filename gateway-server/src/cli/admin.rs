@@ -72,6 +72,8 @@ async fn opened(config: &Config) -> Result<SqlStore, Failure> {
     if config.database.url.is_none() {
         store.migrate().await?;
         open::put_tiers(&store, &config.plans()).await?;
+    } else if !store.schema_is_current().await? {
+        return Err(open::OpenStoreError::Schema.into());
     }
     Ok(store)
 }
@@ -99,17 +101,11 @@ async fn create(store: &SqlStore, config: &Config, who: &Who) -> Result<String, 
 
 async fn reset_password(store: &SqlStore, config: &Config, who: &Who) -> Result<String, Failure> {
     let password = generate_password(&OsEntropy as &dyn Entropy);
-    let hash = passwords(config).hash(Secret::new(&password)).await?;
-    let mut tx = store.begin_platform().await?;
-    let mut user = find(&mut *tx, &who.email).await?;
-    user.password_hash = hash;
-    user.token_generation += 1;
-    user.version += 1;
-    user.updated_at = tx.now().await?;
-    tx.save_user(&user).await?;
-    tx.revoke_user_refresh(user.tenant, user.id).await?;
-    tx.commit().await?;
-    Ok(format!("password: {password}"))
+    let (email, secret) = (Email::parse(&who.email)?, Secret::new(&password));
+    match accounts::reset_password(store, &passwords(config), &email, secret).await? {
+        Some(_) => Ok(format!("password: {password}")),
+        None => Err(nobody(&who.email)),
+    }
 }
 
 async fn set_tier(store: &SqlStore, set: &SetTier) -> Result<String, Failure> {
@@ -141,5 +137,9 @@ async fn set_tier(store: &SqlStore, set: &SetTier) -> Result<String, Failure> {
 
 async fn find(tx: &mut dyn gateway_core::store::PlatformTx, email: &str) -> Result<User, Failure> {
     let found = tx.user_by_email(&Email::parse(email)?).await?;
-    found.ok_or_else(|| format!("nobody is registered as {email}").into())
+    found.ok_or_else(|| nobody(email))
+}
+
+fn nobody(email: &str) -> Failure {
+    format!("nobody is registered as {email}").into()
 }

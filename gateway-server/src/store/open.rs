@@ -1,8 +1,8 @@
 //! Opening the store that the configuration names.
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway_core::store::{PlatformStore, StoreError};
@@ -50,7 +50,9 @@ pub async fn alone(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, O
         return Ok(store);
     }
     make_folder(config)?;
-    let store = SqlStore::sqlite(&database_file(config), clock).await?;
+    let path = database_file(config);
+    make_private(&path);
+    let store = SqlStore::sqlite(&path, clock).await?;
     store.migrate().await?;
     Ok(store)
 }
@@ -63,6 +65,7 @@ pub async fn beside(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, 
     let Some(url) = &config.database.url else {
         make_folder(config)?;
         let path = database_file(config);
+        make_private(&path);
         return Ok(SqlStore::sqlite_beside(&path, clock).await?);
     };
     let options = PostgresOptions {
@@ -83,6 +86,15 @@ fn make_folder(config: &Config) -> Result<(), OpenStoreError> {
         path: path.clone(),
         source,
     })
+}
+
+/// Makes the file for its owner alone if it is not there: the folder may be one that others can read.
+/// Its write-ahead log gets the same mode from the engine, which also says better why a file cannot be
+/// opened.
+fn make_private(path: &Path) {
+    let mut options = OpenOptions::new();
+    let made = options.append(true).create(true).mode(0o600).open(path);
+    drop(made);
 }
 
 /// Writes the configured plans into the store, where every replica reads them.

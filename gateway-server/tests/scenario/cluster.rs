@@ -6,7 +6,7 @@ use gateway_testkit::services::{self, Database};
 
 use crate::gateway::{BOOTSTRAP, Gateway};
 use crate::process::Process;
-use crate::start::refuses;
+use crate::start::{fails, refuses};
 
 const SECRET: &str = "a-secret-for-the-stories-0123456789abcdef";
 const STATE_KEY: &str = "1:a-secret-for-the-stories-0123456789abcdef";
@@ -42,6 +42,8 @@ pub(crate) async fn an_older_schema_is_refused_and_a_migrated_one_serves() {
     let folder = tempfile::tempdir().expect("a folder");
     let variables = variables(&database);
     refuses(folder.path(), &variables, "gateway-server migrate");
+    let create = ["admin", "create", "--email", "root@example.com"];
+    fails(folder.path(), &create, &variables, "gateway-server migrate");
     migrate(folder.path(), &variables);
     let gateway = Gateway::serve_in(folder, &variables);
     let _worker = gateway.worker("worker-1", &[]);

@@ -38,12 +38,14 @@ fn main() -> ExitCode {
             a_crash_between_the_workers_answer_and_the_commit_sends_once;
         dev:
             the_printed_lines_work_through_to_a_delivered_message,
-            the_credentials_are_kept_for_their_owner_alone;
+            the_credentials_are_kept_for_their_owner_alone,
+            lost_credentials_are_made_again;
         readme: its_commands_do_what_it_says;
         start:
             an_occupied_port_is_one_sentence,
             an_unreadable_database_is_one_sentence,
             an_unreachable_database_server_is_one_sentence,
+            what_is_kept_is_for_its_owner_alone,
             a_second_gateway_on_the_same_data_is_refused,
             a_gateway_that_is_asked_to_stop_ends_well;
     };

@@ -3,15 +3,26 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::gateway::Gateway;
 use crate::process::Process;
 
-/// One sentence on standard error and exit code 1.
+/// A server that does not start.
 pub(crate) fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
+    fails(folder, &["serve"], variables, says);
+}
+
+/// One sentence on standard error and exit code 1.
+pub(crate) fn fails(
+    folder: &std::path::Path,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    says: &str,
+) {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
-    let (status, log) = Process::start(folder, &["serve"], &variables).wait();
+    let (status, log) = Process::start(folder, arguments, &variables).wait();
     assert_eq!(status.code(), Some(1), "{log}");
     let errors: Vec<&str> = log
         .lines()
@@ -64,6 +75,19 @@ pub(crate) async fn an_unreachable_database_server_is_one_sentence() {
         ],
         "PostgreSQL cannot be reached",
     );
+}
+
+pub(crate) async fn what_is_kept_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("gateway-data");
+    fs::create_dir(&data).expect("a folder");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).expect("others may look");
+    let gateway = Gateway::serve_in(folder, &[]);
+    let _tenant = gateway.tenant("private@example.com").await;
+    for file in ["gateway.db", "gateway.db-wal", "secrets.json"] {
+        let kept = fs::metadata(data.join(file)).expect("kept");
+        assert_eq!(kept.permissions().mode() & 0o077, 0, "{file}");
+    }
 }
 
 pub(crate) async fn a_second_gateway_on_the_same_data_is_refused() {
