@@ -97,7 +97,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let body = json_body(request, state).await?;
-        Ok(Self(parse(&body)?))
+        Ok(Self(parse_any(&body)?))
     }
 }
 
@@ -202,6 +202,14 @@ fn media_type(headers: &HeaderMap) -> String {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.trim_ascii_start().starts_with(b"[") && is_whole(body) {
+        return Err(Problem::field("body", "must be a JSON object"));
+    }
+    parse_any(body)
+}
+
+/// The same where an array is meant, too: of an object's fields in order, it is not.
+fn parse_any<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

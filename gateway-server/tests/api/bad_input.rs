@@ -74,6 +74,37 @@ async fn wrong_types_and_huge_numbers_name_the_field() {
 }
 
 #[tokio::test]
+async fn an_array_of_its_fields_is_no_object() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    let body = format!(r#" ["{}","{}"]"#, login.email, crate::app::PASSWORD);
+    for path in ["/api/v1/auth/login", "/api/v1/sessions"] {
+        let sent = app.post(path).bearer(&login.access);
+        let answer = sent.raw("application/json", body.clone()).expect(400).await;
+        assert_eq!(answer.fields(), ["body"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_quotes_little_of_what_it_refuses() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    let long = "x".repeat(100_000);
+    let odd: Vec<&str> = (0..1_000).map(|_| "\u{1b}").collect();
+    for body in [
+        json!({"name": "a", "scopes": long}),
+        json!({"name": "a", "scopes": [long]}),
+        json!({"name": "a", "scopes": odd}),
+        json!({"name": "a", long: "\u{1b}"}),
+    ] {
+        let sent = app.post("/api/v1/users/me/api-keys").bearer(&login.access);
+        let answer = sent.json(&body).expect(400).await;
+        assert!(answer.text.len() < 8_000, "{}", answer.text.len());
+        assert!(!answer.fields().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn control_characters_are_refused_everywhere() {
     let app = TestApp::start().await;
     let login = app.register("acme").await;

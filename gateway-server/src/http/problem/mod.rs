@@ -69,6 +69,24 @@ pub struct Problem {
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
+/// The most fields one answer names.
+const DETAILS: usize = 50;
+/// What is left of a long text on either side.
+const KEPT: usize = 250;
+
+/// Cuts the middle out of a text that quotes a long value of the request: the end says what to do.
+fn shorten(text: &mut String) {
+    let (Some((head, _)), Some((tail, _))) = (
+        text.char_indices().nth(KEPT),
+        text.char_indices().nth_back(KEPT),
+    ) else {
+        return;
+    };
+    if head < tail {
+        text.replace_range(head..tail, " … ");
+    }
+}
+
 impl Problem {
     /// A problem of this kind; `error` is for people and says what to do.
     #[must_use]
@@ -85,7 +103,12 @@ impl Problem {
 
     /// Fields that cannot be accepted.
     #[must_use]
-    pub fn invalid(details: Vec<Detail>) -> Self {
+    pub fn invalid(mut details: Vec<Detail>) -> Self {
+        details.truncate(DETAILS);
+        for detail in &mut details {
+            shorten(&mut detail.field);
+            shorten(&mut detail.message);
+        }
         let error = match details.as_slice() {
             [only] => Cow::Owned(format!("{}: {}", only.field, only.message)),
             _ => Cow::Borrowed("some fields cannot be accepted; see details"),
