@@ -313,12 +313,26 @@ impl<'de> Deserialize<'de> for Incarnation {
 }
 
 /// The fencing token of a session: grows by one with every new assignment, never goes back.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
+
+/// From a number that a store can keep.
+impl<'de> Deserialize<'de> for Epoch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        storable(deserializer).map(Self)
+    }
+}
+
+/// Reads a number that a store can keep: theirs are signed, so it is below 2^63.
+pub(crate) fn storable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    match i64::try_from(number) {
+        Ok(_) => Ok(number),
+        Err(_) => Err(serde::de::Error::custom("must be less than 2^63")),
+    }
+}
 
 impl Epoch {
     /// The epoch of the next assignment.

@@ -148,8 +148,7 @@ impl Intake {
             sender: sender.to_string(),
             kind: report
                 .kind
-                .unwrap_or_else(|| "unknown".to_owned())
-                .replace('\0', ""),
+                .map_or_else(|| "unknown".to_owned(), |kind| name(&kind)),
             content,
             offline: report.offline,
         };
@@ -193,6 +192,11 @@ impl Intake {
             .is_none_or(|wa| wa == derived.as_str());
         fits.then_some(id)
     }
+}
+
+/// The name of a type, whatever the worker calls it.
+fn name(kind: &str) -> String {
+    kind.chars().filter(|c| *c != '\0').take(64).collect()
 }
 
 fn chat(text: &str, field: &'static str) -> Result<ChatId, IntakeError> {

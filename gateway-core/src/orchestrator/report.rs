@@ -208,8 +208,13 @@ fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
         seq: report.report_seq,
         observation,
         retry_at: report.retry_at,
-        phone_number: report.phone_number.clone(),
+        phone_number: report.phone_number.clone().filter(|text| is_short(text)),
     }
+}
+
+/// Whether a text may be a phone number or the id of an account; rubbish is not kept in the row.
+fn is_short(text: &str) -> bool {
+    text.len() <= 64
 }
 
 fn stage(reason: Option<&str>) -> Stage {

@@ -1,6 +1,6 @@
 //! Reports of a worker: delivered at least once, made exactly-once in effect by identity.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use crate::id::{Epoch, SessionId};
@@ -47,7 +47,7 @@ pub struct SessionReport {
     #[serde(default)]
     pub report_id: Option<String>,
     /// Grows per (incarnation, session).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "storable")]
     pub report_seq: Option<u64>,
     /// The status of R-21, or `CONNECTING` with a reason.
     pub status: String,
@@ -175,4 +175,11 @@ pub struct InboundMessage {
     /// The fields of the type.
     #[serde(flatten)]
     pub content: Map<String, Value>,
+}
+
+fn storable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Seq(#[serde(deserialize_with = "crate::id::storable")] u64);
+    let seq = Option::<Seq>::deserialize(deserializer)?;
+    Ok(seq.map(|seq| seq.0))
 }

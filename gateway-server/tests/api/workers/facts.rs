@@ -157,6 +157,7 @@ async fn wrong_fields_are_named() {
     let id = scene.connected("sales").await;
     for (body, field) in [
         (json!({}), "sessionId"),
+        (fact(&id, json!({"epoch": 1_u64 << 63})), "epoch"),
         (json!([{}]), "[0].sessionId"),
         (json!("x"), "body"),
         (

@@ -69,6 +69,22 @@ async fn an_older_report_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_for_a_number_is_not_kept_as_one() {
+    let scene = Scene::set().await;
+    let id = scene.starting("sales").await;
+    let body = json!({"status": "CONNECTED", "phoneNumber": "7".repeat(100_000)});
+    scene.reports(&id, body).expect(200).await;
+    let shown = scene.app.get(&format!("/api/v1/sessions/{id}"));
+    let shown = shown.bearer(&scene.login.access).expect(200).await;
+    assert_eq!(shown.data()["status"], "CONNECTED");
+    assert!(
+        shown.data()["phoneNumber"].is_null(),
+        "{}",
+        shown.text.len()
+    );
+}
+
+#[tokio::test]
 async fn an_unknown_status_needs_a_person() {
     let scene = Scene::set().await;
     let id = scene.connected("sales").await;
@@ -90,6 +106,14 @@ async fn wrong_fields_are_named() {
         (json!({"status": 7}), "status"),
         (json!({"status": "CONNECTED", "epoch": -1}), "epoch"),
         (json!({"status": "CONNECTED", "epoch": "1"}), "epoch"),
+        (
+            json!({"status": "CONNECTED", "epoch": 1_u64 << 63}),
+            "epoch",
+        ),
+        (
+            json!({"status": "CONNECTED", "reportSeq": 1_u64 << 63}),
+            "reportSeq",
+        ),
         (
             json!({"status": "CONNECTED", "sessionId": "sales"}),
             "sessionId",
