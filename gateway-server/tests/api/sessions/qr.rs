@@ -49,6 +49,26 @@ async fn the_code_comes_in_the_form_that_is_accepted() {
 }
 
 #[tokio::test]
+async fn a_code_to_type_is_not_drawn() {
+    let scene = Scene::set().await;
+    let id = scene.starting("sales").await;
+    let body = json!({
+        "status": "QR_REQUIRED", "pairingCode": "ABCD-1234",
+        "pairingExpiresAt": "2033-01-01T00:00:00.000Z",
+    });
+    scene.reports(&id, body).expect(200).await;
+    let shown = scene.get(&path(&id)).expect(200).await;
+    assert_eq!(shown.data()["pairingCode"], "ABCD-1234");
+    let drawn = scene.get(&path(&id)).header("accept", "image/png");
+    let refused = drawn.expect(404).await.is("qr_not_available");
+    assert!(
+        refused.text.contains("application/json"),
+        "{}",
+        refused.text
+    );
+}
+
+#[tokio::test]
 async fn without_a_code_the_answer_says_whether_one_is_coming() {
     let scene = Scene::set().await;
     let idle = scene.card("idle").await;

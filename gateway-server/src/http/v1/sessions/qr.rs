@@ -81,10 +81,11 @@ pub(super) async fn qr(
     let form = Form::accepted(&headers)
         .ok_or_else(|| Problem::new(Kind::NotAcceptable, render::OFFERS))?;
     let session = super::card(&app, &caller, &reference).await?;
-    let kind = match form {
-        Form::Json => asked(&session),
-        Form::Png | Form::Svg | Form::Text => ChallengeKind::Qr,
-    };
+    let kind = asked(&session);
+    if kind != ChallengeKind::Qr && form != Form::Json {
+        let text = "this session is not linked by QR code; read its code as application/json";
+        return Err(Problem::new(Kind::QrNotAvailable, text));
+    }
     let orchestrator = &app.orchestrator;
     let secret = orchestrator
         .pairing_secret(caller.tenant, session.id, kind)
