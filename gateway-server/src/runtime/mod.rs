@@ -5,9 +5,10 @@
 
 mod effects;
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use gateway_core::coord::{Notice, Notices};
 use gateway_core::event::{Sequenced, sequence};
 use tokio_util::sync::CancellationToken;
@@ -28,16 +29,35 @@ const SHARD: u16 = 0;
 
 /// Starts every loop.
 pub fn spawn_all(app: &App) {
-    let ticker = app.clone();
-    app.shutdown.spawn_loop(|stop| tick(ticker, stop));
-    let sequencer = app.clone();
-    app.shutdown.spawn_loop(|stop| publish(sequencer, stop));
+    keep_up(app, "tick", tick);
+    keep_up(app, "publish", publish);
+}
+
+/// Runs a loop until the stop. One that dies of a panic begins anew: what it was at is still due, and a
+/// gateway that answers requests and places nobody would be worse than none.
+fn keep_up<F>(app: &App, name: &'static str, run: fn(App, CancellationToken) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let app = app.clone();
+    let shutdown = app.shutdown.clone();
+    shutdown.spawn_loop(|stop| async move {
+        loop {
+            let running = AssertUnwindSafe(run(app.clone(), stop.clone()));
+            if running.catch_unwind().await.is_ok() {
+                return;
+            }
+            tracing::error!(task = name, "a loop died and begins anew");
+            wait(LONGEST_PAUSE, &mut None, |_| false, &stop).await;
+        }
+    });
 }
 
 /// Does what is due, until the stop.
 async fn tick(app: App, stop: CancellationToken) {
-    let mut hints = hints(&app).await;
+    let mut heard = None;
     while !stop.is_cancelled() {
+        listen(&app, &mut heard).await;
         let pause = match app.orchestrator.tick().await {
             Ok(tick) => {
                 app.carry_out(tick.effects);
@@ -50,14 +70,15 @@ async fn tick(app: App, stop: CancellationToken) {
                 LONGEST_PAUSE
             }
         };
-        wait(pause, &mut hints, |hint| *hint == Notice::Due, &stop).await;
+        wait(pause, &mut heard, |hint| *hint == Notice::Due, &stop).await;
     }
 }
 
 /// Publishes what is committed, until the stop.
 async fn publish(app: App, stop: CancellationToken) {
-    let mut hints = hints(&app).await;
+    let mut heard = None;
     while !stop.is_cancelled() {
+        listen(&app, &mut heard).await;
         match sequence(&*app.store, &*app.entropy, SHARD, PUBLISH_AT_ONCE).await {
             Ok(Sequenced::Published { more: true, .. }) => continue,
             Ok(Sequenced::Published { .. } | Sequenced::Busy) => {}
@@ -67,7 +88,7 @@ async fn publish(app: App, stop: CancellationToken) {
         }
         wait(
             OUTBOX_PAUSE,
-            &mut hints,
+            &mut heard,
             |hint| *hint == Notice::Outbox,
             &stop,
         )
@@ -75,17 +96,21 @@ async fn publish(app: App, stop: CancellationToken) {
     }
 }
 
-async fn hints(app: &App) -> Option<Notices> {
+/// Listens for hints, if nobody does: at the start, and after falling behind. Called before the store is
+/// looked at, so that nothing is missed in between.
+async fn listen(app: &App, heard: &mut Option<Notices>) {
+    if heard.is_some() {
+        return;
+    }
     match app.coord.notices().await {
-        Ok(hints) => Some(hints),
+        Ok(hints) => *heard = Some(hints),
         Err(error) => {
             tracing::warn!(error = %ErrorChain(&error), "going without hints");
-            None
         }
     }
 }
 
-/// Waits for the time, a hint that matters, or the stop.
+/// Waits for the time, a hint that matters, or the stop; at most until the hints end.
 async fn wait(
     pause: Duration,
     hints: &mut Option<Notices>,
@@ -94,16 +119,18 @@ async fn wait(
 ) {
     let hinted = async {
         match hints {
-            Some(hints) => loop {
-                match hints.next().await {
+            Some(stream) => loop {
+                match stream.next().await {
                     Some(hint) if matters(&hint) => return,
                     Some(_) => {}
-                    // Without hints the time alone wakes.
-                    None => std::future::pending().await,
+                    // Behind, or cut off: nobody knows what was missed, so the caller looks at once.
+                    None => break,
                 }
             },
+            // Without hints the time alone wakes.
             None => std::future::pending().await,
         }
+        *hints = None;
     };
     #[expect(clippy::disallowed_methods, reason = "the period of the loops")]
     let pause = tokio::time::sleep(pause);
