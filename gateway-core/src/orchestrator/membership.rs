@@ -102,8 +102,8 @@ impl AsStoreError for RegisterError {
 }
 
 impl Orchestrator {
-    /// Lets a run of a worker in, as empty. Repeating the registration of the same incarnation is
-    /// harmless.
+    /// Lets a run of a worker in, as empty. Repeating the registration of the same incarnation renews its
+    /// lease.
     ///
     /// A new incarnation ends the renewals of the former one, which keeps its sessions until it is fenced:
     /// they are given out again after goodbye, proof of death, or lease and guard.
@@ -286,10 +286,16 @@ async fn enter(
         worker.row_version += 1;
         tx.save_worker(&worker).await?;
     }
-    if lease.is_none() {
-        tx.insert_lease(&Lease::new(owner.clone(), now))
+    match lease {
+        None => tx
+            .insert_lease(&Lease::new(owner.clone(), now))
             .await
-            .map_err(as_conflict)?;
+            .map_err(as_conflict)?,
+        // The worker counts its lease from this call, so whoever watches must begin to count anew as well.
+        Some(lease) if tx.renew_lease(owner, &lease.report).await?.is_none() => {
+            return Err(RegisterError::IncarnationEnded);
+        }
+        Some(_) => {}
     }
     Ok(worker)
 }

@@ -1,11 +1,15 @@
 //! A worker that is gone: suspicion is soft, death is hard.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gateway_core::orchestrator::{Join, Registration};
 use gateway_core::session::{Command, Status};
-use gateway_core::worker::WorkerStatus;
+use gateway_core::store::Store;
+use gateway_core::worker::{Engine, WorkerStatus};
 use gateway_testkit::worker::{FaultScope, Restart, Script};
 
+use super::block_on;
 use super::world::{World, seconds, worker};
 
 /// Lease and guard.
@@ -227,4 +231,40 @@ fn a_worker_that_answers_no_stop_is_cordoned_then_disowned_and_fenced() {
     });
     world.assert_counted(1..=2, &[session]);
     world.assert_safe();
+}
+
+#[test]
+fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
+    let world = World::new(41).with_workers(1..=1, 1);
+    let owner = world.fleet.owner(&worker(1)).expect("a worker");
+    let known = world.worker(1);
+    let again = Registration {
+        owner: owner.clone(),
+        endpoint: known.endpoint.expect("an endpoint"),
+        max_sessions: known.max_sessions,
+        protocol_version: known.protocol_version,
+        version: None,
+        environment: None,
+        labels: BTreeMap::new(),
+        engine: Engine::default(),
+    };
+    let renewals = || {
+        block_on(async {
+            let mut tx = world
+                .shared
+                .store
+                .begin()
+                .await
+                .expect("the store is there");
+            let lease = tx.lease(&owner).await.expect("the store answers");
+            lease.expect("a lease").renewals
+        })
+    };
+    let before = renewals();
+    let joined = world
+        .gateway()
+        .orchestrator
+        .register(Join::Bootstrap, &again);
+    block_on(joined).expect("let in again");
+    assert_eq!(renewals(), before + 1);
 }
