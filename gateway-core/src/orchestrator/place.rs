@@ -28,11 +28,12 @@ enum Attempt {
 impl Orchestrator {
     /// Finds a worker for a session in `WAITING`; does nothing in any other phase.
     pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
-        let mut exclude = BTreeSet::new();
+        let (mut exclude, mut due_at) = (BTreeSet::new(), None);
         for _ in 0..TRIES {
             let Some((row, request)) = self.placeable(id, &exclude).await? else {
                 return Ok(Vec::new());
             };
+            due_at = row.due_at;
             let Some(choice) = self.pick(&request).await? else {
                 break;
             };
@@ -55,7 +56,8 @@ impl Orchestrator {
                 }
             }
         }
-        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
+        // Whoever moved `due_at` meanwhile has made room, or claims the row: it must not wait again.
+        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting) && row.due_at == due_at;
         let applied = self.apply(id, &Input::NoCapacity, waiting).await?;
         Ok(applied.map_or_else(Vec::new, |done| done.effects))
     }
