@@ -64,9 +64,17 @@ impl Orchestrator {
         let mut fenced = 0;
         for silent in self.ports.leases.silent().await? {
             if let Some(death) = &silent.death {
-                if let Some(more) = self.fence(death).await? {
-                    fenced += 1;
-                    gather(effects, more);
+                match self.fence(death).await {
+                    Ok(None) => {}
+                    Ok(Some(more)) => {
+                        fenced += 1;
+                        gather(effects, more);
+                    }
+                    // One incarnation that cannot be fenced must not stop everything else.
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(worker.id = %silent.owner.worker, error, "a dead worker is not fenced yet");
+                    }
                 }
                 continue;
             }
