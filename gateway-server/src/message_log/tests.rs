@@ -81,6 +81,10 @@ impl Ledger for Rows {
         if facts.iter().any(bad) {
             return Err(StoreError::Refused("NUL".into()));
         }
+        let strange = |fact: &Fact| matches!(fact, Fact::Inbound(fact) if fact.kind == "strange");
+        if facts.iter().any(strange) {
+            return Err(StoreError::Internal("what?".into()));
+        }
         Ok(self.apply(facts))
     }
 
@@ -267,11 +271,32 @@ async fn an_ambiguous_commit_tells_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_nobody_understands_is_given_up_in_the_end() {
+async fn a_database_that_takes_nothing_loses_nothing() {
     let running = running(100);
-    let strange = (0..50).map(|_| Failure::Strange).collect();
+    let strange = (0..500).map(|_| Failure::Strange).collect();
     *running.rows.failures.lock().expect("no panic") = strange;
-    let outcome = done(record(&running.log, inbound(1, "text"))).await;
+    let waiting: Vec<Waiting> = (0..6)
+        .map(|id| record(&running.log, inbound(id, "text")))
+        .collect();
+    for waiting in waiting {
+        done(waiting).await.expect("recorded in the end");
+    }
+    assert!(running.log.reserve().is_ok(), "keeping up again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_understands_is_given_up_once_others_are_taken() {
+    let running = running(100);
+    let strange = record(&running.log, inbound(1, "strange"));
+    let (good, late) = (inbound(2, "text"), running.log.reserve().expect("a place"));
+    while running.log.reserve().is_ok() {
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    // Alone it is kept, for as long as it takes.
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(!strange.is_finished());
+    running.log.record(late, good).await.expect("recorded");
+    let outcome = done(strange).await;
     assert!(matches!(outcome, Err(LogError::Refused(_))), "{outcome:?}");
     assert!(running.log.reserve().is_ok(), "others may try");
 }

@@ -3,7 +3,9 @@
 //! One group is written at a time; what arrives meanwhile is the next one, so groups grow with the load
 //! by themselves and a quiet log waits at most the configured moment. A group is written until it is
 //! durable: facts are idempotent, so a commit whose outcome is not known is simply made again. Only data
-//! that the database refuses is given up, alone: its group is halved until it stands by itself.
+//! that the database refuses is given up, alone: its group is halved until it stands by itself. A failure
+//! that nobody understands gives up a fact only if the database has taken another one meanwhile: a message
+//! that has gone out must not be dropped because the whole database takes nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,8 +26,8 @@ use crate::telemetry::metrics::MessageLogMetrics;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a failure that nobody understands is taken for one of the whole database before it is
-/// taken for one of the data. About five seconds.
+/// How often a failure that nobody understands is taken for one of the whole database before the facts
+/// are tried one by one. About five seconds.
 const PATIENCE: u32 = 10;
 
 /// A fact on its way, and who waits for it.
@@ -52,6 +54,8 @@ impl Caller {
 struct Batch {
     facts: Vec<Fact>,
     callers: Vec<Caller>,
+    /// One fact that failed when nothing else was to blame, or nothing else was tried.
+    suspected: bool,
 }
 
 impl Batch {
@@ -65,6 +69,7 @@ impl Batch {
         let second = Self {
             facts: self.facts.split_off(middle),
             callers: self.callers.split_off(middle),
+            suspected: false,
         };
         [self, second]
     }
@@ -133,40 +138,55 @@ impl Writer {
         batch
     }
 
-    async fn write(&self, batch: Batch) {
+    async fn write(&mut self, batch: Batch) {
         let mut left = VecDeque::from([batch]);
-        let mut pause = FIRST_PAUSE;
-        let mut failures = 0;
-        while let Some(batch) = left.pop_front() {
+        let mut trouble = Trouble::default();
+        while let Some(mut batch) = left.pop_front() {
             self.metrics.batch.record(count(batch.facts.len()));
             let error = match self.ledger.write(&batch.facts).await {
                 Ok(recorded) => {
                     self.stalled.store(false, Ordering::Relaxed);
-                    (failures, pause) = (0, FIRST_PAUSE);
+                    trouble = Trouble::over();
                     batch.written(recorded);
                     continue;
                 }
                 Err(error) => error,
             };
-            if !of_the_data(&error, failures) {
-                failures += 1;
-                self.again(&error, pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                left.push_front(batch);
-                continue;
+            match trouble.verdict(&error, &batch) {
+                Verdict::Again => {
+                    self.again(&error, trouble.pause()).await;
+                    left.push_front(batch);
+                }
+                Verdict::Part => {
+                    let [first, second] = batch.halved();
+                    left.push_front(second);
+                    left.push_front(first);
+                }
+                Verdict::Suspect => {
+                    batch.suspected = true;
+                    left.push_back(batch);
+                    left.extend(self.company());
+                    self.again(&error, trouble.pause()).await;
+                }
+                Verdict::GiveUp => {
+                    // Data is refused by a database that works.
+                    self.stalled.store(false, Ordering::Relaxed);
+                    tracing::error!(error = %ErrorChain(&error), "a message cannot be stored");
+                    self.metrics.refused.increment(1);
+                    batch.refused(error);
+                }
             }
-            // Data is refused by a database that works.
-            self.stalled.store(false, Ordering::Relaxed);
-            if batch.facts.len() > 1 {
-                let [first, second] = batch.halved();
-                left.push_front(second);
-                left.push_front(first);
-                continue;
-            }
-            tracing::error!(error = %ErrorChain(&error), "a message cannot be stored");
-            self.metrics.refused.increment(1);
-            batch.refused(error);
         }
+    }
+
+    /// What has arrived meanwhile: whether it can be written tells a bad fact from a bad database.
+    fn company(&mut self) -> Option<Batch> {
+        let mut batch = Batch::default();
+        while batch.facts.len() < self.options.batch_size {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            batch.push(job);
+        }
+        (!batch.facts.is_empty()).then_some(batch)
     }
 
     #[expect(
@@ -183,12 +203,62 @@ impl Writer {
     }
 }
 
-/// Whether the error is taken for one of the data, after so many failures in a row.
-fn of_the_data(error: &StoreError, failures: u32) -> bool {
-    match error {
-        StoreError::Conflict | StoreError::Unavailable(_) => false,
-        StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate { .. } => true,
-        StoreError::Internal(_) => failures >= PATIENCE,
+/// What is done with a group that was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// The same again, after a pause.
+    Again,
+    /// Its halves.
+    Part,
+    /// One fact that nobody understands: others first.
+    Suspect,
+    /// One fact that a working database does not take.
+    GiveUp,
+}
+
+/// The failures since something was last written.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    /// Something was written since a fact was last suspected.
+    works: bool,
+}
+
+impl Trouble {
+    const fn over() -> Self {
+        Self {
+            failures: 0,
+            works: true,
+        }
+    }
+
+    fn verdict(&mut self, error: &StoreError, batch: &Batch) -> Verdict {
+        let alone = batch.facts.len() == 1;
+        match error {
+            StoreError::Conflict | StoreError::Unavailable(_) => Verdict::Again,
+            StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate { .. } => {
+                match alone {
+                    true => Verdict::GiveUp,
+                    false => Verdict::Part,
+                }
+            }
+            StoreError::Internal(_) if batch.suspected && self.works => Verdict::GiveUp,
+            StoreError::Internal(_) => {
+                self.works = false;
+                match (self.failures < PATIENCE, alone) {
+                    (true, _) => Verdict::Again,
+                    (false, true) => Verdict::Suspect,
+                    (false, false) => Verdict::Part,
+                }
+            }
+        }
+    }
+
+    /// How long to wait after one more failure.
+    fn pause(&mut self) -> Duration {
+        let doublings = self.failures.min(8);
+        self.failures = self.failures.saturating_add(1);
+        (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE)
     }
 }
 

@@ -138,12 +138,15 @@ fn by_sqlstate(code: &str) -> Kind {
         // serialization failure, deadlock, lock not available
         "40001" | "40P01" | "55P03" => Kind::Conflict,
         "23505" => Kind::Taken,
-        // statement timeout, idle in transaction
-        "57014" | "25P03" => Kind::Unavailable,
+        // statement timeout
+        "57014" => Kind::Unavailable,
+        // no privilege: a server that was locked down, not a statement that is wrong
+        "42501" => Kind::Unavailable,
         _ => match &code[..code.len().min(2)] {
             "21" | "22" | "23" => Kind::Refused,
-            // connection, resources, operator intervention
-            "08" | "53" | "57" => Kind::Unavailable,
+            // connection, read-only transaction, authorization, no such database, resources, operator
+            // intervention, operating system
+            "08" | "25" | "28" | "3D" | "53" | "57" | "58" => Kind::Unavailable,
             _ => Kind::Internal,
         },
     }
@@ -158,8 +161,8 @@ fn by_sqlite_code(code: i32) -> Kind {
             5 | 6 => Kind::Conflict,
             // TOOBIG, CONSTRAINT, MISMATCH
             18..=20 => Kind::Refused,
-            // IOERR, FULL, CANTOPEN
-            10 | 13 | 14 => Kind::Unavailable,
+            // PERM, NOMEM, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, AUTH, NOTADB
+            3 | 7 | 8 | 10 | 11 | 13 | 14 | 15 | 23 | 26 => Kind::Unavailable,
             _ => Kind::Internal,
         },
     }
@@ -178,5 +181,8 @@ mod tests {
         assert_eq!(by_sqlite_code(517), Kind::Conflict, "BUSY_SNAPSHOT");
         assert_eq!(by_sqlite_code(275), Kind::Refused, "CHECK");
         assert_eq!(by_sqlite_code(1555), Kind::Taken);
+        // A database that takes nothing says nothing about what it was given.
+        assert_eq!(by_sqlite_code(1032), Kind::Unavailable, "READONLY_DBMOVED");
+        assert_eq!(by_sqlstate("25006"), Kind::Unavailable, "read-only");
     }
 }
