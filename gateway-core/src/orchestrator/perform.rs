@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::Orchestrator;
 use super::apply::ApplyError;
 use crate::coord::Notice;
+use crate::id::Epoch;
 use crate::protocol::{Released, StartSession};
 use crate::session::{
-    Closure, Effect, Input, Observation, Order, Owner, Report, Session, StartOrder,
+    Closure, Effect, Input, Observation, Order, Owner, Report, Session, StartMode, StartOrder,
 };
 use crate::store::StoreError;
 use crate::worker::{LinkError, Target, WorkerStatus};
@@ -34,8 +35,9 @@ impl Orchestrator {
                 report_state("erase", session, self.ports.state.erase(session).await);
                 Ok(Vec::new())
             }
-            Effect::Archive(session) => {
-                report_state("archive", session, self.ports.state.archive(session).await);
+            Effect::Archive(session, upto) => {
+                let archived = self.ports.state.archive(session, upto).await;
+                report_state("archive", session, archived);
                 Ok(Vec::new())
             }
             Effect::Nudge => {
@@ -58,6 +60,9 @@ impl Orchestrator {
         let Some(target) = self.target(&start.order.owner).await? else {
             return Ok(Vec::new());
         };
+        if !self.is_clean(start).await {
+            return Ok(Vec::new());
+        }
         let body = StartSession::from(start);
         let limit = self.policy.command_limit;
         match self.ports.link.start(&target, &body, limit).await {
@@ -79,6 +84,19 @@ impl Orchestrator {
             }
             Err(error) => Ok(unanswered("start", &start.order, &error)),
         }
+    }
+
+    /// Whether no state of a former account is in the way of a new one: the effect that should have set
+    /// it aside may have been lost.
+    async fn is_clean(&self, start: &StartOrder) -> bool {
+        if start.mode == StartMode::Restore {
+            return true;
+        }
+        let (session, upto) = (start.order.session, start.order.epoch.0.saturating_sub(1));
+        let archived = self.ports.state.archive(session, Epoch(upto)).await;
+        let clean = archived.is_ok();
+        report_state("archive", session, archived);
+        clean
     }
 
     async fn stop(&self, order: &Order, how: Stop) -> Result<Vec<Effect>, ApplyError> {

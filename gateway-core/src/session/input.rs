@@ -206,8 +206,9 @@ pub enum Effect {
     Disown(Owner),
     /// Erase the stored state of a deleted session.
     Erase(SessionId),
-    /// Archive the credentials of an account that is no longer linked.
-    Archive(SessionId),
+    /// Archive the credentials of an account that is no longer linked: whatever is sealed to at
+    /// most this epoch, so that one carried out late leaves the next account's alone.
+    Archive(SessionId, Epoch),
     /// Something else is due now: tick early.
     Nudge,
 }

@@ -106,8 +106,9 @@ pub trait StateStore: Debug + Send + Sync {
         bytes: &[u8],
     ) -> Result<u64, StateError>;
 
-    /// Sets the state aside: a later seal finds none. Idempotent.
-    async fn archive(&self, session: SessionId) -> Result<(), StateError>;
+    /// Sets the state aside, if it is sealed to `upto` or less: a later seal finds none. State of a
+    /// later epoch is another account's and stays, however late this comes. Idempotent.
+    async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError>;
 
     /// Removes everything, the archive included. Idempotent.
     async fn erase(&self, session: SessionId) -> Result<(), StateError>;

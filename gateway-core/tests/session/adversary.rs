@@ -174,7 +174,7 @@ impl World {
                 Effect::Cordon(_)
                 | Effect::Disown(_)
                 | Effect::Erase(_)
-                | Effect::Archive(_)
+                | Effect::Archive(..)
                 | Effect::Nudge => {}
             }
         }

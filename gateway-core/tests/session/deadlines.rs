@@ -248,7 +248,7 @@ fn unlinked_on_the_phone_needs_a_new_connect() {
         Closure::LoggedOut { reason: None },
     ))));
     assert_eq!(life.status(), Status::LoggedOut);
-    assert!(matches!(life.effects[..], [Effect::Archive(_)]), "R-24");
+    assert!(matches!(life.effects[..], [Effect::Archive(..)]), "R-24");
     assert_eq!(life.row.due_at, None);
     assert!(!life.row.paired);
     life.take(&Input::Command(connect()))

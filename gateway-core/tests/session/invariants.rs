@@ -111,7 +111,7 @@ fn effects(after: &Session, decision: &Decision) {
             }
             Effect::Disown(owner) => assert_eq!(Some(owner), after.owner()),
             Effect::Erase(_) => panic!("erased a session that is kept"),
-            Effect::Archive(_) => assert!(!after.paired, "archived while linked"),
+            Effect::Archive(..) => assert!(!after.paired, "archived while linked"),
             Effect::Nudge => {}
         }
     }

@@ -116,7 +116,7 @@ fn a_logout_archives_once() {
     assert!(matches!(life.effects[..], [Effect::Logout(_)]));
     let closed = Observation::Closed(Closure::LoggedOut { reason: None });
     life.take(&Input::Reported(report(closed)));
-    assert_eq!(life.effects, [Effect::Archive(life.row.id)]);
+    assert_eq!(life.effects, [Effect::Archive(life.row.id, life.row.epoch)]);
     assert_eq!(life.row.phase, Phase::Idle);
     assert_eq!(life.row.phone_number, None);
     assert_eq!(life.reason().as_deref(), Some("logged_out"));

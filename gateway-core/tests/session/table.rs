@@ -149,7 +149,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Cordon(_) => "cordon".to_owned(),
         Effect::Disown(_) => "disown".to_owned(),
         Effect::Erase(_) => "erase".to_owned(),
-        Effect::Archive(_) => "archive".to_owned(),
+        Effect::Archive(..) => "archive".to_owned(),
         Effect::Nudge => "nudge".to_owned(),
     }
 }

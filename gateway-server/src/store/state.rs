@@ -175,8 +175,8 @@ impl StateStore for StateVault {
         }
     }
 
-    async fn archive(&self, session: SessionId) -> Result<(), StateError> {
-        Ok(self.rows.archive(session).await?)
+    async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError> {
+        Ok(self.rows.archive(session, upto).await?)
     }
 
     async fn erase(&self, session: SessionId) -> Result<(), StateError> {

@@ -27,6 +27,7 @@ cases!(StateUnderTest, "state":
     what_is_too_large_is_refused_whole,
     the_largest_is_kept_as_it_is,
     archived_state_is_not_found_again,
+    an_archive_that_comes_late_leaves_the_next_account,
     erased_state_is_gone,
     sessions_are_kept_apart,
     one_of_many_concurrent_appends_wins,
@@ -258,12 +259,12 @@ async fn the_largest_is_kept_as_it_is(s: &StateUnderTest) -> Verdict {
 
 async fn archived_state_is_not_found_again(s: &StateUnderTest) -> Verdict {
     let id = session_id(1);
-    s.state.archive(id).await?;
+    s.state.archive(id, ONE).await?;
     s.state.append(id, ONE, 0, &[bytes("a")]).await?;
     s.state.put_snapshot(id, ONE, 1, &bytes("snap")).await?;
     s.state.append(id, ONE, 2, &[bytes("b")]).await?;
-    s.state.archive(id).await?;
-    s.state.archive(id).await?;
+    s.state.archive(id, ONE).await?;
+    s.state.archive(id, ONE).await?;
     let found = s.state.seal(id, TWO).await?;
     assert_eq!((found.snapshot, found.journal), (None, vec![]));
     assert_eq!(found.version.epoch, TWO);
@@ -273,9 +274,18 @@ async fn archived_state_is_not_found_again(s: &StateUnderTest) -> Verdict {
         s.state.append(id, TWO, after, &[bytes("new")]).await?,
         after + 1
     );
-    s.state.archive(id).await?;
+    s.state.archive(id, TWO).await?;
     let found = s.state.seal(id, Epoch(3)).await?;
     assert_eq!((found.snapshot, found.journal), (None, vec![]));
+    Ok(())
+}
+
+async fn an_archive_that_comes_late_leaves_the_next_account(s: &StateUnderTest) -> Verdict {
+    let id = session_id(1);
+    s.state.append(id, TWO, 0, &[bytes("new")]).await?;
+    s.state.archive(id, ONE).await?;
+    let found = s.state.seal(id, TWO).await?;
+    assert_eq!(found.journal, [(1, bytes("new"))]);
     Ok(())
 }
 
@@ -283,7 +293,7 @@ async fn erased_state_is_gone(s: &StateUnderTest) -> Verdict {
     let id = session_id(1);
     s.state.erase(id).await?;
     s.state.put_snapshot(id, ONE, 0, &bytes("archived")).await?;
-    s.state.archive(id).await?;
+    s.state.archive(id, ONE).await?;
     s.state
         .put_snapshot(
             id,

@@ -151,9 +151,10 @@ impl StateStore for MemoryState {
         Ok(live.version.seq)
     }
 
-    async fn archive(&self, session: SessionId) -> Result<(), StateError> {
+    async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError> {
         let mut states = self.open()?;
-        if let Some(kept) = states.kept.get_mut(&session) {
+        let kept = states.kept.get_mut(&session);
+        if let Some(kept) = kept.filter(|kept| kept.live.version.epoch <= upto) {
             let live = std::mem::take(&mut kept.live);
             if live.version.seq > 0 {
                 kept.archive.push(live);

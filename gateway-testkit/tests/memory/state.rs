@@ -53,8 +53,8 @@ fn an_archived_state_is_gone_but_its_former_owner_stays_out() {
             .append(SESSION, Epoch(2), 0, &[vec![1]])
             .await
             .expect("writes");
-        state.archive(SESSION).await.expect("archives");
-        state.archive(SESSION).await.expect("idempotent");
+        state.archive(SESSION, Epoch(9)).await.expect("archives");
+        state.archive(SESSION, Epoch(9)).await.expect("idempotent");
         assert_eq!(state.archived(SESSION), 1);
         let none = state.version(SESSION).await.expect("reads");
         assert_eq!(none, StateVersion::default());

@@ -363,7 +363,7 @@ impl<'a> Draft<'a> {
     /// The account is not linked any more; its credentials are archived.
     pub(super) fn unlink(&mut self) {
         if self.row.paired {
-            self.effect(Effect::Archive(self.row.id));
+            self.effect(Effect::Archive(self.row.id, self.row.epoch));
         }
         self.row.paired = false;
         self.row.phone_number = None;

@@ -40,8 +40,8 @@ const APPEND: Sql = Sql {
 
 const CUT: &str = "DELETE FROM state_journal WHERE session_id = $1 AND generation = $2";
 
-const ARCHIVE: &str =
-    "UPDATE state_versions SET archived_at = $2 WHERE session_id = $1 AND archived_at IS NULL";
+const ARCHIVE: &str = "UPDATE state_versions SET archived_at = $2 \
+     WHERE session_id = $1 AND archived_at IS NULL AND epoch <= $3";
 
 const ERASE_JOURNAL: &str = "DELETE FROM state_journal WHERE session_id = $1";
 
@@ -260,13 +260,14 @@ impl StateRows {
         Ok(Ok(live.snapshot.map(|(_, name)| name)))
     }
 
-    /// Sets the state aside.
-    pub(crate) async fn archive(&self, session: SessionId) -> Result<(), StoreError> {
+    /// Sets the state aside, if it is sealed to `upto` or less.
+    pub(crate) async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         let now = tx.moment().await?;
         tx.query(ARCHIVE)
             .bind(Id(session.as_u128()))
             .bind(Time(now))
+            .bind(Count(upto.0))
             .execute()
             .await?;
         tx.finish().await
