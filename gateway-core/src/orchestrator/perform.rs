@@ -163,9 +163,13 @@ impl Orchestrator {
 
     async fn disown(&self, owner: &Owner) -> Result<(), ApplyError> {
         let mut tx = self.ports.store.begin().await?;
+        // The worker's row first, as whoever fences it does.
+        let worker = tx.lock_worker(&owner.worker).await?;
         tx.disown_lease(owner).await?;
-        tx.shift_worker(&owner.worker, WorkerStatus::Active, WorkerStatus::Suspect)
-            .await?;
+        if worker.is_some_and(|worker| worker.owner().as_ref() == Some(owner)) {
+            tx.shift_worker(&owner.worker, WorkerStatus::Active, WorkerStatus::Suspect)
+                .await?;
+        }
         tx.commit().await?;
         tracing::error!(worker.id = %owner.worker, "the lease of a stuck worker runs out");
         Ok(())

@@ -92,10 +92,13 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
         Input::Due => {
             draft.repeat_stop();
             let since = draft.row.phase_since;
-            let order = draft.row.order();
-            if let Some(order) = order.filter(|_| reached(draft)) {
+            let stuck = draft.now >= since.plus(draft.policy.stop_limit);
+            if let Some(order) = draft.row.order().filter(|_| stuck) {
+                // With every repetition: an effect may be lost.
+                draft.effect(Effect::Cordon(order.owner.worker));
+            }
+            if let Some(order) = draft.row.order().filter(|_| reached(draft)) {
                 let fence_at = since.plus(draft.policy.stop_fence);
-                draft.effect(Effect::Cordon(order.owner.worker.clone()));
                 if draft.now >= fence_at {
                     draft.effect(Effect::Disown(order.owner));
                 }
