@@ -69,6 +69,9 @@ impl Orchestrator {
             Ok(_) => Ok(Vec::new()),
             Err(LinkError::StaleEpoch { .. }) => self.feed(&start.order, Input::Stopped).await,
             Err(LinkError::Refused { code, .. }) => {
+                if !self.let_go(&target, &start.order).await {
+                    return Ok(Vec::new());
+                }
                 let closure = Closure::Error {
                     reason: Some(code),
                     action_required: None,
@@ -97,6 +100,19 @@ impl Orchestrator {
         let clean = archived.is_ok();
         report_state("archive", session, archived);
         clean
+    }
+
+    /// Whether the worker surely does not hold what it has refused to start: an earlier order may have
+    /// been taken while its answer was lost.
+    async fn let_go(&self, target: &Target, order: &Order) -> bool {
+        let limit = self.policy.command_limit;
+        match self.ports.link.release(target, order, limit).await {
+            Ok(_) | Err(LinkError::StaleEpoch { .. } | LinkError::UnknownSession) => true,
+            Err(error) => {
+                unanswered("release", order, &error);
+                false
+            }
+        }
     }
 
     async fn stop(&self, order: &Order, how: Stop) -> Result<Vec<Effect>, ApplyError> {
