@@ -179,7 +179,14 @@ async fn a_dropped_claim_leaves_the_row_due(s: &StoreUnderTest) -> Verdict {
     let mut tx = s.begin().await?;
     assert_eq!(tx.claim_due_sessions(until, 9).await?.len(), 1);
     drop(tx);
-    let again = s.begin().await?.claim_due_sessions(until, 9).await?;
+    // A dropped transaction may hold its locks for a moment longer, and what is locked is skipped.
+    let mut again = Vec::new();
+    for _ in 0..1_000 {
+        again = s.begin().await?.claim_due_sessions(until, 9).await?;
+        if !again.is_empty() {
+            break;
+        }
+    }
     assert_eq!(ids(&again), ids(&rows));
     Ok(())
 }
