@@ -48,16 +48,20 @@ pub enum Admit {
 
 /// One replica's account of one tenant.
 ///
-/// The hour is the store's, as of the last draw, carried on by the replica's own suspend-proof clock.
+/// The hour is the store's, as of the last draw, carried on by the replica's own suspend-proof clock. The
+/// first chunk of the next hour can be drawn ahead; it waits apart until that hour has surely begun.
 #[derive(Clone, Debug, Default)]
 pub struct Account {
     hour: Option<Hour>,
+    ahead: Option<Ahead>,
 }
 
 #[derive(Clone, Debug)]
 struct Hour {
     start: Timestamp,
     ends: Uptime,
+    /// When the newest draw was sent.
+    sent: Uptime,
     left: u64,
     limit: u64,
     total: u64,
@@ -65,9 +69,33 @@ struct Hour {
     exhausted: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Ahead {
+    begins: Uptime,
+    hour: Hour,
+}
+
+impl Hour {
+    fn of(sent: Uptime, limit: u64, drawn: &Drawn) -> Self {
+        Self {
+            start: drawn.hour,
+            ends: sent.plus(drawn.hour.plus(HOUR).since(drawn.now)),
+            sent,
+            left: drawn.granted,
+            limit,
+            total: drawn.total,
+            chunk: drawn.granted,
+            exhausted: drawn.granted == 0,
+        }
+    }
+}
+
 impl Account {
     /// Takes one request out of the account.
     pub fn admit(&mut self, now: Uptime, limit: u64) -> Admit {
+        if let Some(begun) = self.ahead.take_if(|ahead| now >= ahead.begins) {
+            self.hour = Some(begun.hour);
+        }
         let Some(hour) = self.hour.as_mut().filter(|hour| now < hour.ends) else {
             return Admit::Draw;
         };
@@ -97,23 +125,37 @@ impl Account {
     /// Puts a granted chunk in. A chunk belongs to its hour; the rest of the former hour is dropped.
     ///
     /// `sent` is when the draw was sent: the store's time in the answer is at least that old, so the
-    /// hour ends here no later than there.
+    /// hour ends here no later than there. An answer of a former hour is late, and dropped; unless it was
+    /// asked for last: then the store's clock has gone back, and what it says holds.
     pub fn credit(&mut self, sent: Uptime, limit: u64, drawn: &Drawn) {
-        let ends = sent.plus(drawn.hour.plus(HOUR).since(drawn.now));
-        let left = match &self.hour {
-            Some(hour) if hour.start == drawn.hour => hour.left,
-            Some(hour) if hour.start > drawn.hour => return,
-            _ => 0,
-        };
-        self.hour = Some(Hour {
-            start: drawn.hour,
-            ends,
-            left: left + drawn.granted,
-            limit,
-            total: drawn.total,
-            chunk: drawn.granted,
-            exhausted: drawn.granted == 0,
+        let mut hour = Hour::of(sent, limit, drawn);
+        match &self.hour {
+            Some(known) if known.start == drawn.hour => hour.left += known.left,
+            Some(known) if known.start > drawn.hour && sent <= known.sent => return,
+            Some(known) if known.start > drawn.hour => self.ahead = None,
+            _ => {}
+        }
+        if let Some(begun) = self.ahead.take_if(|ahead| ahead.hour.start <= drawn.hour)
+            && begun.hour.start == drawn.hour
+        {
+            hour.left += begun.hour.left;
+        }
+        self.hour = Some(hour);
+    }
+
+    /// Puts the first chunk of the next hour aside. It cannot be spent before that hour: `received` is
+    /// when the answer came, so the hour begins here no earlier than there.
+    pub fn credit_ahead(&mut self, sent: Uptime, received: Uptime, limit: u64, drawn: &Drawn) {
+        self.ahead = Some(Ahead {
+            begins: received.plus(drawn.hour.since(drawn.now)),
+            hour: Hour::of(sent, limit, drawn),
         });
+    }
+
+    /// Whether the next hour's first chunk is there already.
+    #[must_use]
+    pub const fn is_ahead(&self) -> bool {
+        self.ahead.is_some()
     }
 
     /// Takes back one request of `hour` that was answered 401 or 429, which do not count. Once the
@@ -124,12 +166,12 @@ impl Account {
         }
     }
 
-    /// What is left of the present hour's chunks, to be given back at shutdown.
+    /// What is left of the chunks of this hour and the next, to be given back at shutdown.
     #[must_use]
-    pub fn unused(&self) -> Option<(Timestamp, u64)> {
-        self.hour
-            .as_ref()
-            .filter(|hour| hour.left > 0)
-            .map(|hour| (hour.start, hour.left))
+    pub fn unused(&self) -> Vec<(Timestamp, u64)> {
+        let hours = self.hour.iter();
+        let hours = hours.chain(self.ahead.iter().map(|ahead| &ahead.hour));
+        let left = hours.filter(|hour| hour.left > 0);
+        left.map(|hour| (hour.start, hour.left)).collect()
     }
 }

@@ -119,11 +119,54 @@ fn the_rest_of_a_chunk_ends_with_its_hour() {
     let (mut account, mut store) = (Account::default(), Store::default());
     let late = NOON.plus(HOUR - Duration::from_secs(1));
     assert!(serve(&mut account, &mut store, (late, uptime(100)), 1_000, 1).is_some());
-    assert!(account.unused().is_some());
+    assert!(!account.unused().is_empty());
     assert_eq!(account.admit(uptime(101), 1_000), Admit::Draw);
     let next = (NOON.plus(HOUR), uptime(101));
     let hour = serve(&mut account, &mut store, next, 1_000, 1);
     assert_eq!(hour, Some(NOON.plus(HOUR)));
+}
+
+#[test]
+fn what_is_drawn_ahead_waits_for_its_hour_and_is_given_back_with_the_rest() {
+    let (mut account, mut store) = (Account::default(), Store::default());
+    let late = NOON.plus(HOUR - Duration::from_secs(30));
+    account.credit(uptime(100), 100, &store.draw(late, 100, 1));
+    let mut next = store.draw(NOON.plus(HOUR), 100, 1);
+    next.now = late;
+    account.credit_ahead(uptime(100), uptime(102), 100, &next);
+    assert!(account.is_ahead());
+    assert_eq!(account.unused(), [(NOON, 6), (NOON.plus(HOUR), 6)]);
+    while let Admit::Yes { hour, .. } = account.admit(uptime(129), 100) {
+        assert_eq!(hour, NOON, "not before its hour");
+    }
+    // This hour ends no later than in the store, and the next begins no earlier.
+    assert_eq!(account.admit(uptime(131), 100), Admit::Draw);
+    let Admit::Yes { hour, .. } = account.admit(uptime(132), 100) else {
+        panic!("the chunk is there");
+    };
+    assert_eq!(hour, NOON.plus(HOUR));
+    assert!(!account.is_ahead());
+}
+
+#[test]
+fn a_draw_in_the_next_hour_finds_what_was_drawn_ahead() {
+    let (mut account, mut store) = (Account::default(), Store::default());
+    let late = NOON.plus(HOUR - Duration::from_secs(1));
+    let mut next = store.draw(NOON.plus(HOUR), 100, 1);
+    next.now = late;
+    account.credit_ahead(uptime(100), uptime(110), 100, &next);
+    account.credit(uptime(102), 100, &store.draw(NOON.plus(HOUR), 100, 1));
+    assert_eq!(account.unused(), [(NOON.plus(HOUR), 11)], "both chunks");
+}
+
+#[test]
+fn a_store_whose_clock_goes_back_is_believed() {
+    let (mut account, mut store) = (Account::default(), Store::default());
+    account.credit(uptime(1), 100, &store.draw(NOON.plus(HOUR), 100, 1));
+    let when = (NOON.plus(HOUR - Duration::from_secs(1)), uptime(2));
+    for _ in 0..50 {
+        assert!(serve(&mut account, &mut store, when, 100, 1).is_some());
+    }
 }
 
 #[test]
@@ -165,7 +208,7 @@ fn a_lower_tier_grants_nothing_more() {
 fn a_refund_goes_to_the_hour_it_came_from_and_to_no_other() {
     let (mut account, mut store) = (Account::default(), Store::default());
     let hour = serve(&mut account, &mut store, (NOON, uptime(0)), 100, 1).expect("served");
-    let left = |account: &Account| account.unused().map_or(0, |(_, left)| left);
+    let left = |account: &Account| account.unused().first().map_or(0, |(_, left)| *left);
     let before = left(&account);
     account.refund(hour);
     assert_eq!(left(&account), before + 1);
@@ -184,6 +227,7 @@ enum Step {
     Free(usize),
     /// Draws, and dies before the answer arrives.
     CrashWhileDrawing(usize),
+    DrawAhead(usize),
     Crash(usize),
     ShutDown(usize),
     Wait(u64),
@@ -197,6 +241,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => replica.clone().prop_map(Step::Free),
         1 => replica.clone().prop_map(Step::CrashWhileDrawing),
         1 => replica.clone().prop_map(Step::Crash),
+        4 => replica.clone().prop_map(Step::DrawAhead),
         1 => replica.prop_map(Step::ShutDown),
         2 => (0..900u64).prop_map(Step::Wait),
         1 => prop_oneof![Just(20), Just(100), Just(300)].prop_map(Step::Limit),
@@ -234,6 +279,12 @@ proptest! {
                     accounts[at] = Account::default();
                 }
                 Step::Crash(at) => accounts[at] = Account::default(),
+                Step::DrawAhead(at) if accounts[at].is_ahead() => {}
+                Step::DrawAhead(at) => {
+                    let mut drawn = store.draw(now.plus(HOUR), limit, 4);
+                    drawn.now = now;
+                    accounts[at].credit_ahead(when.1, when.1, limit, &drawn);
+                }
                 Step::ShutDown(at) => {
                     let unused = accounts[at].unused();
                     accounts[at] = Account::default();

@@ -24,15 +24,19 @@ use crate::app::App;
 /// How many replicas share the limit. One, until replicas know of each other.
 const REPLICAS: u32 = 1;
 
+const LAST_MINUTE_MS: u64 = 60_000;
+
 /// The accounts of this replica.
 #[derive(Debug, Default)]
 pub struct Quotas {
     tenants: Mutex<BTreeMap<TenantId, Arc<Purse>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Purse {
     account: Mutex<Account>,
+    /// So long before the end of an hour the next one's first chunk is drawn, if there are requests.
+    lead: Duration,
     drawing: tokio::sync::Mutex<()>,
 }
 
@@ -46,7 +50,7 @@ struct Verdict {
 /// Serves a request out of the tenant's account. Answers 401 and 429 are not counted.
 pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let limit = caller.tier.requests_per_hour;
-    let purse = app.quotas.purse(caller.tenant);
+    let purse = app.quotas.purse(app, caller.tenant);
     let verdict = match purse.admit(app, caller.tenant, limit).await {
         Ok(verdict) => verdict,
         Err(problem) => return problem.into_response(),
@@ -67,9 +71,18 @@ pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Ne
 }
 
 impl Quotas {
-    fn purse(&self, tenant: TenantId) -> Arc<Purse> {
+    fn purse(&self, app: &App, tenant: TenantId) -> Arc<Purse> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(tenants.entry(tenant).or_default())
+        let purse = || {
+            // By chance, so that the draws of all tenants and replicas do not meet.
+            let lead = Duration::from_millis(app.entropy.below(LAST_MINUTE_MS));
+            Arc::new(Purse {
+                account: Mutex::default(),
+                lead,
+                drawing: tokio::sync::Mutex::default(),
+            })
+        };
+        Arc::clone(tenants.entry(tenant).or_insert_with(purse))
     }
 
     /// Gives back what this replica has drawn and not used; for the end of the process.
@@ -77,10 +90,12 @@ impl Quotas {
         let unused: Vec<(TenantId, Timestamp, u64)> = {
             let tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
             let unused = |(tenant, purse): (&TenantId, &Arc<Purse>)| {
-                let (hour, count) = purse.account().unused()?;
-                Some((*tenant, hour, count))
+                let (tenant, unused) = (*tenant, purse.account().unused());
+                unused
+                    .into_iter()
+                    .map(move |(hour, left)| (tenant, hour, left))
             };
-            tenants.iter().filter_map(unused).collect()
+            tenants.iter().flat_map(unused).collect()
         };
         let mut tx = app.store.begin_platform().await?;
         for (tenant, hour, count) in unused {
@@ -111,7 +126,10 @@ impl Purse {
                     draw,
                 } => {
                     if draw {
-                        self.draw_ahead(app, tenant, limit);
+                        self.draw_aside(app, tenant, limit, false);
+                    }
+                    if resets_in <= self.lead && !self.account().is_ahead() {
+                        self.draw_aside(app, tenant, limit, true);
                     }
                     return Ok(Verdict {
                         admitted: Some((hour, remaining)),
@@ -128,33 +146,47 @@ impl Purse {
                     let _one_at_a_time = self.drawing.lock().await;
                     let again = self.account().clone().admit(app.clock.uptime(), limit);
                     if again == Admit::Draw {
-                        self.draw(app, tenant, limit).await?;
+                        self.draw(app, tenant, limit, false).await?;
                     }
                 }
             }
         }
     }
 
-    /// Draws the next chunk while the present one lasts, so that no request waits for it.
-    fn draw_ahead(self: &Arc<Self>, app: &App, tenant: TenantId, limit: u64) {
+    /// Draws the next chunk while the present one lasts, or the next hour's first one, so that no request
+    /// waits for it.
+    fn draw_aside(self: &Arc<Self>, app: &App, tenant: TenantId, limit: u64, next: bool) {
         let (purse, app) = (Arc::clone(self), app.clone());
         let shutdown = app.shutdown.clone();
         shutdown.spawn_send(async move {
             let Ok(_one_at_a_time) = purse.drawing.try_lock() else {
                 return;
             };
-            if let Err(error) = purse.draw(&app, tenant, limit).await {
+            if next && purse.account().is_ahead() {
+                return;
+            }
+            if let Err(error) = purse.draw(&app, tenant, limit, next).await {
                 tracing::warn!(%error, "no requests could be drawn ahead");
             }
         });
     }
 
-    async fn draw(&self, app: &App, tenant: TenantId, limit: u64) -> Result<(), StoreError> {
+    async fn draw(
+        &self,
+        app: &App,
+        tenant: TenantId,
+        limit: u64,
+        next: bool,
+    ) -> Result<(), StoreError> {
         let sent = app.clock.uptime();
         let mut tx = app.store.begin_platform().await?;
-        let drawn = tx.draw_quota(tenant, limit, REPLICAS, false).await?;
+        let drawn = tx.draw_quota(tenant, limit, REPLICAS, next).await?;
         tx.commit().await?;
-        self.account().credit(sent, limit, &drawn);
+        let mut account = self.account();
+        match next {
+            false => account.credit(sent, limit, &drawn),
+            true => account.credit_ahead(sent, app.clock.uptime(), limit, &drawn),
+        }
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! How much a caller may ask for: plans, and strangers per address.
 
+use std::time::Duration;
+
 use gateway_core::store::PlatformStore;
 use gateway_core::tenant::Tier;
 use gateway_testkit::fixture::a_worker;
@@ -115,6 +117,27 @@ async fn what_was_not_used_is_given_back() {
         .await
         .expect("drawn");
     assert_eq!(drawn.total - drawn.granted, 1, "one request was used");
+}
+
+#[tokio::test]
+async fn the_next_hour_is_drawn_before_it_begins() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    app.set_tier(login.tenant, "PRO").await;
+    let key = app.key(&login, &[]).await;
+    let answer = app.get(ROUTE).key(&key).expect(200).await;
+    let resets_in: u64 = answer.header("ratelimit-reset").parse().expect("seconds");
+    app.advance(resets_in.saturating_sub(1));
+    // Only the last second is inside everybody's lead of up to a minute, give or take.
+    app.get(ROUTE).key(&key).expect(200).await;
+    app.app
+        .shutdown
+        .finish(Duration::from_secs(60), async {})
+        .await;
+    let mut tx = app.store.begin_platform().await.expect("a transaction");
+    let drawn = tx.draw_quota(login.tenant, 1000, 1, true).await;
+    let drawn = drawn.expect("drawn");
+    assert_eq!(drawn.total - drawn.granted, 62, "the first chunk is drawn");
 }
 
 #[tokio::test]
