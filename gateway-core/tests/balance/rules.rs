@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_core::balance::{
     BalancePolicy, Candidate, FACTORS, Factor, FactorScore, Field, FilterReason, Fleet, Load,
-    Request, Strategy, StrategyKind, Weights, WorkerSnapshot, choose,
+    Order, Request, Strategy, StrategyKind, Weights, WorkerSnapshot, choose,
 };
 use gateway_core::entropy::Entropy;
 use gateway_testkit::strategies::{blank_worker, slot};
@@ -331,4 +331,129 @@ fn an_embedder_brings_a_strategy() {
         seen.insert(choice.worker);
     }
     assert_eq!(seen.len(), 4, "a draw reaches everybody");
+}
+
+#[test]
+fn each_reason_of_a_refusal_reads_differently() {
+    let reasons = [
+        FilterReason::Inactive,
+        FilterReason::Cordoned,
+        FilterReason::BreakerOpen,
+        FilterReason::Full,
+        FilterReason::Labels,
+        FilterReason::ProtocolVersion,
+        FilterReason::StateFormat,
+        FilterReason::Excluded,
+    ];
+    let words: BTreeSet<_> = reasons.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), reasons.len());
+    let old = winner([blank_worker(1, 10)], &{
+        Request {
+            min_protocol_version: 99,
+            ..Request::default()
+        }
+    });
+    assert_eq!(
+        old,
+        "none of 1 workers can take the session: 1 protocol too old"
+    );
+}
+
+/// Workers of one tenant's sessions: all ten on the first of two that are otherwise alike.
+fn crowded(spread: f64) -> String {
+    let policy = BalancePolicy::default().with_spread(spread);
+    let mut busier = blank_worker(2, 100);
+    busier.assigned = 5;
+    let request = Request {
+        spread: Some(BTreeMap::from([(slot(1), 10)])),
+        ..Request::default()
+    };
+    let workers = [blank_worker(1, 100), busier];
+    let choice = choose(policy, workers, &request, &Dice::seeded(4)).expect("both are open");
+    choice.worker.to_string()
+}
+
+#[test]
+fn the_price_of_a_crowded_tenant_is_the_operators() {
+    assert_eq!(crowded(0.0), "worker-01", "only the load counts");
+    assert_eq!(
+        crowded(1.0),
+        "worker-02",
+        "the tenant is spread at any load"
+    );
+}
+
+#[test]
+fn a_strategy_that_ranks_nobody_lets_all_take_turns() {
+    #[derive(Debug)]
+    struct Fair;
+    impl Strategy for Fair {
+        fn name(&self) -> &'static str {
+            "fair"
+        }
+        fn order(&self) -> Order {
+            Order::Rank
+        }
+    }
+    let strategy: Arc<dyn Strategy> = Arc::new(Fair);
+    let mut fleet = Fleet::new(BalancePolicy::default().with_strategy(strategy));
+    let mut loaded = blank_worker(0, 100);
+    loaded.assigned = 90;
+    for worker in [loaded, blank_worker(1, 100), blank_worker(2, 100)] {
+        fleet.upsert(worker);
+    }
+    let mut seen = BTreeMap::new();
+    for _ in 0..9 {
+        let choice = fleet
+            .pick(&Request::default(), &Dice::seeded(1))
+            .expect("open");
+        fleet.reserve(&choice.worker);
+        *seen.entry(choice.worker).or_insert(0) += 1;
+    }
+    assert_eq!(seen.into_values().collect::<Vec<_>>(), [3, 3, 3]);
+}
+
+#[test]
+fn a_strategy_sees_who_suits_and_what_is_known_of_them() {
+    /// The one with the fewest free places that still suits.
+    #[derive(Debug)]
+    struct Tight;
+    impl Strategy for Tight {
+        fn name(&self) -> &'static str {
+            "tight"
+        }
+        fn choose<'a>(&self, field: &Field<'a>, entropy: &dyn Entropy) -> Option<Candidate<'a>> {
+            assert!(!field.is_empty(), "nobody is asked to choose among none");
+            let drawn = (0..64).filter_map(|_| field.draw(entropy));
+            drawn.min_by_key(|candidate| candidate.worker().max_sessions)
+        }
+    }
+    let strategy: Arc<dyn Strategy> = Arc::new(Tight);
+    let mut fleet = Fleet::new(BalancePolicy::default().with_strategy(strategy));
+    for (number, room) in [(0, 50), (1, 5), (2, 20)] {
+        fleet.upsert(blank_worker(number, room));
+    }
+    let pick = |fleet: &mut Fleet, request: &Request| {
+        let choice = fleet.pick(request, &Dice::seeded(3));
+        choice.map(|choice| choice.worker).ok()
+    };
+    assert_eq!(pick(&mut fleet, &Request::default()), Some(slot(1)));
+    let without = Request {
+        exclude: BTreeSet::from([slot(1)]),
+        ..Request::default()
+    };
+    assert_eq!(pick(&mut fleet, &without), Some(slot(2)));
+}
+
+#[test]
+fn a_factor_is_called_what_it_is_called_and_measures_alone() {
+    let names: BTreeSet<_> = FACTORS.iter().map(Factor::name).collect();
+    assert_eq!(names.len(), FACTORS.len());
+    let half = loaded(1, |load| load.latency_ms = None);
+    let of = |name| {
+        let factor = FACTORS.iter().find(|factor| factor.name() == name);
+        factor.map(|factor| factor.measure(&half))
+    };
+    assert_eq!(of("latency"), Some(None), "unknown stays unknown");
+    assert!(matches!(of("cpu"), Some(Some(value)) if value > 0.0 && value < 1.0));
 }
