@@ -91,6 +91,16 @@ fn main() {
         async |store| connections::a_statement_that_waits_too_long_is_given_up(&store).await,
     ));
     tests.push(Trial::test(
+        "sqlite::a_row_that_makes_no_sense_keeps_no_other_from_its_turn",
+        || {
+            let folder = tempfile::tempdir()?;
+            on_a_runtime(
+                rows::a_row_that_makes_no_sense_keeps_no_other_from_its_turn(folder.path()),
+            );
+            Ok(())
+        },
+    ));
+    tests.push(Trial::test(
         "sqlite::a_row_that_makes_no_sense_is_named",
         || {
             let folder = tempfile::tempdir()?;

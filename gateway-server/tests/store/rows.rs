@@ -1,6 +1,7 @@
 //! What a row holds comes back as it was.
 
 use std::path::Path;
+use std::time::Duration;
 
 use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
 use gateway_core::session::{
@@ -115,4 +116,31 @@ pub(crate) async fn a_row_that_makes_no_sense_is_named(folder: &Path) {
         };
         assert_eq!((table, id), ("sessions", row.id.to_string()));
     }
+}
+
+pub(crate) async fn a_row_that_makes_no_sense_keeps_no_other_from_its_turn(folder: &Path) {
+    let store = sqlite(folder).await;
+    let (bad, mut good) = (card(), card());
+    good.id = SessionId::from_u128(2);
+    good.name = SessionName::parse("two").unwrap();
+    let mut tx = store.begin().await.unwrap();
+    for row in [&bad, &good] {
+        tx.insert_session(row, None).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let path = folder.join("gateway.db");
+    let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
+    for nonsense in [
+        "UPDATE sessions SET due_at = 1",
+        "UPDATE sessions SET phase = 'FLYING' WHERE name = 'one'",
+    ] {
+        sqlx::query(nonsense).execute(&file).await.unwrap();
+    }
+    let mut tx = store.begin().await.unwrap();
+    let until = tx.now().await.unwrap().plus(Duration::from_secs(60));
+    let claimed = tx.claim_due_sessions(until, 9).await.unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(claimed[0].id, good.id);
+    assert_eq!(tx.next_due().await.unwrap(), Some(until), "both were moved");
+    tx.commit().await.unwrap();
 }

@@ -19,6 +19,7 @@ use super::columns::Columns;
 use super::error::{corrupt, expect_rows};
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
+use crate::telemetry::ErrorChain;
 use statements as sql;
 
 pub(super) use row::SessionRow;
@@ -138,13 +139,27 @@ impl SessionRepo for Tx {
             .bind(Count::from(limit))
             .all()
             .await?;
-        let mut claimed = sessions(rows)?;
-        for row in &mut claimed {
-            row.due_at = Some(claimed_until(row, now, until));
+        let (mut claimed, mut moved) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            let id = SessionRow::id(&row);
+            let until = match Session::try_from(row) {
+                Ok(mut row) => {
+                    let until = claimed_until(&row, now, until);
+                    row.due_at = Some(until);
+                    claimed.push(row);
+                    until
+                }
+                // One row that nobody understands must not keep all others from their turn.
+                Err(error) => {
+                    tracing::error!(error = %ErrorChain(&error), "a session that is due cannot be read");
+                    until
+                }
+            };
+            moved.push((id, until));
         }
         let lists = Columns::new()
-            .ids(claimed.iter().map(|row| row.id.as_u128()))
-            .times(claimed.iter().map(|row| row.due_at));
+            .ids(moved.iter().map(|(id, _)| id.as_u128()))
+            .times(moved.iter().map(|(_, until)| *until));
         self.query(sql::MOVE_DUE).columns(lists).execute().await?;
         Ok(claimed)
     }

@@ -67,6 +67,10 @@ impl TryFrom<SessionRow> for Session {
 }
 
 impl SessionRow {
+    pub(super) const fn id(&self) -> SessionId {
+        SessionId::from_u128(self.id.0)
+    }
+
     fn parse(self) -> Result<Session, String> {
         let phase = self.phase()?;
         Ok(Session {
