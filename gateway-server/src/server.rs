@@ -170,7 +170,13 @@ impl Server {
                 "did not stop in time"
             );
         }
-        self.store.close().await;
+        // A connection that is never given back must not keep the process.
+        if tokio::time::timeout(limit, self.store.close())
+            .await
+            .is_err()
+        {
+            tracing::warn!("the database did not let go in time");
+        }
         tracing::info!("stopped");
         Ok(())
     }
