@@ -25,8 +25,14 @@ impl App {
     async fn carry_out_one(&self, effect: Effect) {
         let mut left = vec![effect];
         while let Some(effect) = left.pop() {
+            let places = matches!(effect, Effect::Place(_));
             match self.orchestrator.perform(effect).await {
-                Ok(more) => left.extend(more),
+                Ok(more) => {
+                    if places && more.iter().any(|next| matches!(next, Effect::Start(_))) {
+                        self.metrics.loops.placements.increment(1);
+                    }
+                    left.extend(more);
+                }
                 Err(error) => {
                     tracing::warn!(error = %ErrorChain(&error), "an effect is tried again when it is due");
                 }

@@ -60,6 +60,8 @@ async fn tick(app: App, stop: CancellationToken) {
         listen(&app, &mut heard).await;
         let pause = match app.orchestrator.tick().await {
             Ok(tick) => {
+                app.metrics.loops.due.increment(tick.claimed as u64);
+                app.metrics.loops.fenced.increment(tick.fenced as u64);
                 app.carry_out(tick.effects);
                 tick.next
                     .unwrap_or(LONGEST_PAUSE)
@@ -80,8 +82,13 @@ async fn publish(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         listen(&app, &mut heard).await;
         match sequence(&*app.store, &*app.entropy, SHARD, PUBLISH_AT_ONCE).await {
-            Ok(Sequenced::Published { more: true, .. }) => continue,
-            Ok(Sequenced::Published { .. } | Sequenced::Busy) => {}
+            Ok(Sequenced::Published { count, more }) => {
+                app.metrics.loops.published.increment(count as u64);
+                if more {
+                    continue;
+                }
+            }
+            Ok(Sequenced::Busy) => {}
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "events are published later");
             }

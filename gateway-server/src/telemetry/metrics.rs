@@ -11,6 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_core::message::{SendError, SendOutcome};
+use gateway_core::worker::WorkerStatus;
 use metrics::{
     Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit,
 };
@@ -30,6 +32,10 @@ pub struct Metrics {
     pub http: HttpMetrics,
     /// Facts about messages on their way to the database.
     pub message_log: MessageLogMetrics,
+    /// Messages on their way to a worker.
+    pub sends: SendMetrics,
+    /// What the loops do.
+    pub loops: LoopMetrics,
     handle: PrometheusHandle,
 }
 
@@ -44,6 +50,31 @@ pub struct MessageLogMetrics {
     pub retries: Counter,
     /// Facts that the database refused.
     pub refused: Counter,
+}
+
+/// What sending counts.
+#[derive(Clone)]
+pub struct SendMetrics {
+    /// Sends that have no outcome yet.
+    pub in_flight: Gauge,
+    outcomes: [Counter; OUTCOMES.len()],
+}
+
+/// How a send can end, as far as whoever watches is concerned.
+const OUTCOMES: [&str; 5] = ["accepted", "repeated", "not_sent", "refused", "unknown"];
+
+/// What the loops count.
+#[derive(Clone)]
+pub struct LoopMetrics {
+    /// Rows that fell due.
+    pub due: Counter,
+    /// Sessions that were given a worker.
+    pub placements: Counter,
+    /// Incarnations that were fenced.
+    pub fenced: Counter,
+    /// Events that were numbered and published.
+    pub published: Counter,
+    workers: [Gauge; WorkerStatus::ALL.len()],
 }
 
 /// What the listener counts.
@@ -69,10 +100,14 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let message_log = MessageLogMetrics::new(&recorder);
+        let sends = SendMetrics::new(&recorder);
+        let loops = LoopMetrics::new(&recorder);
         let http = HttpMetrics::new(Arc::new(recorder));
         Ok(Self {
             http,
             message_log,
+            sends,
+            loops,
             handle,
         })
     }
@@ -134,6 +169,92 @@ impl MessageLogMetrics {
             retries: counter(recorder, retries, &[]),
             refused: counter(recorder, refused, &[]),
         }
+    }
+}
+
+impl SendMetrics {
+    fn new(recorder: &PrometheusRecorder) -> Self {
+        let in_flight = "gateway_sends_in_flight";
+        describe_gauge(recorder, in_flight, "Sends that have no outcome yet");
+        let ended = "gateway_sends_total";
+        describe_counter(recorder, ended, "Sends by outcome");
+        Self {
+            in_flight: gauge(recorder, in_flight),
+            outcomes: OUTCOMES.map(|outcome| counter(recorder, ended, &[("outcome", outcome)])),
+        }
+    }
+
+    /// One send has ended so.
+    pub fn ended(&self, outcome: &Result<SendOutcome, SendError>) {
+        let name = match outcome {
+            Ok(outcome) if outcome.repeated => "repeated",
+            Ok(_) => "accepted",
+            Err(
+                SendError::UnknownSession
+                | SendError::NotConnected { .. }
+                | SendError::SessionUnavailable
+                | SendError::LogFull(_)
+                | SendError::Store(_)
+                | SendError::IdempotencyMismatch { .. },
+            ) => "not_sent",
+            Err(SendError::Refused { .. }) => "refused",
+            Err(
+                SendError::WorkerError { .. }
+                | SendError::OutcomeUnknown { .. }
+                | SendError::NotRecorded { .. },
+            ) => "unknown",
+        };
+        let counters = OUTCOMES.iter().zip(&self.outcomes);
+        for (_, counter) in counters.filter(|(known, _)| **known == name) {
+            counter.increment(1);
+        }
+    }
+}
+
+impl LoopMetrics {
+    fn new(recorder: &PrometheusRecorder) -> Self {
+        let counted = |name, text| {
+            describe_counter(recorder, name, text);
+            counter(recorder, name, &[])
+        };
+        let workers = "gateway_workers";
+        describe_gauge(recorder, workers, "Workers by status");
+        Self {
+            due: counted("gateway_sessions_due_total", "Rows that fell due"),
+            placements: counted(
+                "gateway_session_placements_total",
+                "Sessions that were given a worker",
+            ),
+            fenced: counted(
+                "gateway_workers_fenced_total",
+                "Incarnations that were fenced",
+            ),
+            published: counted("gateway_events_published_total", "Events published"),
+            workers: WorkerStatus::ALL.map(|status| {
+                let labels = [("status", status.name())];
+                recorder.register_gauge(&Key::from_parts(workers, labels.as_slice()), &ABOUT)
+            }),
+        }
+    }
+
+    /// The fleet as it is now.
+    pub fn fleet(&self, statuses: &[WorkerStatus]) {
+        for (status, gauge) in WorkerStatus::ALL.into_iter().zip(&self.workers) {
+            let count = statuses.iter().filter(|known| **known == status).count();
+            gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
+        }
+    }
+}
+
+impl fmt::Debug for SendMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LoopMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoopMetrics").finish_non_exhaustive()
     }
 }
 
@@ -202,6 +323,9 @@ mod tests {
             Duration::from_millis(3),
         );
         metrics.message_log.batch.record(300.0);
+        let id = gateway_core::id::MessageId::from_u128(1);
+        metrics.sends.ended(&Err(SendError::OutcomeUnknown { id }));
+        metrics.loops.fleet(&[WorkerStatus::Active; 2]);
         let text = metrics.render();
         for line in [
             "# HELP gateway_http_connections Open connections",
@@ -210,6 +334,11 @@ mod tests {
             "gateway_http_requests_total{class=\"4xx\"} 1",
             "gateway_http_request_seconds_bucket{route=\"/x/{id}\",le=\"0.005\"} 1",
             "gateway_message_log_places 0",
+            "gateway_sends_in_flight 0",
+            "gateway_sends_total{outcome=\"unknown\"} 1",
+            "gateway_session_placements_total 0",
+            "gateway_workers{status=\"ACTIVE\"} 2",
+            "gateway_workers{status=\"OFFLINE\"} 0",
             "gateway_message_log_batch_facts_bucket{le=\"500\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

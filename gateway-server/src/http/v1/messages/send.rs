@@ -66,9 +66,14 @@ async fn deliver(
     let key = request.idempotency_key.as_deref();
     let id = app.sender.message_id(request.tenant, session.id, key);
     let sender = app.sender.clone();
-    let sending = app
-        .shutdown
-        .spawn_send(async move { sender.send_as(id, &request).await });
+    let metrics = app.metrics.sends.clone();
+    let sending = app.shutdown.spawn_send(async move {
+        metrics.in_flight.increment(1.0);
+        let outcome = sender.send_as(id, &request).await;
+        metrics.in_flight.decrement(1.0);
+        metrics.ended(&outcome);
+        outcome
+    });
     let limit = sender_limit(app);
     let Ok(joined) = tokio::time::timeout(limit, sending).await else {
         let text = "the outcome is not stored yet; the message may have been sent";

@@ -3,6 +3,8 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use gateway_core::store::StoreError;
+use gateway_core::worker::WorkerStatus;
 use http::{HeaderMap, header};
 
 use crate::app::App;
@@ -25,8 +27,17 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     permit(&app, peer, &headers)?;
+    // What cannot be read stays as it was: the rest is wanted most when the store is away.
+    if let Ok(fleet) = fleet(&app).await {
+        app.metrics.loops.fleet(&fleet);
+    }
     let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4");
     Ok(([kind], app.metrics.render()).into_response())
+}
+
+async fn fleet(app: &App) -> Result<Vec<WorkerStatus>, StoreError> {
+    let views = app.store.read().await?.workers().await?;
+    Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 
 fn permit(app: &App, peer: Peer, headers: &HeaderMap) -> ApiResult<()> {
