@@ -64,8 +64,11 @@ pub struct Member {
 /// Why a worker was not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The id is reserved and takes only its one-time token.
-    #[error("this worker id is reserved; register with its one-time token")]
+    /// The id is reserved and takes only its one-time token, or is not and takes only the fleet's.
+    #[error(
+        "the token is not for this worker id: a reserved one takes its one-time token, once, and \
+         every other the fleet's"
+    )]
     WrongToken,
     /// An admin removed the id.
     #[error("this worker id was removed; an administrator must add it again")]

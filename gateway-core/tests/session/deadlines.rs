@@ -37,6 +37,19 @@ fn a_start_without_a_report_is_repeated_every_five_seconds() {
 }
 
 #[test]
+fn a_worker_that_refuses_every_start_is_not_asked_for_ever() {
+    let mut life = Life::started();
+    for epoch in 2..=3 {
+        life.take(&Input::Stopped).take(&placed_on(&owner(1)));
+        assert_eq!(life.row.epoch, Epoch(epoch));
+    }
+    life.take(&Input::Stopped);
+    assert_eq!(life.status(), Status::Error);
+    assert_eq!(life.reason().as_deref(), Some("start_refused"));
+    assert!(life.row.retry_at >= Some(life.now.plus(seconds(60))));
+}
+
+#[test]
 fn a_start_without_a_report_ends_after_thirty_seconds_and_goes_elsewhere() {
     let mut life = Life::started();
     assert_eq!(life.deadline_in(), Some(seconds(30)));

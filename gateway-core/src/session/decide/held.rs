@@ -26,7 +26,8 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 Observation::Unknown(status) => unknown(draft, status),
             }
         }
-        Input::Stopped | Input::OwnerGone => owner_gone(draft),
+        Input::Stopped => start_refused(draft),
+        Input::OwnerGone => owner_gone(draft),
         Input::Due => {
             if !reached(draft) {
                 if let Some(order) = StartOrder::of(&draft.row) {
@@ -153,6 +154,15 @@ fn owner_gone(draft: &mut Draft<'_>) {
         return draft.park(Draft::qr_timeout());
     }
     draft.wait("worker_lost");
+}
+
+/// The worker knows a later epoch than that of the start. One that says so to every start must not be
+/// asked for ever.
+fn start_refused(draft: &mut Draft<'_>) {
+    if draft.linking_is_over() {
+        return draft.park(Draft::qr_timeout());
+    }
+    draft.start_again("start_refused");
 }
 
 fn command_while_held(draft: &mut Draft<'_>, command: &Command) {
