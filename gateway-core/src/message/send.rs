@@ -317,8 +317,23 @@ impl Letter {
             incarnation: owner.incarnation.clone(),
             to: self.chat.to_string(),
             kind: self.kind.to_owned(),
-            content: self.fields.clone(),
+            content: self.wire_fields(),
         }
+    }
+
+    /// The fields of the type beside those of the command, which has ids of its own: the message that a
+    /// reaction is about stands in `target`.
+    fn wire_fields(&self) -> Map<String, Value> {
+        let mut fields = self.fields.clone();
+        let ids = ["messageId", "waMessageId"];
+        let target: Map<_, _> = ids
+            .iter()
+            .filter_map(|name| fields.remove_entry(*name))
+            .collect();
+        if !target.is_empty() {
+            fields.insert("target".to_owned(), Value::Object(target));
+        }
+        fields
     }
 
     fn fact(

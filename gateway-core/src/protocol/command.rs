@@ -137,7 +137,7 @@ pub struct SendMessage {
     /// The type of R-60.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The fields of the type.
+    /// The fields of the type; of a reaction, `target` has the `messageId` or `waMessageId` it is about.
     #[serde(flatten)]
     pub content: Map<String, Value>,
 }

@@ -1,5 +1,6 @@
 //! `POST /sessions/{id}/messages`: what can be sent, and what cannot.
 
+use gateway_core::protocol::SendMessage;
 use gateway_core::store::PlatformStore;
 use serde_json::{Value, json};
 
@@ -54,7 +55,23 @@ async fn every_type_without_media_reaches_the_worker() {
             (sent.kind.as_str(), sent.to.as_str()),
             (kind.as_str(), "120363000000000000@g.us")
         );
+        let wire = serde_json::to_string(&sent).expect("JSON");
+        let read: SendMessage = serde_json::from_str(&wire).expect("no field stands twice");
+        assert_eq!(read, sent, "{wire}");
     }
+}
+
+#[tokio::test]
+async fn a_reaction_names_its_message_beside_the_ids_of_its_own() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let about = text(&scene.sent(&id, "hello").await.data()["id"]);
+    let body = json!({"to": CHAT, "type": "reaction", "messageId": about, "emoji": "x"});
+    let answer = scene.send(&id, &body).expect(200).await;
+    assert_eq!(answer.data()["content"]["messageId"], json!(about));
+    let sent = scene.app.link.sends().pop().expect("a send");
+    assert_eq!(sent.content["target"], json!({"messageId": about}));
+    assert_eq!(json!(sent.message_id), answer.data()["id"]);
 }
 
 #[tokio::test]
