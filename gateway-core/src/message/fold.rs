@@ -60,6 +60,10 @@ fn outgoing(stored: Option<&Message>, fact: &Outgoing, now: Timestamp) -> Fold {
 }
 
 fn status(stored: Option<&Message>, fact: &StatusFact, now: Timestamp) -> Fold {
+    // A worker speaks for the session it holds, not for the message of another one.
+    if let Some(row) = stored.filter(|row| row.session != fact.session) {
+        return unchanged(row, false);
+    }
     let mut row = stored.cloned().unwrap_or_else(|| {
         blank(fact.status, now, |row| Message {
             id: fact.id,

@@ -123,6 +123,21 @@ fn a_receipt_is_better_evidence_than_a_failure() {
 }
 
 #[test]
+fn a_report_of_another_session_moves_nothing() {
+    let Fact::Status(report) = status(Read, None) else {
+        unreachable!("made above");
+    };
+    let elsewhere = Fact::Status(StatusFact {
+        session: SessionId::from_u128(9),
+        ..report
+    });
+    let sent = ended(&[send(Sending, None)]);
+    let folded = fold(Some(&sent), &elsewhere, now());
+    assert_eq!((folded.changed, folded.event), (false, None));
+    assert_eq!(folded.recorded.message, sent);
+}
+
+#[test]
 fn an_error_goes_with_the_status_that_it_explains() {
     let unknown = send(Unknown, Some(error("outcome_unknown")));
     for facts in [
