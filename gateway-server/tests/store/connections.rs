@@ -46,7 +46,15 @@ pub(crate) async fn a_statement_that_waits_too_long_is_given_up(store: &SqlStore
     tx.commit().await.unwrap();
     let (mut first, mut second) = (store.begin().await.unwrap(), store.begin().await.unwrap());
     let locked = first.lock_worker(&id).await;
-    let waited = second.lock_worker(&id).await;
+    // The first one stays busy: idle for as long, it would be ended first, and its lock with it.
+    let mut waiting = second.lock_worker(&id);
+    let waited = loop {
+        tokio::select! {
+            waited = &mut waiting => break waited,
+            row = first.worker(&id) => assert!(row.is_ok(), "{row:?}"),
+        }
+    };
+    drop(waiting);
     assert!(matches!(locked, Ok(Some(_))), "{locked:?}");
     assert!(
         matches!(waited, Err(StoreError::Unavailable(_))),
