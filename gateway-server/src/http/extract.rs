@@ -32,10 +32,7 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let body = json_body(request, state).await?;
-        text::check_json(&body)?;
-        let value: T = parse(&body)?;
-        value.validate().map_err(Problem::from)?;
-        Ok(Self(value))
+        Ok(Self(validated(&body)?))
     }
 }
 
@@ -59,11 +56,19 @@ where
         if !is_json {
             return Err(not_as_json());
         }
-        text::check_json(&body)?;
-        let value: T = parse(&body)?;
-        value.validate().map_err(Problem::from)?;
-        Ok(Self(value))
+        Ok(Self(validated(&body)?))
     }
+}
+
+/// Text, form and rules of a body, in this order.
+fn validated<T>(body: &Bytes) -> Result<T, Problem>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    text::check_json(body)?;
+    let value: T = parse(body)?;
+    value.validate().map_err(Problem::from)?;
+    Ok(value)
 }
 
 /// A body of the worker protocol, parsed; what its fields may be is for the core to say.
