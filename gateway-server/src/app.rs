@@ -3,10 +3,13 @@
 //! [`App`] is a cheap clone. It is made from ports, so the same server runs over SQLite, PostgreSQL or
 //! the memory stores of the tests; which adapters those are is decided by whoever calls [`App::new`].
 
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse;
 use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
@@ -17,11 +20,16 @@ use gateway_core::state::StateStore;
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
 use gateway_core::worker::WorkerLink;
+use hyper::{Request, Response};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+use tower::Service;
 
 use crate::config::{Config, Secrets};
-use crate::http;
 use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
+use crate::http::problem::Problem;
 use crate::http::quota::Quotas;
+use crate::http::serve::{Serve, Timed, with_peer};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
@@ -83,15 +91,32 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Spawns tasks and stops them in order.
     pub shutdown: Shutdown,
+    /// Where everything runs that is not a core's own.
+    pub control: Handle,
     pub(crate) verifiers: Verifiers,
     pub(crate) last_used: LastUsed,
 }
 
-/// What one core serves with. In this release there is one, on the one multi-thread runtime.
-#[derive(Debug)]
+/// What a core does not share with the others.
+#[derive(Clone, Debug)]
+pub struct CorePorts {
+    /// Its own connections to workers.
+    pub link: Arc<dyn WorkerLink>,
+    /// Its way to the message log.
+    pub log: Arc<dyn MessageLog>,
+}
+
+/// What one core serves with. It answers by itself what touches memory, a worker and the log
+/// alone; every other request it hands to the control runtime, whole. Clones are the same core.
+#[derive(Clone, Debug)]
 pub struct Core {
-    /// Every route.
-    pub router: Router,
+    app: App,
+    router: Router,
+    #[expect(
+        dead_code,
+        reason = "sends are answered by the core once they are matched here"
+    )]
+    sender: Sender,
 }
 
 /// The server's shared part; clones are the same.
@@ -107,7 +132,7 @@ impl Deref for App {
 }
 
 impl App {
-    /// Joins ports, secrets and configuration. Spawns nothing.
+    /// Joins ports, secrets and configuration. Spawns nothing. Call it on the control runtime.
     #[must_use]
     pub fn new(
         config: Config,
@@ -156,16 +181,24 @@ impl App {
             entropy: ports.entropy,
             metrics,
             shutdown,
+            control: Handle::current(),
             verifiers,
             last_used: LastUsed::default(),
         }))
     }
 
-    /// What one core serves with: the seam at which a runtime per core comes in.
+    /// What one core serves with: the seam between the runtimes.
     #[must_use]
-    pub fn core(&self) -> Core {
+    pub fn core(&self, router: Router, ports: CorePorts) -> Core {
+        let sender = Sender {
+            link: ports.link,
+            log: ports.log,
+            ..self.sender.clone()
+        };
         Core {
-            router: http::router(self),
+            app: self.clone(),
+            router,
+            sender,
         }
     }
 
@@ -173,6 +206,27 @@ impl App {
     pub async fn give_back_quota(&self) {
         if let Err(error) = self.quotas.give_back(self).await {
             tracing::warn!(%error, "unused requests were not given back");
+        }
+    }
+}
+
+impl Serve for Core {
+    async fn serve(&self, request: Request<Timed>, peer: SocketAddr) -> Response<Body> {
+        self.hand_over(request, peer).await
+    }
+}
+
+impl Core {
+    /// Lets the control runtime answer. A client that hangs up ends it there, too.
+    async fn hand_over(&self, request: Request<Timed>, peer: SocketAddr) -> Response<Body> {
+        let request = with_peer(request.map(Body::new), peer);
+        let mut router = self.router.clone();
+        let answering = async move { router.call(request).await };
+        let answer = AbortOnDropHandle::new(self.app.control.spawn(answering)).await;
+        match answer {
+            Ok(Ok(response)) => response,
+            // Handlers' panics are answered inside; this is the end of the runtime.
+            Err(error) => Problem::internal(error).into_response(),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The composition root: the one file that names concrete adapters (habit: `App` is made from ports).
 //!
 //! [`Server::open`] builds everything and spawns nothing; [`Server::run`] spawns, serves, and stops in
-//! the order of [`crate::shutdown`]. What a request needs per core is made by [`App::core`]: in this
-//! release it is called once, for the one multi-thread runtime.
+//! the order of [`crate::shutdown`]. Both run on the control runtime; what differs per core is made on
+//! each core by [`core_ports`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,12 +19,12 @@ use gateway_core::time::Clock;
 use gateway_core::worker::{StoreRow, WorkerLink};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Ports};
+use crate::app::{App, CorePorts, Ports};
 use crate::config::{Config, Mode, Secrets};
 use crate::coord::local::{LocalCoordinator, LocalLimits};
-use crate::http::serve::Listener;
-use crate::message_log::{GroupLog, GroupOptions, GroupTask};
-use crate::runtime;
+use crate::http::serve::{Listener, Serving};
+use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
+use crate::runtime::{self, Cores};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
@@ -52,6 +52,7 @@ pub struct Server {
     pub secrets: Secrets,
     listener: Listener,
     store: SqlStore,
+    link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
 }
@@ -64,7 +65,7 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
-        let listener = Listener::bind(config.http.address()).await?;
+        let listener = Listener::bind(config.http.address())?;
         if config.mode() == Mode::Cluster {
             Secrets::check(&config)?;
         }
@@ -78,10 +79,11 @@ impl Server {
 
         let metrics = Metrics::new()?;
         let shutdown = Shutdown::new();
-        let (log, log_task) = message_log(&config, &store, &metrics);
+        let (log, log_task) = message_log(&config, Arc::new(store.ledger()), &metrics);
         let log: Arc<dyn MessageLog> = Arc::new(log);
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
-        let link = http_link(&secrets)?;
+        let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
+        let shared_link: Arc<dyn WorkerLink> = Arc::new(link.clone());
         let coord = Arc::new(LocalCoordinator::new(
             Arc::clone(&clock),
             LocalLimits::default(),
@@ -97,7 +99,7 @@ impl Server {
             OrchestratorPorts {
                 store: orchestration,
                 coord: coord.clone(),
-                link: Arc::clone(&link),
+                link: Arc::clone(&shared_link),
                 state: state.clone(),
                 leases: Arc::new(leases),
                 entropy: Arc::clone(&entropy),
@@ -115,7 +117,7 @@ impl Server {
             coord,
             state,
             log,
-            link,
+            link: shared_link,
             orchestrator: Arc::new(orchestrator),
             clock,
             entropy,
@@ -126,6 +128,7 @@ impl Server {
             secrets,
             listener,
             store,
+            link,
             log_task,
             replica,
         })
@@ -151,13 +154,21 @@ impl Server {
             let stopping = shutdown.clone();
             shutdown.spawn_loop(|stop| look_after(replica, stop, stopping));
         }
-        let core = app.core();
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
-        let cut = self
-            .listener
-            .serve(core.router, &app.config.http, connections, begun)
-            .await;
+        let serving = Serving::new(&app.config.http, connections, begun);
+        let (cut, cores) = match app.config.runtime.cores() {
+            Some(count) => {
+                let (store, link) = (self.store.clone(), self.link);
+                let ports = move |app: &App| core_ports(app, &store, &link);
+                let mut cores = Cores::start(&app, self.listener, &serving, count, ports)?;
+                (cores.served().await?, Some(cores))
+            }
+            None => {
+                let router = crate::http::router(&app);
+                (self.listener.serve(router, serving).await?, None)
+            }
+        };
         if cut > 0 {
             tracing::warn!(connections = cut, "connections were cut");
         }
@@ -169,6 +180,9 @@ impl Server {
                 tasks = group.tasks,
                 "did not stop in time"
             );
+        }
+        if let Some(cores) = cores {
+            cores.end().await;
         }
         // A connection that is never given back must not keep the process.
         if tokio::time::timeout(limit, self.store.close())
@@ -182,17 +196,17 @@ impl Server {
     }
 }
 
-fn message_log(config: &Config, store: &SqlStore, metrics: &Metrics) -> (GroupLog, GroupTask) {
+fn message_log(
+    config: &Config,
+    ledger: Arc<dyn Ledger>,
+    metrics: &Metrics,
+) -> (GroupLog, GroupTask) {
     let options = GroupOptions {
         capacity: config.message_log.capacity,
         batch_size: config.message_log.batch_size,
         batch_wait: config.message_log.batch_wait,
     };
-    GroupLog::new(
-        Arc::new(store.ledger()),
-        options,
-        metrics.message_log.clone(),
-    )
+    GroupLog::new(ledger, options, metrics.message_log.clone())
 }
 
 fn state_vault(
@@ -211,9 +225,25 @@ fn state_vault(
     ))
 }
 
-fn http_link(secrets: &Secrets) -> Result<Arc<dyn WorkerLink>, OpenError> {
-    let tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
-    Ok(Arc::new(HttpLink::new(tokens, LinkOptions::default())?))
+fn worker_tokens(secrets: &Secrets) -> WorkerTokens {
+    WorkerTokens::new(secrets.worker_token_key.expose().as_bytes())
+}
+
+/// What one core does not share, made on its runtime. On PostgreSQL it writes messages over a connection
+/// of its own; a SQLite file has one writer, so there all cores share one log.
+fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
+    let link = Arc::new(link.apart());
+    let Some(ledger) = store.ledger_apart() else {
+        let log = Arc::clone(&app.log);
+        return CorePorts { link, log };
+    };
+    let (log, task) = message_log(&app.config, Arc::new(ledger.clone()), &app.metrics);
+    app.shutdown.spawn_writer(|close| async move {
+        task.run(close).await;
+        ledger.close().await;
+    });
+    let log = Arc::new(log);
+    CorePorts { link, log }
 }
 
 /// Stops this replica when another one has taken its place on the database.

@@ -26,6 +26,7 @@ mod message_log;
 mod names;
 mod orchestration;
 mod redact;
+mod runtime;
 mod secret;
 mod source;
 mod storage;
@@ -50,6 +51,7 @@ pub use log::{Format, Log};
 pub use message_log::MessageLog;
 pub use orchestration::Orchestration;
 pub use redact::{Secret, ServiceUrl};
+pub use runtime::{Runtime, Shape};
 pub use secret::{SecretError, Secrets, StateKey};
 pub use source::Source;
 pub use storage::Storage;
@@ -64,6 +66,8 @@ pub const DEFAULTS: &str = include_str!("../../gateway.default.toml");
 pub struct Config {
     /// The listener.
     pub http: Http,
+    /// Where requests are served.
+    pub runtime: Runtime,
     /// The SQL database.
     pub database: Database,
     /// The coordinator of several replicas.

@@ -44,7 +44,8 @@ impl<T: Unpin> HttpBody for Holding<T> {
 }
 
 /// A request body that fails when it is not there in time, however steadily it drips.
-pub(super) struct Timed {
+#[derive(Debug)]
+pub struct Timed {
     body: Incoming,
     deadline: Instant,
     // Most bodies arrive with their head, so the timer is made when one is waited for.

@@ -3,11 +3,16 @@
 //! `axum::serve` has no time limit for the head of a request and no limit for the number of
 //! connections, so this crate accepts for itself. The cap is taken *before* accepting: clients over it
 //! wait in the kernel's queue instead of holding memory here, and because silent connections end after
-//! the first-request limit, they cannot hold their places for long.
+//! the first-request limit, they cannot hold their places for long. (One client per listener is accepted
+//! and waits unread, because a listener that took its place first would hold one that another needs.)
+//!
+//! A port can be served by several listeners, one per core: the kernel deals connections out to
+//! those that listen with `SO_REUSEPORT`. A second *process* could join them without an error, so the
+//! first socket is bound without it.
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{self, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,18 +25,22 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use metrics::Gauge;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use super::body::{Holding, Timed};
-use super::connection::{Activity, Guarded, InFlight, Limits, Watched};
+pub use super::body::Timed;
+
+use super::body::Holding;
+use super::connection::{Activity, Guarded, Limits, Watched};
 use crate::config::Http;
 
 const HEAD_BYTES: u32 = 64 * 1024;
 const STREAMS: u32 = 250;
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: u32 = 1024;
 /// After a failed accept, which means that descriptors or memory are short for the moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,8 +66,59 @@ pub enum BindError {
 /// A port that is held, and not served yet.
 #[derive(Debug)]
 pub struct Listener {
-    socket: TcpListener,
+    // Belongs to no runtime until it is served.
+    socket: net::TcpListener,
     address: SocketAddr,
+}
+
+/// Answers the requests of connections, on the runtime that owns them.
+pub trait Serve: Clone + Send + Sync + 'static {
+    /// Answers one request of `peer`.
+    fn serve(
+        &self,
+        request: Request<Timed>,
+        peer: SocketAddr,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+impl Serve for Router {
+    async fn serve(&self, request: Request<Timed>, peer: SocketAddr) -> Response<Body> {
+        let request = with_peer(request.map(Body::new), peer);
+        let Ok(response) = self.clone().call(request).await;
+        response
+    }
+}
+
+/// Notes who is asking, for [`ConnectInfo`].
+pub(crate) fn with_peer(mut request: Request<Body>, peer: SocketAddr) -> Request<Body> {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
+}
+
+/// What the listeners of one port share.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    limits: Limits,
+    body_timeout: Duration,
+    shutdown_timeout: Duration,
+    places: Arc<Semaphore>,
+    connections: Gauge,
+    stop: CancellationToken,
+}
+
+impl Serving {
+    /// Until `stop` is cancelled; `connections` follows the number of open connections.
+    #[must_use]
+    pub fn new(http: &Http, connections: Gauge, stop: CancellationToken) -> Self {
+        Self {
+            limits: Limits::from(http),
+            body_timeout: http.body_timeout,
+            shutdown_timeout: http.shutdown_timeout,
+            places: Arc::new(Semaphore::new(http.max_connections)),
+            connections,
+            stop,
+        }
+    }
 }
 
 impl Listener {
@@ -66,16 +126,39 @@ impl Listener {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub async fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let other = |source| BindError::Other { address, source };
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => BindError::InUse(address.port()),
-                io::ErrorKind::PermissionDenied => BindError::Denied(address.port()),
-                _ => other(error),
-            })?;
-        let address = socket.local_addr().map_err(other)?;
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        Self::open(address, false).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => BindError::InUse(address.port()),
+            io::ErrorKind::PermissionDenied => BindError::Denied(address.port()),
+            _ => BindError::Other {
+                address,
+                source: error,
+            },
+        })
+    }
+
+    /// Another listener on the same port: connections are dealt out between all of them.
+    ///
+    /// # Errors
+    /// The system is out of something.
+    pub fn sibling(&self) -> io::Result<Self> {
+        Self::open(self.address, true)
+    }
+
+    fn open(address: SocketAddr, shared: bool) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        if shared {
+            socket.set_reuseport(true)?;
+        }
+        socket.bind(address)?;
+        // Only once the port is known to be nobody else's may others of this process join.
+        socket.set_reuseport(true)?;
+        let socket = socket.listen(BACKLOG)?.into_std()?;
+        let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
 
@@ -85,47 +168,50 @@ impl Listener {
         self.address
     }
 
-    /// Serves `router` until `stop` is cancelled, then finishes the requests in flight for at most
-    /// `http.shutdown_timeout`. Answers how many connections had to be cut.
+    /// Serves on the runtime that polls it until the stop, then finishes the requests in flight for at
+    /// most the configured time. Answers how many connections had to be cut.
     ///
-    /// `connections` follows the number of open connections. Every request carries [`ConnectInfo`] with the address of its peer. Dropping the future closes
-    /// the port; connections go on until `stop`.
-    pub async fn serve(
-        self,
-        router: Router,
-        http: &Http,
-        connections: Gauge,
-        stop: CancellationToken,
-    ) -> usize {
+    /// Dropping the future closes the port; connections go on until the stop.
+    ///
+    /// # Errors
+    /// The runtime does not take the socket.
+    pub async fn serve(self, service: impl Serve, serving: Serving) -> io::Result<usize> {
+        let socket = TcpListener::from_std(self.socket)?;
+        let stop = serving.stop.clone();
         let server = Server {
-            router,
-            connections,
-            limits: Limits::from(http),
-            body_timeout: http.body_timeout,
-            stop: stop.clone(),
+            service,
+            serving,
             cut: CancellationToken::new(),
             open: TaskTracker::new(),
         };
-        let places = Arc::new(Semaphore::new(http.max_connections));
-        while let Some((stream, peer, place)) = self.next(&places, &stop).await {
+        while let Some((stream, peer, place)) = server.next(&socket, &stop).await {
             server.open(stream, peer, place);
         }
-        drop(self);
-        server.finish(http.shutdown_timeout).await
+        drop(socket);
+        Ok(server.finish().await)
     }
+}
 
+struct Server<S> {
+    service: S,
+    serving: Serving,
+    cut: CancellationToken,
+    open: TaskTracker,
+}
+
+impl<S: Serve> Server<S> {
     async fn next(
         &self,
-        places: &Arc<Semaphore>,
+        socket: &TcpListener,
         stop: &CancellationToken,
     ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-        let place = stop
-            .run_until_cancelled(Arc::clone(places).acquire_owned())
-            .await?
-            .ok()?;
         loop {
-            match stop.run_until_cancelled(self.socket.accept()).await? {
-                Ok((stream, peer)) => return Some((stream, peer, place)),
+            match stop.run_until_cancelled(socket.accept()).await? {
+                Ok((stream, peer)) => {
+                    let place = Arc::clone(&self.serving.places).acquire_owned();
+                    let place = stop.run_until_cancelled(place).await?.ok()?;
+                    return Some((stream, peer, place));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     // Either way the loop looks again.
@@ -134,40 +220,31 @@ impl Listener {
             }
         }
     }
-}
 
-struct Server {
-    router: Router,
-    connections: Gauge,
-    limits: Limits,
-    body_timeout: Duration,
-    stop: CancellationToken,
-    cut: CancellationToken,
-    open: TaskTracker,
-}
-
-impl Server {
     fn open(&self, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
         // Answers are written whole; without this, small ones wait for the peer's acknowledgement.
         if stream.set_nodelay(true).is_err() {
             return;
         }
         let activity = Activity::new();
-        let (router, seen, body_timeout) = (
-            self.router.clone(),
-            Arc::clone(&activity),
-            self.body_timeout,
-        );
+        let (service, seen) = (self.service.clone(), Arc::clone(&activity));
+        let body_timeout = self.serving.body_timeout;
         let service = service_fn(move |request: Request<Incoming>| {
             let in_flight = seen.request(request.version());
-            answer(router.clone(), request, peer, body_timeout, in_flight)
+            let request = request.map(|body| Timed::new(body, body_timeout));
+            let service = service.clone();
+            async move {
+                let response = service.serve(request, peer).await;
+                Ok::<_, Infallible>(response.map(|body| Holding::new(body, in_flight)))
+            }
         });
         let socket = TokioIo::new(Watched {
             stream,
             activity: Arc::clone(&activity),
         });
-        let counted = Counted::new(self.connections.clone());
-        let (limits, stop, cut) = (self.limits, self.stop.clone(), self.cut.clone());
+        let counted = Counted::new(self.serving.connections.clone());
+        let (limits, stop) = (self.serving.limits, self.serving.stop.clone());
+        let cut = self.cut.clone();
         self.open.spawn(async move {
             let builder = builder(&limits);
             let connection = builder.serve_connection_with_upgrades(socket, service);
@@ -177,8 +254,9 @@ impl Server {
         });
     }
 
-    async fn finish(self, limit: Duration) -> usize {
+    async fn finish(self) -> usize {
         self.open.close();
+        let limit = self.serving.shutdown_timeout;
         if tokio::time::timeout(limit, self.open.wait()).await.is_ok() {
             return 0;
         }
@@ -203,19 +281,6 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
-}
-
-async fn answer(
-    mut router: Router,
-    request: Request<Incoming>,
-    peer: SocketAddr,
-    body_timeout: Duration,
-    in_flight: InFlight,
-) -> Result<Response<Holding<InFlight>>, Infallible> {
-    let mut request = request.map(|body| Body::new(Timed::new(body, body_timeout)));
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.call(request).await?;
-    Ok(response.map(|body| Holding::new(body, in_flight)))
 }
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {

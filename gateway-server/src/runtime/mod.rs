@@ -3,7 +3,10 @@
 //! There is no rule in here. A loop may be stopped between two steps or die in the middle of one: what it
 //! would have done is still due.
 
+mod cores;
 mod effects;
+
+pub(crate) use cores::Cores;
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;

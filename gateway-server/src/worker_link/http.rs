@@ -61,9 +61,15 @@ impl Default for LinkOptions {
     }
 }
 
-/// [`WorkerLink`] over HTTP.
+type Connector = HttpsConnector<HttpConnector>;
+
+/// [`WorkerLink`] over HTTP. Clones share connections; see [`HttpLink::apart`].
+#[derive(Clone)]
 pub struct HttpLink {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    idle_timeout: Duration,
+    max_idle: usize,
     tokens: WorkerTokens,
 }
 
@@ -90,12 +96,23 @@ impl HttpLink {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(options.idle_timeout)
-            .pool_max_idle_per_host(options.max_idle)
-            .build(connector);
-        Ok(Self { client, tokens })
+        let (idle_timeout, max_idle) = (options.idle_timeout, options.max_idle);
+        Ok(Self {
+            client: client(&connector, idle_timeout, max_idle),
+            connector,
+            idle_timeout,
+            max_idle,
+            tokens,
+        })
+    }
+
+    /// The same with connections of its own, for another runtime.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self {
+            client: client(&self.connector, self.idle_timeout, self.max_idle),
+            ..self.clone()
+        }
     }
 
     /// One attempt, from nothing to a complete answer.
@@ -149,6 +166,18 @@ impl HttpLink {
         let about = About::Owned(order.session, order.epoch);
         self.call(call, about, limit).await
     }
+}
+
+fn client(
+    connector: &Connector,
+    idle_timeout: Duration,
+    max_idle: usize,
+) -> Client<Connector, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(idle_timeout)
+        .pool_max_idle_per_host(max_idle)
+        .build(connector.clone())
 }
 
 enum Failure {

@@ -49,14 +49,13 @@ impl Running {
     }
 
     async fn start_router(router: Router, http: Http) -> Self {
-        let listener = Listener::bind(http.address()).await.expect("a free port");
+        let listener = Listener::bind(http.address()).expect("a free port");
         let address = listener.address();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let serving = Serving::new(&http, Gauge::noop(), stopped);
         let served =
-            tokio::spawn(
-                async move { listener.serve(router, &http, Gauge::noop(), stopped).await },
-            );
+            tokio::spawn(async move { listener.serve(router, serving).await.expect("served") });
         Self {
             address,
             stop,
@@ -120,11 +119,8 @@ async fn requests_know_their_peer_and_share_a_connection() {
 
 #[tokio::test]
 async fn an_occupied_port_is_said_in_one_sentence() {
-    let first = Listener::bind(patient().address())
-        .await
-        .expect("a free port");
+    let first = Listener::bind(patient().address()).expect("a free port");
     let error = Listener::bind(first.address())
-        .await
         .expect_err("occupied")
         .to_string();
     let port = first.address().port();

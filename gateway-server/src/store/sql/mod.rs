@@ -136,6 +136,13 @@ impl SqlStore {
         SqlLedger::new(self.pool.clone())
     }
 
+    /// The same on a connection of its own, for the runtime that calls this; none where the
+    /// database has only one writer. Nothing is connected before it is used.
+    #[must_use]
+    pub fn ledger_apart(&self) -> Option<SqlLedger> {
+        self.pool.apart().map(SqlLedger::new)
+    }
+
     /// The rows of session state, on the same connections.
     #[must_use]
     pub fn state_rows(&self) -> StateRows {

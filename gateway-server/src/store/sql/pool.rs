@@ -79,6 +79,19 @@ impl Pool {
         Ok(Self::Postgres(pool))
     }
 
+    /// One more connection to PostgreSQL, for the runtime that calls this; none to SQLite.
+    pub(super) fn apart(&self) -> Option<Self> {
+        let Self::Postgres(pool) = self else {
+            return None;
+        };
+        let own = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(pool.options().get_acquire_timeout())
+            .idle_timeout(None)
+            .connect_lazy_with((*pool.connect_options()).clone());
+        Some(Self::Postgres(own))
+    }
+
     /// Opens the file, making it if it is not there.
     pub(super) async fn sqlite(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, sqlx::Error> {
         let connect = SqliteConnectOptions::new()

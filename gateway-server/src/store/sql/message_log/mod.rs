@@ -39,6 +39,11 @@ impl SqlLedger {
     pub(super) const fn new(pool: Pool) -> Self {
         Self { pool }
     }
+
+    /// Closes its connections; for a ledger that has its own.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
 }
 
 #[async_trait]
