@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::{Observed, Phase, Session, SessionRef};
 use crate::id::{Epoch, SessionId, TenantId};
@@ -11,7 +12,8 @@ use crate::store::{PlatformStore, StoreError};
 use crate::worker::{Target, Worker, WorkerStatus};
 
 /// A session's present place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Route {
     /// Which session.
     pub session: SessionId,
@@ -26,7 +28,8 @@ pub struct Route {
 }
 
 /// Whether a message of the session can go out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
 pub enum Standing {
     /// Connected there.
     Open(Arc<Open>),
