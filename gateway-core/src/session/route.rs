@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use super::{Observed, Phase, Session, SessionRef};
 use crate::id::{Epoch, SessionId, TenantId};
@@ -12,8 +11,7 @@ use crate::store::{PlatformStore, StoreError};
 use crate::worker::{Target, Worker, WorkerStatus};
 
 /// A session's present place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Which session.
     pub session: SessionId,
@@ -28,8 +26,7 @@ pub struct Route {
 }
 
 /// Whether a message of the session can go out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Connected there.
     Open(Arc<Open>),

@@ -5,9 +5,11 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::coord::{CoordError, Coordinator, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Live, Notice, Notices, PairingSecret, RouteCopy,
+};
 use gateway_core::id::Epoch;
-use gateway_core::session::{ChallengeKind, Route, Standing};
+use gateway_core::session::ChallengeKind;
 use gateway_core::time::Timestamp;
 
 use super::fixture::{CROWD, at_once, owner, session_id, tenant_id};
@@ -268,36 +270,19 @@ async fn a_counters_window_is_not_extended(c: &CoordinatorUnderTest) -> Verdict 
     Ok(())
 }
 
-fn a_route(n: u128, version: u64, standing: Standing) -> Route {
-    Route {
+/// `run` tells one copy from another.
+fn a_route(n: u128, version: u64, run: u32) -> RouteCopy {
+    RouteCopy {
         session: session_id(n),
         tenant: tenant_id(n),
         version,
-        epoch: Epoch(7),
-        standing,
-    }
-}
-
-fn open_at(run: u32) -> Standing {
-    Standing::Open {
-        owner: owner("worker-001", run),
-        endpoint: "http://worker-001:9000/ü".to_owned(),
-    }
-}
-
-fn closed() -> Standing {
-    Standing::Closed {
-        reason: "qr_timeout".to_owned(),
-        action_required: Some("scan".to_owned()),
+        epoch: Epoch(u64::from(run)),
+        owner: (run > 0).then(|| owner("worker-001", run)),
     }
 }
 
 async fn a_route_is_kept_for_every_replica(c: &CoordinatorUnderTest) -> Verdict {
-    let routes = [
-        a_route(1, 3, open_at(1)),
-        a_route(2, 9, Standing::Returning),
-        a_route(3, 1, closed()),
-    ];
+    let routes = [a_route(1, 3, 1), a_route(2, 9, 0), a_route(3, 1, 0)];
     c.coordinator.put_routes(&routes, MINUTE).await?;
     for route in &routes {
         assert_eq!(c.other.route(route.session).await?.as_ref(), Some(route));
@@ -308,23 +293,19 @@ async fn a_route_is_kept_for_every_replica(c: &CoordinatorUnderTest) -> Verdict 
 }
 
 async fn an_older_route_never_replaces_a_newer_one(c: &CoordinatorUnderTest) -> Verdict {
-    let put = async |route: Route| c.other.put_routes(&[route], MINUTE).await;
-    put(a_route(1, 9, open_at(1))).await?;
-    put(a_route(1, 8, closed())).await?;
+    let put = async |route: RouteCopy| c.other.put_routes(&[route], MINUTE).await;
+    put(a_route(1, 9, 1)).await?;
+    put(a_route(1, 8, 0)).await?;
     let kept = c.coordinator.route(session_id(1)).await?;
-    assert_eq!(kept, Some(a_route(1, 9, open_at(1))));
-    // The same version: the worker behind it may have changed.
-    put(a_route(1, 9, Standing::Returning)).await?;
-    let kept = c.coordinator.route(session_id(1)).await?;
-    assert_eq!(kept, Some(a_route(1, 9, Standing::Returning)));
+    assert_eq!(kept, Some(a_route(1, 9, 1)));
     // One digit more is not less.
-    put(a_route(1, 10, open_at(2))).await?;
-    put(a_route(1, 9, closed())).await?;
+    put(a_route(1, 10, 2)).await?;
+    put(a_route(1, 9, 0)).await?;
     let kept = c.coordinator.route(session_id(1)).await?;
-    assert_eq!(kept, Some(a_route(1, 10, open_at(2))));
-    let last = a_route(1, i64::MAX as u64, closed());
+    assert_eq!(kept, Some(a_route(1, 10, 2)));
+    let last = a_route(1, i64::MAX as u64, 0);
     put(last.clone()).await?;
-    put(a_route(1, i64::MAX as u64 - 1, open_at(3))).await?;
+    put(a_route(1, i64::MAX as u64 - 1, 3)).await?;
     assert_eq!(c.coordinator.route(session_id(1)).await?, Some(last));
     Ok(())
 }
@@ -336,7 +317,7 @@ async fn of_concurrent_routes_the_newest_stays(c: &CoordinatorUnderTest) -> Verd
         } else {
             &c.other
         });
-        let routes = [1, 2].map(|n| a_route(n, index as u64, open_at(index as u32)));
+        let routes = [1, 2].map(|n| a_route(n, index as u64, index as u32));
         async move { coordinator.put_routes(&routes, MINUTE).await }
     })
     .await;
@@ -346,27 +327,30 @@ async fn of_concurrent_routes_the_newest_stays(c: &CoordinatorUnderTest) -> Verd
     let newest = CROWD - 1;
     for n in [1, 2] {
         let kept = c.coordinator.route(session_id(n)).await?;
-        let expected = a_route(n, newest as u64, open_at(newest as u32));
+        let expected = a_route(n, newest as u64, newest as u32);
         assert_eq!(kept, Some(expected));
     }
     Ok(())
 }
 
 async fn a_route_runs_out(c: &CoordinatorUnderTest) -> Verdict {
-    let route = a_route(1, 5, open_at(1));
+    let route = a_route(1, 5, 1);
     c.coordinator
         .put_routes(std::slice::from_ref(&route), MINUTE)
         .await?;
     c.pass(MINUTE / 2);
     // An older one that comes late does not extend it.
-    let late = a_route(1, 4, closed());
+    let late = a_route(1, 4, 0);
     c.coordinator.put_routes(&[late], 9 * MINUTE).await?;
     c.pass(MINUTE / 2 - Duration::from_secs(1));
-    assert_eq!(c.coordinator.route(route.session).await?.as_ref(), Some(&route));
+    assert_eq!(
+        c.coordinator.route(route.session).await?.as_ref(),
+        Some(&route)
+    );
     c.pass(Duration::from_secs(2));
     assert_eq!(c.coordinator.route(route.session).await?, None);
     // What has run out guards nothing.
-    let older = a_route(1, 1, closed());
+    let older = a_route(1, 1, 0);
     c.coordinator
         .put_routes(std::slice::from_ref(&older), MINUTE)
         .await?;

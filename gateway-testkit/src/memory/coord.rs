@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret,
+    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
 };
 use gateway_core::id::SessionId;
-use gateway_core::session::{ChallengeKind, Route};
+use gateway_core::session::ChallengeKind;
 use gateway_core::time::{Clock, Uptime};
 
 use super::channel::{Queue, subscribe};
@@ -19,7 +19,7 @@ struct Volatile {
     away: bool,
     secrets: BTreeMap<(SessionId, ChallengeKind), (PairingSecret, Uptime)>,
     counters: BTreeMap<String, (u64, Uptime)>,
-    routes: BTreeMap<SessionId, (Route, Uptime)>,
+    routes: BTreeMap<SessionId, (RouteCopy, Uptime)>,
     live: BTreeMap<String, (Live, Uptime)>,
     subscribers: Vec<Queue<Notice>>,
 }
@@ -151,7 +151,7 @@ impl Coordinator for MemoryCoordinator {
         Ok(())
     }
 
-    async fn put_routes(&self, routes: &[Route], ttl: Duration) -> Result<(), CoordError> {
+    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
         let (mut volatile, now) = self.fresh()?;
         for route in routes {
             let known = volatile.routes.get(&route.session);
@@ -163,7 +163,7 @@ impl Coordinator for MemoryCoordinator {
         Ok(())
     }
 
-    async fn route(&self, session: SessionId) -> Result<Option<Route>, CoordError> {
+    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
         let (volatile, _) = self.fresh()?;
         let known = volatile.routes.get(&session);
         Ok(known.map(|(route, _)| route.clone()))
