@@ -72,6 +72,7 @@ pub async fn beside(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, 
         max_connections: config.database.max_connections,
         acquire_timeout: config.database.acquire_timeout,
         statement_timeout: config.database.statement_timeout,
+        clock,
     };
     Ok(SqlStore::postgres(url.expose(), &options).await?)
 }

@@ -6,6 +6,7 @@
 //! asks which one it is on.
 
 mod card;
+mod change;
 mod columns;
 mod error;
 mod event;
@@ -20,6 +21,7 @@ mod placement;
 mod pool;
 mod quota;
 mod refresh;
+mod replica;
 mod sequencer;
 mod session;
 mod state;
