@@ -193,7 +193,6 @@ impl SendMetrics {
                 SendError::UnknownSession
                 | SendError::NotConnected { .. }
                 | SendError::SessionUnavailable
-                | SendError::NotSupported { .. }
                 | SendError::LogFull(_)
                 | SendError::Store(_)
                 | SendError::IdempotencyMismatch { .. },
