@@ -19,7 +19,6 @@ use std::future::Future;
 use async_trait::async_trait;
 
 use crate::auth::{KeyRepo, RefreshRepo};
-use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::message::MessageRepo;
 use crate::session::{CardRepo, PlacementRepo, SessionRepo};
@@ -103,8 +102,6 @@ pub trait PlatformTx:
     + MessageRepo
     + EventRepo
     + SequencerRepo
-    + ChangeRepo
-    + ReplicaRepo
 {
 }
 
@@ -119,8 +116,6 @@ impl<T> PlatformTx for T where
         + MessageRepo
         + EventRepo
         + SequencerRepo
-        + ChangeRepo
-        + ReplicaRepo
 {
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Observed, Phase, Session, SessionRef};
+use super::{Observed, Owner, Phase, Session, SessionRef};
 use crate::id::{Epoch, SessionId, TenantId};
 use crate::store::{PlatformStore, StoreError};
-use crate::worker::{Target, Worker, WorkerStatus};
+use crate::worker::{Worker, WorkerStatus};
 
 /// A session's present place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,13 @@ pub struct Route {
 /// Whether a message of the session can go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Connected there.
-    Open(Arc<Open>),
+    /// Connected at this owner.
+    Open {
+        /// Who holds it.
+        owner: Owner,
+        /// The base URL of that worker.
+        endpoint: String,
+    },
     /// On its way back: worth trying again soon.
     Returning,
     /// Nobody wants it connected, or it waits for a person.
@@ -41,54 +46,21 @@ pub enum Standing {
     },
 }
 
-/// The worker that a session's messages go to. Shared by the sessions that it holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Open {
-    /// Who holds it, and where that is.
-    pub target: Target,
-    /// The types of message that its engine can send; empty: all.
-    pub message_types: Vec<String>,
-}
-
-impl Open {
-    /// The worker's present run, if messages can be sent there.
-    ///
-    /// One that has missed heartbeats is not asked: its sends fail fast.
-    #[must_use]
-    pub fn of(worker: &Worker) -> Option<Self> {
-        let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
-        let owner = worker.owner().filter(|_| answers)?;
-        Some(Self {
-            target: Target {
-                owner,
-                endpoint: worker.endpoint.clone()?,
-            },
-            message_types: worker.engine.capabilities.message_types.clone(),
-        })
-    }
-
-    /// Whether the engine can send messages of that type.
-    #[must_use]
-    pub fn takes(&self, kind: &str) -> bool {
-        self.message_types.is_empty() || self.message_types.iter().any(|able| able == kind)
-    }
-}
-
 impl Route {
-    /// The route of a row; `open` is where messages can go now, if that is known.
+    /// The route of a row; `endpoint` is its owner's, and none if that worker is not reachable now.
     #[must_use]
-    pub fn of(session: &Session, open: Option<&Arc<Open>>) -> Self {
+    pub fn of(session: &Session, endpoint: Option<&str>) -> Self {
         Self {
             session: session.id,
             tenant: session.tenant,
             version: session.version,
             epoch: session.epoch,
-            standing: standing(session, open),
+            standing: standing(session, endpoint),
         }
     }
 }
 
-fn standing(session: &Session, open: Option<&Arc<Open>>) -> Standing {
+fn standing(session: &Session, endpoint: Option<&str>) -> Standing {
     let closed = || {
         let view = session.status();
         Standing::Closed {
@@ -98,14 +70,17 @@ fn standing(session: &Session, open: Option<&Arc<Open>>) -> Standing {
             action_required: view.action_required,
         }
     };
-    match (&session.phase, open) {
+    match (&session.phase, endpoint) {
         (
             Phase::Active {
                 owner,
                 observed: Observed::Connected,
             },
-            Some(open),
-        ) if open.target.owner == *owner => Standing::Open(Arc::clone(open)),
+            Some(endpoint),
+        ) => Standing::Open {
+            owner: owner.clone(),
+            endpoint: endpoint.to_owned(),
+        },
         (
             Phase::Active {
                 observed: Observed::QrRequired { .. },
@@ -172,7 +147,15 @@ impl Routes for StoreRoutes {
             Some(owner) => tx.worker(&owner.worker).await?,
             None => None,
         };
-        let open = worker.as_ref().and_then(Open::of).map(Arc::new);
-        Ok(Some(Route::of(&session, open.as_ref())))
+        let endpoint = worker
+            .filter(|worker| takes_sends(worker, &session))
+            .and_then(|w| w.endpoint);
+        Ok(Some(Route::of(&session, endpoint.as_deref())))
     }
+}
+
+/// A worker that has missed heartbeats is not asked: its sends fail fast.
+fn takes_sends(worker: &Worker, session: &Session) -> bool {
+    let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
+    answers && worker.owner().as_ref() == session.owner()
 }

@@ -6,7 +6,6 @@ use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
-use super::changes::{Changed, note};
 use super::tx::MemoryTx;
 
 #[async_trait]
@@ -47,8 +46,7 @@ impl KeyRepo for MemoryTx {
         self.run(|world, me| {
             let same = |other: &ApiKey| other.hash == key.hash;
             world.keys.unique(me, &key.id, same, "the key")?;
-            world.keys.insert(me, &key.id, key.clone(), "the key id")?;
-            note(world, me, &Changed::Key(key.id))
+            world.keys.insert(me, &key.id, key.clone(), "the key id")
         })
         .await
     }
@@ -62,11 +60,7 @@ impl KeyRepo for MemoryTx {
                 row.expires_at = key.expires_at;
                 row.revoked_at = key.revoked_at;
             };
-            let saved = world.keys.update(me, &key.id, own, save)?;
-            if saved {
-                note(world, me, &Changed::Key(key.id))?;
-            }
-            Ok(saved)
+            world.keys.update(me, &key.id, own, save)
         })
         .await
     }

@@ -13,7 +13,6 @@
 //! about to make or to unmake is waited for.
 
 mod cards;
-mod changes;
 mod channel;
 mod coord;
 mod events;

@@ -16,10 +16,9 @@ fn revoke(
     seen: &mut Option<Vec<[u8; 32]>>,
     applies: impl Fn(&RefreshToken) -> bool,
 ) -> Result<(), Halt> {
-    let now = world.now();
-    let live = |row: &Refresh| row.revoked.is_none() && applies(&row.token);
+    let live = |row: &Refresh| !row.revoked && applies(&row.token);
     for hash in world.refresh.lock_where(me, seen, live)? {
-        let end = |row: &mut Refresh| row.revoked = Some(now);
+        let end = |row: &mut Refresh| row.revoked = true;
         world.refresh.update(me, &hash, |_| true, end)?;
     }
     Ok(())
@@ -31,7 +30,7 @@ impl RefreshRepo for MemoryTx {
         self.run(|world, me| {
             let row = Refresh {
                 token: token.clone(),
-                revoked: None,
+                revoked: false,
             };
             world
                 .refresh
@@ -44,7 +43,7 @@ impl RefreshRepo for MemoryTx {
         let mut seen = None;
         self.run(|world, me| {
             let now = world.now();
-            let good = |row: &&Refresh| row.revoked.is_none() && now < row.token.expires_at;
+            let good = |row: &&Refresh| !row.revoked && now < row.token.expires_at;
             let Some(row) = world.refresh.get(me, hash).filter(good) else {
                 return Ok(RefreshUse::Invalid);
             };
@@ -59,7 +58,7 @@ impl RefreshRepo for MemoryTx {
             token.used_at = Some(now);
             let used = Refresh {
                 token: token.clone(),
-                revoked: None,
+                revoked: false,
             };
             world.refresh.put(me, hash, used)?;
             Ok(RefreshUse::First(token))
@@ -102,7 +101,7 @@ impl RefreshRepo for MemoryTx {
     ) -> Result<bool, StoreError> {
         self.run(|world, me| {
             let live = |row: &Refresh| {
-                row.revoked.is_none() && row.token.tenant == tenant && row.token.family == family
+                !row.revoked && row.token.tenant == tenant && row.token.family == family
             };
             Ok(world.refresh.rows(me).any(|(_, row)| live(row)))
         })

@@ -2,7 +2,6 @@
 
 mod authority;
 mod card;
-mod change;
 mod claim;
 mod event;
 mod key;
@@ -10,7 +9,6 @@ mod lease;
 mod placement;
 mod quota;
 mod refresh;
-mod replica;
 mod sequencer;
 mod session;
 mod slot;
@@ -49,8 +47,6 @@ pub const STORE: Suite<StoreUnderTest> = &[
     quota::CASES,
     event::CASES,
     sequencer::CASES,
-    change::CASES,
-    replica::CASES,
 ];
 
 /// A fresh store.
