@@ -159,6 +159,8 @@ ids! {
     ApiKeyId = "key";
     /// A family of refresh tokens: everything that descends from one login.
     TokenFamilyId = "fam";
+    /// One run of one server process.
+    ReplicaId = "rep";
 }
 
 /// Why a text cannot become a slug.

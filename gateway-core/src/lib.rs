@@ -10,7 +10,7 @@
 //! - the nouns: [`tenant`], [`user`], [`auth`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
 //! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step;
-//! - the ports that join them: [`store`], [`coord`], [`worker::WorkerLink`], [`protocol`].
+//! - the ports that join them: [`store`], [`change`], [`coord`], [`worker::WorkerLink`], [`protocol`].
 //!
 //! # What is deliberately absent
 //!
@@ -22,6 +22,7 @@
 
 pub mod auth;
 pub mod balance;
+pub mod change;
 pub mod coord;
 pub mod entropy;
 pub mod event;

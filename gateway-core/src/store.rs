@@ -19,6 +19,7 @@ use std::future::Future;
 use async_trait::async_trait;
 
 use crate::auth::{KeyRepo, RefreshRepo};
+use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::message::MessageRepo;
 use crate::session::{CardRepo, PlacementRepo, SessionRepo};
@@ -102,6 +103,8 @@ pub trait PlatformTx:
     + MessageRepo
     + EventRepo
     + SequencerRepo
+    + ChangeRepo
+    + ReplicaRepo
 {
 }
 
@@ -116,6 +119,8 @@ impl<T> PlatformTx for T where
         + MessageRepo
         + EventRepo
         + SequencerRepo
+        + ChangeRepo
+        + ReplicaRepo
 {
 }
 

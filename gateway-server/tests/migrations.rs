@@ -8,11 +8,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use gateway_core::change::Changes;
+use gateway_core::store::PlatformStore as _;
 use gateway_server::store::sql::{OpenError, PostgresOptions, SqlStore};
 use gateway_server::system::SystemClock;
 use gateway_testkit::services;
 use libtest_mimic::Trial;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
@@ -78,6 +82,50 @@ async fn is_migrated_from_zero_and_again(store: &SqlStore) {
     store.migrate().await.unwrap();
     assert!(store.schema_is_current().await.unwrap());
     store.close().await;
+}
+
+/// The schema of the first release alone, by its own file.
+async fn of_the_first_release(engine: &str) -> (tempfile::TempDir, Migrator) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
+    let file = "0001_init.sql";
+    std::fs::copy(root.join(engine).join(file), folder.path().join(file)).unwrap();
+    let migrator = Migrator::new(folder.path()).await.unwrap();
+    (folder, migrator)
+}
+
+/// What the first release wrote.
+const OLD_TIER: &str = "INSERT INTO tiers VALUES ('OLD', 1, 100, 1, 7, 1)";
+
+async fn is_brought_up_to_date(store: &SqlStore) {
+    assert!(!store.schema_is_current().await.unwrap());
+    store.migrate().await.unwrap();
+    assert!(store.schema_is_current().await.unwrap());
+    let mut tx = store.read().await.unwrap();
+    assert_eq!(tx.tiers().await.unwrap().len(), 1);
+    let minute = tx.now().await.unwrap().minus(Duration::from_secs(60));
+    assert_eq!(tx.changes_since(minute).await.unwrap(), Changes::default());
+    drop(tx);
+    store.close().await;
+}
+
+async fn a_file_of_the_first_release_is_brought_up_to_date(path: &Path) {
+    let (_folder, first) = of_the_first_release("sqlite").await;
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let file = SqlitePool::connect(&url).await.unwrap();
+    first.run(&file).await.unwrap();
+    sqlx::query(OLD_TIER).execute(&file).await.unwrap();
+    file.close().await;
+    is_brought_up_to_date(&sqlite(path).await).await;
+}
+
+async fn a_database_of_the_first_release_is_brought_up_to_date(url: &str) {
+    let (_folder, first) = of_the_first_release("postgres").await;
+    let server = PgPool::connect(url).await.unwrap();
+    first.run(&server).await.unwrap();
+    sqlx::query(OLD_TIER).execute(&server).await.unwrap();
+    server.close().await;
+    is_brought_up_to_date(&postgres(url).await).await;
 }
 
 async fn one_gateway_at_a_time_has_the_file(path: &Path) {
@@ -201,6 +249,14 @@ fn main() {
         on_postgres("postgres::is_migrated_from_zero_and_again", async |url| {
             is_migrated_from_zero_and_again(&postgres(url).await).await;
         }),
+        on_sqlite(
+            "sqlite::a_database_of_the_first_release_is_brought_up_to_date",
+            async |path| a_file_of_the_first_release_is_brought_up_to_date(path).await,
+        ),
+        on_postgres(
+            "postgres::a_database_of_the_first_release_is_brought_up_to_date",
+            async |url| a_database_of_the_first_release_is_brought_up_to_date(url).await,
+        ),
         on_sqlite("sqlite::one_gateway_at_a_time_has_the_file", async |path| {
             one_gateway_at_a_time_has_the_file(path).await;
         }),

@@ -20,7 +20,7 @@ use crate::protocol::{SendMessage, Sent};
 use crate::session::{Owner, Route, Routes, SessionRef, Standing};
 use crate::store::StoreError;
 use crate::time::Clock;
-use crate::worker::{LinkError, Target, WorkerLink};
+use crate::worker::{LinkError, WorkerLink};
 
 /// What a tenant asks for, validated.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +80,12 @@ pub enum SendError {
     /// Not sent: the session is on its way back; try again soon.
     #[error("the session is not available at the moment")]
     SessionUnavailable,
+    /// Not sent: the engine of the session's worker has no such messages.
+    #[error("{capability} is not supported by the session's worker")]
+    NotSupported {
+        /// The type of message.
+        capability: &'static str,
+    },
     /// Not sent: the log is full or the store is away.
     #[error(transparent)]
     LogFull(#[from] LogFull),
@@ -167,7 +173,7 @@ impl Sender {
         let route = self.route(request, false).await?;
         let key = request.idempotency_key.as_deref();
         let id = self.message_id(request.tenant, route.session, key);
-        self.along(request, route, id).await
+        self.send_along(id, request, route).await
     }
 
     /// The id that a send will have: derived from the key if there is one, else a fresh one.
@@ -179,25 +185,16 @@ impl Sender {
         }
     }
 
-    /// [`Sender::send`] under an id from [`Sender::message_id`], for a caller who has to name the message
-    /// before its outcome is known.
+    /// [`Sender::send`] for a caller who knows the route, and has to name the message before its outcome
+    /// is known: under an id from [`Sender::message_id`].
     ///
     /// # Errors
     /// As for [`Sender::send`].
-    pub async fn send_as(
+    pub async fn send_along(
         &self,
         id: MessageId,
-        request: &SendRequest,
-    ) -> Result<SendOutcome, SendError> {
-        let route = self.route(request, false).await?;
-        self.along(request, route, id).await
-    }
-
-    async fn along(
-        &self,
         request: &SendRequest,
         route: Route,
-        id: MessageId,
     ) -> Result<SendOutcome, SendError> {
         let letter = letter(request, id);
         if request.idempotency_key.is_some()
@@ -262,8 +259,8 @@ impl Sender {
         letter: &Letter,
         route: &Route,
     ) -> Result<Result<Sent, LinkError>, SendError> {
-        let (owner, endpoint) = match &route.standing {
-            Standing::Open { owner, endpoint } => (owner, endpoint),
+        let open = match &route.standing {
+            Standing::Open(open) => open,
             Standing::Returning => return Err(SendError::SessionUnavailable),
             Standing::Closed {
                 reason,
@@ -275,14 +272,16 @@ impl Sender {
                 });
             }
         };
-        let target = Target {
-            owner: owner.clone(),
-            endpoint: endpoint.clone(),
-        };
-        let body = letter.command(&self.ids, route, owner);
+        if !open.takes(letter.kind) {
+            return Err(SendError::NotSupported {
+                capability: letter.kind,
+            });
+        }
+        let target = &open.target;
+        let body = letter.command(&self.ids, route, &target.owner);
         Ok(self
             .link
-            .send(&target, route.session, &body, self.limits.worker)
+            .send(target, route.session, &body, self.limits.worker)
             .await)
     }
 }

@@ -24,7 +24,7 @@ pub use input::{
 pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
 pub use policy::SessionPolicy;
 pub use repo::{CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo};
-pub use route::{Route, Routes, Standing, StoreRoutes};
+pub use route::{Open, Route, Routes, Standing, StoreRoutes};
 pub use status::{Status, StatusView};
 
 use crate::id::{Epoch, InvalidId, InvalidSlug, SessionId, SessionName, TenantId};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Observed, Owner, Phase, Session, SessionRef};
+use super::{Observed, Phase, Session, SessionRef};
 use crate::id::{Epoch, SessionId, TenantId};
 use crate::store::{PlatformStore, StoreError};
-use crate::worker::{Worker, WorkerStatus};
+use crate::worker::{Target, Worker, WorkerStatus};
 
 /// A session's present place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,8 @@ pub struct Route {
 /// Whether a message of the session can go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Connected at this owner.
-    Open {
-        /// Who holds it.
-        owner: Owner,
-        /// The base URL of that worker.
-        endpoint: String,
-    },
+    /// Connected there.
+    Open(Arc<Open>),
     /// On its way back: worth trying again soon.
     Returning,
     /// Nobody wants it connected, or it waits for a person.
@@ -46,21 +41,54 @@ pub enum Standing {
     },
 }
 
-impl Route {
-    /// The route of a row; `endpoint` is its owner's, and none if that worker is not reachable now.
+/// The worker that a session's messages go to. Shared by the sessions that it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Who holds it, and where that is.
+    pub target: Target,
+    /// The types of message that its engine can send; empty: all.
+    pub message_types: Vec<String>,
+}
+
+impl Open {
+    /// The worker's present run, if messages can be sent there.
+    ///
+    /// One that has missed heartbeats is not asked: its sends fail fast.
     #[must_use]
-    pub fn of(session: &Session, endpoint: Option<&str>) -> Self {
+    pub fn of(worker: &Worker) -> Option<Self> {
+        let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
+        let owner = worker.owner().filter(|_| answers)?;
+        Some(Self {
+            target: Target {
+                owner,
+                endpoint: worker.endpoint.clone()?,
+            },
+            message_types: worker.engine.capabilities.message_types.clone(),
+        })
+    }
+
+    /// Whether the engine can send messages of that type.
+    #[must_use]
+    pub fn takes(&self, kind: &str) -> bool {
+        self.message_types.is_empty() || self.message_types.iter().any(|able| able == kind)
+    }
+}
+
+impl Route {
+    /// The route of a row; `open` is where messages can go now, if that is known.
+    #[must_use]
+    pub fn of(session: &Session, open: Option<&Arc<Open>>) -> Self {
         Self {
             session: session.id,
             tenant: session.tenant,
             version: session.version,
             epoch: session.epoch,
-            standing: standing(session, endpoint),
+            standing: standing(session, open),
         }
     }
 }
 
-fn standing(session: &Session, endpoint: Option<&str>) -> Standing {
+fn standing(session: &Session, open: Option<&Arc<Open>>) -> Standing {
     let closed = || {
         let view = session.status();
         Standing::Closed {
@@ -70,17 +98,14 @@ fn standing(session: &Session, endpoint: Option<&str>) -> Standing {
             action_required: view.action_required,
         }
     };
-    match (&session.phase, endpoint) {
+    match (&session.phase, open) {
         (
             Phase::Active {
                 owner,
                 observed: Observed::Connected,
             },
-            Some(endpoint),
-        ) => Standing::Open {
-            owner: owner.clone(),
-            endpoint: endpoint.to_owned(),
-        },
+            Some(open),
+        ) if open.target.owner == *owner => Standing::Open(Arc::clone(open)),
         (
             Phase::Active {
                 observed: Observed::QrRequired { .. },
@@ -147,15 +172,7 @@ impl Routes for StoreRoutes {
             Some(owner) => tx.worker(&owner.worker).await?,
             None => None,
         };
-        let endpoint = worker
-            .filter(|worker| takes_sends(worker, &session))
-            .and_then(|w| w.endpoint);
-        Ok(Some(Route::of(&session, endpoint.as_deref())))
+        let open = worker.as_ref().and_then(Open::of).map(Arc::new);
+        Ok(Some(Route::of(&session, open.as_ref())))
     }
-}
-
-/// A worker that has missed heartbeats is not asked: its sends fail fast.
-fn takes_sends(worker: &Worker, session: &Session) -> bool {
-    let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
-    answers && worker.owner().as_ref() == session.owner()
 }

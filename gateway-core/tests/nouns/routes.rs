@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_executor::block_on;
 use gateway_core::session::{
-    Challenge, ChallengeKind, Desired, Next, Observed, ParkKind, Parked, Phase, Route, Routes,
-    Session, SessionRef, Stage, Standing, StoreRoutes,
+    Challenge, ChallengeKind, Desired, Next, Observed, Open, ParkKind, Parked, Phase, Route,
+    Routes, Session, SessionRef, Stage, Standing, StoreRoutes,
 };
 use gateway_core::store::Store;
 use gateway_core::worker::{Worker, WorkerStatus};
@@ -65,6 +65,7 @@ fn closed(reason: &str, action: Option<&str>) -> Standing {
 #[test]
 fn a_message_goes_out_only_where_the_session_is_connected_and_its_worker_answers() {
     let owner = worker().owner().expect("it runs");
+    let open = Arc::new(Open::of(&worker()).expect("it answers"));
     let challenge = Challenge {
         kind: ChallengeKind::Qr,
         index: 0,
@@ -92,18 +93,15 @@ fn a_message_goes_out_only_where_the_session_is_connected_and_its_worker_answers
         (stopping(Desired::Disconnected), closed("stopping", None)),
     ];
     for (row, standing) in rows {
-        let route = Route::of(&row, Some("http://worker-1.test"));
+        let route = Route::of(&row, Some(&open));
         assert_eq!(route.standing, standing, "{:?}", row.phase);
         assert_eq!((route.session, route.version), (row.id, row.version));
     }
-    let open = Standing::Open {
-        owner,
-        endpoint: "http://worker-1.test".to_owned(),
-    };
-    assert_eq!(
-        Route::of(&connected(), Some("http://worker-1.test")).standing,
-        open
-    );
+    let standing = Route::of(&connected(), Some(&open)).standing;
+    assert_eq!(standing, Standing::Open(Arc::clone(&open)));
+    let other_run = Open::of(&a_worker("worker-1").in_run(2).build()).map(Arc::new);
+    let route = Route::of(&connected(), other_run.as_ref());
+    assert_eq!(route.standing, Standing::Returning, "it holds nothing yet");
     assert_eq!(Route::of(&connected(), None).standing, Standing::Returning);
 }
 

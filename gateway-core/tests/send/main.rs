@@ -17,9 +17,9 @@ use gateway_core::message::{
     fold,
 };
 use gateway_core::protocol::{SendMessage, Sent};
-use gateway_core::session::{Owner, Route, SessionRef, Standing};
+use gateway_core::session::{Open, Owner, Route, SessionRef, Standing};
 use gateway_core::time::Timestamp;
-use gateway_core::worker::LinkError;
+use gateway_core::worker::{LinkError, Target};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
 use mocks::{MockLink, MockLog, MockRoutes, place};
@@ -50,11 +50,14 @@ fn route(epoch: u64, standing: Standing) -> Route {
 
 /// Connected at run `epoch` of the worker, under that epoch.
 fn open(epoch: u64) -> Route {
-    let standing = Standing::Open {
-        owner: owner(epoch),
-        endpoint: format!("http://worker-{epoch}"),
+    let open = Open {
+        target: Target {
+            owner: owner(epoch),
+            endpoint: format!("http://worker-{epoch}"),
+        },
+        message_types: Vec::new(),
     };
-    route(epoch, standing)
+    route(epoch, Standing::Open(Arc::new(open)))
 }
 
 fn request(key: Option<&str>) -> SendRequest {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::unit::{duration, optional};
 use super::{Invalid, ServiceUrl};
 
+/// Every cache relies on no commit being later than its window.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
+
 /// The SQL database.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +40,11 @@ impl Database {
             "database.max_connections",
             self.max_connections > 0,
             "must be more than 0",
+        )?;
+        Invalid::unless(
+            "database.statement_timeout",
+            self.statement_timeout <= LONGEST_STATEMENT,
+            "must be at most 5s: caches rely on it",
         )?;
         Invalid::unless_positive([
             ("database.acquire_timeout", self.acquire_timeout),

@@ -31,6 +31,12 @@ impl<K: Ord + Clone, V> Expiring<K, V> {
         (now < *end).then(|| (value, end.since(now)))
     }
 
+    /// What has not run out, in the order of the keys.
+    pub(super) fn values(&self, now: Uptime) -> impl Iterator<Item = &V> {
+        let lasting = self.entries.values().filter(move |(end, _)| now < *end);
+        lasting.map(|(_, value)| value)
+    }
+
     /// Puts an entry in place of whatever stood there.
     pub(super) fn insert(&mut self, key: K, value: V, lives: Duration, now: Uptime) {
         self.remove(&key);

@@ -7,16 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream};
-use gateway_core::coord::{CoordError, Coordinator, Counted, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Clock;
-use tokio::sync::broadcast;
 
 use super::expiring::Expiring;
+use super::hints::Hints;
 
-const KINDS: [ChallengeKind; 3] = [
+pub(super) const KINDS: [ChallengeKind; 3] = [
     ChallengeKind::Qr,
     ChallengeKind::PairingCode,
     ChallengeKind::Passkey,
@@ -29,6 +30,8 @@ pub struct LocalLimits {
     pub secrets: usize,
     /// Counters running.
     pub counters: usize,
+    /// Copies of routes.
+    pub routes: usize,
     /// Hints a slow subscriber may be behind; then its stream ends and it looks at the store.
     pub notices: usize,
 }
@@ -38,10 +41,14 @@ impl Default for LocalLimits {
         Self {
             secrets: 100_000,
             counters: 100_000,
+            routes: 100_000,
             notices: 4_096,
         }
     }
 }
+
+/// Replicas in one process; there is hardly ever more than one.
+const REPLICAS: usize = 64;
 
 /// [`Coordinator`] of a single replica.
 #[derive(Debug)]
@@ -49,7 +56,9 @@ pub struct LocalCoordinator {
     clock: Arc<dyn Clock>,
     secrets: Mutex<Expiring<(SessionId, ChallengeKind), PairingSecret>>,
     counters: Mutex<Expiring<Box<str>, u64>>,
-    notices: broadcast::Sender<Notice>,
+    routes: Mutex<Expiring<SessionId, RouteCopy>>,
+    live: Mutex<Expiring<String, Live>>,
+    notices: Hints,
 }
 
 impl LocalCoordinator {
@@ -60,7 +69,9 @@ impl LocalCoordinator {
             clock,
             secrets: Mutex::new(Expiring::new(limits.secrets)),
             counters: Mutex::new(Expiring::new(limits.counters)),
-            notices: broadcast::Sender::new(limits.notices.max(1)),
+            routes: Mutex::new(Expiring::new(limits.routes)),
+            live: Mutex::new(Expiring::new(REPLICAS)),
+            notices: Hints::new(limits.notices),
         }
     }
 }
@@ -141,26 +152,52 @@ impl Coordinator for LocalCoordinator {
         Ok(())
     }
 
+    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
+        let now = self.clock.uptime();
+        let mut kept = lock(&self.routes);
+        for route in routes {
+            let newer = kept
+                .get_mut(&route.session, now)
+                .is_some_and(|(known, _)| known.version > route.version);
+            if !newer {
+                kept.insert(route.session, route.clone(), ttl, now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
+        let now = self.clock.uptime();
+        let mut kept = lock(&self.routes);
+        let known = kept.get_mut(&session, now);
+        Ok(known.map(|(route, _)| route.clone()))
+    }
+
+    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+        let now = self.clock.uptime();
+        lock(&self.live).insert(live.replica.clone(), live.clone(), ttl, now);
+        Ok(())
+    }
+
+    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+        let now = self.clock.uptime();
+        Ok(lock(&self.live).values(now).cloned().collect())
+    }
+
     async fn notify(&self, notice: &Notice) -> Result<(), CoordError> {
-        // Nobody listening is not an error: hints may be lost.
-        let _ = self.notices.send(notice.clone());
+        self.notices.tell(notice.clone());
         Ok(())
     }
 
     async fn notices(&self) -> Result<Notices, CoordError> {
-        let listener = self.notices.subscribe();
-        // Falling behind ends the stream, as an outage would: the listener looks at the store. It may ask
-        // again afterwards, which a bare `unfold` answers with a panic.
-        let heard = stream::unfold(listener, |mut listener| async {
-            let notice = listener.recv().await.ok()?;
-            Some((notice, listener))
-        });
-        Ok(Box::pin(heard.fuse()))
+        // Falling behind ends the stream, as an outage would: the listener looks at the store.
+        Ok(self.notices.listen())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
     use gateway_core::id::Epoch;
     use gateway_core::time::{Timestamp, Uptime};
 

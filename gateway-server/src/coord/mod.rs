@@ -1,6 +1,12 @@
-//! Coordination: QR codes, counters and hints, behind [`gateway_core::coord::Coordinator`].
+//! Coordination: codes, counters, copies of routes, numbers and hints, behind
+//! [`gateway_core::coord::Coordinator`].
 
 mod expiring;
+mod hints;
 pub mod local;
+pub mod redis;
+mod sheltered;
 
 pub use local::LocalCoordinator;
+pub use redis::RedisCoordinator;
+pub use sheltered::Sheltered;

@@ -193,6 +193,7 @@ impl SendMetrics {
                 SendError::UnknownSession
                 | SendError::NotConnected { .. }
                 | SendError::SessionUnavailable
+                | SendError::NotSupported { .. }
                 | SendError::LogFull(_)
                 | SendError::Store(_)
                 | SendError::IdempotencyMismatch { .. },

@@ -11,7 +11,7 @@ use gateway_testkit::conformance::{
 };
 use gateway_testkit::services;
 
-use coordinators::Local;
+use coordinators::{Local, OverRedis, OverShelter};
 use links::OverHttp;
 use logs::{OverPostgres, OverSqlite};
 use states::{PostgresState, SqliteState};
@@ -30,6 +30,8 @@ fn main() -> std::io::Result<()> {
     };
     let on = runtime.handle();
     let mut tests = trials(Local, COORDINATOR, on, absent);
+    tests.extend(trials(OverRedis, COORDINATOR, on, absent));
+    tests.extend(trials(OverShelter, COORDINATOR, on, absent));
     tests.extend(trials(OverHttp, WORKER_LINK, on, absent));
     tests.extend(trials(Sqlite, STORE, on, absent));
     tests.extend(trials(Postgres::look(), STORE, on, absent));

@@ -1,11 +1,14 @@
 //! Who waits for whom.
 
+use std::time::Duration;
+
 use gateway_core::id::{TenantId, WorkerId};
 use gateway_core::store::{PlatformStore, Store, StoreError};
 use gateway_core::tenant::Tier;
 use gateway_core::time::Timestamp;
 use gateway_core::worker::Worker;
 use gateway_server::store::sql::SqlStore;
+use gateway_testkit::clock::ManualClock;
 
 pub(crate) async fn a_reader_sees_a_snapshot_and_cannot_write(store: &SqlStore) {
     let mut writer = store.begin_platform().await.unwrap();
@@ -36,6 +39,24 @@ pub(crate) async fn writers_that_wait_all_get_their_turn(store: &SqlStore) {
     }
     let granted: u64 = draws.join_all().await.into_iter().map(Result::unwrap).sum();
     assert_eq!(granted, 40);
+}
+
+/// By a clock that runs ahead of the server's.
+pub(crate) async fn a_transaction_that_grows_old_does_not_commit(
+    store: &SqlStore,
+    clock: &ManualClock,
+) {
+    let mut tx = store.begin_platform().await.unwrap();
+    tx.put_tier(&Tier::defaults()[0]).await.unwrap();
+    clock.advance(Duration::from_secs(14));
+    tx.put_tier(&Tier::defaults()[1]).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let late = tx.put_tier(&Tier::defaults()[2]).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    let late = tx.commit().await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    let tiers = store.read().await.unwrap().tiers().await.unwrap();
+    assert_eq!(tiers, []);
 }
 
 pub(crate) async fn a_statement_that_waits_too_long_is_given_up(store: &SqlStore) {

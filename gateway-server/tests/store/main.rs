@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use gateway_server::store::sql::{PostgresOptions, SqlStore};
 use gateway_server::system::SystemClock;
+use gateway_testkit::clock::ManualClock;
 use gateway_testkit::services;
 use libtest_mimic::{Arguments, Trial};
 
@@ -89,6 +90,18 @@ fn main() {
         "a_statement_that_waits_too_long_is_given_up",
         impatient,
         async |store| connections::a_statement_that_waits_too_long_is_given_up(&store).await,
+    ));
+    let clock = Arc::new(ManualClock::default());
+    let watched = PostgresOptions {
+        clock: clock.clone(),
+        ..PostgresOptions::default()
+    };
+    tests.push(on_postgres(
+        "a_transaction_that_grows_old_does_not_commit",
+        watched,
+        async move |store| {
+            connections::a_transaction_that_grows_old_does_not_commit(&store, &clock).await;
+        },
     ));
     tests.push(Trial::test(
         "sqlite::a_row_that_makes_no_sense_keeps_no_other_from_its_turn",

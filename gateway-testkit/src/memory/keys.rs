@@ -6,6 +6,7 @@ use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
+use super::changes::{Changed, note};
 use super::tx::MemoryTx;
 
 #[async_trait]
@@ -46,7 +47,8 @@ impl KeyRepo for MemoryTx {
         self.run(|world, me| {
             let same = |other: &ApiKey| other.hash == key.hash;
             world.keys.unique(me, &key.id, same, "the key")?;
-            world.keys.insert(me, &key.id, key.clone(), "the key id")
+            world.keys.insert(me, &key.id, key.clone(), "the key id")?;
+            note(world, me, &Changed::Key(key.id))
         })
         .await
     }
@@ -60,7 +62,11 @@ impl KeyRepo for MemoryTx {
                 row.expires_at = key.expires_at;
                 row.revoked_at = key.revoked_at;
             };
-            world.keys.update(me, &key.id, own, save)
+            let saved = world.keys.update(me, &key.id, own, save)?;
+            if saved {
+                note(world, me, &Changed::Key(key.id))?;
+            }
+            Ok(saved)
         })
         .await
     }

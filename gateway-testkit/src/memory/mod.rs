@@ -13,6 +13,7 @@
 //! about to make or to unmake is waited for.
 
 mod cards;
+mod changes;
 mod channel;
 mod coord;
 mod events;

@@ -16,9 +16,10 @@ fn revoke(
     seen: &mut Option<Vec<[u8; 32]>>,
     applies: impl Fn(&RefreshToken) -> bool,
 ) -> Result<(), Halt> {
-    let live = |row: &Refresh| !row.revoked && applies(&row.token);
+    let now = world.now();
+    let live = |row: &Refresh| row.revoked.is_none() && applies(&row.token);
     for hash in world.refresh.lock_where(me, seen, live)? {
-        let end = |row: &mut Refresh| row.revoked = true;
+        let end = |row: &mut Refresh| row.revoked = Some(now);
         world.refresh.update(me, &hash, |_| true, end)?;
     }
     Ok(())
@@ -30,7 +31,7 @@ impl RefreshRepo for MemoryTx {
         self.run(|world, me| {
             let row = Refresh {
                 token: token.clone(),
-                revoked: false,
+                revoked: None,
             };
             world
                 .refresh
@@ -43,7 +44,7 @@ impl RefreshRepo for MemoryTx {
         let mut seen = None;
         self.run(|world, me| {
             let now = world.now();
-            let good = |row: &&Refresh| !row.revoked && now < row.token.expires_at;
+            let good = |row: &&Refresh| row.revoked.is_none() && now < row.token.expires_at;
             let Some(row) = world.refresh.get(me, hash).filter(good) else {
                 return Ok(RefreshUse::Invalid);
             };
@@ -58,7 +59,7 @@ impl RefreshRepo for MemoryTx {
             token.used_at = Some(now);
             let used = Refresh {
                 token: token.clone(),
-                revoked: false,
+                revoked: None,
             };
             world.refresh.put(me, hash, used)?;
             Ok(RefreshUse::First(token))
@@ -101,7 +102,7 @@ impl RefreshRepo for MemoryTx {
     ) -> Result<bool, StoreError> {
         self.run(|world, me| {
             let live = |row: &Refresh| {
-                !row.revoked && row.token.tenant == tenant && row.token.family == family
+                row.revoked.is_none() && row.token.tenant == tenant && row.token.family == family
             };
             Ok(world.refresh.rows(me).any(|(_, row)| live(row)))
         })

@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
+use gateway_core::change::Deleted;
 use gateway_core::id::{SessionId, TenantId, WorkerId};
 use gateway_core::session::{Inserted, Owner, Phase, Session, SessionRepo};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
+use super::changes::{Changed, note, note_gone};
 use super::table::{Halt, Me};
 use super::tx::MemoryTx;
 use super::world::World;
@@ -96,6 +98,7 @@ impl SessionRepo for MemoryTx {
             world
                 .sessions
                 .insert(me, &session.id, row, "the session id")?;
+            note(world, me, &Changed::Session(session.id))?;
             Ok(Inserted::Done)
         })
         .await
@@ -126,7 +129,9 @@ impl SessionRepo for MemoryTx {
                     .and_then(|stored| stored.last_activity_at);
                 let mut row = row.clone();
                 row.last_activity_at = row.last_activity_at.max(activity);
-                world.sessions.put(me, &row.id.clone(), row)?;
+                let id = row.id;
+                world.sessions.put(me, &id, row)?;
+                note(world, me, &Changed::Session(id))?;
             }
             Ok(())
         })
@@ -139,7 +144,8 @@ impl SessionRepo for MemoryTx {
             if stored.is_none_or(|row| row.version != version) {
                 return Err(StoreError::Conflict.into());
             }
-            world.sessions.remove(me, &id)
+            world.sessions.remove(me, &id)?;
+            note_gone(world, me, Deleted::Session(id))
         })
         .await
     }

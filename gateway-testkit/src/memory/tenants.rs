@@ -9,6 +9,7 @@ use gateway_core::tenant::quota::chunk;
 use gateway_core::tenant::{Drawn, QuotaRepo, Tenant, TenantRepo, Tier, TierName};
 use gateway_core::time::Timestamp;
 
+use super::changes::{Changed, note};
 use super::tx::MemoryTx;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,7 +24,8 @@ impl TenantRepo for MemoryTx {
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = tenant.clone();
-            world.tenants.insert(me, &tenant.id, row, "the tenant id")
+            world.tenants.insert(me, &tenant.id, row, "the tenant id")?;
+            note(world, me, &Changed::Tenant(tenant.id))
         })
         .await
     }
@@ -33,7 +35,7 @@ impl TenantRepo for MemoryTx {
             let current = |row: &Tenant| row.version + 1 == tenant.version;
             let replace = |row: &mut Tenant| row.clone_from(tenant);
             if world.tenants.update(me, &tenant.id, current, replace)? {
-                return Ok(());
+                return note(world, me, &Changed::Tenant(tenant.id));
             }
             Err(StoreError::Conflict.into())
         })
@@ -56,8 +58,11 @@ impl TenantRepo for MemoryTx {
     }
 
     async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
-        self.run(|world, me| world.tiers.put(me, &tier.name, tier.clone()))
-            .await
+        self.run(|world, me| {
+            world.tiers.put(me, &tier.name, tier.clone())?;
+            note(world, me, &Changed::Tier(tier.name.clone()))
+        })
+        .await
     }
 }
 

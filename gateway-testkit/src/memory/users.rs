@@ -5,6 +5,7 @@ use gateway_core::id::{TenantId, UserId};
 use gateway_core::store::StoreError;
 use gateway_core::user::{Email, User, UserRepo};
 
+use super::changes::{Changed, note};
 use super::tx::MemoryTx;
 
 const EMAIL: &str = "the e-mail address";
@@ -33,7 +34,8 @@ impl UserRepo for MemoryTx {
             world.users.unique(me, &user.id, same, EMAIL)?;
             world
                 .users
-                .insert(me, &user.id, user.clone(), "the user id")
+                .insert(me, &user.id, user.clone(), "the user id")?;
+            note(world, me, &Changed::User(user.id))
         })
         .await
     }
@@ -47,7 +49,8 @@ impl UserRepo for MemoryTx {
             world.users.lock(me, &user.id)?;
             let same = |other: &User| other.email == user.email;
             world.users.unique(me, &user.id, same, EMAIL)?;
-            world.users.put(me, &user.id, user.clone())
+            world.users.put(me, &user.id, user.clone())?;
+            note(world, me, &Changed::User(user.id))
         })
         .await
     }

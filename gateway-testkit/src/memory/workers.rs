@@ -6,6 +6,7 @@ use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
 use gateway_core::worker::{Worker, WorkerRepo, WorkerStatus, WorkerView};
 
+use super::changes::{Changed, note};
 use super::table::{Halt, Me};
 use super::tx::MemoryTx;
 use super::world::World;
@@ -73,7 +74,8 @@ impl WorkerRepo for MemoryTx {
         self.run(|world, me| {
             check_endpoint(world, me, worker)?;
             let row = worker.clone();
-            world.workers.insert(me, &worker.id, row, "the worker id")
+            world.workers.insert(me, &worker.id, row, "the worker id")?;
+            note(world, me, &Changed::Worker(worker.id.clone()))
         })
         .await
     }
@@ -91,7 +93,9 @@ impl WorkerRepo for MemoryTx {
                 *row = worker.clone();
                 row.assigned = assigned;
             };
-            world.workers.update(me, &worker.id, current, replace)?;
+            if world.workers.update(me, &worker.id, current, replace)? {
+                note(world, me, &Changed::Worker(worker.id.clone()))?;
+            }
             Ok(())
         })
         .await
@@ -116,6 +120,7 @@ impl WorkerRepo for MemoryTx {
             world.workers.lock(me, id)?;
             check_endpoint(world, me, &row)?;
             world.workers.put(me, id, row)?;
+            note(world, me, &Changed::Worker(id.clone()))?;
             Ok(true)
         })
         .await

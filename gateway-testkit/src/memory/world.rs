@@ -6,7 +6,9 @@ use std::task::Waker;
 
 use gateway_core::auth::{ApiKey, RefreshToken};
 use gateway_core::event::{LoggedEvent, OutboxRow, ShardHead, UsageDelta};
-use gateway_core::id::{ApiKeyId, Epoch, MessageId, SessionId, TenantId, UserId, WorkerId};
+use gateway_core::id::{
+    ApiKeyId, Epoch, MessageId, ReplicaId, SessionId, TenantId, UserId, WorkerId,
+};
 use gateway_core::message::Message;
 use gateway_core::session::{Owner, Placement, Session};
 use gateway_core::tenant::{Tenant, Tier, TierName};
@@ -14,13 +16,14 @@ use gateway_core::time::{Clock, Timestamp};
 use gateway_core::user::User;
 use gateway_core::worker::{Lease, Worker};
 
+use super::changes::Changed;
 use super::table::{Ends, Me, Table};
 
-/// A refresh token and whether it is revoked.
+/// A refresh token and when it was revoked.
 #[derive(Clone, Debug)]
 pub(super) struct Refresh {
     pub(super) token: RefreshToken,
-    pub(super) revoked: bool,
+    pub(super) revoked: Option<Timestamp>,
 }
 
 /// Everything behind the store's one mutex.
@@ -52,6 +55,9 @@ pub(super) struct World {
     pub(super) keys: Table<ApiKeyId, ApiKey>,
     pub(super) refresh: Table<[u8; 32], Refresh>,
     pub(super) messages: Table<(TenantId, MessageId), Message>,
+    /// When rows changed last; a row's entry is held by whoever holds the row.
+    pub(super) changed: Table<Changed, Timestamp>,
+    pub(super) replicas: Table<ReplicaId, Timestamp>,
 }
 
 impl World {
@@ -80,6 +86,8 @@ impl World {
             keys: Table::default(),
             refresh: Table::default(),
             messages: Table::default(),
+            changed: Table::default(),
+            replicas: Table::default(),
         }
     }
 
@@ -106,7 +114,7 @@ impl World {
     /// Ends a transaction; the wakers are to be called without the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
-        let tables: [&mut dyn Ends; 17] = [
+        let tables: [&mut dyn Ends; 19] = [
             &mut self.workers,
             &mut self.leases,
             &mut self.sessions,
@@ -124,6 +132,8 @@ impl World {
             &mut self.keys,
             &mut self.refresh,
             &mut self.messages,
+            &mut self.changed,
+            &mut self.replicas,
         ];
         for table in tables {
             table.end(me.id, commit);

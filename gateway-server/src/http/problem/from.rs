@@ -150,6 +150,7 @@ impl From<SendError> for Problem {
                 action_required,
             } => not_connected(text, &reason, action_required),
             SendError::SessionUnavailable => unavailable(text, None),
+            SendError::NotSupported { capability } => Self::not_supported(capability),
             SendError::LogFull(error) => error.into(),
             SendError::Store(error) => error.into(),
             SendError::Refused {

@@ -134,6 +134,13 @@ impl Problem {
         Self::new(Kind::NotFound, format!("no such {what}"))
     }
 
+    /// Neither this release nor the session's engine can do it.
+    #[must_use]
+    pub fn not_supported(capability: &str) -> Self {
+        let text = format!("{capability} is not supported here");
+        Self::new(Kind::NotSupported, text).with("capability", capability)
+    }
+
     /// A defect of this program. The client learns nothing of `cause`.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::error::corrupt;
-use super::tx::Tx;
+use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
 macro_rules! columns {
@@ -33,14 +33,44 @@ const PAGE: &str = concat!(
     " FROM api_keys WHERE tenant_id = $1 AND ($2 IS NULL OR id > $2) ORDER BY id LIMIT $3"
 );
 
-const INSERT: &str = concat!(
-    "INSERT INTO api_keys (",
+const CHANGED: &str = concat!(
+    "SELECT ",
     columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+    " FROM api_keys WHERE changed_at >= $1"
 );
 
-const SAVE: &str = "UPDATE api_keys SET name = $3, scopes = $4, expires_at = $5, revoked_at = $6 \
-     WHERE id = $1 AND tenant_id = $2";
+macro_rules! insert {
+    ($now:literal) => {
+        concat!(
+            "INSERT INTO api_keys (",
+            columns!(),
+            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ",
+            $now,
+            ")"
+        )
+    };
+}
+
+const INSERT: Sql = Sql {
+    postgres: insert!("clock_timestamp()"),
+    sqlite: insert!("$12"),
+};
+
+macro_rules! save {
+    ($now:literal) => {
+        concat!(
+            "UPDATE api_keys SET name = $3, scopes = $4, expires_at = $5, revoked_at = $6, \
+             changed_at = ",
+            $now,
+            " WHERE id = $1 AND tenant_id = $2"
+        )
+    };
+}
+
+const SAVE: Sql = Sql {
+    postgres: save!("clock_timestamp()"),
+    sqlite: save!("$7"),
+};
 
 const TOUCH: &str = "UPDATE api_keys SET last_used_at = $3 \
      WHERE tenant_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)";
@@ -79,6 +109,16 @@ impl TryFrom<KeyRow> for ApiKey {
             last_used_at: row.last_used_at.map(|at| at.0),
             created_at: row.created_at.0,
         })
+    }
+}
+
+impl Tx {
+    pub(super) async fn changed_keys(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<ApiKey>, StoreError> {
+        let rows: Vec<KeyRow> = self.query(CHANGED).bind(Time(since)).all().await?;
+        rows.into_iter().map(ApiKey::try_from).collect()
     }
 }
 
@@ -128,6 +168,7 @@ impl KeyRepo for Tx {
             .bind(key.revoked_at.map(Time))
             .bind(key.last_used_at.map(Time))
             .bind(Time(key.created_at))
+            .stamp()
             .execute()
             .await
             .map(drop)
@@ -142,6 +183,7 @@ impl KeyRepo for Tx {
             .bind(Json(&key.scopes))
             .bind(key.expires_at.map(Time))
             .bind(key.revoked_at.map(Time))
+            .stamp()
             .execute()
             .await?;
         Ok(changed == 1)

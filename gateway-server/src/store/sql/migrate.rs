@@ -27,7 +27,10 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 1] = steps![1 "init" "0001_init.sql"];
+const STEPS: [Step; 2] = steps![
+    1 "init" "0001_init.sql",
+    2 "changes" "0002_changes.sql",
+];
 
 /// The schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +64,7 @@ fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
 /// Applies what is missing. Several replicas may do so at once; one waits for the other.
 pub(super) async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
     match pool {
-        Pool::Postgres(pool) => Ok(on_postgres(pool).await?),
+        Pool::Postgres { pool, .. } => Ok(on_postgres(pool).await?),
         Pool::Sqlite { writer, .. } => Ok(migrator(|step| step.sqlite).run(writer).await?),
     }
 }
@@ -82,7 +85,7 @@ async fn on_postgres(pool: &PgPool) -> Result<(), Failure> {
 pub(super) async fn is_current(pool: &Pool) -> Result<bool, sqlx::Error> {
     let newest = STEPS.iter().map(|step| step.number).max();
     let applied: Option<i64> = match pool {
-        Pool::Postgres(pool) => {
+        Pool::Postgres { pool, .. } => {
             let exists = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
             match sqlx::query_scalar(exists).fetch_one(pool).await? {
                 true => sqlx::query_scalar(NEWEST).fetch_one(pool).await?,

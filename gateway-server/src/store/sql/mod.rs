@@ -6,6 +6,7 @@
 //! asks which one it is on.
 
 mod card;
+mod change;
 mod columns;
 mod error;
 mod event;
@@ -20,6 +21,7 @@ mod placement;
 mod pool;
 mod quota;
 mod refresh;
+mod replica;
 mod sequencer;
 mod session;
 mod state;
@@ -128,20 +130,6 @@ impl SqlStore {
         migrate::is_current(&self.pool)
             .await
             .map_err(error::classify)
-    }
-
-    /// Whether transactions cannot write: the server is a standby, or told not to take writes.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn is_read_only(&self) -> Result<bool, StoreError> {
-        let Pool::Postgres(_) = self.pool else {
-            return Ok(false);
-        };
-        let mut tx = self.pool.begin().await?;
-        let asked = tx.query("SELECT current_setting('transaction_read_only')::BOOLEAN");
-        let (read_only,) = asked.one().await?;
-        Ok(read_only)
     }
 
     /// What the message log writes to, on the same connections.

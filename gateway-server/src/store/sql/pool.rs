@@ -17,6 +17,7 @@ use sqlx::sqlite::{
 
 use super::error::classify;
 use super::tx::Tx;
+use crate::system::SystemClock;
 
 /// How to reach PostgreSQL.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct PostgresOptions {
     /// `statement_timeout` and `idle_in_transaction_session_timeout` of every connection: no commit is
     /// later than this, and a frozen process holds no lock.
     pub statement_timeout: Duration,
+    /// Measures how long a transaction is open.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for PostgresOptions {
@@ -36,6 +39,7 @@ impl Default for PostgresOptions {
             max_connections: 20,
             acquire_timeout: Duration::from_secs(3),
             statement_timeout: Duration::from_secs(5),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -48,7 +52,12 @@ const TURN: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub(crate) enum Pool {
     /// A PostgreSQL server.
-    Postgres(PgPool),
+    Postgres {
+        /// Its connections.
+        pool: PgPool,
+        /// Measures how long a transaction is open.
+        clock: Arc<dyn Clock>,
+    },
     /// A SQLite file.
     Sqlite {
         /// The one connection that writes.
@@ -76,12 +85,13 @@ impl Pool {
             .acquire_timeout(options.acquire_timeout)
             .connect_with(connect.application_name("gateway"))
             .await?;
-        Ok(Self::Postgres(pool))
+        let clock = Arc::clone(&options.clock);
+        Ok(Self::Postgres { pool, clock })
     }
 
     /// One more connection to PostgreSQL, for the runtime that calls this; none to SQLite.
     pub(super) fn apart(&self) -> Option<Self> {
-        let Self::Postgres(pool) = self else {
+        let Self::Postgres { pool, clock } = self else {
             return None;
         };
         let own = PgPoolOptions::new()
@@ -89,7 +99,10 @@ impl Pool {
             .acquire_timeout(pool.options().get_acquire_timeout())
             .idle_timeout(None)
             .connect_lazy_with((*pool.connect_options()).clone());
-        Some(Self::Postgres(own))
+        Some(Self::Postgres {
+            pool: own,
+            clock: Arc::clone(clock),
+        })
     }
 
     /// Opens the file, making it if it is not there.
@@ -122,7 +135,11 @@ impl Pool {
     /// Begins a transaction that may write. On SQLite it first waits for its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let begun = match self {
-            Self::Postgres(pool) => pool.begin().await.map(Tx::postgres),
+            Self::Postgres { pool, clock } => {
+                let begun = clock.uptime();
+                let tx = pool.begin().await;
+                tx.map(|tx| Tx::postgres(tx, Arc::clone(clock), begun))
+            }
             Self::Sqlite { writer, clock, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
@@ -134,10 +151,13 @@ impl Pool {
     /// Begins a transaction that sees one snapshot, takes no lock and waits for none.
     pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
         let begun = match self {
-            Self::Postgres(pool) => pool
-                .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                .await
-                .map(Tx::postgres),
+            Self::Postgres { pool, clock } => {
+                let begun = clock.uptime();
+                let tx = pool
+                    .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await;
+                tx.map(|tx| Tx::postgres(tx, Arc::clone(clock), begun))
+            }
             Self::Sqlite { readers, clock, .. } => readers
                 .begin()
                 .await
@@ -149,7 +169,7 @@ impl Pool {
     /// Closes every connection, after those in use are given back.
     pub(crate) async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite {
                 writer, readers, ..
             } => {

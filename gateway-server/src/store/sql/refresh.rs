@@ -3,10 +3,13 @@
 //! Using one is a single conditional update, so of any number of concurrent calls one gets it. Whoever
 //! comes second with a used token shows that somebody has a copy, and the whole family ends.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use gateway_core::auth::{RefreshRepo, RefreshToken, RefreshUse};
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
 use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
 use sqlx::FromRow;
 
 use super::error::corrupt;
@@ -44,6 +47,8 @@ const REVOKE_FAMILY: &str = "UPDATE refresh_tokens SET revoked_at = $3 \
 const REVOKE_USER: &str = "UPDATE refresh_tokens SET revoked_at = $3 \
      WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL";
 
+const REVOKED: &str = "SELECT tenant_id, family_id FROM refresh_tokens WHERE revoked_at >= $1";
+
 const LIVE: &str = "SELECT family_id FROM refresh_tokens \
      WHERE tenant_id = $1 AND family_id = $2 AND revoked_at IS NULL LIMIT 1";
 
@@ -78,6 +83,21 @@ impl TryFrom<RefreshRow> for RefreshToken {
 }
 
 impl Tx {
+    pub(super) async fn revoked_families(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<(TenantId, TokenFamilyId)>, StoreError> {
+        let rows: Vec<(Id, Id)> = self.query(REVOKED).bind(Time(since)).all().await?;
+        let family = |(tenant, family): (Id, Id)| {
+            (
+                TenantId::from_u128(tenant.0),
+                TokenFamilyId::from_u128(family.0),
+            )
+        };
+        let families: BTreeSet<_> = rows.into_iter().map(family).collect();
+        Ok(families.into_iter().collect())
+    }
+
     async fn revoke(
         &mut self,
         sql: &'static str,

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use gateway_core::id::TenantId;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::{Tenant, TenantRepo, TenantStatus, Tier, TierName};
+use gateway_core::time::Timestamp;
 use sqlx::FromRow;
 
 use super::error::{corrupt, expect_rows};
-use super::tx::Tx;
+use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
 macro_rules! tier_columns {
@@ -19,11 +20,31 @@ macro_rules! tier_columns {
 const BY_ID: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
      FROM tenants WHERE id = $1";
 
-const INSERT: &str = "INSERT INTO tenants (id, name, tier, status, version, created_at, \
-     updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const CHANGED: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
+     FROM tenants WHERE changed_at >= $1";
 
-const SAVE: &str = "UPDATE tenants SET name = $2, tier = $3, status = $4, version = $5, \
-     created_at = $6, updated_at = $7 WHERE id = $1 AND version = $5 - 1";
+const INSERT: Sql = Sql {
+    postgres: "INSERT INTO tenants (id, name, tier, status, version, created_at, updated_at, \
+         changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp())",
+    sqlite: "INSERT INTO tenants (id, name, tier, status, version, created_at, updated_at, \
+         changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+};
+
+macro_rules! save {
+    ($now:literal) => {
+        concat!(
+            "UPDATE tenants SET name = $2, tier = $3, status = $4, version = $5, \
+             created_at = $6, updated_at = $7, changed_at = ",
+            $now,
+            " WHERE id = $1 AND version = $5 - 1"
+        )
+    };
+}
+
+const SAVE: Sql = Sql {
+    postgres: save!("clock_timestamp()"),
+    sqlite: save!("$8"),
+};
 
 const TIER: &str = concat!("SELECT ", tier_columns!(), " FROM tiers WHERE name = $1");
 
@@ -33,14 +54,32 @@ const TIERS: &str = concat!(
     " FROM tiers ORDER BY priority, name"
 );
 
-const PUT_TIER: &str = concat!(
-    "INSERT INTO tiers (",
+const TIERS_CHANGED: &str = concat!(
+    "SELECT ",
     tier_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO UPDATE SET \
-     sessions = excluded.sessions, requests_per_hour = excluded.requests_per_hour, \
-     webhook_endpoints = excluded.webhook_endpoints, history_days = excluded.history_days, \
-     priority = excluded.priority"
+    " FROM tiers WHERE changed_at >= $1"
 );
+
+macro_rules! put_tier {
+    ($now:literal) => {
+        concat!(
+            "INSERT INTO tiers (",
+            tier_columns!(),
+            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, ",
+            $now,
+            ") ON CONFLICT (name) DO UPDATE SET \
+             sessions = excluded.sessions, requests_per_hour = excluded.requests_per_hour, \
+             webhook_endpoints = excluded.webhook_endpoints, \
+             history_days = excluded.history_days, priority = excluded.priority, \
+             changed_at = excluded.changed_at"
+        )
+    };
+}
+
+const PUT_TIER: Sql = Sql {
+    postgres: put_tier!("clock_timestamp()"),
+    sqlite: put_tier!("$7"),
+};
 
 #[derive(FromRow)]
 struct TenantRow {
@@ -98,11 +137,23 @@ impl TryFrom<TierRow> for Tier {
 }
 
 impl Tx {
-    async fn write_tenant(
+    pub(super) async fn changed_tenants(
         &mut self,
-        sql: &'static str,
-        tenant: &Tenant,
-    ) -> Result<u64, StoreError> {
+        since: Timestamp,
+    ) -> Result<Vec<Tenant>, StoreError> {
+        let rows: Vec<TenantRow> = self.query(CHANGED).bind(Time(since)).all().await?;
+        rows.into_iter().map(Tenant::try_from).collect()
+    }
+
+    pub(super) async fn changed_tiers(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<Tier>, StoreError> {
+        let rows: Vec<TierRow> = self.query(TIERS_CHANGED).bind(Time(since)).all().await?;
+        rows.into_iter().map(Tier::try_from).collect()
+    }
+
+    async fn write_tenant(&mut self, sql: Sql, tenant: &Tenant) -> Result<u64, StoreError> {
         self.query(sql)
             .bind(Id(tenant.id.as_u128()))
             .bind(tenant.name.as_str())
@@ -111,6 +162,7 @@ impl Tx {
             .bind(Count(tenant.version))
             .bind(Time(tenant.created_at))
             .bind(Time(tenant.updated_at))
+            .stamp()
             .execute()
             .await
     }
@@ -150,6 +202,7 @@ impl TenantRepo for Tx {
             .bind(Count::from(tier.webhook_endpoints))
             .bind(Count::from(tier.history_days))
             .bind(Count(tier.priority.into()))
+            .stamp()
             .execute()
             .await
             .map(drop)

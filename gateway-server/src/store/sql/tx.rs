@@ -5,9 +5,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_core::store::StoreError;
-use gateway_core::time::{Clock, Timestamp};
+use gateway_core::time::{Clock, Timestamp, Uptime};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
@@ -63,12 +64,38 @@ enum Engine {
     Postgres {
         tx: Transaction<'static, Postgres>,
         now: Option<Timestamp>,
+        age: Age,
     },
     Sqlite {
         tx: Transaction<'static, Sqlite>,
         clock: Arc<dyn Clock>,
     },
 }
+
+/// After this a transaction begins no further statement and does not commit. A statement and a pause
+/// between two are ended by the server after 5 s each, so none lives for 30 s, and what it wrote is seen
+/// in time by those who look for changes.
+const LAST_STATEMENT: Duration = Duration::from_secs(15);
+
+/// How long a transaction has been open.
+struct Age {
+    clock: Arc<dyn Clock>,
+    begun: Uptime,
+}
+
+impl Age {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.clock.uptime().since(self.begun) < LAST_STATEMENT {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable(Box::new(TooOld)))
+    }
+}
+
+/// Why an old transaction is given up.
+#[derive(Debug, thiserror::Error)]
+#[error("the transaction took too long and was given up; begin again")]
+struct TooOld;
 
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,9 +108,15 @@ impl fmt::Debug for Tx {
 }
 
 impl Tx {
-    pub(super) const fn postgres(tx: Transaction<'static, Postgres>) -> Self {
+    /// `begun` is from before the transaction was.
+    pub(super) const fn postgres(
+        tx: Transaction<'static, Postgres>,
+        clock: Arc<dyn Clock>,
+        begun: Uptime,
+    ) -> Self {
+        let age = Age { clock, begun };
         Self {
-            engine: Engine::Postgres { tx, now: None },
+            engine: Engine::Postgres { tx, now: None, age },
         }
     }
 
@@ -128,8 +161,16 @@ impl Tx {
         }
     }
 
+    fn check_age(&self) -> Result<(), StoreError> {
+        match &self.engine {
+            Engine::Postgres { age, .. } => age.check(),
+            Engine::Sqlite { .. } => Ok(()),
+        }
+    }
+
     /// Makes everything durable.
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
+        self.check_age()?;
         match self.engine {
             Engine::Postgres { tx, .. } => tx.commit().await,
             Engine::Sqlite { tx, .. } => tx.commit().await,
@@ -161,6 +202,16 @@ impl Query<'_> {
         };
         self.failed = self.failed.or(added.err());
         self
+    }
+
+    /// The moment of the write as the last parameter, where the engine has no clock of its own: in
+    /// PostgreSQL the statement says `clock_timestamp()`.
+    pub(crate) fn stamp(self) -> Self {
+        let now = match &self.tx.engine {
+            Engine::Postgres { .. } => return self,
+            Engine::Sqlite { clock, .. } => clock.now(),
+        };
+        self.bind(Time(now))
     }
 
     /// The next parameters: one per column in PostgreSQL, one altogether in SQLite.
@@ -235,6 +286,7 @@ impl Query<'_> {
     }
 
     fn check(&self) -> Result<(), StoreError> {
+        self.tx.check_age()?;
         match &self.failed {
             None => Ok(()),
             Some(why) => Err(StoreError::Refused(why.to_string().into())),

@@ -1,13 +1,15 @@
 //! Rows of users.
 
 use async_trait::async_trait;
+use gateway_core::change::UserStanding;
 use gateway_core::id::{TenantId, UserId};
 use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
 use gateway_core::user::{Email, Role, User, UserRepo};
 use sqlx::FromRow;
 
 use super::error::{corrupt, expect_rows};
-use super::tx::Tx;
+use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
 macro_rules! columns {
@@ -25,15 +27,43 @@ const BY_ID: &str = concat!(
 
 const BY_EMAIL: &str = concat!("SELECT ", columns!(), " FROM users WHERE email = $1");
 
-const INSERT: &str = concat!(
-    "INSERT INTO users (",
-    columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-);
+/// Nothing of a person but what their tokens depend on.
+const CHANGED: &str = "SELECT id, tenant_id, role, token_generation, version \
+     FROM users WHERE changed_at >= $1";
 
-const SAVE: &str = "UPDATE users SET email = $3, name = $4, password_hash = $5, role = $6, \
-     token_generation = $7, version = $8, created_at = $9, updated_at = $10, last_login_at = $11 \
-     WHERE id = $1 AND tenant_id = $2 AND version = $8 - 1";
+macro_rules! insert {
+    ($now:literal) => {
+        concat!(
+            "INSERT INTO users (",
+            columns!(),
+            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ",
+            $now,
+            ")"
+        )
+    };
+}
+
+const INSERT: Sql = Sql {
+    postgres: insert!("clock_timestamp()"),
+    sqlite: insert!("$12"),
+};
+
+macro_rules! save {
+    ($now:literal) => {
+        concat!(
+            "UPDATE users SET email = $3, name = $4, password_hash = $5, role = $6, \
+             token_generation = $7, version = $8, created_at = $9, updated_at = $10, \
+             last_login_at = $11, changed_at = ",
+            $now,
+            " WHERE id = $1 AND tenant_id = $2 AND version = $8 - 1"
+        )
+    };
+}
+
+const SAVE: Sql = Sql {
+    postgres: save!("clock_timestamp()"),
+    sqlite: save!("$12"),
+};
 
 #[derive(FromRow)]
 struct UserRow {
@@ -72,8 +102,41 @@ impl TryFrom<UserRow> for User {
     }
 }
 
+#[derive(FromRow)]
+struct StandingRow {
+    id: Id,
+    tenant_id: Id,
+    role: String,
+    token_generation: Count,
+    version: Count,
+}
+
+impl TryFrom<StandingRow> for UserStanding {
+    type Error = StoreError;
+
+    fn try_from(row: StandingRow) -> Result<Self, StoreError> {
+        let user = UserId::from_u128(row.id.0);
+        let role = Role::parse(&row.role);
+        Ok(Self {
+            user,
+            tenant: TenantId::from_u128(row.tenant_id.0),
+            role: role.ok_or_else(|| corrupt("users", &user, "unknown role"))?,
+            token_generation: row.token_generation.0,
+            version: row.version.0,
+        })
+    }
+}
+
 impl Tx {
-    async fn write_user(&mut self, sql: &'static str, user: &User) -> Result<u64, StoreError> {
+    pub(super) async fn changed_users(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<UserStanding>, StoreError> {
+        let rows: Vec<StandingRow> = self.query(CHANGED).bind(Time(since)).all().await?;
+        rows.into_iter().map(UserStanding::try_from).collect()
+    }
+
+    async fn write_user(&mut self, sql: Sql, user: &User) -> Result<u64, StoreError> {
         self.query(sql)
             .bind(Id(user.id.as_u128()))
             .bind(Id(user.tenant.as_u128()))
@@ -86,6 +149,7 @@ impl Tx {
             .bind(Time(user.created_at))
             .bind(Time(user.updated_at))
             .bind(user.last_login_at.map(Time))
+            .stamp()
             .execute()
             .await
     }

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use gateway_core::id::{Incarnation, WorkerId};
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
 use gateway_core::worker::{Engine, Worker, WorkerRepo, WorkerStatus, WorkerView};
 use sqlx::FromRow;
 use sqlx::types::Json;
@@ -55,19 +56,64 @@ const BY_ENDPOINT: &str = concat!(
      WHERE w.endpoint = $1 AND w.status IN ('ACTIVE', 'SUSPECT', 'DRAINING')"
 );
 
-const INSERT: &str = "INSERT INTO workers (id, status, cordoned, endpoint, incarnation, \
-     max_sessions, version, environment, labels, protocol_version, engine, join_token_hash, \
-     row_version, created_at, registered_at, updated_at, assigned) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+const CHANGED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM workers AS w WHERE w.changed_at >= $1"
+);
 
-const SAVE: &str = "UPDATE workers SET status = $2, cordoned = $3, endpoint = $4, \
-     incarnation = $5, max_sessions = $6, version = $7, environment = $8, labels = $9, \
-     protocol_version = $10, engine = $11, join_token_hash = $12, row_version = $13, \
-     created_at = $14, registered_at = $15, updated_at = $16 \
-     WHERE id = $1 AND row_version = $13 - 1";
+macro_rules! insert {
+    ($now:literal) => {
+        concat!(
+            "INSERT INTO workers (id, status, cordoned, endpoint, incarnation, max_sessions, \
+             version, environment, labels, protocol_version, engine, join_token_hash, \
+             row_version, created_at, registered_at, updated_at, assigned, changed_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+             $17, ",
+            $now,
+            ")"
+        )
+    };
+}
 
-const SHIFT: &str = "UPDATE workers SET status = $3, row_version = row_version + 1, \
-     updated_at = $4 WHERE id = $1 AND status = $2";
+const INSERT: Sql = Sql {
+    postgres: insert!("clock_timestamp()"),
+    sqlite: insert!("$18"),
+};
+
+macro_rules! save {
+    ($now:literal) => {
+        concat!(
+            "UPDATE workers SET status = $2, cordoned = $3, endpoint = $4, incarnation = $5, \
+             max_sessions = $6, version = $7, environment = $8, labels = $9, \
+             protocol_version = $10, engine = $11, join_token_hash = $12, row_version = $13, \
+             created_at = $14, registered_at = $15, updated_at = $16, changed_at = ",
+            $now,
+            " WHERE id = $1 AND row_version = $13 - 1"
+        )
+    };
+}
+
+const SAVE: Sql = Sql {
+    postgres: save!("clock_timestamp()"),
+    sqlite: save!("$17"),
+};
+
+macro_rules! shift {
+    ($now:literal) => {
+        concat!(
+            "UPDATE workers SET status = $3, row_version = row_version + 1, updated_at = $4, \
+             changed_at = ",
+            $now,
+            " WHERE id = $1 AND status = $2"
+        )
+    };
+}
+
+const SHIFT: Sql = Sql {
+    postgres: shift!("clock_timestamp()"),
+    sqlite: shift!("$5"),
+};
 
 const RESERVE: &str = "UPDATE workers SET assigned = assigned + 1 \
      WHERE id = $1 AND incarnation = $2 AND status = 'ACTIVE' AND NOT cordoned \
@@ -151,10 +197,18 @@ impl TryFrom<ViewRow> for WorkerView {
 }
 
 impl Tx {
+    pub(super) async fn changed_workers(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<Worker>, StoreError> {
+        let rows: Vec<WorkerRow> = self.query(CHANGED).bind(Time(since)).all().await?;
+        rows.into_iter().map(Worker::try_from).collect()
+    }
+
     /// Runs a statement whose first 16 parameters are the columns that both writes share.
     async fn write_worker(
         &mut self,
-        sql: &'static str,
+        sql: Sql,
         worker: &Worker,
         assigned: Option<u32>,
     ) -> Result<u64, StoreError> {
@@ -177,8 +231,11 @@ impl Tx {
             .bind(worker.registered_at.map(Time))
             .bind(Time(worker.updated_at));
         match assigned {
-            Some(assigned) => query.bind(Count::from(assigned)).execute().await,
-            None => query.execute().await,
+            Some(assigned) => {
+                let query = query.bind(Count::from(assigned)).stamp();
+                query.execute().await
+            }
+            None => query.stamp().execute().await,
         }
     }
 }
@@ -229,6 +286,7 @@ impl WorkerRepo for Tx {
             .bind(from.name())
             .bind(to.name())
             .bind(Time(now))
+            .stamp()
             .execute()
             .await?;
         Ok(changed == 1)

@@ -2,6 +2,7 @@
 
 mod authority;
 mod card;
+mod change;
 mod claim;
 mod event;
 mod key;
@@ -9,6 +10,7 @@ mod lease;
 mod placement;
 mod quota;
 mod refresh;
+mod replica;
 mod sequencer;
 mod session;
 mod slot;
@@ -47,6 +49,8 @@ pub const STORE: Suite<StoreUnderTest> = &[
     quota::CASES,
     event::CASES,
     sequencer::CASES,
+    change::CASES,
+    replica::CASES,
 ];
 
 /// A fresh store.

@@ -5,13 +5,15 @@
 
 use garde::Validate;
 use gateway_core::id::MessageId;
-use gateway_core::message::{ChatId, Contact, Content, Media, WaMessageId};
+use gateway_core::message::{ChatId, Contact, Content, Media, SendRequest, WaMessageId};
+use gateway_core::session::{Route, SessionRef};
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::http::problem::{ApiResult, Detail, Kind, Problem};
+use crate::http::auth::Caller;
+use crate::http::problem::{ApiResult, Detail, Problem};
 
 /// The most mentions of one message.
 const MENTIONS: usize = 1_024;
@@ -111,6 +113,25 @@ pub(super) struct Letter {
     pub(super) context: Map<String, Value>,
 }
 
+impl Letter {
+    /// As the core takes it.
+    pub(super) fn request(
+        self,
+        caller: &Caller,
+        route: &Route,
+        idempotency_key: Option<String>,
+    ) -> SendRequest {
+        SendRequest {
+            tenant: caller.tenant,
+            session: SessionRef::Id(route.session),
+            to: self.to,
+            content: self.content,
+            context: self.context,
+            idempotency_key,
+        }
+    }
+}
+
 impl SendMessage {
     /// Checks everything and refuses what this release cannot do.
     ///
@@ -133,10 +154,10 @@ impl SendMessage {
             return Err(Problem::invalid(wrong));
         };
         if scheduled {
-            return Err(not_supported("sendAt"));
+            return Err(Problem::not_supported("sendAt"));
         }
         if content.needs_media() {
-            return Err(not_supported(content.kind()));
+            return Err(Problem::not_supported(content.kind()));
         }
         Ok(Letter {
             to,
@@ -229,12 +250,6 @@ impl SendMessage {
     }
 }
 
-/// 501: neither this release nor the session's engine can do it.
-pub(super) fn not_supported(capability: &str) -> Problem {
-    let text = format!("{capability} is not supported here");
-    Problem::new(Kind::NotSupported, text).with("capability", capability)
-}
-
 fn need<T>(wrong: &mut Vec<Detail>, field: &str, value: Option<T>) -> Option<T> {
     if value.is_none() {
         fail(wrong, field, "is required");
@@ -265,6 +280,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::http::problem::Kind;
 
     fn letter(body: Value) -> ApiResult<Letter> {
         let body: SendMessage = serde_json::from_value(body).expect("right types");

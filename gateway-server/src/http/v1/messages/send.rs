@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use gateway_core::message::{Content, SendRequest};
-use gateway_core::session::{Session, SessionRef};
+use gateway_core::message::{SendRequest, Sender};
+use gateway_core::session::Route;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::body::{SendMessage, not_supported};
+use super::body::SendMessage;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
@@ -44,37 +44,35 @@ pub(super) async fn send(
     headers: HeaderMap,
     ApiJson(body): ApiJson<SendMessage>,
 ) -> ApiResult<Answer<MessageView>> {
-    let idempotency_key = key(&headers)?;
     let letter = body.letter()?;
-    let session = able(&app, &caller, &reference, &letter.content).await?;
-    let request = SendRequest {
-        tenant: caller.tenant,
-        session: SessionRef::Id(session.id),
-        to: letter.to,
-        content: letter.content,
-        context: letter.context,
-        idempotency_key,
-    };
-    deliver(&app, &session, request).await
+    let route = app.sender.routes.route(caller.tenant, &reference, false);
+    let route = route.await?.ok_or_else(|| Problem::not_found("session"))?;
+    caller.may_touch(route.session)?;
+    note_session(route.session);
+    let request = letter.request(&caller, &route, key(&headers)?);
+    deliver(&app, &app.sender, request, route).await
 }
 
-async fn deliver(
+/// Sends on a task of its own, on the runtime that calls this, over the connections and the log of
+/// `sender`.
+pub(crate) async fn deliver(
     app: &App,
-    session: &Session,
+    sender: &Sender,
     request: SendRequest,
+    route: Route,
 ) -> ApiResult<Answer<MessageView>> {
     let key = request.idempotency_key.as_deref();
-    let id = app.sender.message_id(request.tenant, session.id, key);
-    let sender = app.sender.clone();
+    let id = sender.message_id(request.tenant, route.session, key);
+    let limit = sender.limits.worker * 2 + TO_STORE;
+    let sender = sender.clone();
     let metrics = app.metrics.sends.clone();
     let sending = app.shutdown.spawn_send(async move {
         metrics.in_flight.increment(1.0);
-        let outcome = sender.send_as(id, &request).await;
+        let outcome = sender.send_along(id, &request, route).await;
         metrics.in_flight.decrement(1.0);
         metrics.ended(&outcome);
         outcome
     });
-    let limit = sender_limit(app);
     let Ok(joined) = tokio::time::timeout(limit, sending).await else {
         let text = "the outcome is not stored yet; the message may have been sent";
         return Err(Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string()));
@@ -85,34 +83,6 @@ async fn deliver(
         true => answer.header(REPLAYED, HeaderValue::from_static("true")),
         false => answer,
     })
-}
-
-/// Two attempts at the worker, then the log.
-fn sender_limit(app: &App) -> Duration {
-    app.sender.limits.worker * 2 + TO_STORE
-}
-
-/// The session, if its worker's engine can send such a message.
-async fn able(
-    app: &App,
-    caller: &Caller,
-    reference: &SessionRef,
-    content: &Content,
-) -> ApiResult<Session> {
-    let mut tx = app.store.read().await?;
-    let session = caller.session(&mut *tx, reference).await?;
-    note_session(session.id);
-    let Some(owner) = session.owner() else {
-        return Ok(session);
-    };
-    let worker = tx.worker(&owner.worker).await?;
-    let types = worker.map(|worker| worker.engine.capabilities.message_types);
-    let types = types.unwrap_or_default();
-    let kind = content.kind();
-    if !types.is_empty() && !types.iter().any(|able| able == kind) {
-        return Err(not_supported(kind));
-    }
-    Ok(session)
 }
 
 fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {

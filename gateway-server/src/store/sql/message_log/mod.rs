@@ -51,7 +51,7 @@ impl Ledger for SqlLedger {
     async fn write(&self, facts: &[Fact]) -> Result<Vec<Recorded>, StoreError> {
         let grouped = Grouped::new(facts);
         let folded = match &self.pool {
-            Pool::Postgres(pool) => {
+            Pool::Postgres { pool, .. } => {
                 let (new, known) = insert_alone(pool, &grouped).await?;
                 if known.is_empty() {
                     return answers(&grouped, new);
@@ -75,7 +75,7 @@ impl Ledger for SqlLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Message>, StoreError> {
         let wanted = sql::keys(keys.iter());
         let rows: Vec<MessageRow> = match &self.pool {
-            Pool::Postgres(pool) => alone(pool, sql::ROWS.postgres, [wanted]).await?,
+            Pool::Postgres { pool, .. } => alone(pool, sql::ROWS.postgres, [wanted]).await?,
             Pool::Sqlite { .. } => {
                 let mut tx = self.pool.read().await?;
                 tx.query(sql::ROWS).columns(wanted).all().await?

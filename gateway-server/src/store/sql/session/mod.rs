@@ -10,6 +10,7 @@ mod statements;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use gateway_core::change::Deleted;
 use gateway_core::id::{SessionId, TenantId, WorkerId};
 use gateway_core::session::{Inserted, Owner, Session, SessionRepo};
 use gateway_core::store::StoreError;
@@ -57,6 +58,32 @@ impl Tx {
         sessions(rows)
     }
 
+    pub(super) async fn changed_sessions(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<(SessionId, u64)>, StoreError> {
+        let rows: Vec<(Id, Count)> = self.query(sql::CHANGED).bind(Time(since)).all().await?;
+        let named = |(id, version): (Id, Count)| (SessionId::from_u128(id.0), version.0);
+        Ok(rows.into_iter().map(named).collect())
+    }
+
+    /// Rows by id; one that makes no sense is passed over.
+    pub(super) async fn readable_sessions(
+        &mut self,
+        ids: &[SessionId],
+    ) -> Result<Vec<Session>, StoreError> {
+        let ids = Columns::new().ids(ids.iter().map(|id| id.as_u128()));
+        let rows: Vec<SessionRow> = self.query(sql::BY_IDS).columns(ids).all().await?;
+        let readable = rows.into_iter().filter_map(|row| {
+            let read = Session::try_from(row);
+            if let Err(error) = &read {
+                tracing::error!(error = %ErrorChain(error), "a session that changed cannot be read");
+            }
+            read.ok()
+        });
+        Ok(readable.collect())
+    }
+
     /// Locks rows in id order; nothing to do where one transaction writes at a time.
     pub(super) async fn lock_sessions(
         &mut self,
@@ -102,7 +129,8 @@ impl SessionRepo for Tx {
             return Ok(Inserted::LimitReached { used });
         }
         let lists = row::lists(std::slice::from_ref(session))?;
-        match self.query(sql::INSERT).columns(lists).execute().await? {
+        let insert = self.query(sql::INSERT).columns(lists).stamp();
+        match insert.execute().await? {
             0 => Ok(Inserted::NameTaken),
             _ => Ok(Inserted::Done),
         }
@@ -113,7 +141,8 @@ impl SessionRepo for Tx {
             self.lock_sessions(rows.iter().map(|row| row.id)).await?;
         }
         let lists = row::lists(rows)?;
-        let changed = self.query(sql::SAVE).columns(lists).execute().await?;
+        let save = self.query(sql::SAVE).columns(lists).stamp();
+        let changed = save.execute().await?;
         expect_rows(changed, rows.len())
     }
 
@@ -124,7 +153,8 @@ impl SessionRepo for Tx {
             .bind(Count(version))
             .execute()
             .await?;
-        expect_rows(deleted, 1)
+        expect_rows(deleted, 1)?;
+        self.remember(&Deleted::Session(id)).await
     }
 
     async fn claim_due_sessions(

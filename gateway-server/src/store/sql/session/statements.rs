@@ -1,7 +1,7 @@
 //! The statements on `sessions`.
 //!
 //! Whole rows travel as one list per column. `status` is written from the row's projection and never
-//! read back; `last_activity_at` belongs to the sequencer, so a saved row never moves it back.
+//! read back, and neither is `changed_at`; `last_activity_at` belongs to the sequencer, so a saved row never moves it back.
 
 use super::super::tx::Sql;
 
@@ -75,7 +75,7 @@ pub(super) const INSERT: Sql = Sql {
     postgres: concat!(
         "INSERT INTO sessions (",
         columns!(),
-        ", status) SELECT n.* FROM ",
+        ", status, changed_at) SELECT n.*, clock_timestamp() FROM ",
         from_arrays!(),
         " ON CONFLICT (tenant_id, name) DO NOTHING"
     ),
@@ -83,7 +83,7 @@ pub(super) const INSERT: Sql = Sql {
     sqlite: concat!(
         "INSERT INTO sessions (",
         columns!(),
-        ", status) SELECT n.* FROM ",
+        ", status, changed_at) SELECT n.*, $2 FROM ",
         from_json!(),
         " WHERE TRUE ON CONFLICT (tenant_id, name) DO NOTHING"
     ),
@@ -93,14 +93,14 @@ pub(super) const SAVE: Sql = Sql {
     postgres: concat!(
         "UPDATE sessions AS s SET ",
         set!(),
-        " FROM ",
+        ", changed_at = clock_timestamp() FROM ",
         from_arrays!(),
         " WHERE s.id = n.id AND s.version = n.version - 1"
     ),
     sqlite: concat!(
         "UPDATE sessions AS s SET ",
         set!(),
-        " FROM ",
+        ", changed_at = $2 FROM ",
         from_json!(),
         " WHERE s.id = n.id AND s.version = n.version - 1"
     ),
@@ -122,6 +122,13 @@ pub(super) const COUNT_OF_TENANT: &str = "SELECT count(*), count(*) FILTER (WHER
      FROM sessions WHERE tenant_id = $1";
 
 pub(super) const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND version = $2";
+
+pub(super) const CHANGED: &str = "SELECT id, version FROM sessions WHERE changed_at >= $1";
+
+pub(super) const BY_IDS: Sql = Sql {
+    postgres: select!("WHERE id = ANY($1) ORDER BY id"),
+    sqlite: select!("WHERE id IN (SELECT unhex(value->>0) FROM json_each($1)) ORDER BY id"),
+};
 
 pub(super) const DUE: Sql = Sql {
     postgres: select!(
