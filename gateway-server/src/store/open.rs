@@ -32,6 +32,11 @@ pub enum OpenStoreError {
     /// The schema is not this program's.
     #[error("the database schema is older than this program: run `gateway-server migrate` first")]
     Schema,
+    /// The server takes no writes.
+    #[error(
+        "PostgreSQL is read-only, as a standby is: DATABASE_URL must name the primary, where it can be written"
+    )]
+    ReadOnly,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -44,6 +49,9 @@ pub enum OpenStoreError {
 pub async fn alone(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, OpenStoreError> {
     if config.database.url.is_some() {
         let store = beside(config, clock).await?;
+        if store.is_read_only().await? {
+            return Err(OpenStoreError::ReadOnly);
+        }
         if !store.schema_is_current().await? {
             return Err(OpenStoreError::Schema);
         }

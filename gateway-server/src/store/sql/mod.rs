@@ -132,6 +132,20 @@ impl SqlStore {
             .map_err(error::classify)
     }
 
+    /// Whether transactions cannot write: the server is a standby, or told not to take writes.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn is_read_only(&self) -> Result<bool, StoreError> {
+        let Pool::Postgres { .. } = self.pool else {
+            return Ok(false);
+        };
+        let mut tx = self.pool.begin().await?;
+        let asked = tx.query("SELECT current_setting('transaction_read_only')::BOOLEAN");
+        let (read_only,) = asked.one().await?;
+        Ok(read_only)
+    }
+
     /// What the message log writes to, on the same connections.
     #[must_use]
     pub fn ledger(&self) -> SqlLedger {
