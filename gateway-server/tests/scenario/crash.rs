@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gateway_core::id::{MessageId, WorkerId};
 use gateway_server::system::{OsEntropy, SystemClock};
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
-use gateway_testkit::worker::{PhoneNetwork, Script};
+use gateway_testkit::worker::{PhoneNetwork, Recorder, Script};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -115,25 +115,50 @@ pub(crate) async fn the_sessions_of_a_killed_worker_live_on_another_one_without_
     assert!(scans.is_empty(), "asked to scan again: {scans:?}");
 }
 
+/// What recipients see of a story's messages, and what its workers were asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Phones {
+    pub(crate) network: Arc<PhoneNetwork>,
+    pub(crate) recorder: Arc<Recorder>,
+}
+
 /// A worker of this process, whose phones can be asked what they show.
-async fn slow_worker(gateway: &Gateway, network: &Arc<PhoneNetwork>) -> SimHttpWorker {
-    let id = WorkerId::parse("worker-1").expect("an id");
+pub(crate) async fn worker_of(gateway: &Gateway, id: &str, phones: &Phones) -> SimHttpWorker {
+    let mut script = Script::default();
+    script.auto_scan_ms = Some(200);
+    scripted_worker(gateway, id, phones, script).await
+}
+
+pub(crate) async fn scripted_worker(
+    gateway: &Gateway,
+    id: &str,
+    phones: &Phones,
+    script: Script,
+) -> SimHttpWorker {
+    let id = WorkerId::parse(id).expect("an id");
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
     let mut options = Options::new(id, &gateway.url, BOOTSTRAP, clock, entropy);
+    options.script = script;
+    options.network = Arc::clone(&phones.network);
+    options.recorder = Arc::clone(&phones.recorder);
+    SimHttpWorker::start(options).await.expect("a worker")
+}
+
+/// A worker whose messages nobody acknowledges.
+async fn quiet_worker(gateway: &Gateway, phones: &Phones) -> SimHttpWorker {
     let mut script = Script::default();
     script.auto_scan_ms = Some(200);
     script.receipts.sent_ms = None;
     script.receipts.delivered_ms = None;
     script.receipts.read_ms = None;
-    options.script = script;
-    options.network = Arc::clone(network);
-    SimHttpWorker::start(options).await.expect("a worker")
+    scripted_worker(gateway, "worker-1", phones, script).await
 }
 
 pub(crate) async fn a_crash_between_the_workers_answer_and_the_commit_sends_once() {
     let mut gateway = Gateway::serve(&[]);
-    let network = Arc::new(PhoneNetwork::default());
-    let worker = slow_worker(&gateway, &network).await;
+    let phones = Phones::default();
+    let network = &phones.network;
+    let worker = quiet_worker(&gateway, &phones).await;
     let tenant = gateway.tenant("once@example.com").await;
     tenant.connected_session("once").await;
     // From here on the worker sends at once and takes its time to say so.

@@ -221,6 +221,14 @@ impl Tenant {
         .await
     }
 
+    /// The same, with everything about the answer.
+    pub(crate) async fn raw_send(&self, session: &str, text: &str) -> reqwest::Response {
+        let body = json!({ "to": "+491701234567", "type": "text", "text": text });
+        let url = format!("{}/api/v1/sessions/{session}/messages", self.url);
+        let request = self.client.post(url).bearer_auth(&self.token).json(&body);
+        request.send().await.expect("an answer")
+    }
+
     /// Every message of the session, over all pages.
     pub(crate) async fn history(&self, session: &str) -> Vec<Value> {
         let mut messages = Vec::new();

@@ -7,8 +7,12 @@ mod cluster;
 mod crash;
 mod dev;
 mod gateway;
+mod ground;
+mod poison;
 mod process;
+mod proxy;
 mod readme;
+mod slow;
 mod start;
 
 use std::future::Future;
@@ -53,7 +57,13 @@ fn main() -> ExitCode {
         cluster:
             an_older_schema_is_refused_and_a_migrated_one_serves,
             a_second_gateway_on_the_same_database_is_refused,
-            nothing_acknowledged_is_lost_when_the_gateway_is_killed;
+            nothing_acknowledged_is_lost_when_the_gateway_is_killed,
+            a_login_that_postgres_refuses_is_one_sentence,
+            a_database_that_takes_no_writes_is_one_sentence,
+            a_database_that_stops_taking_writes_is_waited_for;
+        poison: a_message_that_the_database_refuses_fails_alone;
+        slow:
+            a_slow_database_fills_the_log_and_loses_nothing;
     };
     let missing = services::postgres().err().filter(|_| !services::in_ci());
     let absent = missing.is_some();
@@ -97,6 +107,12 @@ where
         tokio::time::sleep(PAUSE).await;
     }
     panic!("never seen: {what}");
+}
+
+/// What a story's actor does between two acts; nothing is concluded from it.
+#[expect(clippy::disallowed_methods, reason = "actors have a pace")]
+async fn pause(pace: Duration) {
+    tokio::time::sleep(pace).await;
 }
 
 /// The same without a runtime.

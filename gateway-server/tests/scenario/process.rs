@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A running gateway or simulated worker.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -64,10 +66,23 @@ impl Process {
         self.child.wait().expect("a child of ours");
     }
 
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("running");
+    }
+
+    /// The memory it has in use, in MiB.
+    pub(crate) fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("running, on Linux");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next());
+        let kilobytes: u64 = kilobytes.expect("a size").parse().expect("a number");
+        kilobytes / 1024
+    }
+
     /// Asks it to stop as a service manager does, and waits.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("running");
+        self.signal(Signal::TERM);
         self.child.wait().expect("a child of ours")
     }
 
