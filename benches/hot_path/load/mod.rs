@@ -1,0 +1,52 @@
+//! Load, and what came of it.
+
+mod paced;
+mod wrk;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(crate) use paced::{Rate, drive};
+pub(crate) use wrk::saturate;
+
+/// What to send where.
+#[derive(Clone, Debug)]
+pub(crate) struct Load {
+    /// The servers; connections are shared out among them.
+    pub(crate) targets: Vec<SocketAddr>,
+    /// Lines of a session and a key, in the order in which they are used.
+    pub(crate) table: PathBuf,
+    /// Whether every request has a fresh `Idempotency-Key`.
+    pub(crate) keyed: bool,
+    /// What tells the keys of this run from others.
+    pub(crate) run: String,
+    /// Connections in all.
+    pub(crate) connections: usize,
+    /// For how long.
+    pub(crate) time: Duration,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    /// Requests that were answered 2xx.
+    pub(crate) answered: u64,
+    /// Requests with another answer or none.
+    pub(crate) errors: u64,
+    /// How long it took.
+    pub(crate) time: Duration,
+    /// The median latency.
+    pub(crate) p50: Duration,
+    /// The latency that one of a hundred exceeds.
+    pub(crate) p99: Duration,
+    /// CPU time of the load generator.
+    pub(crate) cpu: Duration,
+}
+
+impl Outcome {
+    /// Answered requests per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.answered as f64 / self.time.as_secs_f64().max(1e-9)
+    }
+}

@@ -1,0 +1,75 @@
+//! Whether a send costs the same with many sessions and many workers.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::Failure;
+use crate::gateway::Launch;
+use crate::measure::{Sample, Shape, measure, median};
+use crate::names::Size;
+use crate::report::{Line, saturated, say};
+use crate::target::{Kind, Target};
+
+/// Sessions and workers; a worker holds at most a thousand sessions.
+const SIZES: [(u32, u32); 4] = [(10, 10), (1000, 10), (1000, 1000), (100_000, 1000)];
+
+/// How to measure.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Sizes {
+    /// How long each measurement takes.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How often each is made.
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// What to measure.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Embedded, Kind::Cluster])]
+    targets: Vec<Kind>,
+}
+
+impl Sizes {
+    /// Measures every size, one after the other, and prints a table per target.
+    pub(crate) async fn run(self, launch: &Launch) -> Result<(), Failure> {
+        for kind in &self.targets {
+            let mut figures = Vec::new();
+            for (sessions, workers) in SIZES {
+                let size = Size::of(sessions, workers);
+                let Some(target) = Target::start(*kind, size, launch).await? else {
+                    continue;
+                };
+                let sample = self.median(&target).await?;
+                figures.push((format!("{sessions} sessions, {workers} workers"), sample));
+            }
+            say(&format!(
+                "\n{}; ratios are to the first line\n",
+                kind.name()
+            ))?;
+            let base = figures.first().map(|(_, sample)| *sample);
+            let lines: Vec<Line<'_>> = figures
+                .iter()
+                .map(|(name, sample)| Line {
+                    name: name.clone(),
+                    sample,
+                })
+                .collect();
+            say(&saturated(&lines, base.as_ref()).replace("nginx", "first"))?;
+        }
+        Ok(())
+    }
+
+    async fn median(&self, target: &Target) -> Result<Sample, Failure> {
+        let mut samples = Vec::new();
+        for round in 0..=self.rounds {
+            let shape = Shape {
+                rate: None,
+                keyed: false,
+                time: Duration::from_secs(self.seconds),
+                label: format!("round-{round}"),
+            };
+            samples.push(measure(target, &shape).await?);
+        }
+        // The first one fills caches.
+        Ok(median(&samples[1..]))
+    }
+}
