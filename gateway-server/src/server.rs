@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, CorePorts, Ports};
 use crate::config::{Config, Mode, Secrets};
-use crate::coord::local::{LocalCoordinator, LocalLimits};
+use crate::coord;
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::{self, Cores};
@@ -70,10 +70,12 @@ impl Server {
             Secrets::check(&config)?;
         }
         let store = open::alone(&config, Arc::clone(&clock)).await?;
-        let replica = match &config.database.url {
-            Some(url) => Some(ReplicaLock::take(url.expose()).await?),
-            None => None,
+        let replica = match (&config.database.url, &config.redis.url) {
+            (Some(url), None) => Some(ReplicaLock::take(url.expose()).await?),
+            _ => None,
         };
+        let replica_name = format!("{:016x}", entropy.next_u64());
+        let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
         let secrets = Secrets::resolve(&config, &*entropy)?;
         open::put_tiers(&store, &config.plans()).await?;
 
@@ -84,10 +86,6 @@ impl Server {
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
         let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
         let shared_link: Arc<dyn WorkerLink> = Arc::new(link.clone());
-        let coord = Arc::new(LocalCoordinator::new(
-            Arc::clone(&clock),
-            LocalLimits::default(),
-        ));
         let state = Arc::new(state_vault(&config, &secrets, &store, &entropy)?);
         let orchestration: Arc<dyn Store> = Arc::new(store.clone());
         let leases = StoreRow::new(
@@ -98,7 +96,7 @@ impl Server {
         let orchestrator = Orchestrator::new(
             OrchestratorPorts {
                 store: orchestration,
-                coord: coord.clone(),
+                coord: Arc::clone(&coord),
                 link: Arc::clone(&shared_link),
                 state: state.clone(),
                 leases: Arc::new(leases),

@@ -60,11 +60,41 @@ pub struct Redis {
     /// A single server, Sentinel or Cluster.
     #[serde(with = "optional")]
     pub url: Option<ServiceUrl>,
+    /// How long a request waits for Redis at most, once per outage.
+    #[serde(with = "duration")]
+    pub command_timeout: Duration,
+    /// How long connecting may take.
+    #[serde(with = "duration")]
+    pub connect_timeout: Duration,
+    /// How often Redis is asked whether it is there.
+    #[serde(with = "duration")]
+    pub probe_interval: Duration,
+    /// What every key and the channel begin with.
+    pub prefix: String,
 }
+
+/// A request must not feel an outage.
+const LONGEST_COMMAND: Duration = Duration::from_millis(300);
 
 impl Redis {
     /// Redis coordinates replicas over one PostgreSQL database; alone it coordinates nothing.
     pub(super) fn check(&self, database: &Database) -> Result<(), Invalid> {
+        Invalid::unless_positive([
+            ("redis.command_timeout", self.command_timeout),
+            ("redis.connect_timeout", self.connect_timeout),
+            ("redis.probe_interval", self.probe_interval),
+        ])?;
+        Invalid::unless(
+            "redis.command_timeout",
+            self.command_timeout <= LONGEST_COMMAND,
+            "must be at most 300ms",
+        )?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        Invalid::unless(
+            "redis.prefix",
+            !self.prefix.is_empty() && self.prefix.chars().all(plain),
+            "must be letters, digits, - _ . or :",
+        )?;
         let Some(url) = &self.url else { return Ok(()) };
         let known = [
             "redis",
@@ -77,12 +107,10 @@ impl Redis {
         Invalid::unless(
             "redis.url",
             known.contains(&url.scheme()),
-            "must start with redis:// or rediss://",
+            "must start with redis:// or rediss://, redis-sentinel:// or redis-cluster://",
         )?;
         let both =
             "needs PostgreSQL: set DATABASE_URL too, or unset REDIS_URL to run on one machine";
-        Invalid::unless("redis.url", database.url.is_some(), both)?;
-        let later = "several replicas over Redis are not part of this release: unset REDIS_URL to run one replica on PostgreSQL";
-        Invalid::unless("redis.url", false, later)
+        Invalid::unless("redis.url", database.url.is_some(), both)
     }
 }

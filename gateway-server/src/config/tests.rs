@@ -229,10 +229,29 @@ fn service_links_of_kubernetes_are_not_options() {
 fn redis_needs_a_database_server() {
     let alone = refused(&[("REDIS_URL", "redis://cache")]);
     assert!(alone.contains("DATABASE_URL"), "{alone}");
-    let both = refused(&[
-        ("REDIS_URL", "redis://cache"),
-        ("DATABASE_URL", "postgres://db/x"),
-    ]);
-    assert!(both.contains("not part of this release"), "{both}");
     assert!(refused(&[("DATABASE_URL", "mysql://db/x")]).contains("postgres://"));
+}
+
+#[test]
+fn every_form_of_redis_is_taken_and_no_other_address() {
+    let with = |url| load(&[("REDIS_URL", url), ("DATABASE_URL", "postgres://db/x")]);
+    for url in [
+        "redis://:secret@cache:6379/1",
+        "rediss://cache",
+        "redis-sentinel://one:26379?sentinelServiceName=main&sentinelPassword=secret",
+        "redis-cluster://one:6379?node=two:6379",
+    ] {
+        let described = with(url).expect("a good one").config.describe();
+        assert!(described.contains("redis.url = \"redis"), "{described}");
+        assert!(!described.contains("secret"), "{described}");
+    }
+    assert!(with("memcached://cache").is_err_and(|error| error.to_string().contains("redis://")));
+}
+
+#[test]
+fn an_outage_of_redis_must_not_be_felt() {
+    let slow = refused(&[("GATEWAY_REDIS_COMMAND_TIMEOUT", "301ms")]);
+    assert!(slow.contains("300ms"), "{slow}");
+    assert!(refused(&[("GATEWAY_REDIS_COMMAND_TIMEOUT", "0s")]).contains("redis.command_timeout"));
+    assert!(refused(&[("GATEWAY_REDIS_PREFIX", "{a}")]).contains("redis.prefix"));
 }

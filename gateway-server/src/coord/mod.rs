@@ -4,6 +4,7 @@
 mod expiring;
 mod hints;
 pub mod local;
+pub mod open;
 pub mod redis;
 mod sheltered;
 
