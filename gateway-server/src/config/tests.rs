@@ -245,7 +245,11 @@ fn every_form_of_redis_is_taken_and_no_other_address() {
         assert!(described.contains("redis.url = \"redis"), "{described}");
         assert!(!described.contains("secret"), "{described}");
     }
-    assert!(with("memcached://cache").is_err_and(|error| error.to_string().contains("redis://")));
+    let other = refused(&[
+        ("REDIS_URL", "memcached://cache"),
+        ("DATABASE_URL", "postgres://db/x"),
+    ]);
+    assert!(other.contains("redis-sentinel://"), "{other}");
 }
 
 #[test]

@@ -21,10 +21,12 @@ mod janitor;
 mod postgres;
 mod process;
 mod redis;
+mod redis_many;
 mod sql;
 
 pub use postgres::{Durability, PrivatePostgres, postgres};
 pub use redis::{PrivateRedis, Redis, redis};
+pub use redis_many::{PrivateCluster, PrivateSentinel};
 pub use sql::{Database, DatabaseError, Postgres};
 
 /// A service that cannot be had on this machine.

@@ -1,8 +1,10 @@
 //! Redis from the local program.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -12,6 +14,8 @@ use super::process::{Process, find_program, free_port};
 use super::{Missing, variable};
 
 const ATTEMPTS: usize = 5;
+/// How long a command may take on a busy machine.
+const ANSWER: Duration = Duration::from_secs(30);
 const READY: &str = "Ready to accept connections";
 
 /// The server of this test process. Tests share it: each uses keys of its own.
@@ -83,6 +87,7 @@ pub struct PrivateRedis {
     process: Process,
     port: u16,
     folder: Folder,
+    options: Vec<String>,
 }
 
 impl PrivateRedis {
@@ -91,19 +96,28 @@ impl PrivateRedis {
     /// # Errors
     /// The program is not on this machine, or does not start.
     pub fn start() -> Result<Self, Missing> {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options of its command line, such as `["--requirepass", "secret"]`.
+    ///
+    /// # Errors
+    /// See [`PrivateRedis::start`].
+    pub fn start_with(options: &[&str]) -> Result<Self, Missing> {
         if find_program("redis-server", &[]).is_none() {
             return Err(Missing::redis("redis-server was not found"));
         }
-        Self::start_on_a_free_port().map_err(|error| Missing::redis(error.to_string()))
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self::start_on_a_free_port(options).map_err(|error| Missing::redis(error.to_string()))
     }
 
-    fn start_on_a_free_port() -> io::Result<Self> {
+    fn start_on_a_free_port(options: Vec<String>) -> io::Result<Self> {
         let folder = Folder::new()?;
         let mut outcome = Err(io::Error::other("no attempt"));
         let mut port = 0;
         for _ in 0..ATTEMPTS {
             port = free_port()?;
-            outcome = start_process(&folder, port);
+            outcome = start_process(&folder, port, &options);
             if outcome.is_ok() {
                 break;
             }
@@ -112,7 +126,14 @@ impl PrivateRedis {
             process: outcome?,
             port,
             folder,
+            options,
         })
+    }
+
+    /// The port on loopback.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// `redis://…`
@@ -132,8 +153,25 @@ impl PrivateRedis {
     /// It does not start, for example because the port was taken meanwhile.
     pub fn restart(&mut self) -> io::Result<()> {
         self.process.kill();
-        self.process = start_process(&self.folder, self.port)?;
+        self.process = start_process(&self.folder, self.port, &self.options)?;
         Ok(())
+    }
+
+    /// The same with other options from now on.
+    ///
+    /// # Errors
+    /// See [`PrivateRedis::restart`].
+    pub fn restart_with(&mut self, options: &[&str]) -> io::Result<()> {
+        self.options = options.iter().map(|option| (*option).to_owned()).collect();
+        self.restart()
+    }
+
+    /// What the server answers to a command, as it stands on the wire.
+    ///
+    /// # Errors
+    /// The server is away, or does not answer.
+    pub fn command(&self, words: &[&str]) -> io::Result<String> {
+        command(self.port, words)
     }
 
     /// SIGSTOP: connections are accepted by the kernel and nothing answers.
@@ -159,20 +197,36 @@ impl Drop for PrivateRedis {
     }
 }
 
-fn start_process(folder: &Folder, port: u16) -> io::Result<Process> {
+/// One command on a connection of its own.
+fn command(port: u16, words: &[&str]) -> io::Result<String> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let mut request = format!("*{}\r\n", words.len());
+    for word in words {
+        request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
+    // The end of the answer is the end of the connection, whatever its form.
+    request.push_str("*1\r\n$4\r\nQUIT\r\n");
+    connection.set_read_timeout(Some(ANSWER))?;
+    connection.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer.trim_end_matches("+OK\r\n").to_owned())
+}
+
+fn start_process(folder: &Folder, port: u16, options: &[String]) -> io::Result<Process> {
     let mut command = Command::new("redis-server");
     command
         .current_dir(folder.path())
         .arg("--port")
         .arg(port.to_string());
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    command.args(options);
     Process::start(command, READY, Signal::KILL)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::TcpStream;
+    use std::io::{BufRead, BufReader};
     use std::path::PathBuf;
     use std::process::Stdio;
     use std::thread;
