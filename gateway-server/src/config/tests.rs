@@ -236,14 +236,14 @@ fn redis_needs_a_database_server() {
 fn every_form_of_redis_is_taken_and_no_other_address() {
     let with = |url| load(&[("REDIS_URL", url), ("DATABASE_URL", "postgres://db/x")]);
     for url in [
-        "redis://:secret@cache:6379/1",
+        "redis://:hush@cache:6379/1",
         "rediss://cache",
-        "redis-sentinel://one:26379?sentinelServiceName=main&sentinelPassword=secret",
+        "redis-sentinel://one:26379?sentinelServiceName=main&sentinelPassword=hush",
         "redis-cluster://one:6379?node=two:6379",
     ] {
         let described = with(url).expect("a good one").config.describe();
         assert!(described.contains("redis.url = \"redis"), "{described}");
-        assert!(!described.contains("secret"), "{described}");
+        assert!(!described.contains("hush"), "{described}");
     }
     let other = refused(&[
         ("REDIS_URL", "memcached://cache"),
