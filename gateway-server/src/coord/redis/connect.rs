@@ -78,10 +78,11 @@ impl RedisError {
         if is_login(&source) {
             return Self::Login { url, source };
         }
-        if is_outage(&source) {
-            return Self::Unreachable { url, source };
+        // An answer, if not the hoped-for one.
+        if *source.kind() == ErrorKind::Unknown || !is_outage(&source) {
+            return Self::Unusable { url, source };
         }
-        Self::Unusable { url, source }
+        Self::Unreachable { url, source }
     }
 }
 

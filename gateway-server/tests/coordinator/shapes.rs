@@ -1,0 +1,91 @@
+//! The two shapes of many servers: what one step does is done in one place.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use gateway_core::coord::{Coordinator, Live, Notice, PairingSecret, RouteCopy};
+use gateway_core::id::{Epoch, SessionId, TenantId};
+use gateway_core::session::ChallengeKind;
+use gateway_core::time::Timestamp;
+use gateway_testkit::services::{PrivateCluster, PrivateSentinel};
+
+use crate::{connect, eventually, own};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const QR: ChallengeKind = ChallengeKind::Qr;
+
+pub(crate) async fn scripts_and_hints_work_behind_a_sentinel() {
+    let sentinel = own(PrivateSentinel::start());
+    everything_works(&sentinel.url()).await;
+}
+
+pub(crate) async fn scripts_and_hints_work_on_a_cluster() {
+    let cluster = own(PrivateCluster::start());
+    everything_works(&cluster.url()).await;
+    for node in &cluster.nodes {
+        let size = node.command(&["DBSIZE"]).expect("an answer");
+        assert_ne!(size, ":0\r\n", "keys are spread over all nodes");
+    }
+}
+
+fn code(index: u32) -> PairingSecret {
+    PairingSecret {
+        epoch: Epoch(1),
+        kind: QR,
+        index,
+        text: format!("code {index}"),
+        expires_at: Timestamp::from_micros(0),
+    }
+}
+
+/// Enough sessions that a cluster's nodes have some each.
+async fn everything_works(url: &str) {
+    let a = connect(url, "a").await.expect("connected");
+    let b = connect(url, "b").await.expect("connected");
+    for n in 0..64 {
+        let session = SessionId::from_u128(n);
+        for index in [1, 0] {
+            let put = a.put_secret(session, &code(index), MINUTE).await;
+            put.expect("put");
+        }
+        assert_eq!(b.secret(session, QR).await.expect("read"), Some(code(1)));
+        b.drop_secrets(session).await.expect("dropped");
+        assert_eq!(a.secret(session, QR).await.expect("read"), None);
+        let key = format!("key {n}");
+        for count in 1..=2 {
+            let counted = b.count(&key, MINUTE).await.expect("counted");
+            assert_eq!(counted.count, count);
+        }
+    }
+    let routes: Vec<RouteCopy> = (0..600).map(route).collect();
+    a.put_routes(&routes, MINUTE).await.expect("put");
+    for route in routes.iter().step_by(50) {
+        let kept = b.route(route.session).await.expect("read");
+        assert_eq!(kept.as_ref(), Some(route));
+    }
+    for replica in ["a", "b"] {
+        let live = Live {
+            replica: replica.to_owned(),
+            numbers: [].into(),
+        };
+        a.put_live(&live, MINUTE).await.expect("shown");
+    }
+    assert_eq!(b.live().await.expect("read").len(), 2);
+    eventually("a hint goes from one to the other", || async {
+        let mut heard = b.notices().await.expect("a stream");
+        a.notify(&Notice::Due).await.expect("said");
+        let next = tokio::time::timeout(Duration::from_secs(1), heard.next()).await;
+        next.ok().flatten().filter(|notice| *notice == Notice::Due)
+    })
+    .await;
+}
+
+fn route(n: u128) -> RouteCopy {
+    RouteCopy {
+        session: SessionId::from_u128(n),
+        tenant: TenantId::from_u128(1),
+        version: 3,
+        epoch: Epoch(1),
+        owner: None,
+    }
+}
