@@ -24,6 +24,7 @@ mod refresh;
 mod replica;
 mod sequencer;
 mod session;
+mod silence;
 mod state;
 mod tenant;
 mod tx;

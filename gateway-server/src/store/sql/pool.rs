@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 };
 
 use super::error::classify;
+use super::silence::Silence;
 use super::tx::Tx;
 use crate::system::SystemClock;
 
@@ -57,6 +58,8 @@ pub(crate) enum Pool {
         pool: PgPool,
         /// Measures how long a transaction is open.
         clock: Arc<dyn Clock>,
+        /// Watches its answers.
+        silence: Silence,
     },
     /// A SQLite file.
     Sqlite {
@@ -80,21 +83,27 @@ impl Pool {
             ("statement_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
         ]);
-        let pool = PgPoolOptions::new()
+        let silence = Silence::default();
+        let pool = watched(&silence)
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             .connect_with(connect.application_name("gateway"))
             .await?;
         let clock = Arc::clone(&options.clock);
-        Ok(Self::Postgres { pool, clock })
+        Ok(Self::Postgres {
+            pool,
+            clock,
+            silence,
+        })
     }
 
     /// One more connection to PostgreSQL, for the runtime that calls this; none to SQLite.
     pub(super) fn apart(&self) -> Option<Self> {
-        let Self::Postgres { pool, clock } = self else {
+        let Self::Postgres { pool, clock, .. } = self else {
             return None;
         };
-        let own = PgPoolOptions::new()
+        let silence = Silence::default();
+        let own = watched(&silence)
             .max_connections(1)
             .acquire_timeout(pool.options().get_acquire_timeout())
             .idle_timeout(None)
@@ -102,6 +111,7 @@ impl Pool {
         Some(Self::Postgres {
             pool: own,
             clock: Arc::clone(clock),
+            silence,
         })
     }
 
@@ -135,10 +145,14 @@ impl Pool {
     /// Begins a transaction that may write. On SQLite it first waits for its turn.
     pub(crate) async fn begin(&self) -> Result<Tx, StoreError> {
         let begun = match self {
-            Self::Postgres { pool, clock } => {
+            Self::Postgres {
+                pool,
+                clock,
+                silence,
+            } => {
                 let begun = clock.uptime();
-                let tx = pool.begin().await;
-                tx.map(|tx| Tx::postgres(tx, Arc::clone(clock), begun))
+                let tx = silence.limit(pool.begin()).await;
+                tx.map(|tx| Tx::postgres(tx, silence.clone(), Arc::clone(clock), begun))
             }
             Self::Sqlite { writer, clock, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
@@ -151,12 +165,15 @@ impl Pool {
     /// Begins a transaction that sees one snapshot, takes no lock and waits for none.
     pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
         let begun = match self {
-            Self::Postgres { pool, clock } => {
+            Self::Postgres {
+                pool,
+                clock,
+                silence,
+            } => {
                 let begun = clock.uptime();
-                let tx = pool
-                    .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await;
-                tx.map(|tx| Tx::postgres(tx, Arc::clone(clock), begun))
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                let tx = silence.limit(pool.begin_with(begin)).await;
+                tx.map(|tx| Tx::postgres(tx, silence.clone(), Arc::clone(clock), begun))
             }
             Self::Sqlite { readers, clock, .. } => readers
                 .begin()
@@ -178,4 +195,13 @@ impl Pool {
             }
         }
     }
+}
+
+/// Options of a pool whose connections are closed when they have fallen silent.
+fn watched(silence: &Silence) -> PgPoolOptions {
+    let silence = silence.clone();
+    PgPoolOptions::new().after_release(move |connection, _| {
+        let silence = silence.clone();
+        Box::pin(async move { silence.prove(connection).await })
+    })
 }

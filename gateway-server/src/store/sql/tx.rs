@@ -15,6 +15,7 @@ use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type}
 
 use super::columns::{Columns, List};
 use super::error::classify;
+use super::silence::Silence;
 use super::types::Time;
 
 /// A statement: the same on both engines, or a pair.
@@ -65,6 +66,7 @@ enum Engine {
         tx: Transaction<'static, Postgres>,
         now: Option<Timestamp>,
         age: Age,
+        silence: Silence,
     },
     Sqlite {
         tx: Transaction<'static, Sqlite>,
@@ -111,12 +113,17 @@ impl Tx {
     /// `begun` is from before the transaction was.
     pub(super) const fn postgres(
         tx: Transaction<'static, Postgres>,
+        silence: Silence,
         clock: Arc<dyn Clock>,
         begun: Uptime,
     ) -> Self {
-        let age = Age { clock, begun };
         Self {
-            engine: Engine::Postgres { tx, now: None, age },
+            engine: Engine::Postgres {
+                tx,
+                now: None,
+                age: Age { clock, begun },
+                silence,
+            },
         }
     }
 
@@ -172,7 +179,7 @@ impl Tx {
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
         self.check_age()?;
         match self.engine {
-            Engine::Postgres { tx, .. } => tx.commit().await,
+            Engine::Postgres { tx, silence, .. } => silence.limit(tx.commit()).await,
             Engine::Sqlite { tx, .. } => tx.commit().await,
         }
         .map_err(classify)
@@ -235,11 +242,10 @@ impl Query<'_> {
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
         self.check()?;
         let outcome = match (&mut self.tx.engine, self.arguments) {
-            (Engine::Postgres { tx, .. }, Arguments::Postgres(arguments)) => {
-                sqlx::query_with(self.sql.postgres, arguments)
-                    .execute(&mut **tx)
-                    .await
-                    .map(|done| done.rows_affected())
+            (Engine::Postgres { tx, silence, .. }, Arguments::Postgres(arguments)) => {
+                let query = sqlx::query_with(self.sql.postgres, arguments);
+                let done = silence.limit(query.execute(&mut **tx)).await;
+                done.map(|done| done.rows_affected())
             }
             (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
                 sqlx::query_with(self.sql.sqlite, arguments)
@@ -257,10 +263,9 @@ impl Query<'_> {
     pub(crate) async fn all<R: Row>(self) -> Result<Vec<R>, StoreError> {
         self.check()?;
         let outcome = match (&mut self.tx.engine, self.arguments) {
-            (Engine::Postgres { tx, .. }, Arguments::Postgres(arguments)) => {
-                sqlx::query_as_with(self.sql.postgres, arguments)
-                    .fetch_all(&mut **tx)
-                    .await
+            (Engine::Postgres { tx, silence, .. }, Arguments::Postgres(arguments)) => {
+                let query = sqlx::query_as_with(self.sql.postgres, arguments);
+                silence.limit(query.fetch_all(&mut **tx)).await
             }
             (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql.sqlite, arguments)

@@ -22,6 +22,7 @@ use super::columns::Columns;
 use super::error::classify;
 use super::message::MessageRow;
 use super::pool::Pool;
+use super::silence::Silence;
 use super::tx::{Row, Tx};
 use super::types::{Id, Time};
 use crate::message_log::Ledger;
@@ -51,8 +52,8 @@ impl Ledger for SqlLedger {
     async fn write(&self, facts: &[Fact]) -> Result<Vec<Recorded>, StoreError> {
         let grouped = Grouped::new(facts);
         let folded = match &self.pool {
-            Pool::Postgres { pool, .. } => {
-                let (new, known) = insert_alone(pool, &grouped).await?;
+            Pool::Postgres { pool, silence, .. } => {
+                let (new, known) = insert_alone(pool, silence, &grouped).await?;
                 if known.is_empty() {
                     return answers(&grouped, new);
                 }
@@ -75,7 +76,9 @@ impl Ledger for SqlLedger {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Message>, StoreError> {
         let wanted = sql::keys(keys.iter());
         let rows: Vec<MessageRow> = match &self.pool {
-            Pool::Postgres { pool, .. } => alone(pool, sql::ROWS.postgres, [wanted]).await?,
+            Pool::Postgres { pool, silence, .. } => {
+                alone(pool, silence, sql::ROWS.postgres, [wanted]).await?
+            }
             Pool::Sqlite { .. } => {
                 let mut tx = self.pool.read().await?;
                 tx.query(sql::ROWS).columns(wanted).all().await?
@@ -95,10 +98,14 @@ fn answers(grouped: &Grouped<'_>, folded: Vec<Folded>) -> Result<Vec<Recorded>, 
 /// New messages as they stand in the table, and the keys of those that existed.
 type Inserted = (Vec<Folded>, Vec<Key>);
 
-async fn insert_alone(pool: &PgPool, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
+async fn insert_alone(
+    pool: &PgPool,
+    silence: &Silence,
+    grouped: &Grouped<'_>,
+) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
     let lists = [sql::new_rows(&fresh), sql::new_events(&fresh)];
-    let made: Vec<(Id, Id, Time)> = alone(pool, sql::INSERT_ALL, lists).await?;
+    let made: Vec<(Id, Id, Time)> = alone(pool, silence, sql::INSERT_ALL, lists).await?;
     let now = made.first().map(|(_, _, now)| now.0);
     let made: BTreeSet<Key> = made
         .iter()
@@ -178,6 +185,7 @@ async fn append(tx: &mut Tx, folded: &[Folded]) -> Result<(), StoreError> {
 /// One statement that is its own transaction.
 async fn alone<R: Row, const N: usize>(
     pool: &PgPool,
+    silence: &Silence,
     statement: &'static str,
     columns: [Columns; N],
 ) -> Result<Vec<R>, StoreError> {
@@ -186,10 +194,8 @@ async fn alone<R: Row, const N: usize>(
         .into_iter()
         .try_for_each(|lists| lists.add_to(&mut arguments));
     added.map_err(StoreError::Refused)?;
-    sqlx::query_as_with(statement, arguments)
-        .fetch_all(pool)
-        .await
-        .map_err(classify)
+    let query = sqlx::query_as_with(statement, arguments);
+    silence.limit(query.fetch_all(pool)).await.map_err(classify)
 }
 
 fn key(tenant: Id, id: Id) -> Key {
