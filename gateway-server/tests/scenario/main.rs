@@ -63,7 +63,8 @@ fn main() -> ExitCode {
             a_database_that_stops_taking_writes_is_waited_for;
         poison: a_message_that_the_database_refuses_fails_alone;
         slow:
-            a_slow_database_fills_the_log_and_loses_nothing;
+            a_slow_database_fills_the_log_and_loses_nothing,
+            a_database_that_stops_answering_loses_nothing;
     };
     let missing = services::postgres().err().filter(|_| !services::in_ci());
     let absent = missing.is_some();
