@@ -13,6 +13,7 @@ use axum::response::IntoResponse;
 use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
+use gateway_core::id::ReplicaId;
 use gateway_core::message::{Intake, MessageIds, MessageLog, Sender};
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::session::Routes;
@@ -83,6 +84,8 @@ pub struct Shared {
     pub passwords: Passwords,
     /// Counts requests against plans.
     pub quotas: Quotas,
+    /// This run of this process, among the replicas.
+    pub replica: ReplicaId,
     /// The machine's clocks.
     pub clock: Arc<dyn Clock>,
     /// The machine's randomness.
@@ -177,6 +180,7 @@ impl App {
             intake,
             worker_tokens,
             quotas: Quotas::default(),
+            replica: ReplicaId::generate(ports.clock.now(), &*ports.entropy),
             clock: ports.clock,
             entropy: ports.entropy,
             metrics,

@@ -49,15 +49,18 @@ impl Orchestrator {
         };
         let Phase::Active {
             owner,
-            observed: Observed::QrRequired { .. },
+            observed: Observed::QrRequired { challenge },
         } = &row.phase
         else {
             return Err(nothing);
         };
-        let kept = self.ports.coord.secret(id, kind).await;
-        if let Ok(Some(secret)) = kept
-            && secret.epoch == row.epoch
-        {
+        // After an outage the coordinator may hold one that the worker has replaced meanwhile.
+        let present = |secret: &PairingSecret| {
+            let replaced = secret.kind == challenge.kind && secret.index < challenge.index;
+            secret.epoch == row.epoch && !replaced
+        };
+        let kept = self.ports.coord.secret(id, kind).await.unwrap_or(None);
+        if let Some(secret) = kept.filter(present) {
             return Ok(secret);
         }
         let Some(target) = self.target(owner).await? else {

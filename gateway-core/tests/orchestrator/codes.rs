@@ -96,6 +96,22 @@ fn a_code_of_a_former_epoch_is_never_shown() {
 }
 
 #[test]
+fn a_code_that_was_replaced_during_an_outage_is_not_shown() {
+    let world = World::new(7).with_workers(1..=1, 10);
+    let session = waiting(&world);
+    let first = ask(&world, session, ChallengeKind::Qr).expect("a code");
+    world.run_until(seconds(120), |world| {
+        ask(world, session, ChallengeKind::Qr).is_ok_and(|code| code.index > first.index)
+    });
+    let present = ask(&world, session, ChallengeKind::Qr).expect("a code");
+    world.shared.coord.lose_everything();
+    let put = world.shared.coord.put_secret(session, &first, seconds(20));
+    block_on(put).expect("kept");
+    let shown = ask(&world, session, ChallengeKind::Qr).expect("a code");
+    assert_eq!(shown, present);
+}
+
+#[test]
 fn a_worker_that_cannot_be_asked_makes_the_code_come_later() {
     let world = World::new(5).with_workers(1..=1, 10);
     let session = waiting(&world);

@@ -5,6 +5,7 @@
 
 mod cores;
 mod effects;
+mod show;
 
 pub(crate) use cores::Cores;
 
@@ -34,6 +35,7 @@ const SHARD: u16 = 0;
 pub fn spawn_all(app: &App) {
     keep_up(app, "tick", tick);
     keep_up(app, "publish", publish);
+    keep_up(app, "show", show::show);
 }
 
 /// Runs a loop until the stop. One that dies of a panic begins anew: what it was at is still due, and a

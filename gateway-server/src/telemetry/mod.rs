@@ -2,6 +2,7 @@
 
 mod chain;
 pub mod metrics;
+pub mod numbers;
 pub mod span;
 
 use std::io::IsTerminal;

@@ -1,5 +1,8 @@
 //! `http/v1/system`.
 
+use std::time::Duration;
+
+use gateway_core::coord::{Coordinator, Live};
 use gateway_testkit::fixture::a_worker;
 
 use crate::app::TestApp;
@@ -38,6 +41,26 @@ async fn the_fleet_is_counted() {
     let answer = app.get("/health/detailed").expect(200).await;
     assert_eq!(answer.data()["workers"]["total"], 1);
     assert_eq!(answer.data()["workers"]["active"], 1);
+}
+
+#[tokio::test]
+async fn replicas_show_their_numbers_side_by_side() {
+    let app = TestApp::start().await;
+    let numbers = [("requests".to_owned(), 7)];
+    let live = Live {
+        replica: "rep_other".to_owned(),
+        numbers: numbers.into(),
+    };
+    let shown = app.coord.put_live(&live, Duration::from_secs(60)).await;
+    shown.expect("shown");
+    let answer = app.get("/health/detailed").expect(200).await;
+    assert_eq!(answer.data()["coordinator"], "ok");
+    assert_eq!(answer.data()["replicas"][0]["id"], "rep_other");
+    assert_eq!(answer.data()["replicas"][0]["numbers"]["requests"], 7);
+    app.coord.set_available(false);
+    let answer = app.get("/health/detailed").expect(200).await;
+    assert_eq!(answer.data()["coordinator"], "down");
+    assert_eq!(answer.data()["status"], "ok", "requests are served");
 }
 
 #[tokio::test]

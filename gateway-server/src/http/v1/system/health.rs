@@ -1,7 +1,10 @@
 //! `GET /health…`: whether the process is alive, and whether it should get requests.
 //!
 //! *Alive* asks nothing of anybody: a database that is away is no reason to restart this process.
-//! *Ready* asks the database, and is over as soon as the server begins to stop.
+//! *Ready* asks the database, and is over as soon as the server begins to stop. The coordinator decides
+//! neither: without it, requests are served.
+
+use std::collections::BTreeMap;
 
 use axum::extract;
 use gateway_core::store::StoreError;
@@ -34,14 +37,28 @@ pub struct Health {
 /// A longer answer.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct DetailedHealth {
-    /// The worst of the parts.
+    /// Whether requests are served: the database's.
     pub status: State,
     /// The version of this program.
     pub version: String,
     /// Whether the database answers.
     pub database: State,
+    /// Whether what replicas share answers: Redis, or in a single replica its own memory.
+    pub coordinator: State,
     /// The fleet, if the database answers.
     pub workers: Option<Workers>,
+    /// Every replica, as far as it shows itself.
+    pub replicas: Vec<Replica>,
+}
+
+/// What a replica shows of itself, some seconds ago.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReplicaHealth)]
+pub struct Replica {
+    /// Its id, new at every start.
+    pub id: String,
+    /// Its numbers, by name.
+    pub numbers: BTreeMap<String, u64>,
 }
 
 /// The fleet in numbers.
@@ -103,11 +120,21 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
     } else {
         State::Down
     };
+    let live = app.coord.live().await;
+    let coordinator = if live.is_ok() { State::Ok } else { State::Down };
+    let replicas = live.unwrap_or_default().into_iter();
     Answer::ok(DetailedHealth {
         status: state,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         database: state,
+        coordinator,
         workers,
+        replicas: replicas
+            .map(|live| Replica {
+                id: live.replica,
+                numbers: live.numbers,
+            })
+            .collect(),
     })
 }
 

@@ -1,0 +1,36 @@
+//! Shows this replica's numbers to the others, and notices how many they are.
+
+use std::time::Duration;
+
+use gateway_core::coord::{CoordError, Live};
+use tokio_util::sync::CancellationToken;
+
+use super::wait;
+use crate::app::App;
+use crate::telemetry::numbers::numbers;
+
+/// How often the numbers are new.
+const EVERY: Duration = Duration::from_secs(5);
+/// How long they are shown: who is silent for longer is not there.
+const SHOWN: Duration = Duration::from_secs(15);
+
+/// Shows them until the stop. An outage of the coordinator is told where it is noticed.
+pub(super) async fn show(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = once(&app).await {
+            tracing::debug!(%error, "numbers are not shown");
+        }
+        wait(EVERY, &mut None, |_| false, &stop).await;
+    }
+}
+
+async fn once(app: &App) -> Result<(), CoordError> {
+    let live = Live {
+        replica: app.replica.to_string(),
+        numbers: numbers(&app.metrics.render()),
+    };
+    app.coord.put_live(&live, SHOWN).await?;
+    // The count is kept by the coordinator for the time that it is away.
+    app.coord.live().await?;
+    Ok(())
+}
