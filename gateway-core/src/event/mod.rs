@@ -14,8 +14,8 @@ pub use catalogue::{
     SessionStatus, WorkerChanged,
 };
 pub use repo::{
-    EventFilter, EventRepo, LoggedEvent, OutboxRepo, OutboxRow, Publication, SequencerRepo,
-    ShardHead, UsageDelta,
+    ACTIVITY_STEP, EventFilter, EventRepo, LoggedEvent, OutboxRepo, OutboxRow, Publication,
+    SequencerRepo, ShardHead, UsageDelta,
 };
 pub use sequence::{Sequenced, number, sequence};
 

@@ -1,11 +1,14 @@
 //! Where events are kept: outbox, event log, and what the sequencer writes with them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{Event, NewEvent};
+use crate::entropy::Entropy;
 use crate::id::{Epoch, EventId, SessionId, TenantId};
+use crate::message::{Direction, MessageStatus};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -89,6 +92,30 @@ pub struct UsageDelta {
     pub received: u64,
 }
 
+impl UsageDelta {
+    /// What one event adds.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        match event {
+            Event::MessageStatus(change) if change.direction == Direction::Outbound => Self {
+                sent: u64::from(change.previous.is_none()),
+                failed: u64::from(change.status == MessageStatus::Failed),
+                received: 0,
+            },
+            Event::MessageReceived(_) => Self {
+                received: 1,
+                ..Self::default()
+            },
+            Event::MessageStatus(_)
+            | Event::SessionCreated(_)
+            | Event::SessionStatus(_)
+            | Event::SessionQr(_)
+            | Event::SessionDeleted(_)
+            | Event::WorkerStatus(_) => Self::default(),
+        }
+    }
+}
+
 /// Everything one step of the sequencer writes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Publication {
@@ -102,9 +129,13 @@ pub struct Publication {
     pub session_heads: BTreeMap<SessionId, u64>,
     /// Usage to add, by tenant, session and start of hour.
     pub usage: BTreeMap<(TenantId, SessionId, Timestamp), UsageDelta>,
-    /// When each session last had a message.
+    /// When each session last had a message or lost one.
     pub activity: BTreeMap<SessionId, Timestamp>,
 }
+
+/// How exactly the last activity of a session is kept. The row of a busy session is not written for every
+/// message.
+pub const ACTIVITY_STEP: Duration = Duration::from_secs(60);
 
 /// What the sequencer needs. All calls of one step are made in one transaction.
 #[async_trait]
@@ -115,14 +146,19 @@ pub trait SequencerRepo: Send {
     /// The oldest committed outbox rows, in order of `row`.
     async fn outbox(&mut self, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
 
-    /// The newest number of each of these sessions; absent: 0.
-    async fn session_heads(
+    /// Moves the oldest committed outbox rows, at most `limit`, into the log of the shard that this
+    /// transaction has locked, numbered and counted as [`super::number`] says; how many.
+    ///
+    /// The whole step is the store's, because moving every event out of the database and back into it
+    /// costs several times what numbering it there does. `entropy` is for the ids of events, where the
+    /// store has no randomness of its own. A session's last activity is written when it is
+    /// [`ACTIVITY_STEP`] newer than what stands there.
+    async fn publish(
         &mut self,
-        sessions: &[SessionId],
-    ) -> Result<BTreeMap<SessionId, u64>, StoreError>;
-
-    /// Writes one step. [`StoreError::Conflict`] if an outbox row is gone already.
-    async fn publish(&mut self, shard: u16, publication: &Publication) -> Result<(), StoreError>;
+        shard: u16,
+        limit: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<usize, StoreError>;
 
     /// Usage of a tenant's session in an hour.
     async fn usage(

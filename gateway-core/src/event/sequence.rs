@@ -2,14 +2,14 @@
 //!
 //! One step is one transaction under the shard's row lock: read outbox rows, number them, write them to
 //! the log with every counter they move, delete them from the outbox. Because numbers are given here
-//! and nowhere else, they are dense, and no send ever waits for a shared counter row.
+//! and nowhere else, they are dense, and no send ever waits for a shared counter row. [`number`] is the
+//! rule; a store that can apply it where its rows are does so, and the conformance suite compares.
 
 use std::collections::BTreeMap;
 
-use super::{Event, LoggedEvent, OutboxRow, Publication, ShardHead};
+use super::{LoggedEvent, OutboxRow, Publication, ShardHead, UsageDelta};
 use crate::entropy::Entropy;
 use crate::id::{EventId, SessionId};
-use crate::message::{Direction, MessageStatus};
 use crate::store::{PlatformStore, StoreError};
 use crate::time::Timestamp;
 
@@ -27,7 +27,7 @@ pub enum Sequenced {
     },
 }
 
-/// Numbers outbox rows, in their order.
+/// Numbers outbox rows, in their order, from where the shard and the sessions stand.
 #[must_use]
 pub fn number(
     head: ShardHead,
@@ -67,32 +67,18 @@ fn count(publication: &mut Publication, row: &OutboxRow) {
     let (Some(tenant), Some(session)) = (row.event.tenant, row.event.session) else {
         return;
     };
-    let mut add = |sent, failed, received| {
-        let at: Timestamp = row.created_at;
-        let usage = publication
-            .usage
-            .entry((tenant, session, at.start_of_hour()))
-            .or_default();
-        usage.sent += sent;
-        usage.failed += failed;
-        usage.received += received;
-        let activity = publication.activity.entry(session).or_insert(at);
-        *activity = (*activity).max(at);
-    };
-    match &row.event.event {
-        Event::MessageStatus(change) if change.direction == Direction::Outbound => {
-            let first = u64::from(change.previous.is_none());
-            let failed = u64::from(change.status == MessageStatus::Failed);
-            add(first, failed, 0);
-        }
-        Event::MessageReceived(_) => add(0, 0, 1),
-        Event::MessageStatus(_)
-        | Event::SessionCreated(_)
-        | Event::SessionStatus(_)
-        | Event::SessionQr(_)
-        | Event::SessionDeleted(_)
-        | Event::WorkerStatus(_) => {}
+    let delta = UsageDelta::of(&row.event.event);
+    if delta == UsageDelta::default() {
+        return;
     }
+    let at: Timestamp = row.created_at;
+    let key = (tenant, session, at.start_of_hour());
+    let usage = publication.usage.entry(key).or_default();
+    usage.sent += delta.sent;
+    usage.failed += delta.failed;
+    usage.received += delta.received;
+    let activity = publication.activity.entry(session).or_insert(at);
+    *activity = (*activity).max(at);
 }
 
 /// Makes one step on `shard`, at most `limit` events.
@@ -108,20 +94,10 @@ pub async fn sequence(
     limit: u32,
 ) -> Result<Sequenced, StoreError> {
     let mut tx = store.begin_platform().await?;
-    let Some(head) = tx.lock_shard(shard).await? else {
+    if tx.lock_shard(shard).await?.is_none() {
         return Ok(Sequenced::Busy);
-    };
-    let rows = tx.outbox(limit).await?;
-    let count = rows.len();
-    if count > 0 {
-        let mut sessions: Vec<SessionId> =
-            rows.iter().filter_map(|row| row.event.session).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
-        let heads = tx.session_heads(&sessions).await?;
-        tx.publish(shard, &number(head, heads, rows, entropy))
-            .await?;
     }
+    let count = tx.publish(shard, limit, entropy).await?;
     // Also when nothing was written: a lock that is only dropped may outlive this call by a moment.
     tx.commit().await?;
     Ok(Sequenced::Published {

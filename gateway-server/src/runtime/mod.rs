@@ -27,7 +27,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// How long the outbox may lie when a hint was lost.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(500);
 /// Events that one step of the sequencer publishes at most.
-const PUBLISH_AT_ONCE: u32 = 500;
+const PUBLISH_AT_ONCE: u32 = 5_000;
 /// The one shard of tenants.
 const SHARD: u16 = 0;
 

@@ -18,11 +18,21 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 /// Tables that are read whole, on purpose, in the order of their key: the fleet, the plans, and the
-/// oldest rows of the outbox. And what a statement brings with it.
-const READ_WHOLE: [&str; 5] = ["w", "tiers", "outbox", "json_each", "n"];
+/// oldest rows of the outbox. And what a statement brings with it, such as the windows over one step of
+/// the sequencer.
+const READ_WHOLE: [&str; 7] = [
+    "w",
+    "tiers",
+    "outbox",
+    "json_each",
+    "n",
+    "(subquery-2)",
+    "(subquery-3)",
+];
 
-/// What is sorted, on purpose: a handful of plans, and the parameter of an insertion.
-const SORTED: [&str; 2] = ["FROM tiers", "INSERT INTO outbox"];
+/// What is sorted, on purpose: a handful of plans, the parameter of an insertion, one step of the
+/// sequencer.
+const SORTED: [&str; 3] = ["FROM tiers", "INSERT INTO outbox", "INSERT INTO events"];
 
 /// Writes down the text of every statement.
 #[derive(Clone, Default)]

@@ -1,11 +1,10 @@
 //! Outbox, event log, and what the sequencer writes with them.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
+use gateway_core::entropy::Entropy;
 use gateway_core::event::{
-    EventFilter, EventRepo, LoggedEvent, NewEvent, OutboxRepo, OutboxRow, Publication,
-    SequencerRepo, ShardHead, UsageDelta,
+    ACTIVITY_STEP, EventFilter, EventRepo, LoggedEvent, NewEvent, OutboxRepo, OutboxRow,
+    Publication, SequencerRepo, ShardHead, UsageDelta, number,
 };
 use gateway_core::id::{SessionId, TenantId};
 use gateway_core::session::Session;
@@ -78,7 +77,12 @@ fn write(world: &mut World, me: Me, shard: u16, publication: &Publication) -> Re
         world.usage.put(me, key, sum)?;
     }
     for (session, at) in &publication.activity {
-        let note = |row: &mut Session| row.last_activity_at = row.last_activity_at.max(Some(*at));
+        let newer = |known: Timestamp| known.plus(ACTIVITY_STEP) <= *at;
+        let note = |row: &mut Session| {
+            if row.last_activity_at.is_none_or(newer) {
+                row.last_activity_at = Some(*at);
+            }
+        };
         world.sessions.update(me, session, |_| true, note)?;
     }
     Ok(())
@@ -141,23 +145,29 @@ impl SequencerRepo for MemoryTx {
         .await
     }
 
-    async fn session_heads(
+    async fn publish(
         &mut self,
-        sessions: &[SessionId],
-    ) -> Result<BTreeMap<SessionId, u64>, StoreError> {
+        shard: u16,
+        limit: u32,
+        entropy: &dyn Entropy,
+    ) -> Result<usize, StoreError> {
+        let publication = self
+            .run(|world, me| {
+                let head = world.shards.get(me, &shard).copied().unwrap_or_default();
+                let rows = world.outbox.rows(me).map(|(_, row)| row.clone());
+                let rows: Vec<OutboxRow> = rows.take(limit as usize).collect();
+                let sessions = rows.iter().filter_map(|row| row.event.session);
+                let known = |id| Some((id, *world.session_heads.get(me, &id)?));
+                let heads = sessions.filter_map(known).collect();
+                Ok(number(head, heads, rows, entropy))
+            })
+            .await?;
         self.run(|world, me| {
-            let head = |id: &SessionId| Some((*id, *world.session_heads.get(me, id)?));
-            Ok(sessions.iter().filter_map(head).collect())
+            lock(world, me, shard, &publication)?;
+            write(world, me, shard, &publication)
         })
-        .await
-    }
-
-    async fn publish(&mut self, shard: u16, publication: &Publication) -> Result<(), StoreError> {
-        self.run(|world, me| {
-            lock(world, me, shard, publication)?;
-            write(world, me, shard, publication)
-        })
-        .await
+        .await?;
+        Ok(publication.events.len())
     }
 
     async fn usage(

@@ -33,7 +33,6 @@ pub(super) enum List {
     Texts(Vec<Option<String>>),
     Times(Vec<Option<Time>>),
     Counts(Vec<Option<Count>>),
-    Numbers(Vec<i64>),
     Flags(Vec<bool>),
     Bytes(Vec<Option<Vec<u8>>>),
     Jsons(Vec<Option<Json<Value>>>),
@@ -68,11 +67,6 @@ impl Columns {
     pub(crate) fn counts<I: Into<Option<u64>>>(self, values: impl Iterator<Item = I>) -> Self {
         let counts = values.map(|count| count.into().map(Count));
         self.with(List::Counts(counts.collect()))
-    }
-
-    /// A list of whole numbers.
-    pub(crate) fn numbers(self, values: impl Iterator<Item = i64>) -> Self {
-        self.with(List::Numbers(values.collect()))
     }
 
     /// A list of yes and no.
@@ -130,7 +124,6 @@ impl List {
             Self::Texts(list) => arguments.add(list),
             Self::Times(list) => arguments.add(list),
             Self::Counts(list) => arguments.add(list),
-            Self::Numbers(list) => arguments.add(list),
             Self::Flags(list) => arguments.add(list),
             Self::Bytes(list) => arguments.add(list),
             Self::Jsons(list) => arguments.add(list),
@@ -143,7 +136,6 @@ impl List {
             Self::Texts(list) => list.len(),
             Self::Times(list) => list.len(),
             Self::Counts(list) => list.len(),
-            Self::Numbers(list) => list.len(),
             Self::Flags(list) => list.len(),
             Self::Bytes(list) => list.len(),
             Self::Jsons(list) => list.len(),
@@ -156,7 +148,6 @@ impl List {
             Self::Texts(list) => Value::from(list[row].as_deref()),
             Self::Times(list) => Value::from(list[row].map(|at| at.0.as_micros())),
             Self::Counts(list) => Value::from(list[row].map(|count| count.0)),
-            Self::Numbers(list) => Value::from(list[row]),
             Self::Flags(list) => Value::from(list[row]),
             Self::Bytes(list) => list[row].as_deref().map_or(Value::Null, hex),
             Self::Jsons(list) => Value::from(list[row].as_ref().map(|json| json.0.to_string())),

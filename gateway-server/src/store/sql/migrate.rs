@@ -27,9 +27,10 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 2] = steps![
+const STEPS: [Step; 3] = steps![
     1 "init" "0001_init.sql",
     2 "changes" "0002_changes.sql",
+    3 "outbox_counts" "0003_outbox_counts.sql",
 ];
 
 /// The schema could not be brought up to date.

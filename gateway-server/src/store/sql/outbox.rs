@@ -1,22 +1,26 @@
 //! The writing end of the outbox: unnumbered rows in the transaction of the change they report (R-28).
 
 use async_trait::async_trait;
-use gateway_core::event::{NewEvent, OutboxRepo};
+use gateway_core::event::{NewEvent, OutboxRepo, UsageDelta};
 use gateway_core::id::{SessionId, TenantId};
 use gateway_core::store::StoreError;
 
 use super::columns::Columns;
+use super::sequencer::counts;
 use super::tx::{Sql, Tx};
 use super::types::Time;
 
 const APPEND: Sql = Sql {
-    postgres: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data) \
-         SELECT $1, n.tenant_id, n.session_id, n.epoch, n.name, n.data \
-         FROM unnest($2, $3, $4, $5, $6) WITH ORDINALITY \
-             AS n (tenant_id, session_id, epoch, name, data, place) \
+    postgres: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data, \
+             counts) \
+         SELECT $1, n.tenant_id, n.session_id, n.epoch, n.name, n.data, n.counts \
+         FROM unnest($2, $3, $4, $5, $6, $7) WITH ORDINALITY \
+             AS n (tenant_id, session_id, epoch, name, data, counts, place) \
          ORDER BY n.place",
-    sqlite: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data) \
-         SELECT $1, unhex(value->>0), unhex(value->>1), value->>2, value->>3, value->>4 \
+    sqlite: "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data, \
+             counts) \
+         SELECT $1, unhex(value->>0), unhex(value->>1), value->>2, value->>3, value->>4, \
+             value->>5 \
          FROM json_each($2) ORDER BY key",
 };
 
@@ -33,7 +37,8 @@ impl OutboxRepo for Tx {
             .ids(all().map(|new| new.session.map(SessionId::as_u128)))
             .counts(all().map(|new| new.epoch.map(|epoch| epoch.0)))
             .texts(all().map(|new| new.event.name()))
-            .jsons(all().map(|new| new.event.data()));
+            .jsons(all().map(|new| new.event.data()))
+            .counts(all().map(|new| counts(UsageDelta::of(&new.event))));
         self.query(APPEND)
             .bind(Time(now))
             .columns(lists)

@@ -133,6 +133,11 @@ impl Tx {
         }
     }
 
+    /// Which engine it is on: for the few steps that are more than one statement on one of them.
+    pub(super) const fn is_postgres(&self) -> bool {
+        matches!(self.engine, Engine::Postgres { .. })
+    }
+
     /// Begins a statement.
     pub(crate) fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let arguments = match &self.engine {

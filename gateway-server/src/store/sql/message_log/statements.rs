@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use gateway_core::event::UsageDelta;
 use gateway_core::id::SessionId;
 use gateway_core::message::{Message, WaMessageId};
 
 use super::super::columns::Columns;
+use super::super::sequencer::counts;
 use super::super::tx::Sql;
 use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
@@ -126,4 +128,5 @@ pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns {
         .counts(events().map(|(_, new)| new.epoch.map(|epoch| epoch.0)))
         .texts(events().map(|(_, new)| new.event.name()))
         .jsons(events().map(|(_, new)| new.event.data()))
+        .counts(events().map(|(_, new)| counts(UsageDelta::of(&new.event))))
 }
