@@ -141,6 +141,11 @@ pub(crate) struct Tenant {
 }
 
 impl Tenant {
+    /// What it shows at a gateway.
+    pub(crate) fn credential(&self) -> &str {
+        &self.token
+    }
+
     /// One call below `/api/v1`; none if there was no answer.
     pub(crate) async fn call(
         &self,

@@ -8,6 +8,7 @@ mod crash;
 mod dev;
 mod gateway;
 mod ground;
+mod outage;
 mod poison;
 mod process;
 mod proxy;
@@ -66,13 +67,23 @@ fn main() -> ExitCode {
             a_slow_database_fills_the_log_and_loses_nothing,
             a_database_that_stops_answering_loses_nothing;
     };
-    let missing = services::postgres().err().filter(|_| !services::in_ci());
-    let absent = missing.is_some();
-    trials.extend(
-        on_postgres
-            .into_iter()
-            .map(|trial| trial.with_ignored_flag(absent)),
-    );
+    let with_redis = stories! {
+        outage:
+            a_revoked_key_stops_everywhere_whatever_redis_does,
+            without_postgres_nobody_is_served_on_old_knowledge,
+            guessing_passwords_is_slow_without_redis_too,
+            every_replica_shows_a_code_without_redis,
+            redis_that_cannot_be_used_is_one_sentence;
+    };
+    let no_postgres = services::postgres().is_err();
+    let no_redis = services::PrivateRedis::start().is_err();
+    let ignored = |trials: Vec<Trial>, absent: bool| {
+        let absent = absent && !services::in_ci();
+        let trials = trials.into_iter();
+        trials.map(move |trial| trial.with_ignored_flag(absent))
+    };
+    trials.extend(ignored(on_postgres, no_postgres));
+    trials.extend(ignored(with_redis, no_postgres || no_redis));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -210,7 +210,8 @@ fn command(port: u16, words: &[&str]) -> io::Result<String> {
     connection.write_all(request.as_bytes())?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer)?;
-    Ok(answer.trim_end_matches("+OK\r\n").to_owned())
+    let without_farewell = answer.strip_suffix("+OK\r\n").unwrap_or(&answer);
+    Ok(without_farewell.to_owned())
 }
 
 fn start_process(folder: &Folder, port: u16, options: &[String]) -> io::Result<Process> {
