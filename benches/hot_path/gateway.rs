@@ -80,13 +80,13 @@ impl Launch {
              webhook_endpoints = 1\nhistory_days = 90\npriority = 1\n"
         );
         std::fs::write(&config, tier)?;
+        // Replicas share one folder, one server has its own.
+        let shared = backend.redis.as_ref().and(folder.parent());
+        let data = shared.unwrap_or(folder).join("data");
         let mut variables = vec![
             pair("GATEWAY_CONFIG", &config.to_string_lossy()),
             pair("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
-            pair(
-                "GATEWAY_STORAGE_DATA_DIR",
-                &folder.join("data").to_string_lossy(),
-            ),
+            pair("GATEWAY_STORAGE_DATA_DIR", &data.to_string_lossy()),
             pair("WORKER_AUTH_TOKEN", BOOTSTRAP),
         ];
         if let Some(url) = &backend.database {

@@ -28,10 +28,10 @@ use crate::runtime::{self, Cores};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
-use crate::store::open;
 use crate::store::replica::{ReplicaError, ReplicaLock};
 use crate::store::sql::SqlStore;
 use crate::store::state::StateVault;
+use crate::store::{folder, open};
 use crate::system::{OsEntropy, SystemClock};
 use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::Metrics;
@@ -76,6 +76,11 @@ impl Server {
         };
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
+        if config.redis.url.is_some() {
+            let data = &config.storage.data_dir;
+            let others = coord.live().await?;
+            folder::check(&others, folder::id(data, &*entropy)?, data)?;
+        }
         let secrets = Secrets::resolve(&config, &*entropy)?;
         open::put_tiers(&store, &config.plans()).await?;
 

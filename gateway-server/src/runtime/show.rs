@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 use crate::app::App;
+use crate::store::folder;
 use crate::telemetry::numbers::numbers;
 
 /// How often the numbers are new.
@@ -25,12 +26,22 @@ pub(super) async fn show(app: App, stop: CancellationToken) {
 }
 
 async fn once(app: &App) -> Result<(), CoordError> {
-    let live = Live {
+    let mut live = Live {
         replica: app.replica.to_string(),
         numbers: numbers(&app.metrics.render()),
     };
+    let data = &app.config.storage.data_dir;
+    let files = app.config.redis.url.as_ref();
+    let files = files.and_then(|_| folder::id(data, &*app.entropy).ok());
+    if let Some(id) = files {
+        folder::show(&mut live, id);
+    }
     app.coord.put_live(&live, SHOWN).await?;
-    // The count is kept by the coordinator for the time that it is away.
-    app.coord.live().await?;
+    // Their number is kept by the coordinator for the time that it is away.
+    let all = app.coord.live().await?;
+    // Two that started at once could not see each other then.
+    if let Some(Err(error)) = files.map(|id| folder::check(&all, id, data)) {
+        tracing::error!(%error, "sessions will have to be linked again");
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use gateway_testkit::services::{self, Database};
 use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
 
 use crate::gateway::{BOOTSTRAP, Gateway};
 use crate::process::Process;
@@ -16,6 +17,7 @@ const STATE_KEY: &str = "1:a-secret-for-the-stories-0123456789abcdef";
 #[derive(Debug)]
 pub(crate) struct Ground {
     database: Database,
+    files: TempDir,
 }
 
 impl Ground {
@@ -23,6 +25,7 @@ impl Ground {
     pub(crate) fn new() -> Self {
         let ground = Self {
             database: database(),
+            files: tempfile::tempdir().expect("a folder"),
         };
         let folder = tempfile::tempdir().expect("a folder");
         migrate(folder.path(), &variables(ground.url()));
@@ -41,9 +44,11 @@ impl Ground {
         (host.to_owned(), format!("{scheme}@{address}/{name}"))
     }
 
-    /// A gateway on it.
+    /// A gateway on it; all of them share a folder for their files.
     pub(crate) fn serve(&self, more: &[(&str, &str)]) -> Gateway {
         let mut all = variables(self.url());
+        let files = self.files.path().to_str().expect("text");
+        all.push(("GATEWAY_STORAGE_DATA_DIR", files));
         all.extend(more);
         Gateway::serve_in(tempfile::tempdir().expect("a folder"), &all)
     }

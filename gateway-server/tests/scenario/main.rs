@@ -73,7 +73,8 @@ fn main() -> ExitCode {
             without_postgres_nobody_is_served_on_old_knowledge,
             guessing_passwords_is_slow_without_redis_too,
             every_replica_shows_a_code_without_redis,
-            redis_that_cannot_be_used_is_one_sentence;
+            redis_that_cannot_be_used_is_one_sentence,
+            a_replica_with_files_of_its_own_is_refused;
     };
     let no_postgres = services::postgres().is_err();
     let no_redis = services::PrivateRedis::start().is_err();

@@ -59,7 +59,7 @@ struct Pair {
     b: Gateway,
     redis: PrivateRedis,
     person: String,
-    _ground: Ground,
+    ground: Ground,
 }
 
 impl Pair {
@@ -79,7 +79,7 @@ impl Pair {
             a,
             b,
             redis,
-            _ground: ground,
+            ground,
         }
     }
 
@@ -190,6 +190,9 @@ pub(crate) async fn without_postgres_nobody_is_served_on_old_knowledge() {
     let url = redis.url();
     options.push(("REDIS_URL", &url));
     let folder = || tempfile::tempdir().expect("a folder");
+    let files = folder();
+    let data = files.path().to_str().expect("text");
+    options.push(("GATEWAY_STORAGE_DATA_DIR", data));
     migrate(folder().path(), &options);
     let gateways = [folder(), folder()].map(|folder| Gateway::serve_in(folder, &options));
     let [a, b] = &gateways;
@@ -290,4 +293,21 @@ pub(crate) async fn redis_that_cannot_be_used_is_one_sentence() {
     refuses(folder.path(), &with(&wrong), "refuses the login");
     redis.kill();
     refuses(folder.path(), &with(&wrong), "REDIS_URL");
+}
+
+pub(crate) async fn a_replica_with_files_of_its_own_is_refused() {
+    let pair = Pair::new(&[]).await;
+    let url = pair.redis.url();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let mut options = variables(pair.ground.url());
+    options.push(("REDIS_URL", &url));
+    eventually("a replica shows itself", || async {
+        let path = format!("{}/health/detailed", pair.a.url);
+        let answer = Client::new().get(&path).send().await.ok()?;
+        let health: Value = answer.json().await.ok()?;
+        let replicas = health["data"]["replicas"].as_array()?;
+        (replicas.len() == 2).then_some(())
+    })
+    .await;
+    refuses(elsewhere.path(), &options, "storage.data_dir");
 }

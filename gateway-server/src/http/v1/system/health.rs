@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::store::folder;
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -130,9 +131,12 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
         coordinator,
         workers,
         replicas: replicas
-            .map(|live| Replica {
-                id: live.replica,
-                numbers: live.numbers,
+            .map(|mut live| {
+                folder::hide(&mut live);
+                Replica {
+                    id: live.replica,
+                    numbers: live.numbers,
+                }
             })
             .collect(),
     })
