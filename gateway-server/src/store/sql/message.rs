@@ -1,7 +1,7 @@
 //! Rows of messages, read back. The message log writes them, with the same columns.
 //!
-//! A page is found by its place in the order (time, id) and never by counting, on the index of whatever
-//! the filter names: the chat, the session, or all of the tenant.
+//! A page is found by its place in the order (time, id) and never by counting, on the index of the session
+//! or of all of the tenant. Chats have none: one more index is one more page changed by every message.
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};

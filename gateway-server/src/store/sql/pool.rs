@@ -46,6 +46,12 @@ impl Default for PostgresOptions {
 }
 
 const READERS: u32 = 4;
+/// Memory for pages of each connection: negative is KiB. The indexes of what is written at the moment should
+/// fit, or every message reads as many pages as it writes.
+const CACHE: &str = "-32768";
+/// Pages in the write-ahead log before they are copied to the file: a page that changes again and again is
+/// copied once. 40 MiB.
+const CHECKPOINT: &str = "10000";
 /// Longer than any transaction may take.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -123,6 +129,8 @@ impl Pool {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .pragma("cache_size", CACHE)
+            .pragma("wal_autocheckpoint", CHECKPOINT)
             .busy_timeout(Duration::from_secs(5));
         let pool = |size| {
             SqlitePoolOptions::new()
