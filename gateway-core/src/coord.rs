@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Epoch, SessionId, TenantId};
+use crate::id::{Epoch, SessionId, TenantId, WorkerId};
 use crate::session::{ChallengeKind, Owner};
 use crate::time::Timestamp;
 
@@ -94,6 +94,11 @@ pub enum Notice {
     Session {
         /// Which.
         session: SessionId,
+    },
+    /// A worker's row has a new version.
+    Worker {
+        /// Which.
+        worker: WorkerId,
     },
     /// Something is due.
     Due,

@@ -11,14 +11,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use gateway_core::auth::WorkerTokens;
-use gateway_core::coord::Coordinator;
+use gateway_core::coord::{Coordinator, Notice};
 use gateway_core::entropy::Entropy;
-use gateway_core::id::ReplicaId;
+use gateway_core::id::{ReplicaId, TenantId};
 use gateway_core::message::{Intake, MessageIds, MessageLog, Sender};
 use gateway_core::orchestrator::Orchestrator;
-use gateway_core::session::Routes;
 use gateway_core::state::StateStore;
-use gateway_core::store::{PlatformStore, Store};
+use gateway_core::store::{PlatformStore, Store, StoreError};
 use gateway_core::time::Clock;
 use gateway_core::worker::WorkerLink;
 use hyper::{Request, Response};
@@ -26,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use tower::Service;
 
+use crate::cache::{CachedRoutes, Caches, Ended};
 use crate::config::{Config, Secrets};
 use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::http::problem::Problem;
@@ -45,8 +45,8 @@ pub struct Ports {
     pub state: Arc<dyn StateStore>,
     /// Messages.
     pub log: Arc<dyn MessageLog>,
-    /// Where sessions are.
-    pub routes: Arc<dyn Routes>,
+    /// What is remembered of the store.
+    pub caches: Caches,
     /// The way to workers.
     pub link: Arc<dyn WorkerLink>,
     /// Every sequence.
@@ -64,6 +64,8 @@ pub struct Shared {
     pub config: Config,
     /// The truth.
     pub store: Arc<dyn PlatformStore>,
+    /// What is remembered of it.
+    pub caches: Caches,
     /// Codes, counters and hints.
     pub coord: Arc<dyn Coordinator>,
     /// Session state.
@@ -147,7 +149,7 @@ impl App {
         let worker_tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
         let ids = MessageIds::new(secrets.message_id_key.expose().as_bytes());
         let sender = Sender {
-            routes: ports.routes,
+            routes: Arc::new(CachedRoutes::new(ports.caches.clone())),
             link: Arc::clone(&ports.link),
             log: Arc::clone(&ports.log),
             ids: ids.clone(),
@@ -171,6 +173,7 @@ impl App {
             passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
             config,
             store: ports.store,
+            caches: ports.caches,
             coord: ports.coord,
             state: ports.state,
             log: ports.log,
@@ -206,11 +209,30 @@ impl App {
         }
     }
 
-    /// Gives back the requests that this replica has drawn and not used; for the end.
-    pub async fn give_back_quota(&self) {
+    /// Lets a change of what credentials may do hold: for the next request here at once, elsewhere soon.
+    /// Call it when the change is committed.
+    pub(crate) async fn end(&self, tenant: TenantId, ended: Ended) {
+        self.caches.forget(&ended);
+        if let Err(error) = self.coord.notify(&Notice::Tenant { tenant }).await {
+            tracing::debug!(%error, "a hint was lost");
+        }
+    }
+
+    /// Gives back what the replicas have in common: the requests that this one has drawn and not used, and
+    /// its place among them; for the end.
+    pub async fn give_back(&self) {
+        if let Err(error) = self.leave().await {
+            tracing::warn!(%error, "this replica is counted for a while yet");
+        }
         if let Err(error) = self.quotas.give_back(self).await {
             tracing::warn!(%error, "unused requests were not given back");
         }
+    }
+
+    async fn leave(&self) -> Result<(), StoreError> {
+        let mut tx = self.store.begin_platform().await?;
+        tx.remove_replica(self.replica).await?;
+        tx.commit().await
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`cli`]: one file per sub-command
 //! - [`server`]: the composition root
 //! - [`app`]: what requests share
+//! - [`cache`]: what this replica remembers of the store
 //! - [`accounts`]: where people and tenants come from
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
@@ -20,6 +21,7 @@
 
 pub mod accounts;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod coord;

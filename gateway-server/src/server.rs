@@ -13,13 +13,14 @@ use gateway_core::auth::WorkerTokens;
 use gateway_core::entropy::Entropy;
 use gateway_core::message::MessageLog;
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
-use gateway_core::session::StoreRoutes;
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
 use gateway_core::worker::{StoreRow, WorkerLink};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, CorePorts, Ports};
+use crate::cache::Caches;
 use crate::config::{Config, Mode, Secrets};
 use crate::coord;
 use crate::http::serve::{Listener, Serving};
@@ -91,6 +92,8 @@ impl Server {
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
         let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
         let shared_link: Arc<dyn WorkerLink> = Arc::new(link.clone());
+        let caches = Caches::new(Arc::clone(&platform), Arc::clone(&clock), Handle::current());
+        let coord = caches.announcing(coord);
         let state = Arc::new(state_vault(&config, &secrets, &store, &entropy)?);
         let orchestration: Arc<dyn Store> = Arc::new(store.clone());
         let leases = StoreRow::new(
@@ -115,8 +118,8 @@ impl Server {
             },
         );
         let ports = Ports {
-            routes: Arc::new(StoreRoutes::new(Arc::clone(&platform))),
             store: platform,
+            caches,
             coord,
             state,
             log,
@@ -176,7 +179,7 @@ impl Server {
             tracing::warn!(connections = cut, "connections were cut");
         }
         let limit = app.config.http.shutdown_timeout;
-        let unfinished = shutdown.finish(limit, app.give_back_quota()).await;
+        let unfinished = shutdown.finish(limit, app.give_back()).await;
         for group in unfinished {
             tracing::warn!(
                 group = group.group,

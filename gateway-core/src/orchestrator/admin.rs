@@ -121,6 +121,7 @@ impl Orchestrator {
             Ok::<_, WorkerAdminError>(worker)
         })
         .await?;
+        self.announce_worker(id).await;
         self.refresh_fleet().await?;
         Ok(worker)
     }
@@ -156,6 +157,7 @@ impl Orchestrator {
             Ok(())
         })
         .await?;
+        self.announce_worker(id).await;
         self.refresh_fleet().await?;
         Ok(())
     }

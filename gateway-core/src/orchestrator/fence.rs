@@ -24,6 +24,7 @@ impl Orchestrator {
     pub async fn fence(&self, death: &Death) -> Result<Option<Vec<Effect>>, StoreError> {
         let freed = retry_conflicts(ATTEMPTS, || self.try_fence(death)).await?;
         if freed.is_some() {
+            self.announce_worker(&death.owner().worker).await;
             self.hint(&Notice::Outbox).await;
         }
         Ok(freed)

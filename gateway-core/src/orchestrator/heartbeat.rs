@@ -48,6 +48,7 @@ impl Orchestrator {
             tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
                 .await?;
             tx.commit().await?;
+            self.announce_worker(&worker.id).await;
             effects.push(Effect::Nudge);
         }
         let answer = BeatAnswer {

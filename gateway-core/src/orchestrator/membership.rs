@@ -123,6 +123,7 @@ impl Orchestrator {
             return Err(RegisterError::ProtocolVersion { asked });
         }
         let member = retry_conflicts(ATTEMPTS, || self.try_register(join, registration)).await?;
+        self.announce_worker(&registration.owner.worker).await;
         self.refresh_fleet().await?;
         self.hint(&Notice::Outbox).await;
         Ok(Done {

@@ -41,7 +41,7 @@ pub use tick::Tick;
 use crate::balance::{BalancePolicy, Fleet};
 use crate::coord::{Coordinator, Notice};
 use crate::entropy::Entropy;
-use crate::id::SessionId;
+use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, SessionPolicy};
 use crate::state::StateStore;
 use crate::store::Store;
@@ -153,6 +153,12 @@ impl Orchestrator {
     async fn announce(&self, session: SessionId) {
         self.hint(&Notice::Session { session }).await;
         self.hint(&Notice::Outbox).await;
+    }
+
+    /// Hints that a worker's row has a new version.
+    async fn announce_worker(&self, worker: &WorkerId) {
+        let worker = worker.clone();
+        self.hint(&Notice::Worker { worker }).await;
     }
 
     async fn hint(&self, notice: &Notice) {

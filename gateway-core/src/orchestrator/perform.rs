@@ -173,6 +173,7 @@ impl Orchestrator {
         let event = super::fence::worker_event(id, worker.status, "cordoned: ignores a stop");
         tx.append_events(&[event]).await?;
         tx.commit().await?;
+        self.announce_worker(id).await;
         tracing::error!(worker.id = %id, "a worker ignores an order to stop; it is cordoned");
         Ok(())
     }
@@ -187,6 +188,7 @@ impl Orchestrator {
                 .await?;
         }
         tx.commit().await?;
+        self.announce_worker(&owner.worker).await;
         tracing::error!(worker.id = %owner.worker, "the lease of a stuck worker runs out");
         Ok(())
     }

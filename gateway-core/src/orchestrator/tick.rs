@@ -91,6 +91,7 @@ impl Orchestrator {
                 let event = fence::worker_event(&worker.id, WorkerStatus::Suspect, "silent");
                 tx.append_events(&[event]).await?;
                 tx.commit().await?;
+                self.announce_worker(&worker.id).await;
                 tracing::warn!(worker.id = %worker.id, "a worker has missed heartbeats");
             }
         }

@@ -5,6 +5,7 @@
 //! would otherwise draw a chunk per request.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,15 +22,14 @@ use super::auth::Caller;
 use super::problem::{ApiResult, Kind, Problem};
 use crate::app::App;
 
-/// How many replicas share the limit. One, until replicas know of each other.
-const REPLICAS: u32 = 1;
-
 const LAST_MINUTE_MS: u64 = 60_000;
 
 /// The accounts of this replica.
 #[derive(Debug, Default)]
 pub struct Quotas {
     tenants: Mutex<BTreeMap<TenantId, Arc<Purse>>>,
+    /// How many replicas share the limits; 0: not counted yet.
+    replicas: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -71,6 +71,15 @@ pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Ne
 }
 
 impl Quotas {
+    /// Notes how many replicas share the limits, this one included.
+    pub fn share(&self, replicas: u32) {
+        self.replicas.store(replicas, Ordering::Relaxed);
+    }
+
+    fn replicas(&self) -> u32 {
+        self.replicas.load(Ordering::Relaxed).max(1)
+    }
+
     fn purse(&self, app: &App, tenant: TenantId) -> Arc<Purse> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let purse = || {
@@ -180,7 +189,8 @@ impl Purse {
     ) -> Result<(), StoreError> {
         let sent = app.clock.uptime();
         let mut tx = app.store.begin_platform().await?;
-        let drawn = tx.draw_quota(tenant, limit, REPLICAS, next).await?;
+        let replicas = app.quotas.replicas();
+        let drawn = tx.draw_quota(tenant, limit, replicas, next).await?;
         tx.commit().await?;
         let mut account = self.account();
         match next {

@@ -5,6 +5,7 @@
 
 mod cores;
 mod effects;
+mod follow;
 mod show;
 
 pub(crate) use cores::Cores;
@@ -36,6 +37,8 @@ pub fn spawn_all(app: &App) {
     keep_up(app, "tick", tick);
     keep_up(app, "publish", publish);
     keep_up(app, "show", show::show);
+    keep_up(app, "follow", follow::follow);
+    keep_up(app, "renew", follow::renew);
 }
 
 /// Runs a loop until the stop. One that dies of a panic begins anew: what it was at is still due, and a

@@ -15,15 +15,17 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
+use gateway_core::coord::Coordinator;
 use gateway_core::id::TenantId;
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
-use gateway_core::session::{Owner, StoreRoutes};
+use gateway_core::session::Owner;
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::tenant::{TenantStatus, Tier, TierName};
 use gateway_core::time::Clock;
 use gateway_core::user::{Email, Role};
 use gateway_core::worker::{StoreRow, Worker, WorkerLink};
 use gateway_server::app::{App, Ports};
+use gateway_server::cache::Caches;
 use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
 use gateway_server::http;
 use gateway_server::shutdown::Shutdown;
@@ -35,6 +37,7 @@ use gateway_testkit::worker::SimFleet;
 use http_body_util::BodyExt;
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tower::ServiceExt;
 
 use crate::link::ScriptedLink;
@@ -108,7 +111,7 @@ impl TestApp {
     ) -> Self {
         let store = MemoryStore::new(clock.clone());
         let coord = Arc::new(MemoryCoordinator::new(clock.clone()));
-        let ports = ports(&config, &clock, &store, &coord, workers);
+        let ports = ports(&config, &clock, &store, coord.clone(), workers);
         let metrics = Metrics::new().expect("metrics");
         let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
         let router = http::router(&app);
@@ -245,10 +248,12 @@ fn ports(
     config: &Config,
     clock: &Arc<ManualClock>,
     store: &MemoryStore,
-    coord: &Arc<MemoryCoordinator>,
+    coord: Arc<dyn Coordinator>,
     link: Arc<dyn WorkerLink>,
 ) -> Ports {
     let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
+    let caches = Caches::new(Arc::clone(&platform), clock.clone(), Handle::current());
+    let coord = caches.announcing(coord);
     let orchestration: Arc<dyn Store> = Arc::new(store.clone());
     let entropy = Arc::new(SeededEntropy::new(7));
     let state = Arc::new(MemoryState::default());
@@ -267,9 +272,9 @@ fn ports(
         Policy::default(),
     );
     Ports {
-        routes: Arc::new(StoreRoutes::new(Arc::clone(&platform))),
         store: platform,
-        coord: coord.clone(),
+        caches,
+        coord,
         state,
         log: Arc::new(MemoryLog::new(store)),
         link,

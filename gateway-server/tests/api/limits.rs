@@ -110,7 +110,7 @@ async fn what_was_not_used_is_given_back() {
     app.set_tier(login.tenant, "PRO").await;
     let key = app.key(&login, &[]).await;
     app.get(ROUTE).key(&key).expect(200).await;
-    app.app.give_back_quota().await;
+    app.app.give_back().await;
     let mut tx = app.store.begin_platform().await.expect("a transaction");
     let drawn = tx
         .draw_quota(login.tenant, 1000, 1, false)

@@ -12,7 +12,7 @@ use gateway_core::id::Epoch;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Timestamp;
 
-use super::fixture::{CROWD, at_once, owner, session_id, tenant_id};
+use super::fixture::{CROWD, at_once, owner, session_id, tenant_id, worker_id};
 use super::{Advance, Suite, Verdict, cases};
 
 cases!(CoordinatorUnderTest, "coordinator":
@@ -402,6 +402,9 @@ async fn a_notice_reaches_every_subscriber(c: &CoordinatorUnderTest) -> Verdict 
     let notices = [
         Notice::Session {
             session: session_id(1),
+        },
+        Notice::Worker {
+            worker: worker_id("alpha"),
         },
         Notice::Due,
         Notice::Outbox,

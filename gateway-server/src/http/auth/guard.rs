@@ -1,17 +1,18 @@
 //! The one place where a request is let in.
 //!
 //! Every route stands behind this layer with the access class it was declared with. The order matters:
-//! what can be refused without a look-up is refused first; then the address limit; then the store says
-//! whether the credential still holds; then the access class; then the tenant's quota.
+//! what can be refused without a look-up is refused first; then the caches say whether the credential still
+//! holds, or, under the address limit, the store; then the access class; then the tenant's quota.
+
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_core::auth::{Access, ApiKey, ApiKeySecret, Principal};
+use gateway_core::auth::{Access, ApiKeySecret, Principal};
 use gateway_core::session::Owner;
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
-use gateway_core::worker::WorkerStatus;
 use tracing::Span;
 
 use super::address::{self, Peer};
@@ -19,6 +20,7 @@ use super::caller::{Caller, Joiner, Person, WorkerCaller};
 use super::credential::{Credential, unauthorized};
 use super::jwt::Claims;
 use crate::app::App;
+use crate::cache::{KnownLogin, minute};
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::http::quota;
 use crate::telemetry::span;
@@ -66,13 +68,16 @@ impl Gate {
     async fn identify(&self, request: &mut Request, peer: Peer) -> ApiResult<Option<Caller>> {
         let app = &self.app;
         let credential = app.verifiers.read(request.headers(), app.clock.now())?;
-        if !matches!(credential, Credential::Worker(_)) {
-            address::check(app, peer).await?;
-        }
         let extensions = request.extensions_mut();
         match credential {
-            Credential::Bootstrap => self.join(extensions, Joiner::Fleet),
-            Credential::Ticket(hash) => self.join(extensions, Joiner::Ticket(hash)),
+            Credential::Bootstrap => {
+                address::check(app, peer).await?;
+                self.join(extensions, Joiner::Fleet)
+            }
+            Credential::Ticket(hash) => {
+                address::check(app, peer).await?;
+                self.join(extensions, Joiner::Ticket(hash))
+            }
             Credential::Worker(owner) => {
                 present(app, &owner).await?;
                 self.access.admits(&Principal::Worker(owner.clone()))?;
@@ -81,14 +86,14 @@ impl Gate {
                 Ok(None)
             }
             Credential::Login(claims) => {
-                let (person, caller) = logged_in(app, &claims).await?;
+                let (person, caller) = logged_in(app, &claims, peer).await?;
                 self.tenant(&caller)?;
                 extensions.insert(person);
                 extensions.insert(caller);
                 Ok(None)
             }
             Credential::Key(secret) => {
-                let caller = with_key(app, &secret).await?;
+                let caller = with_key(app, &secret, peer).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
                 Ok(Some(caller))
@@ -113,77 +118,64 @@ impl Gate {
     }
 }
 
-/// Whether the token's incarnation is the worker's present one.
+/// Whether the token's incarnation is the worker's present one. Only the store's word refuses it: it may
+/// have registered with another replica a moment ago.
 async fn present(app: &App, owner: &Owner) -> ApiResult<()> {
-    let mut tx = app.store.read().await?;
-    let worker = tx.worker(&owner.worker).await?;
-    let same = worker.is_some_and(|worker| {
-        worker.incarnation.as_ref() == Some(&owner.incarnation)
-            && worker.status != WorkerStatus::Removed
-    });
-    match same {
-        true => Ok(()),
-        false => Err(unauthorized(
-            "another run of this worker has registered since; take a new incarnation and register",
-        )),
+    let known = app.caches.is_present(owner, app.clock.uptime());
+    if known || app.caches.read_present(owner).await? {
+        return Ok(());
     }
+    Err(unauthorized(
+        "another run of this worker has registered since; take a new incarnation and register",
+    ))
 }
 
-async fn logged_in(app: &App, claims: &Claims) -> ApiResult<(Person, Caller)> {
-    let ended = || unauthorized("this login has ended; log in again");
-    let mut tx = app.store.read().await?;
-    let user = tx
-        .user(claims.tenant, claims.sub)
-        .await?
-        .ok_or_else(ended)?;
-    let live = tx.family_is_live(claims.tenant, claims.fam).await?;
-    if !live || user.token_generation != claims.generation {
-        return Err(ended());
-    }
-    let (tenant, tier) = active_tenant(&mut *tx, user.tenant).await?;
-    let person = Person {
-        tenant: tenant.id,
-        user: user.id,
-        role: user.role,
-        family: claims.fam,
+/// Who shows an access token. A login that is not remembered costs a look-up, and the address must not be
+/// over its limit.
+async fn logged_in(app: &App, claims: &Claims, peer: Peer) -> ApiResult<(Person, Caller)> {
+    let is_of = |login: &Arc<KnownLogin>| login.is_of(claims.tenant, claims.sub, claims.generation);
+    let known = app.caches.login(claims.fam, app.clock.uptime());
+    let login = match known.filter(is_of) {
+        Some(login) => login,
+        None => {
+            address::check(app, peer).await?;
+            let read = app.caches.read_login(claims).await?;
+            read.filter(is_of)
+                .ok_or_else(|| unauthorized("this login has ended; log in again"))?
+        }
     };
-    let principal = Principal::User {
-        tenant: tenant.id,
-        user: user.id,
-        role: user.role,
-    };
-    let caller = Caller {
-        tenant: tenant.id,
-        tier,
-        principal,
-    };
-    Ok((person, caller))
+    active(login.tenant().is_active())?;
+    Ok((login.person(), login.caller()))
 }
 
-async fn with_key(app: &App, secret: &ApiKeySecret) -> ApiResult<Caller> {
-    let mut tx = app.store.read().await?;
-    let now = tx.now().await?;
-    let key = tx.key_by_hash(&secret.hash()).await?;
-    let key = key.filter(|key| key.is_valid(now));
-    let key = key.ok_or_else(|| unauthorized("unknown, expired or revoked API key"))?;
-    let (tenant, tier) = active_tenant(&mut *tx, key.tenant).await?;
-    drop(tx);
-    app.last_used.note(app, &key, now).await;
-    let principal = principal(key);
-    Ok(Caller {
-        tenant: tenant.id,
-        tier,
-        principal,
-    })
+/// Who shows an API key; the same.
+async fn with_key(app: &App, secret: &ApiKeySecret, peer: Peer) -> ApiResult<Caller> {
+    let hash = secret.hash();
+    let (known, now) = match app.caches.key(&hash, app.clock.uptime()) {
+        Some(known) => known,
+        None => {
+            address::check(app, peer).await?;
+            let read = app.caches.read_key(hash).await?;
+            read.filter(|(known, now)| known.key.is_valid(*now))
+                .ok_or_else(|| unauthorized("unknown, expired or revoked API key"))?
+        }
+    };
+    active(known.tenant().is_active())?;
+    if !known.is_noted(minute(now)) {
+        app.last_used.note(app, &known.key, now).await;
+        known.note(minute(now));
+    }
+    Ok(Caller::clone(known.caller()))
 }
 
-fn principal(key: ApiKey) -> Principal {
-    Principal::Key {
-        tenant: key.tenant,
-        key: key.id,
-        scopes: key.scopes,
-        session: key.session,
+fn active(is_active: bool) -> ApiResult<()> {
+    if is_active {
+        return Ok(());
     }
+    Err(Problem::new(
+        Kind::TenantSuspended,
+        "this account is suspended; ask the operator",
+    ))
 }
 
 /// The tenant of a credential and its plan.
@@ -196,12 +188,7 @@ pub(crate) async fn active_tenant(
 ) -> ApiResult<(Tenant, Tier)> {
     let tenant = tx.tenant(id).await?;
     let tenant = tenant.ok_or_else(|| unauthorized("this account is gone"))?;
-    if tenant.status == TenantStatus::Suspended {
-        return Err(Problem::new(
-            Kind::TenantSuspended,
-            "this account is suspended; ask the operator",
-        ));
-    }
+    active(tenant.status == TenantStatus::Active)?;
     let tier = tx.tier(&tenant.tier).await?;
     let tier = tier.ok_or_else(|| Problem::internal(format!("no tier {}", tenant.tier)))?;
     Ok((tenant, tier))

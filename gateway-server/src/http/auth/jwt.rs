@@ -22,18 +22,18 @@ const TYP: &str = "access";
 
 /// What an access token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     /// Who.
-    pub(super) sub: UserId,
+    pub(crate) sub: UserId,
     /// Of which tenant.
-    pub(super) tenant: TenantId,
+    pub(crate) tenant: TenantId,
     /// What they could do when it was issued; for clients, never for decisions here.
     pub(super) role: Role,
     /// Which login.
-    pub(super) fam: TokenFamilyId,
+    pub(crate) fam: TokenFamilyId,
     /// The user's generation of tokens when it was issued.
     #[serde(rename = "gen")]
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     typ: String,
     iat: i64,
     exp: i64,

@@ -19,4 +19,5 @@ pub use password::{PasswordError, Passwords};
 
 pub(crate) use credential::Verifiers;
 pub(crate) use guard::{Gate, active_tenant, guard};
+pub(crate) use jwt::Claims;
 pub(crate) use last_used::LastUsed;

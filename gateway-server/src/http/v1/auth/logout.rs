@@ -3,6 +3,7 @@
 use axum::extract::State;
 
 use crate::app::App;
+use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Person;
 use crate::http::problem::ApiResult;
@@ -23,5 +24,6 @@ pub(super) async fn logout(
     let mut tx = app.store.begin_platform().await?;
     tx.revoke_family(person.tenant, person.family).await?;
     tx.commit().await?;
+    app.end(person.tenant, Ended::Login(person.family)).await;
     Ok(Answer::ok(None).message("logged out"))
 }

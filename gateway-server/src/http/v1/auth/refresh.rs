@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::tokens::{self, Login};
 use crate::app::App;
+use crate::cache::Ended;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::active_tenant;
@@ -46,6 +47,7 @@ pub(super) async fn refresh(
         RefreshUse::First(token) => token,
         RefreshUse::Again(token) => {
             tx.commit().await?;
+            app.end(token.tenant, Ended::Login(token.family)).await;
             tracing::warn!(user.id = %token.user, "a refresh token was used twice; its login has ended");
             return Err(ended());
         }

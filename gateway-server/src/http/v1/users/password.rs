@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::cache::Ended;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::{Person, active_tenant};
@@ -83,5 +84,6 @@ async fn write(app: &App, mut user: User, hash: String) -> ApiResult<Login> {
     let (tenant, _) = active_tenant(&mut *tx, user.tenant).await?;
     let login = tokens::open(app, &mut *tx, &user, tenant, None).await?;
     tx.commit().await?;
+    app.end(user.tenant, Ended::User(user.id)).await;
     Ok(login)
 }

@@ -5,6 +5,7 @@ use gateway_core::id::ApiKeyId;
 
 use super::{Key, row};
 use crate::app::App;
+use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Person;
 use crate::http::extract::ApiPath;
@@ -29,5 +30,6 @@ pub(super) async fn revoke(
     key.revoked_at = key.revoked_at.or(Some(now));
     tx.save_key(&key).await?;
     tx.commit().await?;
+    app.end(key.tenant, Ended::Key(key.hash)).await;
     Ok(Answer::ok(key.into()).message("the key is refused from now on"))
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::{CreatedKey, Wish, make, row};
 use crate::app::App;
+use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, ApiPath};
@@ -65,9 +66,10 @@ pub(super) async fn rotate(
         expires_at: old.expires_at,
     };
     let created = make(&app, &mut *tx, &person, wish).await?;
-    tx.save_key(&ending(old, now, Duration::from_secs(body.overlap_seconds)))
-        .await?;
+    let old = ending(old, now, Duration::from_secs(body.overlap_seconds));
+    tx.save_key(&old).await?;
     tx.commit().await?;
+    app.end(old.tenant, Ended::Key(old.hash)).await;
     Ok(Answer::created(created).message("keep the key: it is not shown again"))
 }
 

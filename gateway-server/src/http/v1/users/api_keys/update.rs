@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Key, distinct, in_future, row};
 use crate::app::App;
+use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, ApiPath, nullable, one_line};
@@ -53,6 +54,7 @@ pub(super) async fn update(
     let key = body.apply(row(&mut *tx, &person, id).await?);
     tx.save_key(&key).await?;
     tx.commit().await?;
+    app.end(key.tenant, Ended::Key(key.hash)).await;
     Ok(Answer::ok(key.into()))
 }
 

@@ -1,0 +1,93 @@
+//! Notices of this replica reach its own caches first.
+//!
+//! A notice travels over the coordinator and comes back, or not; a client that has just seen a session
+//! `CONNECTED` here and sends must not meet the entry from before. So whoever announces does it through
+//! this one, which is the coordinator in everything else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
+};
+use gateway_core::id::SessionId;
+use gateway_core::session::ChallengeKind;
+
+use super::Caches;
+
+impl Caches {
+    /// The same coordinator, whose notices these caches hear before anybody else.
+    #[must_use]
+    pub fn announcing(&self, coord: Arc<dyn Coordinator>) -> Arc<dyn Coordinator> {
+        let caches = self.clone();
+        Arc::new(Announcing { coord, caches })
+    }
+}
+
+#[derive(Debug)]
+struct Announcing {
+    coord: Arc<dyn Coordinator>,
+    caches: Caches,
+}
+
+#[async_trait]
+impl Coordinator for Announcing {
+    async fn notify(&self, notice: &Notice) -> Result<(), CoordError> {
+        self.caches.hear(notice);
+        self.coord.notify(notice).await
+    }
+
+    async fn notices(&self) -> Result<Notices, CoordError> {
+        self.coord.notices().await
+    }
+
+    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
+        self.coord.put_routes(routes, ttl).await
+    }
+
+    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
+        self.coord.route(session).await
+    }
+
+    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+        self.coord.put_live(live, ttl).await
+    }
+
+    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+        self.coord.live().await
+    }
+
+    async fn put_secret(
+        &self,
+        session: SessionId,
+        secret: &PairingSecret,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
+        self.coord.put_secret(session, secret, ttl).await
+    }
+
+    async fn secret(
+        &self,
+        session: SessionId,
+        kind: ChallengeKind,
+    ) -> Result<Option<PairingSecret>, CoordError> {
+        self.coord.secret(session, kind).await
+    }
+
+    async fn drop_secrets(&self, session: SessionId) -> Result<(), CoordError> {
+        self.coord.drop_secrets(session).await
+    }
+
+    async fn count(&self, key: &str, window: Duration) -> Result<Counted, CoordError> {
+        self.coord.count(key, window).await
+    }
+
+    async fn counted(&self, key: &str) -> Result<Option<Counted>, CoordError> {
+        self.coord.counted(key).await
+    }
+
+    async fn reset_counter(&self, key: &str) -> Result<(), CoordError> {
+        self.coord.reset_counter(key).await
+    }
+}

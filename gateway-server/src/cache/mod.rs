@@ -1,0 +1,194 @@
+//! What this replica remembers of the store, so that a request costs no look-up.
+//!
+//! Plain memory, filled on a miss and shared by every thread; no lock is held over an await. It is obeyed
+//! only while the store itself has lately said what changed ([`Caches::look`]); hints make that sooner and
+//! are never needed. While it is not to be trusted, everything is read through to the store.
+//!
+//! What is committed *here* holds for the next request here at once: every notice of this replica passes
+//! through [`Caches::announcing`], and whoever ends a credential calls [`Caches::forget`] after the commit.
+//!
+//! In reading order: `freshness` (whether to obey), `shards` (the map), `principals`, `workers`, `routes`
+//! (what is remembered), `fill` (reading on a miss), `look` (reading what changed), `announce` (hints).
+
+mod announce;
+mod fill;
+mod freshness;
+mod look;
+mod principals;
+mod routes;
+mod shards;
+
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::coord::Notice;
+use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::session::{Owner, Route, SessionRef, Standing};
+use gateway_core::store::PlatformStore;
+use gateway_core::time::{Clock, Timestamp, Uptime};
+use tokio::runtime::Handle;
+
+pub use fill::CachedRoutes;
+pub use freshness::TRUSTED;
+pub(crate) use principals::{KnownKey, KnownLogin};
+
+use crate::http::auth::Caller;
+use freshness::Freshness;
+use principals::Principals;
+use routes::RouteTable;
+use workers::Workers;
+
+/// A route that would make a send wait or fail is read again when it is older.
+const RECONSIDERED: Duration = Duration::from_secs(1);
+const MINUTE_MICROS: i64 = 60_000_000;
+
+/// The caches of this replica. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Caches(Arc<Memory>);
+
+#[derive(Debug)]
+struct Memory {
+    store: Arc<dyn PlatformStore>,
+    clock: Arc<dyn Clock>,
+    control: Handle,
+    freshness: Freshness,
+    principals: Principals,
+    workers: Workers,
+    routes: RouteTable,
+}
+
+/// Something that this replica has just committed and that ends what is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// What an API key may do, by its hash.
+    Key([u8; 32]),
+    /// A login.
+    Login(TokenFamilyId),
+    /// Every login of a person.
+    User(UserId),
+    /// What a tenant may do.
+    Tenant(TenantId),
+}
+
+impl Caches {
+    /// Empty ones. They read from `store`, on `control`, whoever asks.
+    #[must_use]
+    pub fn new(store: Arc<dyn PlatformStore>, clock: Arc<dyn Clock>, control: Handle) -> Self {
+        Self(Arc::new(Memory {
+            store,
+            clock,
+            control,
+            freshness: Freshness::default(),
+            principals: Principals::default(),
+            workers: Workers::default(),
+            routes: RouteTable::default(),
+        }))
+    }
+
+    /// Whether they may be answered from at `now`.
+    #[must_use]
+    pub fn are_trusted(&self, now: Uptime) -> bool {
+        self.0.freshness.is_trusted(now)
+    }
+
+    /// The store's time at `now`, while they may be answered from.
+    #[must_use]
+    pub fn store_time(&self, now: Uptime) -> Option<Timestamp> {
+        self.0.freshness.store_time(now)
+    }
+
+    /// Who shows an API key, without any look-up: none unless the key is known, holds, its tenant may act,
+    /// and its use in this minute is noted.
+    #[must_use]
+    pub fn caller(&self, key_hash: &[u8; 32], now: Uptime) -> Option<Arc<Caller>> {
+        let time = self.store_time(now)?;
+        let known = self.0.principals.key(key_hash, time)?;
+        let usable = known.tenant().is_active() && known.is_noted(minute(time));
+        usable.then(|| Arc::clone(known.caller()))
+    }
+
+    /// The route of a tenant's session, without any look-up: none unless messages can go out now.
+    #[must_use]
+    pub fn open_route(
+        &self,
+        tenant: TenantId,
+        reference: &SessionRef,
+        now: Uptime,
+    ) -> Option<Route> {
+        if !self.are_trusted(now) {
+            return None;
+        }
+        let (route, _) = self.0.routes.get(tenant, reference, &self.0.workers)?;
+        matches!(route.standing, Standing::Open(_)).then_some(route)
+    }
+
+    /// The API key of that hash, if it is known and good.
+    pub(crate) fn key(&self, hash: &[u8; 32], now: Uptime) -> Option<(Arc<KnownKey>, Timestamp)> {
+        let time = self.store_time(now)?;
+        let known = self.0.principals.key(hash, time)?;
+        Some((known, time))
+    }
+
+    /// The login, if it is known and has not ended.
+    pub(crate) fn login(&self, family: TokenFamilyId, now: Uptime) -> Option<Arc<KnownLogin>> {
+        if !self.are_trusted(now) {
+            return None;
+        }
+        self.0.principals.login(family)
+    }
+
+    /// Whether it is known that `owner` is its worker's present run.
+    pub(crate) fn is_present(&self, owner: &Owner, now: Uptime) -> bool {
+        let known = self.0.workers.get(&owner.worker);
+        self.are_trusted(now) && known.is_some_and(|known| known.is_present(owner))
+    }
+
+    /// Forgets what has ended. Call it when the change is committed: the next request here sees it.
+    pub fn forget(&self, ended: &Ended) {
+        let principals = &self.0.principals;
+        match ended {
+            Ended::Key(hash) => principals.forget_key(hash),
+            Ended::Login(family) => principals.forget_login(*family),
+            Ended::User(user) => principals.forget_user(*user),
+            Ended::Tenant(tenant) => principals.forget_tenant(*tenant),
+        }
+    }
+
+    /// Follows a hint as far as it goes by itself; whether the store should be asked what changed.
+    pub(crate) fn hear(&self, notice: &Notice) -> bool {
+        match notice {
+            Notice::Session { session } => {
+                self.0.routes.forget(*session);
+                false
+            }
+            Notice::Worker { worker } => {
+                self.0.workers.forget(worker);
+                false
+            }
+            Notice::Tenant { tenant } => {
+                self.0.principals.forget_tenant(*tenant);
+                true
+            }
+            Notice::Due | Notice::Outbox => false,
+        }
+    }
+
+    /// How many sessions' routes are remembered.
+    #[must_use]
+    pub fn routes_known(&self) -> usize {
+        self.0.routes.len()
+    }
+
+    fn clear(&self) {
+        self.0.principals.clear();
+        self.0.workers.clear();
+        self.0.routes.clear();
+    }
+}
+
+/// The minute of a store's time, as uses of keys are noted by it.
+pub(crate) const fn minute(at: Timestamp) -> i64 {
+    at.as_micros().div_euclid(MINUTE_MICROS)
+}
