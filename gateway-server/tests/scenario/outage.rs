@@ -17,8 +17,8 @@ use crate::{eventually, pause};
 
 /// How long what was revoked may go on elsewhere.
 const FRESH: Duration = Duration::from_secs(5);
-/// No answer takes longer, whatever is away.
-const ANSWER: Duration = Duration::from_secs(20);
+/// No answer takes longer, whatever is away: a send that was accepted waits for its row.
+const ANSWER: Duration = Duration::from_secs(60);
 const BETWEEN: Duration = Duration::from_millis(50);
 const EMAIL: &str = "replicas@example.com";
 const PASSWORD: &str = "correct horse battery";
@@ -189,6 +189,7 @@ pub(crate) async fn without_postgres_nobody_is_served_on_old_knowledge() {
     let mut options = variables(database.url());
     let url = redis.url();
     options.push(("REDIS_URL", &url));
+    options.push(("GATEWAY_WORKERS_SEND_TIMEOUT", "5s"));
     let folder = || tempfile::tempdir().expect("a folder");
     let files = folder();
     let data = files.path().to_str().expect("text");
