@@ -18,7 +18,10 @@ const SHOWN: Duration = Duration::from_secs(15);
 /// Shows them until the stop. An outage of the coordinator is told where it is noticed.
 pub(super) async fn show(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = once(&app).await {
+        let shown = once(&app).await;
+        let available = if shown.is_ok() { 1.0 } else { 0.0 };
+        app.metrics.loops.coordinator.set(available);
+        if let Err(error) = shown {
             tracing::debug!(%error, "numbers are not shown");
         }
         wait(EVERY, &mut None, |_| false, &stop).await;

@@ -74,6 +74,8 @@ pub struct LoopMetrics {
     pub fenced: Counter,
     /// Events that were numbered and published.
     pub published: Counter,
+    /// Whether the coordinator answers: 1 or 0.
+    pub coordinator: Gauge,
     workers: [Gauge; WorkerStatus::ALL.len()],
 }
 
@@ -220,6 +222,8 @@ impl LoopMetrics {
         };
         let workers = "gateway_workers";
         describe_gauge(recorder, workers, "Workers by status");
+        let coordinator = "gateway_coordinator_available";
+        describe_gauge(recorder, coordinator, "Whether the coordinator answers");
         Self {
             due: counted("gateway_sessions_due_total", "Rows that fell due"),
             placements: counted(
@@ -231,6 +235,7 @@ impl LoopMetrics {
                 "Incarnations that were fenced",
             ),
             published: counted("gateway_events_published_total", "Events published"),
+            coordinator: gauge(recorder, coordinator),
             workers: WorkerStatus::ALL.map(|status| {
                 let labels = [("status", status.name())];
                 recorder.register_gauge(&Key::from_parts(workers, labels.as_slice()), &ABOUT)
@@ -338,6 +343,7 @@ mod tests {
             "gateway_sends_in_flight 0",
             "gateway_sends_total{outcome=\"unknown\"} 1",
             "gateway_session_placements_total 0",
+            "gateway_coordinator_available 0",
             "gateway_workers{status=\"ACTIVE\"} 2",
             "gateway_workers{status=\"OFFLINE\"} 0",
             "gateway_message_log_batch_facts_bucket{le=\"500\"} 1",

@@ -37,7 +37,8 @@ fn main() -> ExitCode {
             a_wrong_password_is_one_sentence_that_does_not_show_it,
             a_server_that_hangs_is_given_up_in_time,
             a_server_that_takes_no_writes_is_one_sentence,
-            an_address_that_makes_no_sense_is_one_sentence;
+            an_address_that_makes_no_sense_is_one_sentence,
+            a_server_without_tls_is_one_sentence_where_tls_is_asked_for;
         outage:
             a_stopped_server_is_asked_no_more_and_comes_back,
             a_frozen_server_costs_one_time_out,
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
             what_requests_need_is_there_without_a_server;
         shapes:
             scripts_and_hints_work_behind_a_sentinel,
-            scripts_and_hints_work_on_a_cluster;
+            scripts_and_hints_work_on_a_cluster,
+            a_frozen_node_of_a_cluster_makes_nobody_wait_in_line;
     };
     let absent = missing() && !services::in_ci();
     let trials = trials

@@ -89,3 +89,27 @@ fn route(n: u128) -> RouteCopy {
         owner: None,
     }
 }
+
+pub(crate) async fn a_frozen_node_of_a_cluster_makes_nobody_wait_in_line() {
+    let cluster = own(PrivateCluster::start());
+    let coordinator = connect(&cluster.url(), "a").await.expect("connected");
+    let last = cluster.nodes.last().expect("a node");
+    last.freeze().expect("frozen");
+    // A third of the keys lie there. One by one, their calls would take some three hundred time limits of
+    // 250 ms; behind the breaker it is one per probe, and the rest fail at once.
+    let calls = async {
+        for n in 0..1_000 {
+            let _ = coordinator.count(&format!("key {n}"), MINUTE).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), calls).await;
+    in_time.expect("an outage of a part is no outage of requests");
+    last.thaw().expect("thawed");
+    for n in 0..20 {
+        eventually("every key is counted again", || async {
+            let counted = coordinator.count(&format!("key {n}"), MINUTE).await;
+            counted.ok().map(|_| ())
+        })
+        .await;
+    }
+}

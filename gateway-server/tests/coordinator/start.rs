@@ -64,3 +64,10 @@ pub(crate) async fn an_address_that_makes_no_sense_is_one_sentence() {
         assert!(!sentence.contains("hush"), "{sentence}");
     }
 }
+
+pub(crate) async fn a_server_without_tls_is_one_sentence_where_tls_is_asked_for() {
+    let server = own(PrivateRedis::start());
+    let url = server.url().replacen("redis://", "rediss://", 1);
+    let sentence = refused(&url).await;
+    assert!(sentence.contains("does not answer"), "{sentence}");
+}
