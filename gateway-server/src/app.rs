@@ -27,6 +27,7 @@ use tower::Service;
 
 use crate::cache::{CachedRoutes, Caches, Ended};
 use crate::config::{Config, Secrets};
+use crate::http;
 use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::http::problem::Problem;
 use crate::http::quota::Quotas;
@@ -76,8 +77,8 @@ pub struct Shared {
     pub link: Arc<dyn WorkerLink>,
     /// Every sequence.
     pub orchestrator: Arc<Orchestrator>,
-    /// Sends messages.
-    pub sender: Sender,
+    /// Sends messages from the control runtime.
+    pub sender: Arc<Sender>,
     /// Takes in what workers report about messages.
     pub intake: Intake,
     /// Issues the tokens of workers.
@@ -115,13 +116,9 @@ pub struct CorePorts {
 /// alone; every other request it hands to the control runtime, whole. Clones are the same core.
 #[derive(Clone, Debug)]
 pub struct Core {
-    app: App,
+    pub(crate) app: App,
     router: Router,
-    #[expect(
-        dead_code,
-        reason = "sends are answered by the core once they are matched here"
-    )]
-    sender: Sender,
+    pub(crate) sender: Arc<Sender>,
 }
 
 /// The server's shared part; clones are the same.
@@ -179,7 +176,7 @@ impl App {
             log: ports.log,
             link: ports.link,
             orchestrator: ports.orchestrator,
-            sender,
+            sender: Arc::new(sender),
             intake,
             worker_tokens,
             quotas: Quotas::default(),
@@ -200,12 +197,12 @@ impl App {
         let sender = Sender {
             link: ports.link,
             log: ports.log,
-            ..self.sender.clone()
+            ..(*self.sender).clone()
         };
         Core {
             app: self.clone(),
             router,
-            sender,
+            sender: Arc::new(sender),
         }
     }
 
@@ -238,7 +235,10 @@ impl App {
 
 impl Serve for Core {
     async fn serve(&self, request: Request<Timed>, peer: SocketAddr) -> Response<Body> {
-        self.hand_over(request, peer).await
+        match http::serve_send(self, request).await {
+            Ok(response) => response,
+            Err(request) => self.hand_over(request, peer).await,
+        }
     }
 }
 

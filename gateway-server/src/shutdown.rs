@@ -17,6 +17,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -60,12 +61,21 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Runs a send. It outlives the request that asked for it, and the stop waits for it.
+    /// Runs a send on the runtime that calls this. It outlives the request that asked for it, and the
+    /// stop waits for it.
     pub fn spawn_send<F>(&self, send: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
     {
         self.sends.spawn(send)
+    }
+
+    /// Runs on `runtime` what a stop waits for as for a send.
+    pub fn spawn_send_on<F>(&self, runtime: &Handle, send: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.sends.spawn_on(send, runtime)
     }
 
     /// Runs a writer. Its token is cancelled when no send is left: it writes what it has, then ends.

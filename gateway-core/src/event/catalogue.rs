@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::id::{MessageId, SessionName, WorkerId};
 use crate::message::{Direction, MessageError, MessageStatus, WaMessageId};
@@ -88,6 +89,21 @@ impl Event {
             Ok(Value::Object(mut fields)) => fields.remove("data").unwrap_or(Value::Null),
             Ok(_) | Err(_) => Value::Null,
         }
+    }
+
+    /// The same as text, for a store.
+    #[must_use]
+    pub fn payload(&self) -> Option<Box<RawValue>> {
+        match self {
+            Self::SessionCreated(data) => to_raw_value(data),
+            Self::SessionStatus(data) => to_raw_value(data),
+            Self::SessionQr(data) => to_raw_value(data),
+            Self::SessionDeleted(data) => to_raw_value(data),
+            Self::MessageReceived(data) => to_raw_value(data),
+            Self::MessageStatus(data) => to_raw_value(data),
+            Self::WorkerStatus(data) => to_raw_value(data),
+        }
+        .ok()
     }
 
     /// Reads an event back from its name and payload.

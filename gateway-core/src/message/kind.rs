@@ -253,14 +253,11 @@ impl Content {
         check.problems
     }
 
-    /// The fields of the type, without its name.
+    /// The fields of the type, with its name as `type`.
     #[must_use]
-    pub fn fields(&self) -> Map<String, Value> {
+    pub fn tagged(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
-            Ok(Value::Object(mut fields)) => {
-                fields.remove("type");
-                fields
-            }
+            Ok(Value::Object(fields)) => fields,
             Ok(_) | Err(_) => Map::new(),
         }
     }
@@ -268,9 +265,11 @@ impl Content {
 
 /// SHA-256 over the canonical JSON of a request: object keys sorted, no white space.
 #[must_use]
-pub fn body_hash(body: &Value) -> [u8; 32] {
-    // serde_json keeps objects in key order, so equal bodies have equal texts.
-    Sha256::digest(body.to_string().as_bytes()).into()
+pub fn body_hash(body: &impl Serialize) -> [u8; 32] {
+    // serde_json keeps objects in key order, so equal bodies have equal texts. Writing values into memory
+    // does not fail.
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    Sha256::digest(text).into()
 }
 
 #[derive(Default)]

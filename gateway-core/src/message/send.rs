@@ -215,16 +215,11 @@ impl Sender {
         let fact = letter.fact(&self.ids, &route, status, error.as_ref().map(Failure::note));
         let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
             Ok(recorded) => recorded,
-            Err(source) => {
-                return Err(SendError::NotRecorded {
-                    id: letter.id,
-                    source,
-                });
-            }
+            Err(source) => return Err(SendError::NotRecorded { id, source }),
         };
         match error {
             None => recorded.conclude(false),
-            Some(failure) => Err(failure.into_error(letter.id)),
+            Some(failure) => Err(failure.into_error(id)),
         }
     }
 
@@ -287,18 +282,20 @@ impl Sender {
 }
 
 fn letter(request: &SendRequest, id: MessageId) -> Letter {
-    let mut fields = request.content.fields();
-    fields.extend(request.context.clone());
-    let mut body = fields.clone();
+    let mut body = request.content.tagged();
+    body.extend(request.context.clone());
     body.insert("to".to_owned(), Value::from(request.to.as_str()));
-    body.insert("type".to_owned(), Value::from(request.content.kind()));
+    let hash = body_hash(&body);
+    let mut fields = body;
+    fields.remove("to");
+    fields.remove("type");
     Letter {
         id,
         tenant: request.tenant,
         chat: request.to.clone(),
         kind: request.content.kind(),
         fields,
-        hash: body_hash(&Value::Object(body)),
+        hash,
     }
 }
 
@@ -336,7 +333,7 @@ impl Letter {
     }
 
     fn fact(
-        &self,
+        self,
         ids: &MessageIds,
         route: &Route,
         status: MessageStatus,
@@ -350,7 +347,7 @@ impl Letter {
             wa_message_id: ids.wa(self.id),
             chat_id: self.chat.to_string(),
             kind: self.kind.to_owned(),
-            content: Value::Object(self.fields.clone()),
+            content: Value::Object(self.fields),
             body_hash: self.hash,
             status,
             error,

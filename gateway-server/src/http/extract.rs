@@ -130,6 +130,17 @@ async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
     is_json.then_some(body).ok_or_else(not_as_json)
 }
 
+/// A JSON body that was read by hand: what [`ApiJson`] makes of it.
+pub(super) fn api_json<T>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem>
+where
+    T: DeserializeOwned + Validate<Context = ()>,
+{
+    match is_json(headers) {
+        true => validated(body),
+        false => Err(not_as_json()),
+    }
+}
+
 fn not_as_json() -> Problem {
     let text = "send the body as Content-Type: application/json";
     Problem::new(Kind::UnsupportedMediaType, text)

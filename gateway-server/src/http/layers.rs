@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tracing::{Instrument, Span, info_span};
 
@@ -26,7 +26,7 @@ pub struct RequestId(pub Arc<str>);
 /// Gives the request an id and a span, writes the body of a problem, counts and logs the answer.
 pub(super) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = app.clock.uptime();
-    let id = request_id(&app, &request);
+    let id = request_id(&app, request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route: Cow<'static, str> = match &route {
         Some(route) => Cow::Owned(route.as_str().to_owned()),
@@ -45,10 +45,7 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
-    let mut response = with_body(response, &id);
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    let response = finished(response, &id);
     let took = app.clock.uptime().since(started);
     app.metrics.http.answered(&route, response.status(), took);
     let status = response.status().as_u16();
@@ -61,8 +58,18 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
     response
 }
 
-fn request_id(app: &App, request: &Request) -> Arc<str> {
-    let given = request.headers().get(REQUEST_ID);
+/// The answer to the request of that id: what a problem says, and the id.
+pub(super) fn finished(response: Response, id: &str) -> Response {
+    let mut response = with_body(response, id);
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// The id that the client gave, if it can be one; else a fresh one.
+pub(super) fn request_id(app: &App, headers: &HeaderMap) -> Arc<str> {
+    let given = headers.get(REQUEST_ID);
     let given = given.and_then(|value| value.to_str().ok());
     let fits = |text: &&str| {
         (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
@@ -123,6 +130,12 @@ pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 /// Headers that keep browsers from guessing, framing and leaking. A route may set its own.
 pub(super) async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    secure(response.headers_mut());
+    response
+}
+
+/// The same for an answer that passes no layers.
+pub(super) fn secure(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -133,12 +146,10 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
         ),
         (header::CACHE_CONTROL, "no-store"),
     ] {
-        let headers = response.headers_mut();
         headers
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    response
 }
 
 /// The origins that browsers may call from; none: the layer says nothing.

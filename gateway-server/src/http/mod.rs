@@ -24,8 +24,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
 
 pub use layers::{RequestId, note_session};
+pub(crate) use v1::serve_send;
 
 use crate::app::App;
 
@@ -33,6 +35,8 @@ use crate::app::App;
 pub const BASE: &str = "/api/v1";
 /// The same, for clients that leave the version out.
 const ALIAS: &str = "/api";
+/// Answers below this many bytes are not compressed: it would cost more than it saves.
+const COMPRESSED_FROM: u16 = 1024;
 
 /// Everything the server answers.
 pub fn router(app: &App) -> Router {
@@ -55,7 +59,10 @@ pub fn around(routes: Router<App>, app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), layers::observe))
         .layer(from_fn(layers::security_headers))
         .layer(layers::cors(&app.config.http))
-        .layer(CompressionLayer::new())
+        .layer(
+            CompressionLayer::new()
+                .compress_when(DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_FROM))),
+        )
         .with_state(app.clone())
 }
 

@@ -47,7 +47,17 @@ struct Verdict {
     resets_in: Duration,
 }
 
-/// Serves a request out of the tenant's account. Answers 401 and 429 are not counted.
+/// A request that is counted, until its answer is known.
+#[derive(Debug)]
+pub(super) struct Counted {
+    purse: Arc<Purse>,
+    hour: Timestamp,
+    limit: u64,
+    remaining: u64,
+    resets_in: Duration,
+}
+
+/// Serves a request out of the tenant's account.
 pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Next) -> Response {
     let limit = caller.tier.requests_per_hour;
     let purse = app.quotas.purse(app, caller.tenant);
@@ -55,19 +65,34 @@ pub(super) async fn serve(app: &App, caller: &Caller, request: Request, next: Ne
         Ok(verdict) => verdict,
         Err(problem) => return problem.into_response(),
     };
-    let Some((hour, mut remaining)) = verdict.admitted else {
+    let Some((hour, remaining)) = verdict.admitted else {
         let mut refused = used_up(limit, verdict.resets_in).into_response();
         say(refused.headers_mut(), limit, 0, verdict.resets_in);
         return refused;
     };
+    let counted = Counted {
+        purse,
+        hour,
+        limit,
+        remaining,
+        resets_in: verdict.resets_in,
+    };
     let mut response = next.run(request).await;
-    let free = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
-    if free.contains(&response.status()) {
-        purse.account().refund(hour);
-        remaining += 1;
-    }
-    say(response.headers_mut(), limit, remaining, verdict.resets_in);
+    counted.settle(&mut response);
     response
+}
+
+impl Counted {
+    /// Says in the answer what is left. Answers 401 and 429 are not counted.
+    pub(super) fn settle(mut self, response: &mut Response) {
+        let free = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+        if free.contains(&response.status()) {
+            self.purse.account().refund(self.hour);
+            self.remaining += 1;
+        }
+        let headers = response.headers_mut();
+        say(headers, self.limit, self.remaining, self.resets_in);
+    }
 }
 
 impl Quotas {
@@ -92,6 +117,29 @@ impl Quotas {
             })
         };
         Arc::clone(tenants.entry(tenant).or_insert_with(purse))
+    }
+
+    /// Counts a request if that needs nothing but memory; none if the store has to be asked, or says no.
+    pub(super) fn count_now(&self, app: &App, tenant: TenantId, limit: u64) -> Option<Counted> {
+        let purse = self.purse(app, tenant);
+        let verdict = purse.account().admit(app.clock.uptime(), limit);
+        let Admit::Yes {
+            remaining,
+            resets_in,
+            hour,
+            draw,
+        } = verdict
+        else {
+            return None;
+        };
+        purse.draw_what_is_needed(app, tenant, limit, draw, resets_in);
+        Some(Counted {
+            purse,
+            hour,
+            limit,
+            remaining,
+            resets_in,
+        })
     }
 
     /// Gives back what this replica has drawn and not used; for the end of the process.
@@ -134,12 +182,7 @@ impl Purse {
                     hour,
                     draw,
                 } => {
-                    if draw {
-                        self.draw_aside(app, tenant, limit, false);
-                    }
-                    if resets_in <= self.lead && !self.account().is_ahead() {
-                        self.draw_aside(app, tenant, limit, true);
-                    }
+                    self.draw_what_is_needed(app, tenant, limit, draw, resets_in);
                     return Ok(Verdict {
                         admitted: Some((hour, remaining)),
                         resets_in,
@@ -162,12 +205,28 @@ impl Purse {
         }
     }
 
+    fn draw_what_is_needed(
+        self: &Arc<Self>,
+        app: &App,
+        tenant: TenantId,
+        limit: u64,
+        draw: bool,
+        resets_in: Duration,
+    ) {
+        if draw {
+            self.draw_aside(app, tenant, limit, false);
+        }
+        if resets_in <= self.lead && !self.account().is_ahead() {
+            self.draw_aside(app, tenant, limit, true);
+        }
+    }
+
     /// Draws the next chunk while the present one lasts, or the next hour's first one, so that no request
     /// waits for it.
     fn draw_aside(self: &Arc<Self>, app: &App, tenant: TenantId, limit: u64, next: bool) {
         let (purse, app) = (Arc::clone(self), app.clone());
-        let shutdown = app.shutdown.clone();
-        shutdown.spawn_send(async move {
+        let (shutdown, control) = (app.shutdown.clone(), app.control.clone());
+        shutdown.spawn_send_on(&control, async move {
             let Ok(_one_at_a_time) = purse.drawing.try_lock() else {
                 return;
             };

@@ -27,6 +27,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 /// How long the outbox may lie when a hint was lost.
 const OUTBOX_PAUSE: Duration = Duration::from_millis(500);
+/// How long measured values are kept one by one.
+const METRICS_PAUSE: Duration = Duration::from_secs(5);
 /// Events that one step of the sequencer publishes at most.
 const PUBLISH_AT_ONCE: u32 = 5_000;
 /// The one shard of tenants.
@@ -39,6 +41,7 @@ pub fn spawn_all(app: &App) {
     keep_up(app, "show", show::show);
     keep_up(app, "follow", follow::follow);
     keep_up(app, "renew", follow::renew);
+    keep_up(app, "metrics", add_up);
 }
 
 /// Runs a loop until the stop. One that dies of a panic begins anew: what it was at is still due, and a
@@ -108,6 +111,14 @@ async fn publish(app: App, stop: CancellationToken) {
             &stop,
         )
         .await;
+    }
+}
+
+/// Keeps measured values from piling up when nobody asks for them.
+async fn add_up(app: App, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        wait(METRICS_PAUSE, &mut None, |_| false, &stop).await;
+        app.metrics.upkeep();
     }
 }
 

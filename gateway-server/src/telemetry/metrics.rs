@@ -85,10 +85,12 @@ pub struct HttpMetrics {
     /// Open connections.
     pub connections: Gauge,
     answers: [Counter; 5],
+    sends: Histogram,
     recorder: Arc<PrometheusRecorder>,
 }
 
 const ROUTE_SECONDS: &str = "gateway_http_request_seconds";
+const SEND_ROUTE: [(&str, &str); 1] = [("route", "/api/v1/sessions/{id}/messages")];
 
 impl Metrics {
     /// Registers every metric, at zero.
@@ -117,8 +119,14 @@ impl Metrics {
     /// The present values, in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
-        self.handle.run_upkeep();
+        self.upkeep();
         self.handle.render()
+    }
+
+    /// Adds up what was measured since the last time: until then every value is kept by itself, so
+    /// without a scrape somebody else has to call this now and then.
+    pub fn upkeep(&self) {
+        self.handle.run_upkeep();
     }
 }
 
@@ -137,19 +145,33 @@ impl HttpMetrics {
         Self {
             connections: gauge(&recorder, connections),
             answers: classes.map(|class| counter(&recorder, answers, &[("class", class)])),
+            sends: recorder.register_histogram(
+                &Key::from_parts(ROUTE_SECONDS, SEND_ROUTE.as_slice()),
+                &ABOUT,
+            ),
             recorder,
         }
     }
 
     /// One request for `route` (a template, never a path) was answered with `status` after `took`.
     pub fn answered(&self, route: &str, status: http::StatusCode, took: Duration) {
+        self.count(status);
+        let label = Label::new("route", route.to_owned());
+        let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
+        self.recorder.register_histogram(&key, &ABOUT).record(took);
+    }
+
+    /// The same for a send that was answered on its core.
+    pub fn sent(&self, status: http::StatusCode, took: Duration) {
+        self.count(status);
+        self.sends.record(took);
+    }
+
+    fn count(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = self.answers.get(class) {
             counter.increment(1);
         }
-        let label = Label::new("route", route.to_owned());
-        let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
-        self.recorder.register_histogram(&key, &ABOUT).record(took);
     }
 }
 

@@ -44,6 +44,12 @@ pub(crate) struct Verifiers {
 pub const TICKET_PREFIX: &str = "gwj_";
 
 impl Verifiers {
+    /// The API key of a request, if that is its one credential and well formed.
+    pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKeySecret> {
+        let text = shown(headers).ok()?;
+        ApiKeySecret::parse(text).ok()
+    }
+
     /// The credential of a request, or why there is none: 401 either way.
     pub(super) fn read(&self, headers: &HeaderMap, now: Timestamp) -> Result<Credential, Problem> {
         let text = shown(headers)?;

@@ -12,15 +12,28 @@ use super::{Kind, Problem};
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::new(
-                Kind::PayloadTooLarge,
-                "the body has more bytes than this route takes",
-            );
+            return Self::payload_too_large();
         }
-        if is_late(&rejection) {
+        Self::unread(rejection)
+    }
+}
+
+impl Problem {
+    /// The body is longer than the route allows.
+    pub(in crate::http) fn payload_too_large() -> Self {
+        Self::new(
+            Kind::PayloadTooLarge,
+            "the body has more bytes than this route takes",
+        )
+    }
+
+    /// The body did not come whole, or not in time.
+    pub(in crate::http) fn unread(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        if is_late(&*error) {
             return Self::new(Kind::RequestTimeout, "the body did not arrive in time");
         }
-        Self::new(Kind::IncompleteBody, "the body ended too early").because(rejection)
+        Self::new(Kind::IncompleteBody, "the body ended too early").because(error)
     }
 }
 

@@ -11,6 +11,8 @@ mod workers;
 
 use super::routes::Routes;
 
+pub(crate) use messages::serve_send;
+
 /// Every route below the API's base.
 pub fn routes() -> Routes {
     Routes::new()

@@ -13,7 +13,9 @@
 use std::fmt::Write as _;
 
 use gateway_core::time::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::Arguments as _;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
@@ -23,22 +25,22 @@ use super::types::{Count, Id, Time};
 
 /// The lists of a set-valued statement, all of the same length, in the order of its columns.
 #[derive(Debug, Default)]
-pub(crate) struct Columns {
-    lists: Vec<List>,
+pub(crate) struct Columns<'t> {
+    lists: Vec<List<'t>>,
 }
 
 #[derive(Debug)]
-pub(super) enum List {
+pub(super) enum List<'t> {
     Ids(Vec<Option<Id>>),
-    Texts(Vec<Option<String>>),
+    Texts(Vec<Option<&'t str>>),
     Times(Vec<Option<Time>>),
     Counts(Vec<Option<Count>>),
     Flags(Vec<bool>),
-    Bytes(Vec<Option<Vec<u8>>>),
-    Jsons(Vec<Option<Json<Value>>>),
+    Bytes(Vec<Option<&'t [u8]>>),
+    Jsons(Vec<Option<Json<Box<RawValue>>>>),
 }
 
-impl Columns {
+impl<'t> Columns<'t> {
     /// No list yet.
     pub(crate) fn new() -> Self {
         Self::default()
@@ -50,12 +52,8 @@ impl Columns {
     }
 
     /// A list of texts.
-    pub(crate) fn texts<'t, I: Into<Option<&'t str>>>(
-        self,
-        values: impl Iterator<Item = I>,
-    ) -> Self {
-        let owned = values.map(|text| text.into().map(ToOwned::to_owned));
-        self.with(List::Texts(owned.collect()))
+    pub(crate) fn texts<I: Into<Option<&'t str>>>(self, values: impl Iterator<Item = I>) -> Self {
+        self.with(List::Texts(values.map(Into::into).collect()))
     }
 
     /// A list of times.
@@ -75,28 +73,26 @@ impl Columns {
     }
 
     /// A list of byte strings.
-    pub(crate) fn bytes<'b, I: Into<Option<&'b [u8]>>>(
+    pub(crate) fn bytes<I: Into<Option<&'t [u8]>>>(self, values: impl Iterator<Item = I>) -> Self {
+        self.with(List::Bytes(values.map(Into::into).collect()))
+    }
+
+    /// A list of JSON values, as text.
+    pub(crate) fn jsons<I: Into<Option<Box<RawValue>>>>(
         self,
         values: impl Iterator<Item = I>,
     ) -> Self {
-        let owned = values.map(|bytes| bytes.into().map(<[u8]>::to_vec));
-        self.with(List::Bytes(owned.collect()))
+        let jsons = values.map(|json| json.into().map(Json));
+        self.with(List::Jsons(jsons.collect()))
     }
 
-    /// A list of JSON values.
-    pub(crate) fn jsons<I: Into<Option<Value>>>(self, values: impl Iterator<Item = I>) -> Self {
-        self.with(List::Jsons(
-            values.map(|json| json.into().map(Json)).collect(),
-        ))
-    }
-
-    fn with(mut self, list: List) -> Self {
+    fn with(mut self, list: List<'t>) -> Self {
         self.lists.push(list);
         self
     }
 
     /// The lists, for PostgreSQL.
-    pub(super) fn into_lists(self) -> Vec<List> {
+    pub(super) fn into_lists(self) -> Vec<List<'t>> {
         self.lists
     }
 
@@ -116,7 +112,7 @@ impl Columns {
     }
 }
 
-impl List {
+impl List<'_> {
     /// The list as the next parameter of a PostgreSQL statement.
     pub(super) fn add_to(self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
         match self {
@@ -145,14 +141,19 @@ impl List {
     fn cell(&self, row: usize) -> Value {
         match self {
             Self::Ids(list) => list[row].map_or(Value::Null, |id| hex(&id.0.to_be_bytes())),
-            Self::Texts(list) => Value::from(list[row].as_deref()),
+            Self::Texts(list) => Value::from(list[row]),
             Self::Times(list) => Value::from(list[row].map(|at| at.0.as_micros())),
             Self::Counts(list) => Value::from(list[row].map(|count| count.0)),
             Self::Flags(list) => Value::from(list[row]),
-            Self::Bytes(list) => list[row].as_deref().map_or(Value::Null, hex),
-            Self::Jsons(list) => Value::from(list[row].as_ref().map(|json| json.0.to_string())),
+            Self::Bytes(list) => list[row].map_or(Value::Null, hex),
+            Self::Jsons(list) => Value::from(list[row].as_ref().map(|json| json.0.get())),
         }
     }
+}
+
+/// A value as JSON text; none if it cannot be written as JSON, which the types of this store can.
+pub(crate) fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
+    to_raw_value(value).ok()
 }
 
 fn hex(bytes: &[u8]) -> Value {
@@ -173,7 +174,7 @@ mod tests {
             .ids([1u128, 2].into_iter())
             .texts([Some("a\"b"), None].into_iter())
             .flags([true, false].into_iter())
-            .jsons([Some(serde_json::json!({"k": 1})), None].into_iter());
+            .jsons([raw(&serde_json::json!({"k": 1})), None].into_iter());
         assert_eq!(
             columns.to_json(),
             "[[\"00000000000000000000000000000001\",\"a\\\"b\",true,\"{\\\"k\\\":1}\"],\

@@ -37,7 +37,7 @@ impl OutboxRepo for Tx {
             .ids(all().map(|new| new.session.map(SessionId::as_u128)))
             .counts(all().map(|new| new.epoch.map(|epoch| epoch.0)))
             .texts(all().map(|new| new.event.name()))
-            .jsons(all().map(|new| new.event.data()))
+            .jsons(all().map(|new| new.event.payload()))
             .counts(all().map(|new| counts(UsageDelta::of(&new.event))));
         self.query(APPEND)
             .bind(Time(now))

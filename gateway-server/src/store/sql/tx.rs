@@ -227,14 +227,14 @@ impl Query<'_> {
     }
 
     /// The next parameters: one per column in PostgreSQL, one altogether in SQLite.
-    pub(crate) fn columns(self, columns: Columns) -> Self {
+    pub(crate) fn columns(self, columns: Columns<'_>) -> Self {
         if let Arguments::Sqlite(_) = self.arguments {
             return self.bind(columns.to_json());
         }
         columns.into_lists().into_iter().fold(self, Self::list)
     }
 
-    fn list(mut self, list: List) -> Self {
+    fn list(mut self, list: List<'_>) -> Self {
         let Arguments::Postgres(arguments) = &mut self.arguments else {
             return self;
         };

@@ -1,6 +1,7 @@
 //! `/sessions/{id}/messages` and `/messages`
 
 mod hang_up;
+mod hot;
 mod idempotency;
 mod read;
 mod send;

@@ -2,6 +2,7 @@
 
 mod body;
 mod get;
+mod hot;
 mod list;
 mod list_all;
 mod send;
@@ -11,6 +12,8 @@ use gateway_core::auth::{Access, Scope};
 use utoipa_axum::routes;
 
 use crate::http::routes::Routes;
+
+pub(crate) use hot::serve as serve_send;
 
 const READ: Access = Access::Key(Scope::MessagesRead);
 const SEND: Access = Access::Key(Scope::MessagesSend);

@@ -3,6 +3,7 @@
 //! From the first byte to the worker until the outcome is stored, a send runs on a task of its own: a
 //! client that hangs up must not erase a message that has gone out from the history.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -55,18 +56,18 @@ pub(super) async fn send(
 
 /// Sends on a task of its own, on the runtime that calls this, over the connections and the log of
 /// `sender`.
-pub(crate) async fn deliver(
+pub(super) async fn deliver(
     app: &App,
-    sender: &Sender,
+    sender: &Arc<Sender>,
     request: SendRequest,
     route: Route,
 ) -> ApiResult<Answer<MessageView>> {
     let key = request.idempotency_key.as_deref();
     let id = sender.message_id(request.tenant, route.session, key);
     let limit = sender.limits.worker * 2 + TO_STORE;
-    let sender = sender.clone();
-    let metrics = app.metrics.sends.clone();
+    let (sender, shared) = (Arc::clone(sender), app.clone());
     let sending = app.shutdown.spawn_send(async move {
+        let metrics = &shared.metrics.sends;
         metrics.in_flight.increment(1.0);
         let outcome = sender.send_along(id, &request, route).await;
         metrics.in_flight.decrement(1.0);
@@ -85,7 +86,7 @@ pub(crate) async fn deliver(
     })
 }
 
-fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+pub(super) fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

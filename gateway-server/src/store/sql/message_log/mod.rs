@@ -222,7 +222,7 @@ async fn alone<R: Row, const N: usize>(
     pool: &PgPool,
     silence: &Silence,
     statement: &'static str,
-    columns: [Columns; N],
+    columns: [Columns<'_>; N],
 ) -> Result<Vec<R>, StoreError> {
     let mut arguments = PgArguments::default();
     let added = columns

@@ -6,7 +6,7 @@ use gateway_core::event::UsageDelta;
 use gateway_core::id::SessionId;
 use gateway_core::message::{Message, WaMessageId};
 
-use super::super::columns::Columns;
+use super::super::columns::{Columns, raw};
 use super::super::sequencer::counts;
 use super::super::tx::Sql;
 use crate::message_log::grouped::Folded;
@@ -56,14 +56,14 @@ pub(super) const LOCKED: Sql = Sql {
     sqlite: ROWS.sqlite,
 };
 
-pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns {
+pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'static> {
     Columns::new()
         .ids(keys.clone().map(|(tenant, _)| tenant.as_u128()))
         .ids(keys.map(|(_, id)| id.as_u128()))
 }
 
 /// Rows that the group has made: their times are given by the statement.
-pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns {
+pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns<'_> {
     let rows = || made.values().map(|folded| &folded.row);
     let lists = Columns::new()
         .ids(rows().map(|row| row.tenant.as_u128()))
@@ -84,7 +84,7 @@ pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns {
 }
 
 /// Rows that existed: only what folding may change.
-pub(super) fn changed_rows(changed: &[&Message]) -> Columns {
+pub(super) fn changed_rows<'m>(changed: &[&'m Message]) -> Columns<'m> {
     let rows = || changed.iter().copied();
     let lists = Columns::new()
         .ids(rows().map(|row| row.tenant.as_u128()))
@@ -100,7 +100,10 @@ pub(super) fn changed_rows(changed: &[&Message]) -> Columns {
         .times(rows().map(|row| row.timeline.failed))
 }
 
-fn known<'m, I: Iterator<Item = &'m Message>>(lists: Columns, rows: impl Fn() -> I) -> Columns {
+fn known<'m, I: Iterator<Item = &'m Message>>(
+    lists: Columns<'m>,
+    rows: impl Fn() -> I,
+) -> Columns<'m> {
     lists
         .texts(rows().map(|row| row.wa_message_id.as_ref().map(WaMessageId::as_str)))
         .texts(rows().map(|row| row.status.name()))
@@ -110,13 +113,13 @@ fn known<'m, I: Iterator<Item = &'m Message>>(lists: Columns, rows: impl Fn() ->
                 .as_ref()
                 .and_then(|error| error.message.as_deref())
         }))
-        .jsons(rows().map(|row| row.content.clone()))
+        .jsons(rows().map(|row| row.content.as_ref().and_then(raw)))
         .bytes(rows().map(|row| row.body_hash.as_ref().map(<[u8; 32]>::as_slice)))
         .counts(rows().map(|row| row.epoch.0))
 }
 
 /// The events of new rows, each with the message that must have been made for it.
-pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns {
+pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns<'_> {
     let events = || {
         made.values()
             .flat_map(|folded| folded.events.iter().map(move |event| (&folded.row, event)))
@@ -127,6 +130,6 @@ pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns {
         .ids(events().map(|(_, new)| new.session.map(SessionId::as_u128)))
         .counts(events().map(|(_, new)| new.epoch.map(|epoch| epoch.0)))
         .texts(events().map(|(_, new)| new.event.name()))
-        .jsons(events().map(|(_, new)| new.event.data()))
+        .jsons(events().map(|(_, new)| new.event.payload()))
         .counts(events().map(|(_, new)| counts(UsageDelta::of(&new.event))))
 }

@@ -14,6 +14,7 @@ use gateway_core::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
@@ -173,7 +174,7 @@ const fn moment(phase: &mut Phase) -> Option<&mut Timestamp> {
 }
 
 /// What a phase carries beside its owner.
-fn detail(phase: &Phase) -> Result<Option<Value>, StoreError> {
+fn detail(phase: &Phase) -> Result<Option<Box<RawValue>>, StoreError> {
     let written = match phase {
         Phase::Active { observed, .. } => json(observed)?,
         Phase::Stopping { next, .. } => json(next)?,
@@ -183,8 +184,8 @@ fn detail(phase: &Phase) -> Result<Option<Value>, StoreError> {
     Ok(Some(written))
 }
 
-fn json<T: Serialize>(value: &T) -> Result<Value, StoreError> {
-    serde_json::to_value(value).map_err(refused)
+fn json<T: Serialize>(value: &T) -> Result<Box<RawValue>, StoreError> {
+    to_raw_value(value).map_err(refused)
 }
 
 const fn desired(session: &Session) -> &'static str {
@@ -195,7 +196,7 @@ const fn desired(session: &Session) -> &'static str {
 }
 
 /// Whole rows, one list per column in the order of the write statements.
-pub(super) fn lists(rows: &[Session]) -> Result<Columns, StoreError> {
+pub(super) fn lists(rows: &[Session]) -> Result<Columns<'_>, StoreError> {
     let details: Vec<_> = rows
         .iter()
         .map(|row| detail(&row.phase))
@@ -218,7 +219,7 @@ pub(super) fn lists(rows: &[Session]) -> Result<Columns, StoreError> {
         .jsons(metadata.into_iter())
         .times(all().map(|row| row.created_at))
         .times(all().map(|row| row.updated_at))
-        .texts(all().map(desired))
+        .texts(all().map(|row| -> &str { desired(row) }))
         .jsons(pairing.into_iter())
         .counts(all().map(|row| u64::from(row.priority)))
         .texts(all().map(|row| row.phase.name()))

@@ -1,0 +1,136 @@
+//! Sending on a core, before the router.
+//!
+//! The hot path. A request that needs nothing but what is in memory, one worker and the log is answered
+//! here by the same functions that the router, its layers and the guard call, without their dispatch. One
+//! that needs anything else (a credential, route or quota that is not in memory, a browser's headers, a
+//! compressed answer) is left to the router as it came: a doubt costs time and is never a second rule.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use gateway_core::session::{Route, SessionRef};
+use http::{HeaderMap, Method, Request, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
+use tracing::info_span;
+
+use super::SEND;
+use super::body::SendMessage;
+use super::send::{deliver, key};
+use crate::app::{App, Core};
+use crate::http::auth::{Caller, Verifiers};
+use crate::http::extract::api_json;
+use crate::http::layers;
+use crate::http::problem::{ApiResult, Problem};
+use crate::http::quota::Counted;
+use crate::http::serve::Timed;
+use crate::http::{ALIAS, BASE, COMPRESSED_FROM};
+use crate::telemetry::span;
+
+/// Answers a send, or gives the request back for the router.
+pub(crate) async fn serve(
+    core: &Core,
+    request: Request<Timed>,
+) -> Result<Response, Request<Timed>> {
+    let Some(known) = Known::of(&core.app, &request) else {
+        return Err(request);
+    };
+    let app = &core.app;
+    let started = app.clock.uptime();
+    let (head, body) = request.into_parts();
+    let id = layers::request_id(app, &head.headers);
+    let Known {
+        caller,
+        route,
+        counted,
+    } = known;
+    let session = route.session;
+    let mut response = match answer(core, &caller, route, &head.headers, body).await {
+        Ok(response) => layers::finished(response, &id),
+        Err(problem) => {
+            let span = info_span!(
+                "http.request",
+                { span::REQUEST_ID } = &*id,
+                { span::TENANT_ID } = %caller.tenant,
+                { span::SESSION_ID } = %session,
+            );
+            span.in_scope(|| layers::finished(problem.into_response(), &id))
+        }
+    };
+    counted.settle(&mut response);
+    layers::secure(response.headers_mut());
+    let took = app.clock.uptime().since(started);
+    app.metrics.http.sent(response.status(), took);
+    Ok(response)
+}
+
+async fn answer(
+    core: &Core,
+    caller: &Caller,
+    route: Route,
+    headers: &HeaderMap,
+    body: Timed,
+) -> ApiResult<Response> {
+    let body = read(body, core.app.config.http.body_limit).await?;
+    let message: SendMessage = api_json(headers, &body)?;
+    let request = message.letter()?.request(caller, &route, key(headers)?);
+    let answer = deliver(&core.app, &core.sender, request, route).await?;
+    Ok(answer.into_response())
+}
+
+async fn read(body: Timed, limit: usize) -> ApiResult<Bytes> {
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large()),
+        Err(error) => Err(Problem::unread(error)),
+    }
+}
+
+/// All that a send needs to know, from memory.
+struct Known {
+    caller: Arc<Caller>,
+    route: Route,
+    counted: Counted,
+}
+
+impl Known {
+    /// None: the router has to look closer.
+    fn of(app: &App, request: &Request<Timed>) -> Option<Self> {
+        let reference = SessionRef::parse(session(request)?).ok()?;
+        let now = app.clock.uptime();
+        let hash = Verifiers::api_key(request.headers())?.hash();
+        let caller = app.caches.caller(&hash, now)?;
+        SEND.admits(&caller.principal).ok()?;
+        let route = app.caches.open_route(caller.tenant, &reference, now)?;
+        caller.may_touch(route.session).ok()?;
+        let limit = caller.tier.requests_per_hour;
+        let counted = app.quotas.count_now(app, caller.tenant, limit)?;
+        Some(Self {
+            caller,
+            route,
+            counted,
+        })
+    }
+}
+
+/// The session in the path of a send that no layer has more to do about.
+fn session(request: &Request<Timed>) -> Option<&str> {
+    if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) {
+        return None;
+    }
+    // The answer repeats the content.
+    let long = request.body().size_hint().lower() * 2 > COMPRESSED_FROM.into();
+    if long && request.headers().contains_key(header::ACCEPT_ENCODING) {
+        return None;
+    }
+    let path = request.uri().path();
+    let below = path
+        .strip_prefix(BASE)
+        .or_else(|| path.strip_prefix(ALIAS))?;
+    let session = below
+        .strip_prefix("/sessions/")?
+        .strip_suffix("/messages")?;
+    let whole = !session.contains(['/', '%']);
+    whole.then_some(session)
+}
