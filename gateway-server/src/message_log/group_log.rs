@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{Fact, LogError, LogFull, Message, MessageLog, Place, Recorded};
-use metrics::Gauge;
+use metrics::{Counter, Gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +39,7 @@ pub struct GroupLog {
     jobs: mpsc::UnboundedSender<Job>,
     questions: mpsc::Sender<Question>,
     depth: Gauge,
+    full: Counter,
 }
 
 /// The log's own task.
@@ -70,7 +71,11 @@ impl GroupLog {
             jobs,
             questions,
             depth: metrics.depth.clone(),
+            full: metrics.full.clone(),
         };
+        metrics
+            .capacity
+            .increment(u32::try_from(capacity).unwrap_or(u32::MAX));
         let reader = Reader {
             questions: questions_in,
             ledger: Arc::clone(&ledger),
@@ -84,6 +89,21 @@ impl GroupLog {
             metrics,
         };
         (log, GroupTask { writer, reader })
+    }
+}
+
+impl GroupLog {
+    fn place(&self) -> Option<Place> {
+        if self.stalled.load(Ordering::Relaxed) || self.jobs.is_closed() {
+            return None;
+        }
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let held = Held {
+            _permit: permit,
+            depth: self.depth.clone(),
+        };
+        held.depth.increment(1.0);
+        Some(Place::new(Box::new(held)))
     }
 }
 
@@ -109,16 +129,11 @@ impl Drop for Held {
 #[async_trait]
 impl MessageLog for GroupLog {
     fn reserve(&self) -> Result<Place, LogFull> {
-        if self.stalled.load(Ordering::Relaxed) || self.jobs.is_closed() {
-            return Err(LogFull);
+        let place = self.place();
+        if place.is_none() {
+            self.full.increment(1);
         }
-        let permit = Arc::clone(&self.places).try_acquire_owned();
-        let held = Held {
-            _permit: permit.map_err(|_| LogFull)?,
-            depth: self.depth.clone(),
-        };
-        held.depth.increment(1.0);
-        Ok(Place::new(Box::new(held)))
+        place.ok_or(LogFull)
     }
 
     async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError> {

@@ -44,6 +44,10 @@ pub struct Metrics {
 pub struct MessageLogMetrics {
     /// Places taken.
     pub depth: Gauge,
+    /// Places that there are, in all logs of this process.
+    pub capacity: Gauge,
+    /// Places that were refused.
+    pub full: Counter,
     /// Facts in one statement.
     pub batch: Histogram,
     /// Groups that had to be written again.
@@ -181,6 +185,18 @@ impl MessageLogMetrics {
     fn new(recorder: &PrometheusRecorder) -> Self {
         let depth = "gateway_message_log_places";
         describe_gauge(recorder, depth, "Places taken in the message log");
+        let capacity = "gateway_message_log_capacity";
+        describe_gauge(
+            recorder,
+            capacity,
+            "Places that there are in the message log",
+        );
+        let full = "gateway_message_log_full_total";
+        describe_counter(
+            recorder,
+            full,
+            "Facts that found no place in the message log",
+        );
         let (batch, text) = (KeyName::from_const_str(BATCH), "Facts in one statement");
         recorder.describe_histogram(batch, None, SharedString::const_str(text));
         let retries = "gateway_message_log_retries_total";
@@ -189,6 +205,8 @@ impl MessageLogMetrics {
         describe_counter(recorder, refused, "Facts that the database refused");
         Self {
             depth: gauge(recorder, depth),
+            capacity: gauge(recorder, capacity),
+            full: counter(recorder, full, &[]),
             batch: recorder.register_histogram(&Key::from_name(BATCH), &ABOUT),
             retries: counter(recorder, retries, &[]),
             refused: counter(recorder, refused, &[]),
@@ -362,6 +380,8 @@ mod tests {
             "gateway_http_requests_total{class=\"4xx\"} 1",
             "gateway_http_request_seconds_bucket{route=\"/x/{id}\",le=\"0.005\"} 1",
             "gateway_message_log_places 0",
+            "gateway_message_log_capacity 0",
+            "gateway_message_log_full_total 0",
             "gateway_sends_in_flight 0",
             "gateway_sends_total{outcome=\"unknown\"} 1",
             "gateway_session_placements_total 0",
