@@ -11,7 +11,7 @@ use gateway_core::message::{
     StatusFact, WaMessageId,
 };
 use gateway_core::store::PlatformStore;
-use gateway_server::message_log::{GroupLog, GroupOptions};
+use gateway_server::message_log::{GroupLog, GroupOptions, Ledger as _};
 use gateway_server::store::sql::{PostgresOptions, SqlStore};
 use gateway_server::system::{OsEntropy, SystemClock};
 use gateway_server::telemetry::metrics::Metrics;
@@ -231,6 +231,34 @@ async fn a_stub_is_filled_by_its_send() {
             .await
             .expect("read");
         assert_eq!(found, Some(filled.message));
+    }
+}
+
+#[tokio::test]
+async fn a_group_of_any_size_is_written_whole_beside_rows_that_existed() {
+    for Fixture { store, _keep, .. } in both().await {
+        let (ledger, mut next) = (store.ledger(), 0);
+        let send = |id| outgoing(id, MessageStatus::Sending, 1);
+        for size in [1, 3, 4, 5, 20, 63, 64, 65, 150] {
+            let ids = next..next + size;
+            next = ids.end;
+            let old: Vec<Fact> = ids.clone().step_by(3).map(send).collect();
+            let all: Vec<Fact> = ids.map(send).collect();
+            ledger.write(&old).await.expect("written");
+            for existed in [(|place| place % 3 == 0) as fn(usize) -> bool, |_| true] {
+                let recorded = ledger.write(&all).await.expect("written");
+                for (place, recorded) in recorded.iter().enumerate() {
+                    assert_eq!(
+                        recorded.before.is_some(),
+                        existed(place),
+                        "{place} of {size}"
+                    );
+                    assert_eq!(recorded.message.id, all[place].id());
+                }
+            }
+            let told = outbox(&store).await.len();
+            assert_eq!(told as u128, next, "one event each");
+        }
     }
 }
 

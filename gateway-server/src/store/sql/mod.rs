@@ -1,7 +1,7 @@
 //! The store over SQL: one set of statements for SQLite and PostgreSQL.
 //!
-//! In reading order: `pool` opens connections, `tx` runs statements on either engine, `types` and
-//! `columns` say how values travel, `error` what a failure means, `migrate` carries the schema, and
+//! In reading order: `pool` opens connections, `tx` runs statements on either engine, `types`,
+//! `columns` and `rows` say how values travel, `error` what a failure means, `migrate` carries the schema, and
 //! then one file per aggregate. The engine is chosen once, at the connection; no method of an aggregate
 //! asks which one it is on.
 
@@ -22,6 +22,7 @@ mod pool;
 mod quota;
 mod refresh;
 mod replica;
+mod rows;
 mod sequencer;
 mod session;
 mod silence;

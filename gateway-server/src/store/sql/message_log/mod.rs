@@ -2,11 +2,10 @@
 //!
 //! Nearly every message of a group is new, so the normal path takes that for granted: PostgreSQL inserts
 //! the rows with their events in one statement that commits by itself, SQLite in a few of one
-//! transaction, and from the beginning if one of them existed. Rows that existed are read locked, folded by the core's rule, and written back with their
+//! transaction. Rows that existed are read locked, folded by the core's rule, and written back with their
 //! events in a transaction of their own; facts are independent of each other, so it does no harm that
 //! the new ones are durable before.
 
-mod rows;
 mod statements;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +24,7 @@ use super::message::MessageRow;
 use super::pool::Pool;
 use super::silence::Silence;
 use super::tx::{Row, Tx};
-use super::types::{Id, Time};
+use super::types::{Count, Id, Time};
 use crate::message_log::Ledger;
 use crate::message_log::grouped::{Folded, Grouped};
 use crate::message_log::ledger::Key;
@@ -63,10 +62,13 @@ impl Ledger for SqlLedger {
                 tx.finish().await?;
                 new.into_iter().chain(old).collect()
             }
-            Pool::Sqlite { .. } => match write_sent(&self.pool, &grouped).await? {
-                Some(written) => written,
-                None => write_all(&self.pool, &grouped).await?,
-            },
+            Pool::Sqlite { .. } => {
+                let mut tx = self.pool.begin().await?;
+                let (new, known) = insert(&mut tx, &grouped).await?;
+                let old = fold_into(&mut tx, &grouped, &known).await?;
+                tx.finish().await?;
+                new.into_iter().chain(old).collect()
+            }
         };
         answers(&grouped, folded)
     }
@@ -84,41 +86,6 @@ impl Ledger for SqlLedger {
         };
         rows.into_iter().map(Message::try_from).collect()
     }
-}
-
-/// Writes a group on SQLite as if every sent message in it were new; none, with nothing written, if one
-/// was not.
-async fn write_sent(pool: &Pool, grouped: &Grouped<'_>) -> Result<Option<Vec<Folded>>, StoreError> {
-    let mut tx = pool.begin().await?;
-    let now = tx.moment().await?;
-    let fresh = grouped.fresh(now);
-    let (sent, others): (BTreeMap<_, _>, BTreeMap<_, _>) = fresh
-        .into_iter()
-        .partition(|(_, folded)| rows::is_sent(folded));
-    let sent: Vec<Folded> = sent.into_values().collect();
-    let new: Vec<&Folded> = sent.iter().collect();
-    if !rows::insert_sent(&mut tx, &new, now).await? {
-        return Ok(None);
-    }
-    let (mut written, mut old) = (sent, Vec::new());
-    if !others.is_empty() {
-        let (new, known) = insert(&mut tx, others, now).await?;
-        written.extend(new);
-        old = fold_into(&mut tx, grouped, &known).await?;
-    }
-    tx.finish().await?;
-    written.extend(old);
-    Ok(Some(written))
-}
-
-/// Writes a group on SQLite, whatever stands there.
-async fn write_all(pool: &Pool, grouped: &Grouped<'_>) -> Result<Vec<Folded>, StoreError> {
-    let mut tx = pool.begin().await?;
-    let now = tx.moment().await?;
-    let (mut new, known) = insert(&mut tx, grouped.fresh(now), now).await?;
-    new.extend(fold_into(&mut tx, grouped, &known).await?);
-    tx.finish().await?;
-    Ok(new)
 }
 
 fn answers(grouped: &Grouped<'_>, folded: Vec<Folded>) -> Result<Vec<Recorded>, StoreError> {
@@ -149,17 +116,25 @@ async fn insert_alone(
     Ok((new.into_iter().map(stamped).collect(), known))
 }
 
-async fn insert(
-    tx: &mut Tx,
-    fresh: BTreeMap<Key, Folded>,
-    now: Timestamp,
-) -> Result<Inserted, StoreError> {
-    let inserting = tx.query(sql::INSERT).columns(sql::new_rows(&fresh));
-    let made: Vec<(Id, Id)> = inserting.bind(Time(now)).all().await?;
-    let made = made.iter().map(|(tenant, id)| key(*tenant, *id)).collect();
-    let (new, known) = parted(fresh, &made);
+async fn insert(tx: &mut Tx, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
+    let now = tx.moment().await?;
+    let fresh = grouped.fresh(now);
+    let rows: Vec<&Message> = fresh.values().map(|folded| &folded.row).collect();
+    let made = tx.insert_rows(&sql::INSERT, &rows, sql::new_row).await?;
+    let (new, known) = match made {
+        all if all == fresh.len() => (fresh.into_values().collect(), Vec::new()),
+        0 => parted(fresh, &BTreeSet::new()),
+        some => parted(fresh, &newest(tx, some).await?),
+    };
     append(tx, &new).await?;
     Ok((new, known))
+}
+
+/// The keys of so many rows, those inserted last.
+async fn newest(tx: &mut Tx, count: usize) -> Result<BTreeSet<Key>, StoreError> {
+    let asking = tx.query(sql::NEWEST).bind(Count(count as u64));
+    let made: Vec<(Id, Id)> = asking.all().await?;
+    Ok(made.iter().map(|(tenant, id)| key(*tenant, *id)).collect())
 }
 
 fn parted(fresh: BTreeMap<Key, Folded>, made: &BTreeSet<Key>) -> Inserted {

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use gateway_core::event::UsageDelta;
 use gateway_core::id::SessionId;
 use gateway_core::message::{Message, WaMessageId};
+use sqlx::types::Json;
 
 use super::super::columns::{Columns, raw};
+use super::super::rows::Insertion;
 use super::super::sequencer::counts;
-use super::super::tx::Sql;
+use super::super::tx::{Query, Sql};
+use super::super::types::{Count, Id, Time};
 use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
 
@@ -16,7 +19,18 @@ use crate::message_log::ledger::Key;
 pub(super) const INSERT_ALL: &str = include_str!("insert.postgres.sql");
 
 /// New rows, in a transaction that appends their events.
-pub(super) const INSERT: &str = include_str!("insert.sqlite.sql");
+pub(super) static INSERT: Insertion = Insertion::new(
+    "INSERT INTO messages (\
+     tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
+     error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
+     played_at, failed_at) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    "ON CONFLICT (id, tenant_id) DO NOTHING",
+);
+
+/// The rows inserted last. SQLite's writer is alone, and numbers new rows upwards from the highest.
+pub(super) const NEWEST: &str = "SELECT tenant_id, id FROM messages \
+     WHERE rowid > (SELECT max(rowid) FROM messages) - $1";
 
 pub(super) const UPDATE: Sql = Sql {
     postgres: include_str!("update.postgres.sql"),
@@ -62,7 +76,34 @@ pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'
         .ids(keys.map(|(_, id)| id.as_u128()))
 }
 
-/// Rows that the group has made: their times are given by the statement.
+/// A row that the group has made, as the next parameters of [`INSERT`].
+pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
+    let (error, line) = (row.error.as_ref(), &row.timeline);
+    query
+        .bind(Id(row.tenant.as_u128()))
+        .bind(Id(row.id.as_u128()))
+        .bind(Id(row.session.as_u128()))
+        .bind(row.direction.name())
+        .bind(row.kind.as_deref())
+        .bind(row.chat_id.as_deref())
+        .bind(row.sender.as_deref())
+        .bind(row.wa_message_id.as_ref().map(WaMessageId::as_str))
+        .bind(row.status.name())
+        .bind(error.map(|error| error.code.as_str()))
+        .bind(error.and_then(|error| error.message.as_deref()))
+        .bind(row.content.as_ref().map(Json))
+        .bind(row.body_hash.as_ref().map(<[u8; 32]>::as_slice))
+        .bind(Count(row.epoch.0))
+        .bind(Time(row.created_at))
+        .bind(line.sending.map(Time))
+        .bind(line.sent.map(Time))
+        .bind(line.delivered.map(Time))
+        .bind(line.read.map(Time))
+        .bind(line.played.map(Time))
+        .bind(line.failed.map(Time))
+}
+
+/// Rows that the group has made, for [`INSERT_ALL`]: their times are given by the statement.
 pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns<'_> {
     let rows = || made.values().map(|folded| &folded.row);
     let lists = Columns::new()
