@@ -67,6 +67,12 @@ const POSTGRES_INDEXES: &str = "SELECT t.relname::text, i.relname::text, x.indis
      JOIN pg_class AS t ON t.oid = x.indrelid \
      WHERE t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE '\\_sqlx%'";
 
+/// What SQLite has for itself (`0005_fresh_messages.sql`): it pays for every page that a message touches, so
+/// a new one is first kept in the order of time alone.
+fn sqlite_alone(table: &str, name: &str) -> bool {
+    table == "messages" && ["fresh", "messages_fresh"].contains(&name)
+}
+
 async fn sqlite(path: &Path) -> SqlStore {
     SqlStore::sqlite(path, Arc::new(SystemClock)).await.unwrap()
 }
@@ -97,6 +103,9 @@ async fn of_the_first_release(engine: &str) -> (tempfile::TempDir, Migrator) {
 /// What the first release wrote.
 const OLD_TIER: &str = "INSERT INTO tiers VALUES ('OLD', 1, 100, 1, 7, 1)";
 
+const OLD_MESSAGE: &str = "INSERT INTO messages (tenant_id, id, session_id, direction, status, epoch, created_at) \
+     VALUES (randomblob(16), zeroblob(16), randomblob(16), 'outbound', 'sent', 1, 1700000000000000)";
+
 async fn is_brought_up_to_date(store: &SqlStore) {
     assert!(!store.schema_is_current().await.unwrap());
     store.migrate().await.unwrap();
@@ -114,9 +123,15 @@ async fn a_file_of_the_first_release_is_brought_up_to_date(path: &Path) {
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let file = SqlitePool::connect(&url).await.unwrap();
     first.run(&file).await.unwrap();
-    sqlx::query(OLD_TIER).execute(&file).await.unwrap();
+    for row in [OLD_TIER, OLD_MESSAGE] {
+        sqlx::query(row).execute(&file).await.unwrap();
+    }
     file.close().await;
     is_brought_up_to_date(&sqlite(path).await).await;
+    let file = SqlitePool::connect(&url).await.unwrap();
+    let indexed = "SELECT count(*) FROM messages WHERE fresh = 0 AND created_at = 1700000000000000";
+    let count: i64 = sqlx::query_scalar(indexed).fetch_one(&file).await.unwrap();
+    assert_eq!(count, 1, "the history is still there");
 }
 
 async fn a_database_of_the_first_release_is_brought_up_to_date(url: &str) {
@@ -169,7 +184,9 @@ async fn the_engines_have_the_same_schema(path: &Path, url: &str) {
         let (_, sqlite) = known.unwrap_or_else(|| panic!("{table}.{name} is of type {kind}"));
         (table, name, (*sqlite).to_owned(), empty)
     });
-    same("columns", ours, theirs.collect());
+    let ours = ours.into_iter();
+    let shared = ours.filter(|(table, name, ..)| !sqlite_alone(table, name));
+    same("columns", shared.collect(), theirs.collect());
 
     let ours: Vec<Index> = sqlx::query_as(SQLITE_INDEXES)
         .fetch_all(&file)
@@ -179,7 +196,9 @@ async fn the_engines_have_the_same_schema(path: &Path, url: &str) {
         .fetch_all(&server)
         .await
         .unwrap();
-    same("indexes", ours, theirs);
+    let ours = ours.into_iter();
+    let shared = ours.filter(|(table, name, ..)| !sqlite_alone(table, name));
+    same("indexes", shared.collect(), theirs);
 }
 
 fn same<T: Ord + std::fmt::Debug>(what: &str, sqlite: Vec<T>, postgres: Vec<T>) {

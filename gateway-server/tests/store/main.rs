@@ -7,6 +7,7 @@
 )]
 
 mod connections;
+mod fresh;
 mod rows;
 mod statements;
 
@@ -75,6 +76,17 @@ macro_rules! on_both {
     };
 }
 
+/// One test per case that opens its SQLite file itself.
+macro_rules! in_a_folder {
+    ($($module:ident::$case:ident),* $(,)?) => {
+        [$(Trial::test(concat!("sqlite::", stringify!($case)), || {
+            let folder = tempfile::tempdir()?;
+            on_a_runtime($module::$case(folder.path()));
+            Ok(())
+        })),*]
+    };
+}
+
 fn main() {
     let mut tests = Vec::from(on_both![
         rows::a_session_comes_back_to_the_microsecond_in_every_phase,
@@ -103,24 +115,12 @@ fn main() {
             connections::a_transaction_that_grows_old_does_not_commit(&store, &clock).await;
         },
     ));
-    tests.push(Trial::test(
-        "sqlite::a_row_that_makes_no_sense_keeps_no_other_from_its_turn",
-        || {
-            let folder = tempfile::tempdir()?;
-            on_a_runtime(
-                rows::a_row_that_makes_no_sense_keeps_no_other_from_its_turn(folder.path()),
-            );
-            Ok(())
-        },
-    ));
-    tests.push(Trial::test(
-        "sqlite::a_row_that_makes_no_sense_is_named",
-        || {
-            let folder = tempfile::tempdir()?;
-            on_a_runtime(rows::a_row_that_makes_no_sense_is_named(folder.path()));
-            Ok(())
-        },
-    ));
+    tests.extend(in_a_folder![
+        rows::a_row_that_makes_no_sense_keeps_no_other_from_its_turn,
+        rows::a_row_that_makes_no_sense_is_named,
+        fresh::the_next_step_indexes_what_is_new_whatever_there_is_to_publish,
+        fresh::what_a_crash_left_new_is_listed_and_indexed_later,
+    ]);
     tests.push(Trial::test("every_statement_has_its_index", || {
         on_a_runtime(statements::every_statement_has_its_index());
         Ok(())

@@ -2,6 +2,9 @@
 //!
 //! A page is found by its place in the order (time, id) and never by counting, on the index of the session
 //! or of all of the tenant. Chats have none: one more index is one more page changed by every message.
+//! On SQLite a row enters even those indexes only with the next step of the sequencer; until then it is
+//! *fresh*, and found in the order of time among the others that are. There a page is merged of both, each
+//! read in its order and only as far as needed.
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
@@ -16,7 +19,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::error::corrupt;
-use super::tx::Tx;
+use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
 /// Every column of `messages`, in the order of [`MessageRow`].
@@ -28,18 +31,36 @@ macro_rules! columns {
     };
 }
 
-macro_rules! page {
-    ($index:literal) => {
+macro_rules! rows {
+    ($index:literal, $place:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM messages WHERE tenant_id = $1 AND ",
+            " FROM messages ",
             $index,
+            " WHERE tenant_id = $1 AND ",
+            $place,
             " AND ($4 IS NULL OR direction = $4) AND ($5 IS NULL OR status = $5) \
              AND ($6 IS NULL OR kind = $6) AND created_at >= $7 AND created_at < $8 \
-             AND (created_at, id) < ($9, $10) \
-             ORDER BY created_at DESC, id DESC LIMIT $11"
+             AND (created_at, id) < ($9, $10)"
         )
+    };
+}
+
+macro_rules! page {
+    ($index:literal, $place:literal) => {
+        Sql {
+            postgres: concat!(
+                rows!("", $place),
+                " ORDER BY created_at DESC, id DESC LIMIT $11"
+            ),
+            sqlite: concat!(
+                rows!($index, $place),
+                " AND fresh = 0 UNION ALL ",
+                rows!("INDEXED BY messages_fresh", $place),
+                " AND fresh = 1 ORDER BY created_at DESC, id DESC LIMIT $11"
+            ),
+        }
     };
 }
 
@@ -49,11 +70,20 @@ const BY_ID: &str = concat!(
     " FROM messages WHERE tenant_id = $1 AND id = $2"
 );
 
-const OF_TENANT: &str = page!("($2 IS NULL OR session_id = $2) AND ($3 IS NULL OR chat_id = $3)");
+const OF_TENANT: Sql = page!(
+    "INDEXED BY messages_time",
+    "($2 IS NULL OR session_id = $2) AND ($3 IS NULL OR chat_id = $3)"
+);
 
-const OF_SESSION: &str = page!("session_id = $2 AND ($3 IS NULL OR chat_id = $3)");
+const OF_SESSION: Sql = page!(
+    "INDEXED BY messages_session",
+    "session_id = $2 AND ($3 IS NULL OR chat_id = $3)"
+);
 
-const OF_CHAT: &str = page!("session_id = $2 AND chat_id = $3");
+const OF_CHAT: Sql = page!(
+    "INDEXED BY messages_session",
+    "session_id = $2 AND chat_id = $3"
+);
 
 /// A row of `messages`.
 #[derive(FromRow)]

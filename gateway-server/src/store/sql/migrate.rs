@@ -27,11 +27,12 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 4] = steps![
+const STEPS: [Step; 5] = steps![
     1 "init" "0001_init.sql",
     2 "changes" "0002_changes.sql",
     3 "outbox_counts" "0003_outbox_counts.sql",
     4 "message_keys" "0004_message_keys.sql",
+    5 "fresh_messages" "0005_fresh_messages.sql",
 ];
 
 /// The schema could not be brought up to date.

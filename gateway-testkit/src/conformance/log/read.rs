@@ -1,5 +1,7 @@
 //! Reading messages back: by id, in pages, by filter, by their tenant only.
 
+use std::cmp::Reverse;
+
 use gateway_core::id::MessageId;
 use gateway_core::message::{
     Direction, Fact, Message, MessageCursor, MessageFilter, MessageStatus, Outgoing,
@@ -14,6 +16,9 @@ cases!(LogUnderTest, "message_log::read":
     messages_come_in_pages_newest_first,
     messages_are_filtered_by_what_they_are,
     messages_are_filtered_by_when_they_were_written,
+    a_message_is_listed_before_anything_is_published,
+    pages_go_on_across_what_was_published_meanwhile,
+    a_stub_that_was_filled_later_is_listed_in_its_chat,
 );
 
 async fn list(
@@ -182,5 +187,85 @@ async fn messages_are_filtered_by_when_they_were_written(l: &LogUnderTest) -> Ve
     let inside = |row: &&Message| (since..until).contains(&row.created_at);
     let expected: Vec<_> = all.iter().filter(inside).cloned().collect();
     assert_eq!(list(l, &filter, None, 9).await?, expected);
+    Ok(())
+}
+
+/// Every way of the history that finds what [`a_send`] makes.
+fn ways() -> [MessageFilter; 4] {
+    let any = MessageFilter::default();
+    let of_session = MessageFilter {
+        session: Some(session_id(1)),
+        ..any.clone()
+    };
+    let chat_id = Some(a_send(1).chat_id);
+    let of_chat = MessageFilter {
+        chat_id: chat_id.clone(),
+        ..of_session.clone()
+    };
+    let of_chats = MessageFilter {
+        chat_id,
+        ..any.clone()
+    };
+    [any, of_session, of_chat, of_chats]
+}
+
+async fn a_message_is_listed_before_anything_is_published(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let first = l.record(Fact::Outgoing(a_send(1))).await?.message;
+    for filter in ways() {
+        assert_eq!(
+            list(l, &filter, None, 9).await?,
+            std::slice::from_ref(&first)
+        );
+    }
+    l.events().await?;
+    let second = l.record(a_status(1, MessageStatus::Read)).await?.message;
+    let third = l.record(Fact::Outgoing(a_send(2))).await?.message;
+    for filter in ways() {
+        let found = list(l, &filter, None, 9).await?;
+        assert_eq!(found, [third.clone(), second.clone()], "{filter:?}");
+    }
+    Ok(())
+}
+
+async fn pages_go_on_across_what_was_published_meanwhile(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let mut written = Vec::new();
+    for (filter, n) in ways().into_iter().zip((1..).step_by(5)) {
+        for n in [n + 3, n + 1, n + 4, n, n + 2] {
+            written.push(l.record(Fact::Outgoing(a_send(n))).await?.message);
+        }
+        written.sort_by_key(|row| Reverse((row.created_at, row.id)));
+        let (mut read, mut after) = (Vec::new(), None);
+        while let page @ [.., last] = &list(l, &filter, after, 2).await?[..] {
+            after = Some(MessageCursor {
+                created_at: last.created_at,
+                id: last.id,
+            });
+            read.extend_from_slice(page);
+            if read.len() == 4 {
+                l.events().await?;
+            }
+        }
+        assert_eq!(read, written, "{filter:?}");
+    }
+    Ok(())
+}
+
+async fn a_stub_that_was_filled_later_is_listed_in_its_chat(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    l.record(a_status(1, MessageStatus::Delivered)).await?;
+    let [_, _, of_chat, of_chats] = ways();
+    for filter in [&of_chat, &of_chats] {
+        assert_eq!(list(l, filter, None, 9).await?, []);
+    }
+    l.events().await?;
+    let filled = l.record(Fact::Outgoing(a_send(1))).await?.message;
+    for filter in ways() {
+        assert_eq!(
+            list(l, &filter, None, 9).await?,
+            std::slice::from_ref(&filled)
+        );
+    }
     Ok(())
 }

@@ -18,13 +18,13 @@ use crate::message_log::ledger::Key;
 /// New rows with their events, by themselves.
 pub(super) const INSERT_ALL: &str = include_str!("insert.postgres.sql");
 
-/// New rows, in a transaction that appends their events.
+/// New rows, in a transaction that appends their events. The sequencer indexes them later.
 pub(super) static INSERT: Insertion = Insertion::new(
     "INSERT INTO messages (\
      tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
      error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
-     played_at, failed_at) VALUES",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     played_at, failed_at, fresh) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
     "ON CONFLICT (id, tenant_id) DO NOTHING",
 );
 

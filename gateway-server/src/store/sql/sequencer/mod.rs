@@ -72,7 +72,11 @@ const CONSUME: &str = "DELETE FROM outbox WHERE row_id <= $1";
 
 const MOVE_SHARD: &str = "UPDATE sequencer_shards SET position = position + $2 WHERE shard = $1";
 
-/// The same as the former on PostgreSQL, where rows are locked in order first.
+/// New messages enter the indexes of the history, many at once: see the migration.
+const INDEX: &str = "UPDATE messages SET fresh = 0 \
+     WHERE rowid IN (SELECT rowid FROM messages WHERE fresh = 1 ORDER BY created_at LIMIT $1)";
+
+/// The same as `ACTIVE` on PostgreSQL, where rows are locked in order first.
 const NOTE_ACTIVITY: &str = "UPDATE sessions AS s SET last_activity_at = n.at \
      FROM unnest($1, $2) AS n (id, at) \
      WHERE s.id = n.id AND (s.last_activity_at IS NULL OR s.last_activity_at < n.at)";
@@ -142,9 +146,12 @@ impl Tx {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// A step on SQLite.
+    /// A step on SQLite. Messages are indexed even if nothing is to be published: not every one has
+    /// an event.
     async fn publish_in_turn(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError> {
         let shard = Count(shard.into());
+        let indexing = self.query(INDEX).bind(Count::from(limit));
+        indexing.execute().await?;
         let step = self.query(STEP).bind(Count::from(limit));
         let (Some(last), count): (Option<i64>, Count) = step.one().await? else {
             return Ok(0);
