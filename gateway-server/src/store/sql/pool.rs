@@ -52,6 +52,8 @@ const CACHE: &str = "-32768";
 /// Pages in the write-ahead log before they are copied to the file: a page that changes again and again is
 /// copied once. 40 MiB.
 const CHECKPOINT: &str = "10000";
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 500;
 /// Longer than any transaction may take.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -131,7 +133,8 @@ impl Pool {
             .foreign_keys(true)
             .pragma("cache_size", CACHE)
             .pragma("wal_autocheckpoint", CHECKPOINT)
-            .busy_timeout(Duration::from_secs(5));
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(STATEMENTS);
         let pool = |size| {
             SqlitePoolOptions::new()
                 .max_connections(size)
