@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::{Load, Outcome};
 use crate::clock::{Moment, now};
+use crate::report::say;
 use crate::{Failure, proc};
 
 const TICK: Duration = Duration::from_micros(100);
@@ -45,6 +46,8 @@ struct Work {
 struct Tally {
     micros: Vec<u32>,
     errors: u64,
+    /// The first answer that was not a good one.
+    refusal: Option<String>,
 }
 
 /// Runs the load to its end.
@@ -68,6 +71,11 @@ pub(crate) async fn drive(load: &Load, rate: Rate) -> Result<Outcome, Failure> {
     let (tallies, ()) = tokio::try_join!(try_join_all(connections), feed(load, rate, &work))?;
     let time = started.elapsed();
     let errors = tallies.iter().map(|tally| tally.errors).sum();
+    if let Some(text) = tallies.iter().find_map(|tally| tally.refusal.as_deref()) {
+        say(&format!(
+            "{errors} requests were refused, one of them with:\n{text}\n"
+        ))?;
+    }
     let mut micros: Vec<u32> = tallies.into_iter().flat_map(|tally| tally.micros).collect();
     micros.sort_unstable();
     Ok(Outcome {
@@ -179,7 +187,11 @@ async fn connection(
                 let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
                 tally.micros.push(micros);
             }
-            _ => tally.errors += 1,
+            _ => {
+                tally.errors += 1;
+                let text = || String::from_utf8_lossy(&buffer).into_owned();
+                tally.refusal.get_or_insert_with(text);
+            }
         }
     }
     Ok(tally)
