@@ -21,7 +21,7 @@ fn id(answer: &Value) -> String {
 }
 
 /// The events of each session are numbered without a gap.
-fn assert_dense(events: &[Value]) {
+pub(crate) fn assert_dense(events: &[Value]) {
     let mut seen = BTreeMap::<&str, u64>::new();
     for event in events {
         let session = event["session"]["id"].as_str().expect("about a session");

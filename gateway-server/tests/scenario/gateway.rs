@@ -146,6 +146,14 @@ impl Tenant {
         &self.token
     }
 
+    /// The same tenant at another replica.
+    pub(crate) fn at(&self, gateway: &Gateway) -> Self {
+        Self {
+            url: gateway.url.clone(),
+            ..self.clone()
+        }
+    }
+
     /// One call below `/api/v1`; none if there was no answer.
     pub(crate) async fn call(
         &self,

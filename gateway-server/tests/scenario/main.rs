@@ -8,11 +8,13 @@ mod crash;
 mod dev;
 mod gateway;
 mod ground;
+mod kills;
 mod outage;
 mod poison;
 mod process;
 mod proxy;
 mod readme;
+mod replicas;
 mod slow;
 mod start;
 
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
             a_login_that_postgres_refuses_is_one_sentence,
             a_database_that_takes_no_writes_is_one_sentence,
             a_database_that_stops_taking_writes_is_waited_for;
+        kills: a_gateway_killed_again_and_again_loses_and_repeats_nothing;
         poison: a_message_that_the_database_refuses_fails_alone;
         slow:
             a_slow_database_fills_the_log_and_loses_nothing,
@@ -75,6 +78,13 @@ fn main() -> ExitCode {
             every_replica_shows_a_code_without_redis,
             redis_that_cannot_be_used_is_one_sentence,
             a_replica_with_files_of_its_own_is_refused;
+        readme: its_cluster_starts_and_delivers_a_message;
+        replicas:
+            every_message_is_delivered_once_while_redis_and_a_replica_restart,
+            a_frozen_replica_holds_up_nobody_else,
+            connects_through_all_replicas_never_overfill_a_worker,
+            a_plan_is_never_exceeded_through_two_replicas;
+        kills: two_replicas_killed_by_turns_lose_and_repeat_nothing;
     };
     let no_postgres = services::postgres().is_err();
     let no_redis = services::PrivateRedis::start().is_err();

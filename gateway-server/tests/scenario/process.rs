@@ -66,6 +66,16 @@ impl Process {
         self.child.wait().expect("a child of ours");
     }
 
+    /// SIGSTOP: its sockets stay open and nothing answers.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: the end of [`Process::freeze`].
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("running");
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use crate::gateway::{BOOTSTRAP, Gateway};
 use crate::process::Process;
@@ -48,4 +49,21 @@ pub(crate) async fn its_commands_do_what_it_says() {
             }
         }
     }
+}
+
+pub(crate) async fn its_cluster_starts_and_delivers_a_message() {
+    let line = README.lines().find(|line| *line == "examples/cluster.sh");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let output = Command::new(line.expect("the line"))
+        .arg("--once")
+        .current_dir(root)
+        .env("GATEWAY_SERVER", env!("CARGO_BIN_EXE_gateway-server"))
+        .env_remove("DATABASE_URL")
+        .env_remove("REDIS_URL")
+        .output()
+        .expect("a shell");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    assert!(said.contains("the message is delivered"), "{said}");
 }
