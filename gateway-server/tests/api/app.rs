@@ -110,21 +110,44 @@ impl TestApp {
         workers: Arc<dyn WorkerLink>,
     ) -> Self {
         let store = MemoryStore::new(clock.clone());
+        let this = Self::on(config, clock, store, link, workers);
+        this.put_tiers(Tier::defaults()).await;
+        this
+    }
+
+    /// Another replica on the same store and workers, which hears nothing of what this one does.
+    pub(crate) fn replica(&self) -> Self {
+        let (clock, store) = (self.clock.clone(), self.store.clone());
+        let link = self.link.clone();
+        let workers = Arc::new(link.clone());
+        Self::on(self.app.config.clone(), clock, store, link, workers)
+    }
+
+    fn on(
+        config: Config,
+        clock: Arc<ManualClock>,
+        store: MemoryStore,
+        link: ScriptedLink,
+        workers: Arc<dyn WorkerLink>,
+    ) -> Self {
         let coord = Arc::new(MemoryCoordinator::new(clock.clone()));
         let ports = ports(&config, &clock, &store, coord.clone(), workers);
         let metrics = Metrics::new().expect("metrics");
         let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
         let router = http::router(&app);
-        let this = Self {
+        Self {
             app,
             store,
             coord,
             clock,
             link,
             router,
-        };
-        this.put_tiers(Tier::defaults()).await;
-        this
+        }
+    }
+
+    /// Lets the caches ask the store what changed.
+    pub(crate) async fn look(&self) {
+        self.app.caches.look().await.expect("a look");
     }
 
     /// Adds plans or replaces those of the same name.

@@ -6,6 +6,7 @@ mod admin;
 mod app;
 mod auth;
 mod bad_input;
+mod caches;
 mod events;
 mod examples;
 mod fleet;
