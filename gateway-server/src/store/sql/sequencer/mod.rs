@@ -33,6 +33,10 @@ const OUTBOX: &str = "SELECT row_id, created_at, tenant_id, session_id, epoch, n
 
 const PUBLISH: &str = include_str!("publish.postgres.sql");
 
+/// A plan that was kept while the outbox was nearly empty joins by nested loops for ever, which takes
+/// seconds for a step of thousands: this transaction plans for what is there.
+const PLAN_ANEW: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
 /// The last row of a step and how many it has. SQLite has one writer, so no row appears below it.
 const STEP: &str = "SELECT max(row_id), count(*) \
      FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $1) AS w";
@@ -124,6 +128,7 @@ fn activity_micros() -> i64 {
 impl Tx {
     /// A step on PostgreSQL.
     async fn publish_at_once(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError> {
+        self.query(PLAN_ANEW).execute().await?;
         let rows: Vec<(i64, Option<Id>, Option<Time>)> = self
             .query(PUBLISH)
             .bind(Count(shard.into()))
