@@ -1,5 +1,7 @@
 //! The same program on PostgreSQL.
 
+use std::net::TcpListener;
+
 use gateway_testkit::services::{Durability, PrivatePostgres};
 use reqwest::StatusCode;
 use sqlx::{Connection, Executor, PgConnection};
@@ -132,4 +134,24 @@ async fn connect(url: &str) -> PgConnection {
 pub(crate) async fn nothing_acknowledged_is_lost_when_the_gateway_is_killed() {
     let ground = Ground::new();
     crate::crash::kill_during_writes(ground.serve(&[])).await;
+}
+
+pub(crate) async fn in_cluster_mode_too_each_wrong_start_is_one_sentence() {
+    let ground = Ground::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("bound").port().to_string();
+    let says = format!("port {port} is already in use");
+    for (name, value, says) in [
+        ("PORT", port.as_str(), says.as_str()),
+        ("JWT_SECRET", "short", "JWT_SECRET"),
+        ("JWT_SECRET", "", "JWT_SECRET"),
+        ("WORKER_AUTH_TOKEN", "changeme", "WORKER_AUTH_TOKEN"),
+        ("DATABASE_URL", "mysql://host/name", "postgres://"),
+    ] {
+        let mut variables = variables(ground.url());
+        variables.push(("GATEWAY_HTTP_LISTEN", "127.0.0.1"));
+        variables.push((name, value));
+        refuses(folder.path(), &variables, says);
+    }
 }

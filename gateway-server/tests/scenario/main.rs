@@ -3,6 +3,8 @@
 //! Everything else is tested closer to its code; here stands what only processes can show. Waiting is for
 //! a condition, with a limit far above what is expected.
 
+mod clients;
+mod clock;
 mod cluster;
 mod crash;
 mod dev;
@@ -39,6 +41,9 @@ macro_rules! stories {
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = stories! {
+        clients:
+            a_body_at_one_byte_a_second_is_refused_and_its_connection_freed,
+            thousands_of_idle_connections_end_and_others_are_served;
         crash:
             nothing_acknowledged_is_lost_when_the_gateway_is_killed_during_writes,
             the_sessions_of_a_killed_worker_live_on_another_one_without_a_scan,
@@ -57,13 +62,15 @@ fn main() -> ExitCode {
             a_gateway_that_is_asked_to_stop_ends_well;
     };
     let on_postgres = stories! {
+        clock: a_store_whose_clock_jumps_fences_nobody;
         cluster:
             an_older_schema_is_refused_and_a_migrated_one_serves,
             a_second_gateway_on_the_same_database_is_refused,
             nothing_acknowledged_is_lost_when_the_gateway_is_killed,
             a_login_that_postgres_refuses_is_one_sentence,
             a_database_that_takes_no_writes_is_one_sentence,
-            a_database_that_stops_taking_writes_is_waited_for;
+            a_database_that_stops_taking_writes_is_waited_for,
+            in_cluster_mode_too_each_wrong_start_is_one_sentence;
         kills: a_gateway_killed_again_and_again_loses_and_repeats_nothing;
         poison: a_message_that_the_database_refuses_fails_alone;
         slow:
