@@ -14,7 +14,7 @@ use gateway_core::time::Uptime;
 use super::shards::{Entry, Live, Shards, Ticket};
 use super::workers::Workers;
 
-/// Entries of about 400 bytes.
+/// Entries of less than 600 bytes each, with their name and an owner of their own (measured at a million).
 const ROUTES: usize = 2_000_000;
 
 /// A session's place.
