@@ -2,7 +2,7 @@
 //!
 //! [`Server::open`] builds everything and spawns nothing; [`Server::run`] spawns, serves, and stops in
 //! the order of [`crate::shutdown`]. Both run on the control runtime; what differs per core is made on
-//! each core by [`core_ports`].
+//! each core by `core_ports`.
 
 use std::io;
 use std::net::SocketAddr;

@@ -2,7 +2,7 @@
 //!
 //! One pipelined connection carries every command, because a pool of connections without pipelining is
 //! slower; a second one listens. The client library waits for its time limit while Redis is away, so a
-//! [`Breaker`](breaker) stands in front: an outage, be it a refused connection or a server that hangs, costs
+//! breaker stands in front: an outage, be it a refused connection or a server that hangs, costs
 //! the calls on their way one limit each, and later ones nothing. After the start Redis may vanish at any
 //! time; [`Sheltered`](super::Sheltered) says what happens then.
 
