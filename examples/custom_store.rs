@@ -86,15 +86,16 @@ impl Backend for Wrapped {
         "counting"
     }
 
-    fn offers(&self, need: Need) -> bool {
-        need == Need::SecondWriter
+    fn offers(&self, _: Need) -> bool {
+        true
     }
 
     async fn open(&self) -> Result<StoreUnderTest, Failure> {
-        let store = Counting::over(MemoryStore::new(Arc::new(ManualClock::default())));
+        let clock = Arc::new(ManualClock::default());
+        let store = Counting::over(MemoryStore::new(Arc::clone(&clock) as Arc<dyn Clock>));
         Ok(StoreUnderTest {
             store: Arc::new(store),
-            clock: None,
+            clock: Some(clock),
             keep: Box::new(()),
         })
     }

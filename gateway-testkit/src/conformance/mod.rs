@@ -25,6 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::ManualClock;
 use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Handle;
 
@@ -84,6 +85,12 @@ impl Need {
 pub trait Advance: Debug + Send + Sync {
     /// Lets `by` pass, on every clock of the backend.
     fn advance(&self, by: Duration);
+}
+
+impl Advance for ManualClock {
+    fn advance(&self, by: Duration) {
+        Self::advance(self, by);
+    }
 }
 
 /// Makes implementations to be tested.
