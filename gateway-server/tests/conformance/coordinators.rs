@@ -15,8 +15,6 @@ use gateway_testkit::clock::ManualClock;
 use gateway_testkit::conformance::{Advance, Backend, CoordinatorUnderTest, Failure, Need};
 use gateway_testkit::services;
 
-use crate::stores::Moved;
-
 /// In process.
 pub(crate) struct Local;
 
@@ -38,7 +36,7 @@ impl Backend for Local {
         Ok(CoordinatorUnderTest {
             coordinator: coordinator.clone(),
             other: coordinator,
-            clock: Some(Arc::new(Moved(clock))),
+            clock: Some(clock),
             keep: Box::new(()),
         })
     }
@@ -144,7 +142,7 @@ impl Backend for OverShelter {
         Ok(CoordinatorUnderTest {
             coordinator: replica(),
             other: replica(),
-            clock: Some(Arc::new(Moved(clock.clone()))),
+            clock: Some(clock.clone()),
             keep: Box::new(()),
         })
     }

@@ -2,22 +2,11 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway_server::store::sql::{PostgresOptions, SqlStore};
 use gateway_testkit::clock::ManualClock;
-use gateway_testkit::conformance::{Advance, Backend, Failure, Need, StoreUnderTest};
+use gateway_testkit::conformance::{Backend, Failure, Need, StoreUnderTest};
 use gateway_testkit::services;
-
-/// A clock that a case moves.
-#[derive(Debug)]
-pub(crate) struct Moved(pub(crate) Arc<ManualClock>);
-
-impl Advance for Moved {
-    fn advance(&self, by: Duration) {
-        self.0.advance(by);
-    }
-}
 
 /// A SQLite file in a folder of its own, by a clock that can be moved.
 pub(crate) async fn sqlite() -> Result<(SqlStore, Arc<ManualClock>, impl Any + Send + Sync), Failure>
@@ -50,7 +39,7 @@ impl Backend for Sqlite {
         let (store, clock, folder) = sqlite().await?;
         Ok(StoreUnderTest {
             store: Arc::new(store),
-            clock: Some(Arc::new(Moved(clock))),
+            clock: Some(clock),
             keep: Box::new(folder),
         })
     }

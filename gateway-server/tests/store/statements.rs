@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use gateway_server::store::sql::SqlStore;
 use gateway_testkit::clock::ManualClock;
-use gateway_testkit::conformance::{Advance, Need, STORE, StoreUnderTest};
+use gateway_testkit::conformance::{Need, STORE, StoreUnderTest};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
 use tracing::field::{Field, Visit};
@@ -75,15 +75,6 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
     }
 }
 
-#[derive(Debug)]
-struct Moved(Arc<ManualClock>);
-
-impl Advance for Moved {
-    fn advance(&self, by: std::time::Duration) {
-        self.0.advance(by);
-    }
-}
-
 async fn open(folder: &Path) -> StoreUnderTest {
     let clock = Arc::new(ManualClock::default());
     let path = folder.join("gateway.db");
@@ -91,7 +82,7 @@ async fn open(folder: &Path) -> StoreUnderTest {
     store.migrate().await.unwrap();
     StoreUnderTest {
         store: Arc::new(store),
-        clock: Some(Arc::new(Moved(clock))),
+        clock: Some(clock),
         keep: Box::new(()),
     }
 }

@@ -3,7 +3,6 @@
 mod workers;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway_core::time::Clock;
 use gateway_testkit::clock::ManualClock;
@@ -18,19 +17,10 @@ use workers::Simulated;
 
 const PLACES: usize = 32;
 
-#[derive(Debug)]
-struct Moved(Arc<ManualClock>);
-
-impl Advance for Moved {
-    fn advance(&self, by: Duration) {
-        self.0.advance(by);
-    }
-}
-
 /// A fresh clock, to read and to move.
 fn clock() -> (Arc<dyn Clock>, Option<Arc<dyn Advance>>) {
     let clock = Arc::new(ManualClock::default());
-    (clock.clone(), Some(Arc::new(Moved(clock))))
+    (clock.clone(), Some(clock))
 }
 
 /// In memory; with a seed, tasks also take turns in the middle of a transaction.

@@ -80,11 +80,6 @@ const OF_SESSION: Sql = page!(
     "session_id = $2 AND ($3 IS NULL OR chat_id = $3)"
 );
 
-const OF_CHAT: Sql = page!(
-    "INDEXED BY messages_session",
-    "session_id = $2 AND chat_id = $3"
-);
-
 /// A row of `messages`.
 #[derive(FromRow)]
 pub(crate) struct MessageRow {
@@ -181,10 +176,9 @@ impl MessageRepo for Tx {
         after: Option<MessageCursor>,
         limit: u32,
     ) -> Result<Vec<Message>, StoreError> {
-        let statement = match (filter.session, &filter.chat_id) {
-            (Some(_), Some(_)) => OF_CHAT,
-            (Some(_), None) => OF_SESSION,
-            (None, _) => OF_TENANT,
+        let statement = match filter.session {
+            Some(_) => OF_SESSION,
+            None => OF_TENANT,
         };
         let cursor = after.unwrap_or(MessageCursor {
             created_at: Timestamp::MAX,

@@ -51,7 +51,7 @@ impl Insertion {
 }
 
 impl Tx {
-    /// Inserts a row for every value, in their order; how many there were to insert.
+    /// Inserts a row for every value, in their order; how many were not there before.
     pub(super) async fn insert_rows<T: Sync>(
         &mut self,
         insertion: &'static Insertion,
