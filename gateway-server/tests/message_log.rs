@@ -284,6 +284,34 @@ async fn the_sequencer_counts_every_message_once() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_server_ended_is_replaced_without_an_error() {
+    let Some(Fixture { store, _keep, .. }) = postgres().await else {
+        return;
+    };
+    let database = _keep
+        .downcast_ref::<services::Database>()
+        .expect("PostgreSQL");
+    let others = sqlx::PgPool::connect(database.url())
+        .await
+        .expect("connected");
+    let (ledger, end_all) = (
+        store.ledger(),
+        "SELECT count(pg_terminate_backend(pid)) \
+         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    );
+    for round in 0..3 {
+        let send = [outgoing(round, MessageStatus::Sending, 1)];
+        let recorded = ledger.write(&send).await.expect("written");
+        assert_eq!(recorded[0].before, None);
+        let (ended,): (i64,) = sqlx::query_as(end_all)
+            .fetch_one(&others)
+            .await
+            .expect("ended");
+        assert!(ended > 0, "the writer had a connection");
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_postgres_refuses_fails_alone() {
     let Some(Fixture { log, _keep, .. }) = postgres().await else {
         return;

@@ -5,9 +5,8 @@
 //! name one twice) and each caller still gets what *its* fact found. Messages are kept in the order of
 //! their keys, so two writers lock rows in the same order.
 
-use std::collections::BTreeMap;
-
 use gateway_core::event::NewEvent;
+use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{Fact, Message, Recorded, fold};
 use gateway_core::time::Timestamp;
 
@@ -17,58 +16,72 @@ use super::ledger::Key;
 #[derive(Debug)]
 pub struct Grouped<'a> {
     facts: &'a [Fact],
-    places: BTreeMap<Key, Vec<usize>>,
+    /// The place of every fact, by message and then in their order.
+    places: Vec<(Key, usize)>,
 }
 
 /// What the facts of one message come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folded {
-    /// The row to store.
-    pub row: Message,
-    /// Whether it differs from what stood there.
+    /// Whether the row differs from what stood there.
     pub changed: bool,
     /// The events to append with it, in order.
     pub events: Vec<NewEvent>,
-    answers: Vec<(usize, Recorded)>,
+    /// What all facts but the last one found.
+    earlier: Vec<(usize, Recorded)>,
+    last: (usize, Recorded),
 }
 
 impl<'a> Grouped<'a> {
     /// Groups the facts.
     #[must_use]
     pub fn new(facts: &'a [Fact]) -> Self {
-        let mut places: BTreeMap<Key, Vec<usize>> = BTreeMap::new();
-        for (place, fact) in facts.iter().enumerate() {
-            let key = (fact.tenant(), fact.id());
-            places.entry(key).or_default().push(place);
-        }
+        let key = |fact: &Fact| (fact.tenant(), fact.id());
+        let places = facts.iter().enumerate();
+        let mut places: Vec<_> = places.map(|(place, fact)| (key(fact), place)).collect();
+        places.sort_unstable_by_key(|(key, place)| (in_order(key), *place));
         Self { facts, places }
     }
 
-    /// Every message's facts, folded as if nothing stood there.
+    /// Every message's facts, folded as if nothing stood there, in the order of their keys.
     #[must_use]
-    pub fn fresh(&self, now: Timestamp) -> BTreeMap<Key, Folded> {
-        let folded = |key: &Key| self.folded(key, None, now).map(|folded| (*key, folded));
-        self.places.keys().filter_map(folded).collect()
+    pub fn fresh(&self, now: Timestamp) -> Vec<Folded> {
+        let messages = self.places.chunk_by(|(one, _), (other, _)| one == other);
+        messages
+            .filter_map(|places| self.fold(places, None, now))
+            .collect()
     }
 
     /// One message's facts, folded into what stands there; none for a key without facts.
     #[must_use]
     pub fn folded(&self, key: &Key, stored: Option<&Message>, now: Timestamp) -> Option<Folded> {
-        let places = self.places.get(key)?;
-        let (mut row, mut changed) = (stored.cloned(), false);
-        let (mut events, mut answers) = (Vec::new(), Vec::with_capacity(places.len()));
-        for &place in places {
-            let step = fold(row.as_ref(), &self.facts[place], now);
+        let first = self
+            .places
+            .partition_point(|(other, _)| in_order(other) < in_order(key));
+        let count = self.places[first..].partition_point(|(other, _)| other == key);
+        self.fold(&self.places[first..first + count], stored, now)
+    }
+
+    fn fold(
+        &self,
+        places: &[(Key, usize)],
+        stored: Option<&Message>,
+        now: Timestamp,
+    ) -> Option<Folded> {
+        let (mut changed, mut events, mut earlier) = (false, Vec::new(), Vec::new());
+        let mut last: Option<(usize, Recorded)> = None;
+        for &(_, place) in places {
+            let row = last.as_ref().map(|(_, found)| &found.message).or(stored);
+            let step = fold(row, &self.facts[place], now);
             changed |= step.changed;
             events.extend(step.event);
-            row = Some(step.recorded.message.clone());
-            answers.push((place, step.recorded));
+            earlier.extend(last.replace((place, step.recorded)));
         }
         Some(Folded {
-            row: row?,
             changed,
             events,
-            answers,
+            earlier,
+            last: last?,
         })
     }
 
@@ -76,24 +89,41 @@ impl<'a> Grouped<'a> {
     #[must_use]
     pub fn answers(&self, folded: impl Iterator<Item = Folded>) -> Option<Vec<Recorded>> {
         let mut answers = vec![None; self.facts.len()];
-        for (place, recorded) in folded.flat_map(|folded| folded.answers) {
-            answers[place] = Some(recorded);
+        for folded in folded {
+            for (place, recorded) in folded.earlier.into_iter().chain([folded.last]) {
+                answers[place] = Some(recorded);
+            }
         }
         answers.into_iter().collect()
     }
 }
 
 impl Folded {
-    /// The same, had the clock said `now` instead of what it was folded with; only for a row that the
-    /// facts have made, whose times are therefore all the same.
+    /// The row to store.
     #[must_use]
-    pub fn restamped(mut self, now: Timestamp) -> Self {
-        restamp(&mut self.row, now);
-        for (_, recorded) in &mut self.answers {
+    pub const fn row(&self) -> &Message {
+        &self.last.1.message
+    }
+
+    /// The message's key.
+    #[must_use]
+    pub const fn key(&self) -> Key {
+        (self.row().tenant, self.row().id)
+    }
+
+    /// Makes it what it would be, had the clock said `now` instead of what it was folded with; only for a
+    /// row that the facts have made, whose times are therefore all the same.
+    pub fn restamp(&mut self, now: Timestamp) {
+        restamp(&mut self.last.1.message, now);
+        for (_, recorded) in &mut self.earlier {
             restamp(&mut recorded.message, now);
         }
-        self
     }
+}
+
+/// As in the table's key: ids grow with time, so new rows go to its end one after the other.
+const fn in_order((tenant, id): &Key) -> (MessageId, TenantId) {
+    (*id, *tenant)
 }
 
 fn restamp(row: &mut Message, now: Timestamp) {

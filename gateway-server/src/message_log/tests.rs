@@ -14,7 +14,7 @@ use gateway_core::time::Timestamp;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::grouped::Grouped;
+use super::grouped::{Folded, Grouped};
 use super::ledger::{Key, Ledger};
 use super::{GroupLog, GroupOptions};
 use crate::telemetry::metrics::Metrics;
@@ -47,14 +47,14 @@ impl Rows {
     fn apply(&self, facts: &[Fact]) -> Vec<Recorded> {
         let mut rows = self.rows.lock().expect("no panic");
         let grouped = Grouped::new(facts);
-        let keys: Vec<Key> = grouped.fresh(Timestamp::default()).into_keys().collect();
-        let folded: Vec<_> = keys
+        let fresh = grouped.fresh(Timestamp::default());
+        let folded: Vec<_> = fresh
             .iter()
-            .filter_map(|key| grouped.folded(key, rows.get(key), Timestamp::from_micros(5)))
+            .map(Folded::key)
+            .filter_map(|key| grouped.folded(&key, rows.get(&key), Timestamp::from_micros(5)))
             .collect();
         for folded in &folded {
-            let row = folded.row.clone();
-            rows.insert((row.tenant, row.id), row);
+            rows.insert(folded.key(), folded.row().clone());
             *self.events.lock().expect("no panic") += folded.events.len();
         }
         grouped.answers(folded.into_iter()).expect("complete")
@@ -203,20 +203,21 @@ async fn facts_of_one_message_are_folded_in_their_order() {
     ];
     let now = Timestamp::from_micros(9);
     let grouped = Grouped::new(&facts);
-    let folded = grouped.fresh(Timestamp::default());
+    let mut folded = grouped.fresh(Timestamp::default());
     assert_eq!(folded.len(), 2);
-    let of_first = &folded[&(TENANT, MessageId::from_u128(1))];
-    assert_eq!(of_first.row.status, MessageStatus::Read);
+    let of_first = &folded[0];
+    assert_eq!(of_first.key(), (TENANT, MessageId::from_u128(1)));
+    assert_eq!(of_first.row().status, MessageStatus::Read);
     assert_eq!(of_first.events.len(), 2, "sending changes nothing");
-    let restamped = folded.into_values().map(|folded| folded.restamped(now));
-    let answers = grouped.answers(restamped).expect("complete");
+    folded.iter_mut().for_each(|folded| folded.restamp(now));
+    let answers = grouped.answers(folded.into_iter()).expect("complete");
     let before: Vec<_> = answers.iter().map(|answer| answer.before).collect();
     let sent = Some(MessageStatus::Sent);
     assert_eq!(before, [None, None, sent, sent]);
     assert_eq!(
         answers,
         grouped
-            .answers(grouped.fresh(now).into_values())
+            .answers(grouped.fresh(now).into_iter())
             .expect("complete")
     );
 }

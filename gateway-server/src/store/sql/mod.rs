@@ -11,6 +11,7 @@ mod columns;
 mod error;
 mod event;
 mod key;
+mod lane;
 mod lease;
 mod lock;
 mod message;
@@ -159,6 +160,17 @@ impl SqlStore {
     #[must_use]
     pub fn ledger_apart(&self) -> Option<SqlLedger> {
         self.pool.apart().map(SqlLedger::new)
+    }
+
+    /// The same database over one connection of its own, for a loop that would otherwise go from connection
+    /// to connection and find nothing that it has used before; itself where that makes no difference.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let pool = self.pool.apart();
+        Self {
+            pool: pool.unwrap_or_else(|| self.pool.clone()),
+            ..self.clone()
+        }
     }
 
     /// The rows of session state, on the same connections.

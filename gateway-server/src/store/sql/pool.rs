@@ -16,6 +16,7 @@ use sqlx::sqlite::{
 };
 
 use super::error::classify;
+use super::lane::Lane;
 use super::silence::Silence;
 use super::tx::Tx;
 use crate::system::SystemClock;
@@ -90,6 +91,8 @@ impl Pool {
         let connect = url.parse::<PgConnectOptions>()?.options([
             ("statement_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
+            // Compiling a plan takes longer than any statement here.
+            ("jit", "off"),
         ]);
         let silence = Silence::default();
         let pool = watched(&silence)
@@ -121,6 +124,15 @@ impl Pool {
             clock: Arc::clone(clock),
             silence,
         })
+    }
+
+    /// A connection for a writer to keep, beside those of the pool; none to SQLite.
+    pub(super) fn lane(&self) -> Option<Lane> {
+        let Self::Postgres { pool, .. } = self else {
+            return None;
+        };
+        let limit = pool.options().get_acquire_timeout();
+        Some(Lane::new(&pool.connect_options(), limit))
     }
 
     /// Opens the file, making it if it is not there.

@@ -1,6 +1,6 @@
 -- The normal path of a group, in one statement and one round trip: the rows that are new, with their
--- events. Whatever time stands in a new row is the moment of this statement. What is not returned
--- existed already.
+-- events. Whatever time stands in a new row is the moment of this statement. One row is returned: that
+-- moment, and if some messages existed already, the keys of those that did not.
 WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
 made AS (
     INSERT INTO messages (
@@ -34,4 +34,9 @@ told AS (
     CROSS JOIN clock
     ORDER BY e.place
 )
-SELECT made.tenant_id, made.id, clock.now FROM made CROSS JOIN clock
+SELECT
+    clock.now,
+    CASE WHEN step.made < cardinality($2) THEN ARRAY(SELECT tenant_id FROM made) END,
+    CASE WHEN step.made < cardinality($2) THEN ARRAY(SELECT id FROM made) END
+FROM clock
+CROSS JOIN (SELECT count(*) AS made FROM made) AS step

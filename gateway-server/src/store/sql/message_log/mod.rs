@@ -8,7 +8,7 @@
 
 mod statements;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use gateway_core::event::{NewEvent, OutboxRepo};
@@ -16,14 +16,14 @@ use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{Fact, Message, Recorded};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use sqlx::postgres::{PgArguments, PgPool};
+use sqlx::postgres::PgArguments;
 
 use super::columns::Columns;
 use super::error::classify;
+use super::lane::Lane;
 use super::message::MessageRow;
 use super::pool::Pool;
-use super::silence::Silence;
-use super::tx::{Row, Tx};
+use super::tx::Tx;
 use super::types::{Count, Id, Time};
 use crate::message_log::Ledger;
 use crate::message_log::grouped::{Folded, Grouped};
@@ -34,15 +34,21 @@ use statements as sql;
 #[derive(Clone, Debug)]
 pub struct SqlLedger {
     pool: Pool,
+    /// Writes what is new, on PostgreSQL.
+    lane: Option<Lane>,
 }
 
 impl SqlLedger {
-    pub(super) const fn new(pool: Pool) -> Self {
-        Self { pool }
+    pub(super) fn new(pool: Pool) -> Self {
+        let lane = pool.lane();
+        Self { pool, lane }
     }
 
     /// Closes its connections; for a ledger that has its own.
     pub async fn close(&self) {
+        if let Some(lane) = &self.lane {
+            lane.close().await;
+        }
         self.pool.close().await;
     }
 }
@@ -51,9 +57,9 @@ impl SqlLedger {
 impl Ledger for SqlLedger {
     async fn write(&self, facts: &[Fact]) -> Result<Vec<Recorded>, StoreError> {
         let grouped = Grouped::new(facts);
-        let folded = match &self.pool {
-            Pool::Postgres { pool, silence, .. } => {
-                let (new, known) = insert_alone(pool, silence, &grouped).await?;
+        let folded = match &self.lane {
+            Some(lane) => {
+                let (new, known) = insert_alone(lane, &grouped).await?;
                 if known.is_empty() {
                     return answers(&grouped, new);
                 }
@@ -62,7 +68,7 @@ impl Ledger for SqlLedger {
                 tx.finish().await?;
                 new.into_iter().chain(old).collect()
             }
-            Pool::Sqlite { .. } => {
+            None => {
                 let mut tx = self.pool.begin().await?;
                 let (new, known) = insert(&mut tx, &grouped).await?;
                 let old = fold_into(&mut tx, &grouped, &known).await?;
@@ -77,7 +83,12 @@ impl Ledger for SqlLedger {
         let wanted = sql::keys(keys.iter());
         let rows: Vec<MessageRow> = match &self.pool {
             Pool::Postgres { pool, silence, .. } => {
-                alone(pool, silence, sql::ROWS.postgres, [wanted]).await?
+                let wanted = arguments([wanted]).map_err(classify)?;
+                let asking = sqlx::query_as_with(sql::ROWS.postgres, wanted);
+                silence
+                    .limit(asking.fetch_all(pool))
+                    .await
+                    .map_err(classify)?
             }
             Pool::Sqlite { .. } => {
                 let mut tx = self.pool.read().await?;
@@ -98,31 +109,35 @@ fn answers(grouped: &Grouped<'_>, folded: Vec<Folded>) -> Result<Vec<Recorded>, 
 /// New messages as they stand in the table, and the keys of those that existed.
 type Inserted = (Vec<Folded>, Vec<Key>);
 
-async fn insert_alone(
-    pool: &PgPool,
-    silence: &Silence,
-    grouped: &Grouped<'_>,
-) -> Result<Inserted, StoreError> {
+/// The moment of the statement; if not all rows are new, the keys of those that are.
+type Made = (Time, Option<Vec<Id>>, Option<Vec<Id>>);
+
+async fn insert_alone(lane: &Lane, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
-    let lists = [sql::new_rows(&fresh), sql::new_events(&fresh)];
-    let made: Vec<(Id, Id, Time)> = alone(pool, silence, sql::INSERT_ALL, lists).await?;
-    let now = made.first().map(|(_, _, now)| now.0);
-    let made: BTreeSet<Key> = made
-        .iter()
-        .map(|(tenant, id, _)| key(*tenant, *id))
-        .collect();
-    let (new, known) = parted(fresh, &made);
-    let stamped = |folded: Folded| folded.restamped(now.unwrap_or_default());
-    Ok((new.into_iter().map(stamped).collect(), known))
+    let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
+    let made: Vec<Made> = lane.all(sql::INSERT_ALL, lists).await.map_err(classify)?;
+    let Some((Time(now), tenants, ids)) = made.into_iter().next() else {
+        return Err(StoreError::Conflict);
+    };
+    let (mut new, known) = match tenants.zip(ids) {
+        None => (fresh, Vec::new()),
+        Some((tenants, ids)) => {
+            let made = tenants.into_iter().zip(ids);
+            let made = made.map(|(tenant, id)| key(tenant, id)).collect();
+            parted(fresh, &made)
+        }
+    };
+    new.iter_mut().for_each(|folded| folded.restamp(now));
+    Ok((new, known))
 }
 
 async fn insert(tx: &mut Tx, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
     let now = tx.moment().await?;
     let fresh = grouped.fresh(now);
-    let rows: Vec<&Message> = fresh.values().map(|folded| &folded.row).collect();
+    let rows: Vec<&Message> = fresh.iter().map(Folded::row).collect();
     let made = tx.insert_rows(&sql::INSERT, &rows, sql::new_row).await?;
     let (new, known) = match made {
-        all if all == fresh.len() => (fresh.into_values().collect(), Vec::new()),
+        all if all == fresh.len() => (fresh, Vec::new()),
         0 => parted(fresh, &BTreeSet::new()),
         some => parted(fresh, &newest(tx, some).await?),
     };
@@ -137,16 +152,11 @@ async fn newest(tx: &mut Tx, count: usize) -> Result<BTreeSet<Key>, StoreError> 
     Ok(made.iter().map(|(tenant, id)| key(*tenant, *id)).collect())
 }
 
-fn parted(fresh: BTreeMap<Key, Folded>, made: &BTreeSet<Key>) -> Inserted {
-    let (mut new, mut known) = (Vec::with_capacity(made.len()), Vec::new());
-    for (key, folded) in fresh {
-        if made.contains(&key) {
-            new.push(folded);
-        } else {
-            known.push(key);
-        }
-    }
-    (new, known)
+fn parted(fresh: Vec<Folded>, made: &BTreeSet<Key>) -> Inserted {
+    let (new, known): (Vec<_>, Vec<_>) = fresh
+        .into_iter()
+        .partition(|folded| made.contains(&folded.key()));
+    (new, known.iter().map(Folded::key).collect())
 }
 
 /// Folds facts into rows that existed, and writes what has changed.
@@ -174,7 +184,7 @@ async fn fold_into(
     let changed: Vec<&Message> = folded
         .iter()
         .filter(|folded| folded.changed)
-        .map(|folded| &folded.row)
+        .map(Folded::row)
         .collect();
     if !changed.is_empty() {
         let updating = tx.query(sql::UPDATE).columns(sql::changed_rows(&changed));
@@ -192,20 +202,13 @@ async fn append(tx: &mut Tx, folded: &[Folded]) -> Result<(), StoreError> {
     tx.append_events(&events).await
 }
 
-/// One statement that is its own transaction.
-async fn alone<R: Row, const N: usize>(
-    pool: &PgPool,
-    silence: &Silence,
-    statement: &'static str,
-    columns: [Columns<'_>; N],
-) -> Result<Vec<R>, StoreError> {
+/// Lists as the parameters of a statement on PostgreSQL.
+fn arguments<const N: usize>(columns: [Columns<'_>; N]) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
-    let added = columns
-        .into_iter()
-        .try_for_each(|lists| lists.add_to(&mut arguments));
-    added.map_err(StoreError::Refused)?;
-    let query = sqlx::query_as_with(statement, arguments);
-    silence.limit(query.fetch_all(pool)).await.map_err(classify)
+    let mut columns = columns.into_iter();
+    let added = columns.try_for_each(|lists| lists.add_to(&mut arguments));
+    added.map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
 }
 
 fn key(tenant: Id, id: Id) -> Key {

@@ -1,7 +1,5 @@
 //! The statements of the message log, and how rows become their parameters.
 
-use std::collections::BTreeMap;
-
 use gateway_core::event::UsageDelta;
 use gateway_core::id::SessionId;
 use gateway_core::message::{Message, WaMessageId};
@@ -104,8 +102,8 @@ pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
 }
 
 /// Rows that the group has made, for [`INSERT_ALL`]: their times are given by the statement.
-pub(super) fn new_rows(made: &BTreeMap<Key, Folded>) -> Columns<'_> {
-    let rows = || made.values().map(|folded| &folded.row);
+pub(super) fn new_rows(made: &[Folded]) -> Columns<'_> {
+    let rows = || made.iter().map(Folded::row);
     let lists = Columns::new()
         .ids(rows().map(|row| row.tenant.as_u128()))
         .ids(rows().map(|row| row.id.as_u128()))
@@ -160,10 +158,10 @@ fn known<'m, I: Iterator<Item = &'m Message>>(
 }
 
 /// The events of new rows, each with the message that must have been made for it.
-pub(super) fn new_events(made: &BTreeMap<Key, Folded>) -> Columns<'_> {
+pub(super) fn new_events(made: &[Folded]) -> Columns<'_> {
     let events = || {
-        made.values()
-            .flat_map(|folded| folded.events.iter().map(move |event| (&folded.row, event)))
+        made.iter()
+            .flat_map(|folded| folded.events.iter().map(move |event| (folded.row(), event)))
     };
     Columns::new()
         .ids(events().map(|(row, _)| row.tenant.as_u128()))

@@ -1,0 +1,129 @@
+//! One PostgreSQL connection that a writer keeps, for the one statement it repeats.
+//!
+//! A pool asks a connection whether it still lives when it is taken and again when it is given back: two
+//! round trips around each statement, which is more than the statement costs. A writer has no use for
+//! that, because what it repeats may be repeated: a kept connection that turns out to be gone is replaced,
+//! and the statement is tried once more. Its plan is made once, too, and without nested loops: the planner
+//! does not know how long the lists of a group are.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::{ConnectOptions, Connection, FromRow};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use super::silence::Silence;
+
+const PLANS: [(&str, &str); 2] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_nestloop", "off"),
+];
+
+/// A row of an answer.
+pub(super) trait Answer: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+impl<T> Answer for T where T: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// A connection for one statement after the other. Clones share it.
+#[derive(Clone)]
+pub(super) struct Lane(Arc<Inner>);
+
+struct Inner {
+    options: PgConnectOptions,
+    connect_timeout: Duration,
+    silence: Silence,
+    kept: Mutex<Option<PgConnection>>,
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+impl Lane {
+    /// Connects when it is first used, on the runtime that uses it.
+    pub(super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
+        Self(Arc::new(Inner {
+            options: options.clone().options(PLANS),
+            connect_timeout,
+            silence: Silence::default(),
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// Runs a statement that is a transaction of its own and may be repeated; `arguments` is asked anew for
+    /// each attempt.
+    pub(super) async fn all<R: Answer>(
+        &self,
+        statement: &'static str,
+        arguments: impl Fn() -> Result<PgArguments, sqlx::Error>,
+    ) -> Result<Vec<R>, sqlx::Error> {
+        let mut place = self.0.kept.lock().await;
+        // Taken out while it is used: one that is given up in the middle of an answer is of no use again.
+        if let Some(connection) = place.take() {
+            let (connection, outcome) = self.run(connection, statement, arguments()?).await;
+            *place = connection;
+            if place.is_some() || !is_gone(&outcome) {
+                return outcome;
+            }
+        }
+        let fresh = self.connect().await?;
+        let (connection, outcome) = self.run(fresh, statement, arguments()?).await;
+        *place = connection;
+        outcome
+    }
+
+    /// The outcome, and the connection if it can be used again.
+    async fn run<R: Answer>(
+        &self,
+        mut connection: PgConnection,
+        statement: &'static str,
+        arguments: PgArguments,
+    ) -> (Option<PgConnection>, Result<Vec<R>, sqlx::Error>) {
+        let asking = sqlx::query_as_with(statement, arguments).fetch_all(&mut connection);
+        let outcome = self.0.silence.limit(asking).await;
+        let sound = match &outcome {
+            Ok(_) | Err(sqlx::Error::ColumnDecode { .. }) => true,
+            Err(sqlx::Error::Database(error)) => !is_goodbye(&**error),
+            Err(_) => false,
+        };
+        (sound.then_some(connection), outcome)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+        let connecting = self.0.options.connect();
+        timeout(self.0.connect_timeout, connecting)
+            .await
+            .map_err(late)?
+    }
+
+    /// Says goodbye to the server.
+    pub(super) async fn close(&self) {
+        let kept = self.0.kept.lock().await.take();
+        if let Some(connection) = kept {
+            // It is closed either way.
+            let _ = timeout(self.0.connect_timeout, connection.close()).await;
+        }
+    }
+}
+
+/// Whether the connection had ended, as opposed to an answer that does not come.
+fn is_gone<T>(outcome: &Result<T, sqlx::Error>) -> bool {
+    match outcome {
+        Err(sqlx::Error::Io(error)) => error.kind() != io::ErrorKind::TimedOut,
+        Err(sqlx::Error::Database(error)) => is_goodbye(&**error),
+        _ => false,
+    }
+}
+
+/// `57P01` and its neighbours: the server ends the connection, for a restart or because somebody said so.
+fn is_goodbye(error: &dyn DatabaseError) -> bool {
+    error.code().is_some_and(|code| code.starts_with("57P0"))
+}
