@@ -40,6 +40,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Ports {
     /// The truth.
     pub store: Arc<dyn PlatformStore>,
+    /// The same, for the sequencer, which goes on for ever and is best served by a connection of its own.
+    pub sequencing: Arc<dyn PlatformStore>,
     /// Codes, counters and hints.
     pub coord: Arc<dyn Coordinator>,
     /// Session state.
@@ -65,6 +67,8 @@ pub struct Shared {
     pub config: Config,
     /// The truth.
     pub store: Arc<dyn PlatformStore>,
+    /// The same, for the sequencer.
+    pub sequencing: Arc<dyn PlatformStore>,
     /// What is remembered of it.
     pub caches: Caches,
     /// Codes, counters and hints.
@@ -170,6 +174,7 @@ impl App {
             passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
             config,
             store: ports.store,
+            sequencing: ports.sequencing,
             caches: ports.caches,
             coord: ports.coord,
             state: ports.state,

@@ -53,6 +53,7 @@ pub struct Server {
     pub secrets: Secrets,
     listener: Listener,
     store: SqlStore,
+    sequencing: SqlStore,
     link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
@@ -117,8 +118,10 @@ impl Server {
                 ..Policy::default()
             },
         );
+        let sequencing = store.apart();
         let ports = Ports {
             store: platform,
+            sequencing: Arc::new(sequencing.clone()),
             caches,
             coord,
             state,
@@ -134,6 +137,7 @@ impl Server {
             secrets,
             listener,
             store,
+            sequencing,
             link,
             log_task,
             replica,
@@ -191,10 +195,8 @@ impl Server {
             cores.end().await;
         }
         // A connection that is never given back must not keep the process.
-        if tokio::time::timeout(limit, self.store.close())
-            .await
-            .is_err()
-        {
+        let closing = async { tokio::join!(self.sequencing.close(), self.store.close()) };
+        if tokio::time::timeout(limit, closing).await.is_err() {
             tracing::warn!("the database did not let go in time");
         }
         tracing::info!("stopped");

@@ -92,7 +92,7 @@ async fn publish(app: App, stop: CancellationToken) {
     let mut heard = None;
     while !stop.is_cancelled() {
         listen(&app, &mut heard).await;
-        match sequence(&*app.store, &*app.entropy, SHARD, PUBLISH_AT_ONCE).await {
+        match sequence(&*app.sequencing, &*app.entropy, SHARD, PUBLISH_AT_ONCE).await {
             Ok(Sequenced::Published { count, more }) => {
                 app.metrics.loops.published.increment(count as u64);
                 if more {

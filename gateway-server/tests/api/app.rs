@@ -295,7 +295,8 @@ fn ports(
         Policy::default(),
     );
     Ports {
-        store: platform,
+        store: Arc::clone(&platform),
+        sequencing: platform,
         caches,
         coord,
         state,

@@ -1,10 +1,15 @@
 -- One step of the sequencer in one statement, so that all of its parts see the same rows: what commits
 -- meanwhile waits for the next step. The shard's row is locked by this transaction. The result says how
 -- many events there were, beside every session whose last activity has to be written.
+-- It runs without nested loops and scans of whole tables, so look-ups by key are no joins here.
 WITH head AS MATERIALIZED (SELECT position FROM sequencer_shards WHERE shard = $1),
+salt AS MATERIALIZED (SELECT gen_random_uuid()::TEXT AS text),
 taken AS MATERIALIZED (
     DELETE FROM outbox
-    WHERE row_id IN (SELECT row_id FROM outbox ORDER BY row_id LIMIT $2)
+    -- What commits meanwhile below the last one is not seen by this statement, and stays.
+    WHERE row_id <= (
+        SELECT max(row_id) FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $2) AS step
+    )
     RETURNING row_id, created_at, tenant_id, session_id, epoch, name, data, counts
 ),
 grown AS MATERIALIZED (
@@ -25,21 +30,17 @@ logged AS (
     )
     SELECT
         $1, head.position + row_number() OVER (ORDER BY t.row_id),
-        -- Ordered by time to the millisecond, random below that, as every id of ours.
-        encode(
-            overlay(
-                uuid_send(gen_random_uuid())
-                PLACING substring(
-                    int8send((extract(epoch FROM t.created_at) * 1000)::BIGINT) FROM 3
-                )
-                FROM 1 FOR 6
-            ),
-            'hex'
+        -- Ordered by time to the millisecond, hashed from one random number below that: a random one
+        -- for every event would cost more than writing the event.
+        (
+            lpad(to_hex(floor(date_part('epoch', t.created_at) * 1000)::BIGINT), 12, '0')
+            || '7' || substr(md5(salt.text || t.row_id), 14)
         )::UUID,
         heads.seq - grown.events + row_number() OVER (PARTITION BY t.session_id ORDER BY t.row_id),
         t.tenant_id, t.session_id, t.epoch, t.created_at, t.name, t.data
     FROM taken AS t
     CROSS JOIN head
+    CROSS JOIN salt
     LEFT JOIN grown ON grown.session_id = t.session_id
     LEFT JOIN heads ON heads.session_id = t.session_id
 ),
@@ -63,8 +64,9 @@ moved AS (
 behind AS (
     SELECT grown.session_id, grown.active_at
     FROM grown
-    JOIN sessions AS s ON s.id = grown.session_id
-    WHERE s.last_activity_at IS NULL OR s.last_activity_at <= grown.active_at - $3 * INTERVAL '1 microsecond'
+    WHERE grown.active_at - $3 * INTERVAL '1 microsecond' >= (
+        SELECT coalesce(s.last_activity_at, '-infinity') FROM sessions AS s WHERE s.id = grown.session_id
+    )
 )
 SELECT step.events, behind.session_id, behind.active_at
 FROM (SELECT count(*) AS events FROM taken) AS step
