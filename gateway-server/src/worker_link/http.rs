@@ -1,8 +1,8 @@
 //! Commands to workers over HTTP/1.1.
 //!
-//! The hot path of every send, so it is the plain client of `hyper-util` with a pool of kept connections
-//! and nothing in between: no redirects, no retries of what may have gone out, no buffering of what is
-//! too long. A client belongs to the runtime that polls it; a runtime per core has a client per core.
+//! The hot path of every send, so it is hyper's plain connections with a pool of kept ones and nothing
+//! in between: no redirects, no retries of what may have gone out, no buffering of what is too long.
+//! Connections belong to the runtime that polls them; a runtime per core has a link per core.
 //!
 //! What decides between *not sent* and *unknown* is whether the request had a connection: without one no
 //! byte can have left, however the attempt ended. A kept connection that the worker closed before the
@@ -22,18 +22,20 @@ use gateway_core::protocol::{
 use gateway_core::session::Order;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
 use http::{HeaderName, HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::{CaptureConnection, HttpConnector, capture_connection};
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http_body_util::Full;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
-use super::answer::{About, Answer, Done, MAX_BYTES, read};
+use super::answer::{About, Answer, Done, read};
+use super::connection::{Command, Cut};
+use super::pool::{Pool, Way};
 
 const X_EPOCH: HeaderName = HeaderName::from_static("x-epoch");
 const X_INCARNATION: HeaderName = HeaderName::from_static("x-incarnation");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// How connections to workers are made and kept.
 #[derive(Clone, Debug)]
@@ -61,15 +63,10 @@ impl Default for LinkOptions {
     }
 }
 
-type Connector = HttpsConnector<HttpConnector>;
-
 /// [`WorkerLink`] over HTTP. Clones share connections; see [`HttpLink::apart`].
 #[derive(Clone)]
 pub struct HttpLink {
-    client: Client<Connector, Full<Bytes>>,
-    connector: Connector,
-    idle_timeout: Duration,
-    max_idle: usize,
+    pool: Pool,
     tokens: WorkerTokens,
 }
 
@@ -96,12 +93,8 @@ impl HttpLink {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let (idle_timeout, max_idle) = (options.idle_timeout, options.max_idle);
         Ok(Self {
-            client: client(&connector, idle_timeout, max_idle),
-            connector,
-            idle_timeout,
-            max_idle,
+            pool: Pool::new(connector, options.idle_timeout, options.max_idle),
             tokens,
         })
     }
@@ -110,8 +103,8 @@ impl HttpLink {
     #[must_use]
     pub fn apart(&self) -> Self {
         Self {
-            client: client(&self.connector, self.idle_timeout, self.max_idle),
-            ..self.clone()
+            pool: self.pool.apart(),
+            tokens: self.tokens.clone(),
         }
     }
 
@@ -122,33 +115,34 @@ impl HttpLink {
         about: About,
         limit: Duration,
     ) -> Result<T, LinkError> {
+        let (deadline, target) = (Instant::now() + limit, call.target);
         // What cannot be written as a request cannot have been sent.
-        let mut request = call.request(&self.tokens).ok_or(LinkError::NotSent)?;
-        let connection = capture_connection(&mut request);
-        match tokio::time::timeout(limit, self.exchange(request, about)).await {
-            Ok(Err(Failure::Answered(error))) => Err(error),
-            Ok(Err(Failure::Cut(error))) if error.is_connect() => Err(LinkError::NotSent),
-            Ok(Err(Failure::Cut(_))) | Err(_) => Err(cut(&connection)),
-            Ok(Ok(answer)) => Ok(answer),
+        let way = self
+            .pool
+            .way(target, &self.tokens)
+            .ok_or(LinkError::NotSent)?;
+        let mut command = call.command(&way).ok_or(LinkError::NotSent)?;
+        loop {
+            let kept = self.pool.kept(target).await;
+            let is_fresh = kept.is_none();
+            let mut connection = match kept {
+                Some(connection) => connection,
+                None => {
+                    let connecting = timeout_at(deadline, self.pool.connect(&way.address)).await;
+                    connecting.ok().flatten().ok_or(LinkError::NotSent)?
+                }
+            };
+            match timeout_at(deadline, connection.exchange(command)).await {
+                Ok(Ok((head, body))) => {
+                    self.pool.keep(target, connection).await;
+                    return read(head.status, &head.headers, &body, about);
+                }
+                Ok(Err(Cut::Unwritten(again))) if !is_fresh => command = *again,
+                Ok(Err(Cut::Unwritten(_))) => return Err(LinkError::NotSent),
+                Ok(Err(Cut::Lost(error))) => return Err(error),
+                Err(_) => return Err(LinkError::Unknown),
+            }
         }
-    }
-
-    async fn exchange<T: Answer>(
-        &self,
-        request: Request<Full<Bytes>>,
-        about: About,
-    ) -> Result<T, Failure> {
-        let response = self.client.request(request).await.map_err(Failure::from)?;
-        let (head, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BYTES).collect().await;
-        let body = body.map_err(|error| {
-            Failure::Answered(if error.is::<LengthLimitError>() {
-                LinkError::Rubbish
-            } else {
-                LinkError::Unknown
-            })
-        })?;
-        read(head.status, &head.headers, &body.to_bytes(), about).map_err(Failure::Answered)
     }
 
     async fn stop(
@@ -165,42 +159,6 @@ impl HttpLink {
         let call = Call::post(target, Path::Verb(order.session, verb), &body)?;
         let about = About::Owned(order.session, order.epoch);
         self.call(call, about, limit).await
-    }
-}
-
-fn client(
-    connector: &Connector,
-    idle_timeout: Duration,
-    max_idle: usize,
-) -> Client<Connector, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(idle_timeout)
-        .pool_max_idle_per_host(max_idle)
-        .build(connector.clone())
-}
-
-enum Failure {
-    Answered(LinkError),
-    Cut(Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let cause = std::error::Error::source(&error);
-        let cause = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
-        if cause.is_some_and(hyper::Error::is_parse) {
-            return Self::Answered(LinkError::Rubbish);
-        }
-        Self::Cut(error)
-    }
-}
-
-fn cut(connection: &CaptureConnection) -> LinkError {
-    if connection.connection_metadata().is_some() {
-        LinkError::Unknown
-    } else {
-        LinkError::NotSent
     }
 }
 
@@ -271,28 +229,22 @@ impl<'a> Call<'a> {
         })
     }
 
-    fn request(self, tokens: &WorkerTokens) -> Option<Request<Full<Bytes>>> {
-        let owner = &self.target.owner;
-        let endpoint = self.target.endpoint.trim_end_matches('/');
-        let mut token = HeaderValue::try_from(format!("Bearer {}", tokens.issue(owner))).ok()?;
-        token.set_sensitive(true);
-        let mut request = Request::builder()
+    fn command(self, way: &Way) -> Option<Command> {
+        let mut command = Request::builder()
             .method(self.method)
-            .uri(format!("{endpoint}{}", self.path))
-            .header(header::AUTHORIZATION, token)
-            .header(header::ACCEPT, "application/json");
+            .uri(format!("{}{}", way.address.prefix(), self.path))
+            .header(header::HOST, way.address.host.clone())
+            .header(header::AUTHORIZATION, way.token.clone())
+            .header(header::ACCEPT, JSON);
+        let incarnation = self.target.owner.incarnation.as_str();
         match self.body {
-            Some(_) => request = request.header(header::CONTENT_TYPE, "application/json"),
-            None => request = request.header(X_INCARNATION, owner.incarnation.as_str()),
+            Some(_) => command = command.header(header::CONTENT_TYPE, JSON),
+            None => command = command.header(X_INCARNATION, incarnation),
         }
         if let Some(epoch) = self.epoch {
-            request = request.header(X_EPOCH, epoch.0);
+            command = command.header(X_EPOCH, epoch.0);
         }
-        let request = request
-            .body(Full::new(self.body.unwrap_or_default()))
-            .ok()?;
-        let scheme = request.uri().scheme_str();
-        matches!(scheme, Some("http" | "https")).then_some(request)
+        command.body(Full::new(self.body.unwrap_or_default())).ok()
     }
 }
 

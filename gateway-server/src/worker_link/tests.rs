@@ -275,6 +275,59 @@ async fn an_answer_that_is_cut_is_unknown() {
     assert_eq!(released, Err(LinkError::Unknown));
 }
 
+#[tokio::test]
+async fn a_command_finds_the_connection_of_the_one_before_closed_and_takes_another() {
+    let body = released(3);
+    let length = body.len();
+    let bytes = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("address"));
+    let bystander = TcpListener::bind("127.0.0.1:0").await.expect("port");
+    let elsewhere = bystander.local_addr().expect("address");
+    let (tell, mut closed) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            request(&mut stream).await.expect("a request");
+            stream.write_all(bytes.as_bytes()).await.expect("written");
+            drop(stream);
+            tell.send(()).await.expect("somebody waits");
+        }
+    });
+    let target = Target {
+        owner: owner(),
+        endpoint,
+    };
+    let link = link();
+    for _ in 0..20 {
+        let released = link.release(&target, &order(), LONG).await;
+        assert_eq!(released.map(|released| released.epoch), Ok(Epoch(3)));
+        closed.recv().await.expect("closed");
+        // Whoever waits for the network hears of everything that happened there before.
+        let (made, taken) = tokio::join!(TcpStream::connect(elsewhere), bystander.accept());
+        drop((made.expect("connected"), taken.expect("accepted")));
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_came_back_is_told_who_it_is_now() {
+    let worker = worker(answer("200 OK", "", &released(3))).await;
+    let link = link();
+    for run in ["incarnation-1", "incarnation-2"] {
+        let mut target = worker.target.clone();
+        target.owner.incarnation = Incarnation::parse(run).expect("incarnation");
+        let mut order = order();
+        order.owner = target.owner.clone();
+        link.release(&target, &order, LONG).await.expect("released");
+    }
+    let seen = worker.seen.lock().expect("no panic").clone();
+    for (request, run) in seen.iter().zip(["incarnation-1", "incarnation-2"]) {
+        let token = format!("authorization: Bearer gww_worker-1.{run}.");
+        assert!(request.contains(&token), "{request}");
+    }
+    assert_eq!(seen.len(), 2);
+}
+
 async fn worker_that_says_and_closes(bytes: String) -> Target {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
     let endpoint = format!("http://{}", listener.local_addr().expect("address"));

@@ -1,0 +1,199 @@
+//! Kept connections to workers, by endpoint.
+//!
+//! The one used last is used next, so those that a burst has left over grow old at the bottom and are
+//! closed. Beside them stands what every command to that worker repeats: its address, parsed, and the
+//! token of its present run, which is a keyed hash.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use gateway_core::auth::WorkerTokens;
+use gateway_core::session::Owner;
+use gateway_core::worker::Target;
+use http::{HeaderValue, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::Instant;
+use tower::Service;
+
+use super::connection::Connection;
+
+pub(super) type Connector = HttpsConnector<HttpConnector>;
+
+/// The connections of one runtime. Clones share them.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    idle_timeout: Duration,
+    max_idle: usize,
+    places: Mutex<HashMap<Box<str>, Place>>,
+    swept: AtomicBool,
+}
+
+/// What is known of an endpoint.
+struct Place {
+    address: Arc<Address>,
+    token: (Owner, HeaderValue),
+    kept: Vec<Kept>,
+    used: Instant,
+}
+
+struct Kept {
+    connection: Box<Connection>,
+    since: Instant,
+}
+
+/// An endpoint, parsed.
+#[derive(Debug)]
+pub(super) struct Address {
+    uri: Uri,
+    pub(super) host: HeaderValue,
+}
+
+impl Address {
+    fn parse(endpoint: &str) -> Option<Self> {
+        let uri: Uri = endpoint.parse().ok()?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) {
+            return None;
+        }
+        let authority = uri.authority()?.as_str();
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let host = HeaderValue::from_str(host).ok()?;
+        Some(Self { uri, host })
+    }
+
+    /// What stands before the path of every command.
+    pub(super) fn prefix(&self) -> &str {
+        self.uri.path().trim_end_matches('/')
+    }
+}
+
+/// What a command to a worker starts with.
+pub(super) struct Way {
+    pub(super) address: Arc<Address>,
+    pub(super) token: HeaderValue,
+}
+
+impl Pool {
+    /// No connection yet.
+    pub(super) fn new(connector: Connector, idle_timeout: Duration, max_idle: usize) -> Self {
+        Self(Arc::new(Inner {
+            connector,
+            idle_timeout,
+            max_idle,
+            places: Mutex::default(),
+            swept: AtomicBool::new(false),
+        }))
+    }
+
+    /// The same with connections of its own.
+    pub(super) fn apart(&self) -> Self {
+        let inner = &self.0;
+        Self::new(inner.connector.clone(), inner.idle_timeout, inner.max_idle)
+    }
+
+    /// The way to a worker; none if its endpoint or token cannot be written down.
+    pub(super) fn way(&self, target: &Target, tokens: &WorkerTokens) -> Option<Way> {
+        let mut places = self.0.places();
+        let place = match places.get_mut(&*target.endpoint) {
+            Some(place) => place,
+            None => {
+                let place = Place {
+                    address: Arc::new(Address::parse(&target.endpoint)?),
+                    token: (target.owner.clone(), token(tokens, &target.owner)?),
+                    kept: Vec::new(),
+                    used: Instant::now(),
+                };
+                places
+                    .entry(target.endpoint.as_str().into())
+                    .or_insert(place)
+            }
+        };
+        if place.token.0 != target.owner {
+            place.token = (target.owner.clone(), token(tokens, &target.owner)?);
+        }
+        Some(Way {
+            address: Arc::clone(&place.address),
+            token: place.token.1.clone(),
+        })
+    }
+
+    /// A connection that was kept, and looks sound.
+    pub(super) async fn kept(&self, target: &Target) -> Option<Box<Connection>> {
+        loop {
+            let kept = self.0.places().get_mut(&*target.endpoint)?.kept.pop()?;
+            let mut connection = kept.connection;
+            if kept.since.elapsed() < self.0.idle_timeout && connection.is_ready().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// A new connection; none if there was no way to make one.
+    pub(super) async fn connect(&self, address: &Address) -> Option<Box<Connection>> {
+        self.sweep_now_and_then();
+        let mut connector = self.0.connector.clone();
+        // It is always ready: every call is a connection of its own.
+        let stream = connector.call(address.uri.clone()).await.ok()?;
+        Connection::over(stream).await.ok().map(Box::new)
+    }
+
+    /// Keeps a connection for the next command, if it can take one.
+    pub(super) async fn keep(&self, target: &Target, mut connection: Box<Connection>) {
+        if !connection.is_ready().await {
+            return;
+        }
+        let mut places = self.0.places();
+        let Some(place) = places.get_mut(&*target.endpoint) else {
+            return;
+        };
+        let since = Instant::now();
+        place.used = since;
+        if place.kept.len() < self.0.max_idle {
+            place.kept.push(Kept { connection, since });
+        }
+    }
+
+    fn sweep_now_and_then(&self) {
+        if !self.0.swept.swap(true, Ordering::Relaxed) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.idle_timeout));
+        }
+    }
+}
+
+impl Inner {
+    fn places(&self) -> MutexGuard<'_, HashMap<Box<str>, Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sweep(&self) {
+        self.places().retain(|_, place| {
+            place
+                .kept
+                .retain(|kept| kept.since.elapsed() < self.idle_timeout);
+            !place.kept.is_empty() || place.used.elapsed() < self.idle_timeout
+        });
+    }
+}
+
+/// Closes what nobody uses any more, as long as there is a pool.
+#[expect(clippy::disallowed_methods, reason = "the period of a loop")]
+async fn sweep(pool: Weak<Inner>, period: Duration) {
+    loop {
+        tokio::time::sleep(period).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.sweep();
+    }
+}
+
+fn token(tokens: &WorkerTokens, owner: &Owner) -> Option<HeaderValue> {
+    let mut token = HeaderValue::try_from(format!("Bearer {}", tokens.issue(owner))).ok()?;
+    token.set_sensitive(true);
+    Some(token)
+}
