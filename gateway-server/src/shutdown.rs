@@ -13,15 +13,22 @@
 //! Each step has a time limit, so a stop ends even when a database does not answer: everything that
 //! was acknowledged is durable by then, and the rest is recovered at the next start.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TrackedFuture;
 
 /// Spawns tasks and stops them in order. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -61,13 +68,14 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Runs a send on the runtime that calls this. It outlives the request that asked for it, and the
-    /// stop waits for it.
-    pub fn spawn_send<F>(&self, send: F) -> JoinHandle<F::Output>
+    /// A send that outlives the request that asked for it, and that the stop waits for.
+    pub fn see_through<F>(&self, send: F) -> SeenThrough<F>
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.sends.spawn(send)
+        // Boxed first: a future is large, and every wrapper would move it once more.
+        let send = AssertUnwindSafe(Box::pin(send)).catch_unwind();
+        SeenThrough(Some(Box::pin(self.sends.track_future(send))))
     }
 
     /// Runs on `runtime` what a stop waits for as for a send.
@@ -115,6 +123,58 @@ impl Shutdown {
         self.stop_loops.cancel();
         unfinished.extend(ended("loops", &self.loops, limit).await);
         unfinished
+    }
+}
+
+/// A send on its way. It runs where it is waited for, so nothing is handed from task to task while all goes
+/// well; when nobody waits any more it goes on as a task of its own, on the same runtime.
+#[must_use = "a send that nobody waits for runs as a task of its own"]
+pub struct SeenThrough<F>(Option<Pin<Box<Tracked<F>>>>)
+where
+    F: Future<Output: Send> + Send + 'static;
+
+type Tracked<F> = TrackedFuture<CatchUnwind<AssertUnwindSafe<Pin<Box<F>>>>>;
+
+impl<F> fmt::Debug for SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeenThrough").finish_non_exhaustive()
+    }
+}
+
+/// A defect ended a send in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a send panicked")]
+pub struct Panicked;
+
+impl<F> Future for SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(send) = &mut self.0 else {
+            // Polled again after its end, which is as much a defect.
+            return Poll::Ready(Err(Panicked));
+        };
+        let ended = ready!(send.as_mut().poll(context));
+        self.0 = None;
+        Poll::Ready(ended.map_err(|_| Panicked))
+    }
+}
+
+impl<F> Drop for SeenThrough<F>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn drop(&mut self) {
+        // Without a runtime there is no program left that could finish it.
+        if let (Some(send), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(send);
+        }
     }
 }
 
@@ -171,10 +231,11 @@ mod tests {
         });
         let (release, released) = oneshot::channel::<()>();
         let sent = note("send");
-        shutdown.spawn_send(async move {
+        let sending = shutdown.see_through(async move {
             released.await.expect("released");
             sent();
         });
+        drop(sending);
 
         let begun = shutdown.begun().clone();
         tokio::spawn(async move {
@@ -192,7 +253,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_hanging_task_is_named_and_the_stop_goes_on() {
         let shutdown = Shutdown::new();
-        shutdown.spawn_send(pending::<()>());
+        drop(shutdown.see_through(pending::<()>()));
         let unfinished = shutdown.finish(LONG, ready(())).await;
         assert_eq!(
             unfinished,
@@ -201,5 +262,30 @@ mod tests {
                 tasks: 1
             }]
         );
+    }
+
+    #[tokio::test]
+    async fn a_send_that_nobody_waits_for_goes_on_where_it_was() {
+        let shutdown = Shutdown::new();
+        let (release, released) = oneshot::channel::<()>();
+        let (tell, told) = oneshot::channel();
+        let mut sending = Box::pin(shutdown.see_through(async move {
+            released.await.expect("released");
+            tell.send("done").expect("somebody listens");
+        }));
+        assert!(sending.as_mut().now_or_never().is_none());
+        drop(sending);
+        release.send(()).expect("the send waits");
+        assert_eq!(told.await, Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn a_send_that_panics_says_so_and_is_not_waited_for() {
+        let shutdown = Shutdown::new();
+        let failed = shutdown.see_through(async { panic!("a defect") });
+        let failed: Result<(), Panicked> = failed.await;
+        assert_eq!(failed, Err(Panicked));
+        let unfinished = shutdown.finish(LONG, ready(())).await;
+        assert!(unfinished.is_empty(), "{unfinished:?}");
     }
 }

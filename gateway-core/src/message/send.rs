@@ -1,9 +1,9 @@
 //! Sending a message: one sequence, every way it can end.
 //!
 //! A place in the log is taken before the worker is asked; the outcome is durable before the answer is
-//! given. The caller must run [`Sender::send`] on a task of its own that outlives the client's
-//! connection: from the first byte to the worker until the commit, dropping the future would erase a
-//! message that has gone out from the history.
+//! given. The caller must see [`Sender::send`] through to its end, also when the client's connection ends
+//! before: from the first byte to the worker until the commit, dropping the future would erase a message
+//! that has gone out from the history.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

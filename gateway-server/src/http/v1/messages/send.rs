@@ -1,6 +1,6 @@
 //! `POST /sessions/{id}/messages`
 //!
-//! From the first byte to the worker until the outcome is stored, a send runs on a task of its own: a
+//! From the first byte to the worker until the outcome is stored, a send goes on whoever waits for it: a
 //! client that hangs up must not erase a message that has gone out from the history.
 
 use std::sync::Arc;
@@ -54,8 +54,7 @@ pub(super) async fn send(
     deliver(&app, &app.sender, request, route).await
 }
 
-/// Sends on a task of its own, on the runtime that calls this, over the connections and the log of
-/// `sender`.
+/// Sends, to the end even if the caller goes away, over the connections and the log of `sender`.
 pub(super) async fn deliver(
     app: &App,
     sender: &Arc<Sender>,
@@ -66,7 +65,7 @@ pub(super) async fn deliver(
     let id = sender.message_id(request.tenant, route.session, key);
     let limit = sender.limits.worker * 2 + TO_STORE;
     let (sender, shared) = (Arc::clone(sender), app.clone());
-    let sending = app.shutdown.spawn_send(async move {
+    let sending = app.shutdown.see_through(async move {
         let metrics = &shared.metrics.sends;
         metrics.in_flight.increment(1.0);
         let outcome = sender.send_along(id, &request, route).await;
@@ -74,11 +73,11 @@ pub(super) async fn deliver(
         metrics.ended(&outcome);
         outcome
     });
-    let Ok(joined) = tokio::time::timeout(limit, sending).await else {
+    let Ok(ended) = tokio::time::timeout(limit, sending).await else {
         let text = "the outcome is not stored yet; the message may have been sent";
         return Err(Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string()));
     };
-    let outcome = joined.map_err(Problem::internal)??;
+    let outcome = ended.map_err(Problem::internal)??;
     let answer = Answer::ok(MessageView::from(outcome.message));
     Ok(match outcome.repeated {
         true => answer.header(REPLAYED, HeaderValue::from_static("true")),
