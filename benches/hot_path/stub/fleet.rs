@@ -1,6 +1,7 @@
 //! The workers that the stub plays, as the gateway sees them: registered, alive, and connected.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ use crate::{Failure, names};
 const AT_ONCE: usize = 8;
 /// How often every worker reports: half as often as it is asked to, and well within its lease.
 const EVERY: Duration = Duration::from_secs(4);
+/// How many renewals may wait for their answers.
+const WAITING: usize = 1000;
 const MAX_SESSIONS: u32 = 1000;
 
 /// All workers of this process.
@@ -75,17 +78,22 @@ impl Fleet {
         Ok(())
     }
 
-    /// Renews every lease for ever, evenly over time.
+    /// Renews every lease for ever, evenly over time. No worker waits for the answer to another: under full
+    /// load one takes a second, and workers that report too late are suspect.
     pub(super) async fn beat(&self) -> Result<(), Failure> {
         let started = now();
         let gap = EVERY / self.stub.workers.max(1);
-        loop {
-            for number in 0..self.stub.workers {
-                // A renewal that fails is tried again in the next round, long before the lease ends.
-                let _ = self.beat_one(number, started.elapsed()).await;
-                pause(gap).await;
-            }
-        }
+        let turns = stream::iter((0..self.stub.workers).cycle()).then(|number| async move {
+            pause(gap).await;
+            number
+        });
+        let beats = turns.map(|number| self.beat_one(number, started.elapsed()));
+        // A renewal that fails is tried again in the next round, long before the lease ends.
+        beats
+            .buffer_unordered(WAITING)
+            .for_each(|_| ready(()))
+            .await;
+        Ok(())
     }
 
     async fn beat_one(&self, number: u32, uptime: Duration) -> Result<(), Failure> {

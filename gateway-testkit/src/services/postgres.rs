@@ -245,8 +245,11 @@ impl Setup {
             "max_connections=300",
             "lc_messages=C",
         ];
-        if self.durability == Durability::Relaxed {
-            settings.extend(["fsync=off", "full_page_writes=off"]);
+        match self.durability {
+            Durability::Relaxed => settings.extend(["fsync=off", "full_page_writes=off"]),
+            // A server that has run for a while writes over its old segments; only a new one fills
+            // each with zeros first.
+            Durability::Full => settings.push("wal_init_zero=off"),
         }
         for setting in settings {
             command.args(["-c", setting]);
