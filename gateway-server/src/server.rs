@@ -33,10 +33,13 @@ use crate::store::replica::{ReplicaError, ReplicaLock};
 use crate::store::sql::SqlStore;
 use crate::store::state::StateVault;
 use crate::store::{folder, open};
-use crate::system::{OsEntropy, SystemClock};
+use crate::system::{OsEntropy, SystemClock, raise_open_files};
 use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::Metrics;
 use crate::worker_link::http::{HttpLink, LinkOptions};
+
+/// Connections to workers, databases and Redis.
+const FILES_BESIDE_CLIENTS: u64 = 500;
 
 /// How often the only replica looks whether it still is.
 const LOOK_AFTER_LOCK: Duration = Duration::from_secs(2);
@@ -68,6 +71,14 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         let listener = Listener::bind(config.http.address())?;
+        let (files, connections) = (raise_open_files(), config.http.max_connections as u64);
+        if files < connections.saturating_add(FILES_BESIDE_CLIENTS) {
+            tracing::warn!(
+                files,
+                connections,
+                "fewer files may be open than http.max_connections needs: raise the limit (ulimit -Hn)"
+            );
+        }
         if config.mode() == Mode::Cluster {
             Secrets::check(&config)?;
         }

@@ -1,4 +1,4 @@
-//! The machine's clocks and randomness: the only place that reads them.
+//! The machine's clocks, randomness and limits: the only place that asks for them.
 //!
 //! Everything else takes a [`Clock`] and an [`Entropy`], so that tests and simulations can move time and
 //! repeat a run.
@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gateway_core::entropy::Entropy;
 use gateway_core::time::{Clock, Timestamp, Uptime};
 use rand::Rng;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 /// The wall clock, and one that runs during suspend.
@@ -41,6 +42,21 @@ impl Clock for SystemClock {
         let nanos = u32::try_from(reading.tv_nsec).unwrap_or(0);
         Uptime(Duration::new(seconds, nanos))
     }
+}
+
+/// Lets this process open as many files and connections as it may, and says how many that is. The usual soft
+/// limit of 1,024 is for programs that still use `select`.
+pub fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    match setrlimit(Resource::Nofile, most) {
+        Ok(()) => most.current,
+        Err(_) => limit.current,
+    }
+    .unwrap_or(u64::MAX)
 }
 
 /// The operating system's generator, through the thread's reseeded ChaCha.

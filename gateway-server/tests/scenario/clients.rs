@@ -51,24 +51,33 @@ pub(crate) async fn a_body_at_one_byte_a_second_is_refused_and_its_connection_fr
     }
 }
 
-/// As many descriptors as this process may have; how many connections that allows.
+/// What most systems give a program that asks for nothing.
+const USUAL: u64 = 1_024;
+
+/// How many connections the hard limit allows.
 fn allowed() -> u64 {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    IDLE.min(most.saturating_sub(1_000))
+}
+
+/// From now on this process, and each that it starts, may open so many files; none: all that are allowed.
+fn limit_files(to: Option<u64>) {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
+        current: to.or(limit.maximum),
+        ..limit
     };
     setrlimit(Resource::Nofile, wanted).expect("up to the hard limit");
-    let most = limit.maximum.unwrap_or(u64::MAX);
-    IDLE.min(most.saturating_sub(1_000))
 }
 
 pub(crate) async fn thousands_of_idle_connections_end_and_others_are_served() {
     let cap = allowed();
+    limit_files(Some(USUAL));
     let gateway = Gateway::serve(&[
         ("GATEWAY_HTTP_MAX_CONNECTIONS", &cap.to_string()),
         ("GATEWAY_HTTP_FIRST_REQUEST_TIMEOUT", "10s"),
     ]);
+    limit_files(None);
     let address = address(&gateway);
     let mut idle = Vec::new();
     for _ in 0..cap + MORE {
