@@ -115,7 +115,16 @@ type Made = (Time, Option<Vec<Id>>, Option<Vec<Id>>);
 async fn insert_alone(lane: &Lane, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
     let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
-    let made: Vec<Made> = lane.all(sql::INSERT_ALL, lists).await.map_err(classify)?;
+    let insert = async |statement| -> Result<Vec<Made>, StoreError> {
+        lane.all(statement, lists).await.map_err(classify)
+    };
+    let made = match grouped.are_firsts() {
+        true => match insert(sql::INSERT_ALL).await {
+            Err(StoreError::Duplicate { .. }) => insert(sql::INSERT_NEW).await?,
+            made => made?,
+        },
+        false => insert(sql::INSERT_NEW).await?,
+    };
     let Some((Time(now), tenants, ids)) = made.into_iter().next() else {
         return Err(StoreError::Conflict);
     };

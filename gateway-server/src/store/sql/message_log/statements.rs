@@ -13,8 +13,17 @@ use super::super::types::{Count, Id, Time};
 use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
 
-/// New rows with their events, by themselves.
-pub(super) const INSERT_ALL: &str = include_str!("insert.postgres.sql");
+/// Rows that are thought to be new, with their events, by themselves.
+pub(super) const INSERT_ALL: &str = concat!(
+    include_str!("rows.postgres.sql"),
+    include_str!("all_new.postgres.sql")
+);
+
+/// The same for rows of which some may exist.
+pub(super) const INSERT_NEW: &str = concat!(
+    include_str!("rows.postgres.sql"),
+    include_str!("if_new.postgres.sql")
+);
 
 /// New rows, in a transaction that appends their events. The sequencer indexes them later.
 pub(super) static INSERT: Insertion = Insertion::new(
