@@ -7,7 +7,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateway_core::worker::LinkError;
@@ -27,7 +27,9 @@ type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// A connection that is not in use, or used by its owner alone.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: http1::Connection<Stream, Full<Bytes>>,
+    /// None: the connection has ended. Only when it is dropped does it give back a command that it had not
+    /// taken yet.
+    driver: Option<http1::Connection<Stream, Full<Bytes>>>,
 }
 
 /// Why there is no answer.
@@ -54,14 +56,15 @@ impl Connection {
     /// Over a stream that is connected.
     pub(super) async fn over(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::handshake(stream).await?;
+        let driver = Some(driver);
         Ok(Self { sender, driver })
     }
 
     /// Whether another command can be sent, as far as can be seen from here.
     pub(super) async fn is_ready(&mut self) -> bool {
         poll_fn(|context| {
-            let ended = Pin::new(&mut self.driver).poll(context).is_ready();
-            Poll::Ready(!ended && self.sender.is_ready())
+            drive(&mut self.driver, context);
+            Poll::Ready(self.driver.is_some() && self.sender.is_ready())
         })
         .await
     }
@@ -73,18 +76,25 @@ impl Connection {
     ) -> Result<(response::Parts, Bytes), Cut> {
         let Self { sender, driver } = self;
         let mut answer = pin!(answer(sender, command));
-        let mut ended = false;
         poll_fn(|context| {
             // Head and body arrive together, and each is one step of both.
             for _ in 0..2 {
                 if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                     return Poll::Ready(answer);
                 }
-                ended = ended || Pin::new(&mut *driver).poll(context).is_ready();
+                drive(driver, context);
             }
             answer.as_mut().poll(context)
         })
         .await
+    }
+}
+
+fn drive(driver: &mut Option<http1::Connection<Stream, Full<Bytes>>>, context: &mut Context<'_>) {
+    if let Some(running) = driver
+        && Pin::new(running).poll(context).is_ready()
+    {
+        *driver = None;
     }
 }
 
@@ -102,4 +112,34 @@ async fn answer(
         })
     })?;
     Ok((head, body.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_command_that_a_closing_connection_did_not_take_comes_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("address");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (theirs, _) = theirs.expect("accepted");
+        let stream = TokioIo::new(ours.expect("connected"));
+        let stream = MaybeHttpsStream::Http(stream);
+        let mut connection = Connection::over(stream).await.expect("a connection");
+        assert!(connection.is_ready().await);
+        drop(theirs);
+        // Whoever waits for the network hears of everything that happened there before.
+        let (made, taken) = tokio::join!(TcpStream::connect(address), listener.accept());
+        drop((made.expect("connected"), taken.expect("accepted")));
+        let command = Request::post("/x").body(Full::new(Bytes::from_static(b"{}")));
+        let outcome = connection.exchange(command.expect("a request")).await;
+        let Err(Cut::Unwritten(again)) = outcome else {
+            panic!("nothing was written");
+        };
+        assert_eq!(again.uri(), "/x");
+        assert!(!connection.is_ready().await);
+    }
 }
