@@ -283,32 +283,56 @@ async fn the_sequencer_counts_every_message_once() {
     }
 }
 
+/// Ends every connection but the one it is said on.
+const END_ALL: &str = "SELECT count(pg_terminate_backend(pid)) \
+     FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+/// For new connections; this one may write whatever they may.
+const READ_ONLY: &str = "DO $$ BEGIN SET default_transaction_read_only = off; \
+     EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
+const WRITABLE: &str = "DO $$ BEGIN \
+     EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = off', current_database()); END $$";
+
+async fn operator(keep: &dyn std::any::Any) -> sqlx::PgConnection {
+    let database = keep.downcast_ref::<services::Database>();
+    let url = database.expect("PostgreSQL").url();
+    let connecting = <sqlx::PgConnection as sqlx::Connection>::connect(url);
+    connecting.await.expect("connected")
+}
+
 #[tokio::test]
 async fn a_connection_that_the_server_ended_is_replaced_without_an_error() {
     let Some(Fixture { store, _keep, .. }) = postgres().await else {
         return;
     };
-    let database = _keep
-        .downcast_ref::<services::Database>()
-        .expect("PostgreSQL");
-    let others = sqlx::PgPool::connect(database.url())
-        .await
-        .expect("connected");
-    let (ledger, end_all) = (
-        store.ledger(),
-        "SELECT count(pg_terminate_backend(pid)) \
-         FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    );
+    let (ledger, mut operator) = (store.ledger(), operator(&*_keep).await);
     for round in 0..3 {
         let send = [outgoing(round, MessageStatus::Sending, 1)];
         let recorded = ledger.write(&send).await.expect("written");
         assert_eq!(recorded[0].before, None);
-        let (ended,): (i64,) = sqlx::query_as(end_all)
-            .fetch_one(&others)
-            .await
-            .expect("ended");
+        let ending = sqlx::query_as(END_ALL).fetch_one(&mut operator);
+        let (ended,): (i64,) = ending.await.expect("ended");
         assert!(ended > 0, "the writer had a connection");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_write_is_not_kept() {
+    let Some(Fixture { store, _keep, .. }) = postgres().await else {
+        return;
+    };
+    let (ledger, mut operator) = (store.ledger(), operator(&*_keep).await);
+    let send = [outgoing(1, MessageStatus::Sending, 1)];
+    let switching = sqlx::query(READ_ONLY).execute(&mut operator);
+    switching.await.expect("switched");
+    for _ in 0..2 {
+        let refused = ledger.write(&send).await;
+        assert!(refused.is_err(), "{refused:?}");
+    }
+    let switching = sqlx::query(WRITABLE).execute(&mut operator);
+    switching.await.expect("switched");
+    let recorded = ledger.write(&send).await.expect("on a new connection");
+    assert_eq!(recorded[0].before, None);
 }
 
 #[tokio::test]

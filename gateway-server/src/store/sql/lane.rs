@@ -15,9 +15,12 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions, Connection, FromRow};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::silence::Silence;
+
+/// As long as those of a pool: an address may lead to another server by then.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 const PLANS: [(&str, &str); 2] = [
     ("plan_cache_mode", "force_generic_plan"),
@@ -37,7 +40,12 @@ struct Inner {
     options: PgConnectOptions,
     connect_timeout: Duration,
     silence: Silence,
-    kept: Mutex<Option<PgConnection>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    connection: PgConnection,
+    made: Instant,
 }
 
 impl fmt::Debug for Lane {
@@ -66,50 +74,51 @@ impl Lane {
     ) -> Result<Vec<R>, sqlx::Error> {
         let mut place = self.0.kept.lock().await;
         // Taken out while it is used: one that is given up in the middle of an answer is of no use again.
-        if let Some(connection) = place.take() {
-            let (connection, outcome) = self.run(connection, statement, arguments()?).await;
-            *place = connection;
+        let kept = place.take();
+        if let Some(kept) = kept.filter(|kept| kept.made.elapsed() < LIFETIME) {
+            let (kept, outcome) = self.run(kept, statement, arguments()?).await;
+            *place = kept;
             if place.is_some() || !is_gone(&outcome) {
                 return outcome;
             }
         }
         let fresh = self.connect().await?;
-        let (connection, outcome) = self.run(fresh, statement, arguments()?).await;
-        *place = connection;
+        let (kept, outcome) = self.run(fresh, statement, arguments()?).await;
+        *place = kept;
         outcome
     }
 
     /// The outcome, and the connection if it can be used again.
     async fn run<R: Answer>(
         &self,
-        mut connection: PgConnection,
+        mut kept: Kept,
         statement: &'static str,
         arguments: PgArguments,
-    ) -> (Option<PgConnection>, Result<Vec<R>, sqlx::Error>) {
-        let asking = sqlx::query_as_with(statement, arguments).fetch_all(&mut connection);
+    ) -> (Option<Kept>, Result<Vec<R>, sqlx::Error>) {
+        let asking = sqlx::query_as_with(statement, arguments).fetch_all(&mut kept.connection);
         let outcome = self.0.silence.limit(asking).await;
         let sound = match &outcome {
             Ok(_) | Err(sqlx::Error::ColumnDecode { .. }) => true,
-            Err(sqlx::Error::Database(error)) => !is_goodbye(&**error),
+            Err(sqlx::Error::Database(error)) => is_about_data(&**error),
             Err(_) => false,
         };
-        (sound.then_some(connection), outcome)
+        (sound.then_some(kept), outcome)
     }
 
-    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+    async fn connect(&self) -> Result<Kept, sqlx::Error> {
         let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
-        let connecting = self.0.options.connect();
-        timeout(self.0.connect_timeout, connecting)
-            .await
-            .map_err(late)?
+        let connecting = timeout(self.0.connect_timeout, self.0.options.connect());
+        let connection = connecting.await.map_err(late)??;
+        let made = Instant::now();
+        Ok(Kept { connection, made })
     }
 
     /// Says goodbye to the server.
     pub(super) async fn close(&self) {
         let kept = self.0.kept.lock().await.take();
-        if let Some(connection) = kept {
+        if let Some(kept) = kept {
             // It is closed either way.
-            let _ = timeout(self.0.connect_timeout, connection.close()).await;
+            let _ = timeout(self.0.connect_timeout, kept.connection.close()).await;
         }
     }
 }
@@ -121,6 +130,18 @@ fn is_gone<T>(outcome: &Result<T, sqlx::Error>) -> bool {
         Err(sqlx::Error::Database(error)) => is_goodbye(&**error),
         _ => false,
     }
+}
+
+/// Cardinality, data, constraints, conflicts, or a statement that took too long. Whatever else the server
+/// complains of may be true of this connection alone, for as long as it lives: that it cannot write, say,
+/// because it was made when the server was a standby.
+fn is_about_data(error: &dyn DatabaseError) -> bool {
+    error.code().is_some_and(|code| {
+        code == "57014"
+            || ["21", "22", "23", "40"]
+                .iter()
+                .any(|class| code.starts_with(class))
+    })
 }
 
 /// `57P01` and its neighbours: the server ends the connection, for a restart or because somebody said so.

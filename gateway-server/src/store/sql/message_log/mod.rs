@@ -9,6 +9,8 @@
 mod statements;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use gateway_core::event::{NewEvent, OutboxRepo};
@@ -36,12 +38,19 @@ pub struct SqlLedger {
     pool: Pool,
     /// Writes what is new, on PostgreSQL.
     lane: Option<Lane>,
+    /// So many groups to come are not taken for new.
+    doubts: Arc<AtomicU32>,
 }
+
+/// Groups that are inserted carefully after one had a message that existed: where one worker repeats its
+/// reports it will go on for a while, and a group that fails is written twice.
+const DOUBTS: u32 = 64;
 
 impl SqlLedger {
     pub(super) fn new(pool: Pool) -> Self {
         let lane = pool.lane();
-        Self { pool, lane }
+        let doubts = Arc::default();
+        Self { pool, lane, doubts }
     }
 
     /// Closes its connections; for a ledger that has its own.
@@ -59,7 +68,7 @@ impl Ledger for SqlLedger {
         let grouped = Grouped::new(facts);
         let folded = match &self.lane {
             Some(lane) => {
-                let (new, known) = insert_alone(lane, &grouped).await?;
+                let (new, known) = insert_alone(lane, &self.doubts, &grouped).await?;
                 if known.is_empty() {
                     return answers(&grouped, new);
                 }
@@ -112,15 +121,25 @@ type Inserted = (Vec<Folded>, Vec<Key>);
 /// The moment of the statement; if not all rows are new, the keys of those that are.
 type Made = (Time, Option<Vec<Id>>, Option<Vec<Id>>);
 
-async fn insert_alone(lane: &Lane, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
+async fn insert_alone(
+    lane: &Lane,
+    doubts: &AtomicU32,
+    grouped: &Grouped<'_>,
+) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
     let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
     let insert = async |statement| -> Result<Vec<Made>, StoreError> {
         lane.all(statement, lists).await.map_err(classify)
     };
-    let made = match grouped.are_firsts() {
+    // One writer works on a ledger, so nothing is counted between the two.
+    let left = doubts.load(Ordering::Relaxed);
+    doubts.store(left.saturating_sub(1), Ordering::Relaxed);
+    let made = match grouped.are_firsts() && left == 0 {
         true => match insert(sql::INSERT_ALL).await {
-            Err(StoreError::Duplicate { .. }) => insert(sql::INSERT_NEW).await?,
+            Err(StoreError::Duplicate { .. }) => {
+                doubts.store(DOUBTS, Ordering::Relaxed);
+                insert(sql::INSERT_NEW).await?
+            }
             made => made?,
         },
         false => insert(sql::INSERT_NEW).await?,
