@@ -31,6 +31,8 @@ const OUTBOX_PAUSE: Duration = Duration::from_millis(500);
 const METRICS_PAUSE: Duration = Duration::from_secs(5);
 /// Events that one step of the sequencer publishes at most.
 const PUBLISH_AT_ONCE: u32 = 5_000;
+/// So many it tries when larger steps fail.
+const PUBLISH_AT_LEAST: u32 = 50;
 /// The one shard of tenants.
 const SHARD: u16 = 0;
 
@@ -89,11 +91,12 @@ async fn tick(app: App, stop: CancellationToken) {
 
 /// Publishes what is committed, until the stop.
 async fn publish(app: App, stop: CancellationToken) {
-    let mut heard = None;
+    let (mut heard, mut limit) = (None, PUBLISH_AT_ONCE);
     while !stop.is_cancelled() {
         listen(&app, &mut heard).await;
-        match sequence(&*app.sequencing, &*app.entropy, SHARD, PUBLISH_AT_ONCE).await {
+        match sequence(&*app.sequencing, &*app.entropy, SHARD, limit).await {
             Ok(Sequenced::Published { count, more }) => {
+                limit = (limit * 2).min(PUBLISH_AT_ONCE);
                 app.metrics.loops.published.increment(count as u64);
                 if more {
                     continue;
@@ -101,6 +104,8 @@ async fn publish(app: App, stop: CancellationToken) {
             }
             Ok(Sequenced::Busy) => {}
             Err(error) => {
+                // A step that took too long takes less time with fewer events.
+                limit = (limit / 2).max(PUBLISH_AT_LEAST);
                 tracing::warn!(error = %ErrorChain(&error), "events are published later");
             }
         }
@@ -147,7 +152,11 @@ async fn wait(
         match hints {
             Some(stream) => loop {
                 match stream.next().await {
-                    Some(hint) if matters(&hint) => return,
+                    // One look answers all that came before it.
+                    Some(hint) if matters(&hint) => {
+                        while let Some(Some(_)) = stream.next().now_or_never() {}
+                        return;
+                    }
                     Some(_) => {}
                     // Behind, or cut off: nobody knows what was missed, so the caller looks at once.
                     None => break,

@@ -47,7 +47,8 @@ const STEP: &str = "SELECT max(row_id), count(*) \
 const LOG: &str = "INSERT INTO events (shard, position, id, seq, tenant_id, session_id, epoch, \
          created_at, name, data) \
      SELECT $1, s.position + row_number() OVER (ORDER BY o.row_id), \
-         unhex(printf('%012x7', o.created_at / 1000) || substr(hex(randomblob(10)), 2)), \
+         unhex(printf('%012x7', o.created_at / 1000) || substr(hex(randomblob(2)), 2) \
+             || '8' || substr(hex(randomblob(8)), 2)), \
          CASE WHEN o.session_id IS NOT NULL THEN coalesce(h.seq, 0) \
              + row_number() OVER (PARTITION BY o.session_id ORDER BY o.row_id) END, \
          o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.data \

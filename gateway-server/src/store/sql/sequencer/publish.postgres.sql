@@ -34,13 +34,16 @@ logged AS (
         -- for every event would cost more than writing the event.
         (
             lpad(to_hex(floor(date_part('epoch', t.created_at) * 1000)::BIGINT), 12, '0')
-            || '7' || substr(md5(salt.text || t.row_id), 14)
+            || '7' || substr(hashed.text, 1, 3) || '8' || substr(hashed.text, 4, 15)
         )::UUID,
         heads.seq - grown.events + row_number() OVER (PARTITION BY t.session_id ORDER BY t.row_id),
         t.tenant_id, t.session_id, t.epoch, t.created_at, t.name, t.data
     FROM taken AS t
     CROSS JOIN head
     CROSS JOIN salt
+    CROSS JOIN LATERAL (
+        SELECT encode(sha256((salt.text || t.row_id)::BYTEA), 'hex') AS text
+    ) AS hashed
     LEFT JOIN grown ON grown.session_id = t.session_id
     LEFT JOIN heads ON heads.session_id = t.session_id
 ),
