@@ -29,7 +29,7 @@ use crate::runtime::{self, Cores};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
-use crate::store::replica::{ReplicaError, ReplicaLock};
+use crate::store::replica::{Company, ReplicaError, ReplicaLock};
 use crate::store::sql::SqlStore;
 use crate::store::state::StateVault;
 use crate::store::{folder, open};
@@ -41,7 +41,7 @@ use crate::worker_link::http::{HttpLink, LinkOptions};
 /// Connections to workers, databases and Redis.
 const FILES_BESIDE_CLIENTS: u64 = 500;
 
-/// How often the only replica looks whether it still is.
+/// How often a replica looks whether it may still be there.
 const LOOK_AFTER_LOCK: Duration = Duration::from_secs(2);
 
 /// Why the server does not start. Each text is one sentence that says what to change.
@@ -84,8 +84,9 @@ impl Server {
         }
         let store = open::alone(&config, Arc::clone(&clock)).await?;
         let replica = match (&config.database.url, &config.redis.url) {
-            (Some(url), None) => Some(ReplicaLock::take(url.expose()).await?),
-            _ => None,
+            (Some(url), None) => Some(ReplicaLock::take(url.expose(), Company::None).await?),
+            (Some(url), Some(_)) => Some(ReplicaLock::take(url.expose(), Company::Replicas).await?),
+            (None, _) => None,
         };
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
@@ -265,7 +266,8 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
     CorePorts { link, log }
 }
 
-/// Stops this replica when another one has taken its place on the database.
+/// Stops this replica when another one has taken its place on the database. Where several may be, one that
+/// does not belong there is no reason for all the others to stop.
 async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Shutdown) {
     loop {
         #[expect(clippy::disallowed_methods, reason = "the period of a loop")]
@@ -281,7 +283,7 @@ async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Sh
                 shutdown.begin();
                 return;
             }
-            Err(error @ ReplicaError::Unreachable(_)) => {
+            Err(error @ (ReplicaError::Alone | ReplicaError::Unreachable(_))) => {
                 tracing::warn!(error = %ErrorChain(&error), "cannot look after the replica lock");
             }
         }

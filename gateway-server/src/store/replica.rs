@@ -1,30 +1,53 @@
-//! One replica per PostgreSQL database, as long as coordination is in process.
+//! Who may work on a PostgreSQL database: one replica alone, or any number that share Redis.
 //!
-//! Codes, counters and hints live in this process's memory, so a second replica on the same database
-//! would answer from another memory. A session-level advisory lock says which one is the only one. It is
-//! no fence: what must never happen twice is protected by conditional writes, as with many replicas. It
-//! ends with its connection, so whoever holds it looks after it ([`ReplicaLock::keep`]).
+//! Without Redis, codes, counters and hints live in a process's memory, so another replica on the same
+//! database would answer from another memory. A session-level advisory lock says who is there: exclusive for
+//! a replica without Redis, shared between those that have one, so that one where `REDIS_URL` was forgotten
+//! does not start beside the others. It is no fence: what must never happen twice is protected by conditional
+//! writes. It ends with its connection, so whoever holds it looks after it ([`ReplicaLock::keep`]).
+
+use std::io;
+use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
 
 /// "gateway" in ASCII, as a number: the key of the lock.
 const KEY: i64 = 0x0067_6174_6577_6179;
 
-/// The right to be the only replica.
+/// How long the database may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Whom a replica can have beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody: it has no Redis.
+    None,
+    /// Others that share its Redis.
+    Replicas,
+}
+
+/// The right to be there.
 #[derive(Debug)]
 pub struct ReplicaLock {
     url: String,
+    company: Company,
     connection: PgConnection,
 }
 
 /// Why there is no such right.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplicaError {
-    /// Another gateway has it.
+    /// Another gateway is there, and this one has no Redis.
     #[error(
-        "another gateway runs on this database: stop that one, or give this one a database of its own"
+        "another gateway runs on this database: stop that one, give this one a database of its own, or give both the same REDIS_URL"
     )]
     Held,
+    /// A gateway without Redis is there.
+    #[error(
+        "a gateway without REDIS_URL runs on this database: stop it, or start it with the same REDIS_URL as this one"
+    )]
+    Alone,
     /// The database cannot be asked.
     #[error("PostgreSQL cannot be reached; check DATABASE_URL")]
     Unreachable(#[source] sqlx::Error),
@@ -34,11 +57,12 @@ impl ReplicaLock {
     /// Takes the right, at once or never.
     ///
     /// # Errors
-    /// Another gateway has it, or the database cannot be asked.
-    pub async fn take(url: &str) -> Result<Self, ReplicaError> {
-        let connection = lock(url).await?;
+    /// Somebody is there who must not be, or the database cannot be asked.
+    pub async fn take(url: &str, company: Company) -> Result<Self, ReplicaError> {
+        let connection = lock(url, company).await?;
         Ok(Self {
             url: url.to_owned(),
+            company,
             connection,
         })
     }
@@ -46,26 +70,35 @@ impl ReplicaLock {
     /// Looks whether the right still stands, and takes it again on a new connection if the old one broke.
     ///
     /// # Errors
-    /// Another gateway has it by now: stop. Or the database cannot be asked: look again later.
+    /// Another gateway has it by now: stop if that is [`ReplicaError::Held`]. Or the database cannot be
+    /// asked: look again later.
     pub async fn keep(&mut self) -> Result<(), ReplicaError> {
-        if self.connection.ping().await.is_ok() {
+        if let Ok(Ok(())) = timeout(LIMIT, self.connection.ping()).await {
             return Ok(());
         }
-        self.connection = lock(&self.url).await?;
+        self.connection = lock(&self.url, self.company).await?;
         Ok(())
     }
 }
 
-async fn lock(url: &str) -> Result<PgConnection, ReplicaError> {
-    let connected = PgConnection::connect(url).await;
-    let mut connection = connected.map_err(ReplicaError::Unreachable)?;
-    let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
-        .bind(KEY)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(ReplicaError::Unreachable)?;
-    if taken {
-        return Ok(connection);
+async fn lock(url: &str, company: Company) -> Result<PgConnection, ReplicaError> {
+    let locking = timeout(LIMIT, try_lock(url, company)).await;
+    let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
+    let locked = locking.map_err(late).flatten();
+    match (locked.map_err(ReplicaError::Unreachable)?, company) {
+        (Some(connection), _) => Ok(connection),
+        (None, Company::None) => Err(ReplicaError::Held),
+        (None, Company::Replicas) => Err(ReplicaError::Alone),
     }
-    Err(ReplicaError::Held)
+}
+
+async fn try_lock(url: &str, company: Company) -> Result<Option<PgConnection>, sqlx::Error> {
+    let mut connection = PgConnection::connect(url).await?;
+    let statement = match company {
+        Company::None => "SELECT pg_try_advisory_lock($1)",
+        Company::Replicas => "SELECT pg_try_advisory_lock_shared($1)",
+    };
+    let asking = sqlx::query_scalar(statement).bind(KEY);
+    let taken: bool = asking.fetch_one(&mut connection).await?;
+    Ok(taken.then_some(connection))
 }

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use gateway_testkit::services::{Durability, PrivatePostgres};
+use gateway_testkit::services::{Durability, PrivatePostgres, PrivateRedis};
 use reqwest::StatusCode;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -38,6 +38,14 @@ pub(crate) async fn a_second_gateway_on_the_same_database_is_refused() {
         elsewhere.path(),
         &variables(ground.url()),
         "another gateway runs on this database",
+    );
+    let redis = PrivateRedis::start().unwrap_or_else(|missing| panic!("{missing}"));
+    let (mut options, url) = (variables(ground.url()), redis.url());
+    options.push(("REDIS_URL", &url));
+    refuses(
+        elsewhere.path(),
+        &options,
+        "a gateway without REDIS_URL runs on this database",
     );
 }
 

@@ -311,4 +311,7 @@ pub(crate) async fn a_replica_with_files_of_its_own_is_refused() {
     })
     .await;
     refuses(elsewhere.path(), &options, "storage.data_dir");
+    let alone = variables(pair.ground.url());
+    let both = "give both the same REDIS_URL";
+    refuses(elsewhere.path(), &alone, both);
 }
