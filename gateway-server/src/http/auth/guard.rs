@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,12 +14,14 @@ use gateway_core::auth::{Access, ApiKeySecret, Principal};
 use gateway_core::session::Owner;
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
+use gateway_core::time::Uptime;
 use tracing::Span;
 
 use super::address::{self, Peer};
 use super::caller::{Caller, Joiner, Person, WorkerCaller};
 use super::credential::{Credential, unauthorized};
 use super::jwt::Claims;
+use super::slow_body::WhileKnown;
 use crate::app::App;
 use crate::cache::{KnownLogin, minute};
 use crate::http::problem::{ApiResult, Kind, Problem};
@@ -90,15 +93,42 @@ impl Gate {
                 self.tenant(&caller)?;
                 extensions.insert(person);
                 extensions.insert(caller);
+                self.while_known(request, move |app, now| {
+                    let login = app.caches.login(claims.fam, now);
+                    login.is_some_and(|login| {
+                        login.is_of(claims.tenant, claims.sub, claims.generation)
+                            && login.tenant().is_active()
+                    })
+                });
                 Ok(None)
             }
             Credential::Key(secret) => {
                 let caller = with_key(app, &secret, peer).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
+                let hash = secret.hash();
+                self.while_known(request, move |app, now| {
+                    let known = app.caches.key(&hash, now);
+                    known.is_some_and(|(known, _)| known.tenant().is_active())
+                });
                 Ok(Some(caller))
             }
         }
+    }
+
+    /// Lets the body come to its end only if the credential stands by then.
+    fn while_known(
+        &self,
+        request: &mut Request,
+        is_known: impl Fn(&App, Uptime) -> bool + Send + Unpin + 'static,
+    ) {
+        if request.body().is_end_stream() {
+            return;
+        }
+        let app = self.app.clone();
+        let body = std::mem::take(request.body_mut());
+        let is_known = move |now| is_known(&app, now);
+        *request.body_mut() = Body::new(WhileKnown::new(body, &self.app.clock, is_known));
     }
 
     fn tenant(&self, caller: &Caller) -> ApiResult<()> {

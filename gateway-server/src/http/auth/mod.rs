@@ -1,7 +1,8 @@
 //! Credentials, and who is let in: the only place that decides either.
 //!
 //! In reading order: `credential` (what is shown), `jwt`, `password`, `address` (strangers), `guard`
-//! (the layer in front of every route), `caller` (what handlers learn), `last_used`.
+//! (the layer in front of every route), `slow_body` (what it leaves open), `caller` (what handlers learn),
+//! `last_used`.
 
 mod address;
 mod caller;
@@ -10,6 +11,7 @@ mod guard;
 mod jwt;
 mod last_used;
 mod password;
+mod slow_body;
 
 pub use address::Peer;
 pub use caller::{Caller, Joiner, OwnSession, Person, WorkerCaller};
@@ -21,3 +23,4 @@ pub(crate) use credential::Verifiers;
 pub(crate) use guard::{Gate, active_tenant, guard};
 pub(crate) use jwt::Claims;
 pub(crate) use last_used::LastUsed;
+pub(crate) use slow_body::{NotKnownAnyMore, WhileKnown};

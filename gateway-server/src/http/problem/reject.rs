@@ -2,12 +2,16 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use http::StatusCode;
 
+use super::super::auth::NotKnownAnyMore;
 use super::super::extract::located;
 use super::{Kind, Problem};
+
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl From<BytesRejection> for Problem {
     fn from(rejection: BytesRejection) -> Self {
@@ -30,18 +34,29 @@ impl Problem {
     /// The body did not come whole, or not in time.
     pub(in crate::http) fn unread(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
-        if is_late(&*error) {
+        if has_cause(&*error, is_late) {
             return Self::new(Kind::RequestTimeout, "the body did not arrive in time");
+        }
+        if has_cause(&*error, <dyn Error>::is::<NotKnownAnyMore>) {
+            let text = "the body took so long that the credential has to be checked again; repeat the request";
+            return Self::new(Kind::Overloaded, text).retry_after(AGAIN);
         }
         Self::new(Kind::IncompleteBody, "the body ended too early").because(error)
     }
 }
 
 fn is_late(error: &(dyn Error + 'static)) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+fn has_cause(
+    error: &(dyn Error + 'static),
+    is_it: impl Fn(&(dyn Error + 'static)) -> bool,
+) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let io = error.downcast_ref::<io::Error>();
-        if io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+        if is_it(error) {
             return true;
         }
         next = error.source();

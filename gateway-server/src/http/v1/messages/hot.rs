@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use gateway_core::session::{Route, SessionRef};
+use gateway_core::time::Uptime;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
@@ -19,7 +20,7 @@ use super::SEND;
 use super::body::SendMessage;
 use super::send::{deliver, key};
 use crate::app::{App, Core};
-use crate::http::auth::{Caller, Verifiers};
+use crate::http::auth::{Caller, Verifiers, WhileKnown};
 use crate::http::extract::api_json;
 use crate::http::layers;
 use crate::http::problem::{ApiResult, Problem};
@@ -67,19 +68,32 @@ pub(crate) async fn serve(
 
 async fn answer(
     core: &Core,
-    caller: &Caller,
+    caller: &Arc<Caller>,
     route: Route,
     headers: &HeaderMap,
     body: Timed,
 ) -> ApiResult<Response> {
-    let body = read(body, core.app.config.http.body_limit).await?;
+    let app = &core.app;
+    let body = WhileKnown::new(body, &app.clock, |now| is_still(app, caller, headers, now));
+    let body = read(body, app.config.http.body_limit).await?;
     let message: SendMessage = api_json(headers, &body)?;
     let request = message.letter()?.request(caller, &route, key(headers)?);
     let answer = deliver(&core.app, &core.sender, request, route).await?;
     Ok(answer.into_response())
 }
 
-async fn read(body: Timed, limit: usize) -> ApiResult<Bytes> {
+/// Whether the credential still stands for the same caller.
+fn is_still(app: &App, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -> bool {
+    let hash = Verifiers::api_key(headers).map(|secret| secret.hash());
+    let known = hash.and_then(|hash| app.caches.key(&hash, now));
+    known
+        .is_some_and(|(known, _)| known.tenant().is_active() && Arc::ptr_eq(known.caller(), caller))
+}
+
+async fn read<B>(body: B, limit: usize) -> ApiResult<Bytes>
+where
+    B: hyper::body::Body<Data = Bytes, Error = axum::Error> + Unpin,
+{
     match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large()),
