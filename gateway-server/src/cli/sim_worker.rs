@@ -52,6 +52,7 @@ impl SimWorker {
             .token
             .clone()
             .or(configured.map(|token| token.expose().to_owned()));
+        let token = token.filter(|token| !token.is_empty());
         let token = token.ok_or("give --token, or set WORKER_AUTH_TOKEN")?;
         let options = self.options(&token)?;
         runtime()?.block_on(async {
