@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use gateway_core::auth::WorkerTokens;
 use gateway_core::entropy::Entropy;
-use gateway_core::message::MessageLog;
+use gateway_core::message::{MessageIds, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, CorePorts, Ports};
 use crate::cache::Caches;
 use crate::config::{Config, Mode, Secrets};
-use crate::coord;
+use crate::coord::{self, same_key};
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::{self, Cores};
@@ -90,12 +90,13 @@ impl Server {
         };
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
+        let secrets = Secrets::resolve(&config, &*entropy)?;
         if config.redis.url.is_some() {
             let data = &config.storage.data_dir;
             let others = coord.live().await?;
             folder::check(&others, folder::id(data, &*entropy)?, data)?;
+            same_key::check(&others, &message_ids(&secrets))?;
         }
-        let secrets = Secrets::resolve(&config, &*entropy)?;
         open::put_tiers(&store, &config.plans()).await?;
 
         let metrics = Metrics::new()?;
@@ -243,6 +244,10 @@ fn state_vault(
         cipher,
         Arc::clone(entropy),
     ))
+}
+
+fn message_ids(secrets: &Secrets) -> MessageIds {
+    MessageIds::new(secrets.message_id_key.expose().as_bytes())
 }
 
 fn worker_tokens(secrets: &Secrets) -> WorkerTokens {

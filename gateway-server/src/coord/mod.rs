@@ -6,6 +6,7 @@ mod hints;
 pub mod local;
 pub mod open;
 pub mod redis;
+pub mod same_key;
 mod sheltered;
 
 pub use local::LocalCoordinator;

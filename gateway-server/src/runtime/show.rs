@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 use crate::app::App;
+use crate::coord::same_key;
 use crate::store::folder;
 use crate::telemetry::numbers::numbers;
 
@@ -39,12 +40,18 @@ async fn once(app: &App) -> Result<(), CoordError> {
     if let Some(id) = files {
         folder::show(&mut live, id);
     }
+    if app.config.redis.url.is_some() {
+        same_key::show(&mut live, &app.sender.ids);
+    }
     app.coord.put_live(&live, SHOWN).await?;
     // Their number is kept by the coordinator for the time that it is away.
     let all = app.coord.live().await?;
     // Two that started at once could not see each other then.
     if let Some(Err(error)) = files.map(|id| folder::check(&all, id, data)) {
         tracing::error!(%error, "sessions will have to be linked again");
+    }
+    if let Err(error) = same_key::check(&all, &app.sender.ids) {
+        tracing::error!(%error, "messages may go out twice");
     }
     Ok(())
 }

@@ -47,10 +47,14 @@ impl Ground {
     /// A gateway on it; all of them share a folder for their files.
     pub(crate) fn serve(&self, more: &[(&str, &str)]) -> Gateway {
         let mut all = variables(self.url());
-        let files = self.files.path().to_str().expect("text");
-        all.push(("GATEWAY_STORAGE_DATA_DIR", files));
+        all.push(("GATEWAY_STORAGE_DATA_DIR", self.files()));
         all.extend(more);
         Gateway::serve_in(tempfile::tempdir().expect("a folder"), &all)
+    }
+
+    /// The folder that its replicas share.
+    pub(crate) fn files(&self) -> &str {
+        self.files.path().to_str().expect("text")
     }
 
     /// Statements that answer nothing.

@@ -84,7 +84,7 @@ fn main() -> ExitCode {
             guessing_passwords_is_slow_without_redis_too,
             every_replica_shows_a_code_without_redis,
             redis_that_cannot_be_used_is_one_sentence,
-            a_replica_with_files_of_its_own_is_refused;
+            a_replica_that_does_not_belong_to_the_others_is_refused;
         readme: its_cluster_starts_and_delivers_a_message;
         replicas:
             every_message_is_delivered_once_while_redis_and_a_replica_restart,

@@ -296,7 +296,7 @@ pub(crate) async fn redis_that_cannot_be_used_is_one_sentence() {
     refuses(folder.path(), &with(&wrong), "REDIS_URL");
 }
 
-pub(crate) async fn a_replica_with_files_of_its_own_is_refused() {
+pub(crate) async fn a_replica_that_does_not_belong_to_the_others_is_refused() {
     let pair = Pair::new(&[]).await;
     let url = pair.redis.url();
     let elsewhere = tempfile::tempdir().expect("a folder");
@@ -311,6 +311,17 @@ pub(crate) async fn a_replica_with_files_of_its_own_is_refused() {
     })
     .await;
     refuses(elsewhere.path(), &options, "storage.data_dir");
+    options.retain(|(name, _)| *name != "GATEWAY_AUTH_MESSAGE_ID_KEY");
+    options.push((
+        "GATEWAY_AUTH_MESSAGE_ID_KEY",
+        "the-message-id-key-of-somebody-else-alone",
+    ));
+    options.push(("GATEWAY_STORAGE_DATA_DIR", pair.ground.files()));
+    refuses(
+        elsewhere.path(),
+        &options,
+        "give all of them the same secrets",
+    );
     let alone = variables(pair.ground.url());
     let both = "give both the same REDIS_URL";
     refuses(elsewhere.path(), &alone, both);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::coord::same_key;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::store::folder;
@@ -133,6 +134,7 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
         replicas: replicas
             .map(|mut live| {
                 folder::hide(&mut live);
+                same_key::hide(&mut live);
                 Replica {
                     id: live.replica,
                     numbers: live.numbers,
