@@ -75,7 +75,7 @@ impl Shutdown {
     {
         // Boxed first: a future is large, and every wrapper would move it once more.
         let send = AssertUnwindSafe(Box::pin(send)).catch_unwind();
-        SeenThrough(Some(Box::pin(self.sends.track_future(send))))
+        SeenThrough(Some(self.sends.track_future(send)))
     }
 
     /// Runs on `runtime` what a stop waits for as for a send.
@@ -129,7 +129,7 @@ impl Shutdown {
 /// A send on its way. It runs where it is waited for, so nothing is handed from task to task while all goes
 /// well; when nobody waits any more it goes on as a task of its own, on the same runtime.
 #[must_use = "a send that nobody waits for runs as a task of its own"]
-pub struct SeenThrough<F>(Option<Pin<Box<Tracked<F>>>>)
+pub struct SeenThrough<F>(Option<Tracked<F>>)
 where
     F: Future<Output: Send> + Send + 'static;
 
@@ -160,7 +160,7 @@ where
             // Polled again after its end, which is as much a defect.
             return Poll::Ready(Err(Panicked));
         };
-        let ended = ready!(send.as_mut().poll(context));
+        let ended = ready!(Pin::new(send).poll(context));
         self.0 = None;
         Poll::Ready(ended.map_err(|_| Panicked))
     }

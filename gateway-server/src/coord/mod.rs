@@ -3,6 +3,7 @@
 
 mod expiring;
 mod hints;
+pub mod in_common;
 pub mod local;
 pub mod open;
 pub mod redis;

@@ -8,8 +8,7 @@ use gateway_core::coord::Live;
 use gateway_core::id::{SessionId, TenantId};
 use gateway_core::message::MessageIds;
 
-/// Under which name a replica shows it.
-const NUMBER: &str = "messageIds";
+use super::in_common::{self, MESSAGE_IDS};
 
 /// Others have another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,18 +20,13 @@ pub struct OtherKey;
 /// The half of a keyed hash: says nothing of the key.
 fn sample(ids: &MessageIds) -> u64 {
     let (nobody, nowhere) = (TenantId::from_u128(0), SessionId::from_u128(0));
-    let id = ids.keyed(nobody, nowhere, NUMBER).as_u128();
+    let id = ids.keyed(nobody, nowhere, MESSAGE_IDS).as_u128();
     u64::try_from(id >> 64).unwrap_or_default()
 }
 
 /// Notes the key in what this replica shows.
 pub fn show(live: &mut Live, ids: &MessageIds) {
-    live.numbers.insert(NUMBER.to_owned(), sample(ids));
-}
-
-/// Takes the note out again, for people.
-pub fn hide(live: &mut Live) {
-    live.numbers.remove(NUMBER);
+    in_common::show(live, MESSAGE_IDS, sample(ids));
 }
 
 /// That nobody shows another key.
@@ -40,9 +34,8 @@ pub fn hide(live: &mut Live) {
 /// # Errors
 /// Somebody does.
 pub fn check(others: &[Live], ids: &MessageIds) -> Result<(), OtherKey> {
-    let ours = sample(ids);
-    let same = |live: &Live| live.numbers.get(NUMBER).is_none_or(|other| *other == ours);
-    others.iter().all(same).then_some(()).ok_or(OtherKey)
+    let shared = in_common::is_shared(others, MESSAGE_IDS, sample(ids));
+    shared.then_some(()).ok_or(OtherKey)
 }
 
 #[cfg(test)]
@@ -60,7 +53,7 @@ mod tests {
         show(&mut live, &ours);
         assert_eq!(check(&[live.clone()], &ours), Ok(()));
         assert_eq!(check(&[live.clone()], &theirs), Err(OtherKey));
-        hide(&mut live);
+        in_common::hide(&mut live);
         assert!(live.numbers.is_empty());
     }
 }

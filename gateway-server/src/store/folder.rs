@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use gateway_core::coord::Live;
 use gateway_core::entropy::Entropy;
 
+use crate::coord::in_common::{self, DATA_FOLDER};
+
 const FILE: &str = "folder-id";
-/// Under which name a replica shows it.
-const NUMBER: &str = "dataFolder";
 
 /// Why a replica with such a folder is not started.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +74,7 @@ fn make_or_read(folder: &Path, entropy: &dyn Entropy) -> io::Result<u64> {
 
 /// Notes the folder in what this replica shows.
 pub fn show(live: &mut Live, id: u64) {
-    live.numbers.insert(NUMBER.to_owned(), id);
-}
-
-/// Takes the note out again, for people.
-pub fn hide(live: &mut Live) {
-    live.numbers.remove(NUMBER);
+    in_common::show(live, DATA_FOLDER, id);
 }
 
 /// That nobody shows another folder.
@@ -87,8 +82,7 @@ pub fn hide(live: &mut Live) {
 /// # Errors
 /// Somebody does.
 pub fn check(others: &[Live], id: u64, folder: &Path) -> Result<(), FolderError> {
-    let same = |live: &Live| live.numbers.get(NUMBER).is_none_or(|other| *other == id);
-    match others.iter().all(same) {
+    match in_common::is_shared(others, DATA_FOLDER, id) {
         true => Ok(()),
         false => Err(FolderError::Other {
             path: folder.to_owned(),
@@ -128,7 +122,7 @@ mod tests {
     #[test]
     fn who_shows_no_folder_is_in_nobodys_way() {
         let mut live = shows(7);
-        hide(&mut live);
+        in_common::hide(&mut live);
         check(&[live], 8, Path::new("data")).expect("an older replica");
     }
 }

@@ -31,7 +31,7 @@ struct Inner {
     idle_timeout: Duration,
     max_idle: usize,
     places: Mutex<HashMap<Box<str>, Place>>,
-    swept: AtomicBool,
+    is_swept: AtomicBool,
 }
 
 /// What is known of an endpoint.
@@ -88,7 +88,7 @@ impl Pool {
             idle_timeout,
             max_idle,
             places: Mutex::default(),
-            swept: AtomicBool::new(false),
+            is_swept: AtomicBool::new(false),
         }))
     }
 
@@ -137,7 +137,7 @@ impl Pool {
 
     /// A new connection; none if there was no way to make one.
     pub(super) async fn connect(&self, address: &Address) -> Option<Box<Connection>> {
-        self.sweep_now_and_then();
+        self.begin_to_sweep();
         let mut connector = self.0.connector.clone();
         // It is always ready: every call is a connection of its own.
         let stream = connector.call(address.uri.clone()).await.ok()?;
@@ -160,8 +160,9 @@ impl Pool {
         }
     }
 
-    fn sweep_now_and_then(&self) {
-        if !self.0.swept.swap(true, Ordering::Relaxed) {
+    /// With the first connection: until then there may be no runtime, and there is nothing to close.
+    fn begin_to_sweep(&self) {
+        if !self.0.is_swept.swap(true, Ordering::Relaxed) {
             tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.idle_timeout));
         }
     }

@@ -95,10 +95,7 @@ impl Gate {
                 extensions.insert(caller);
                 self.while_known(request, move |app, now| {
                     let login = app.caches.login(claims.fam, now);
-                    login.is_some_and(|login| {
-                        login.is_of(claims.tenant, claims.sub, claims.generation)
-                            && login.tenant().is_active()
-                    })
+                    login.is_some_and(|login| shows(&claims, &login) && login.tenant().is_active())
                 });
                 Ok(None)
             }
@@ -163,7 +160,7 @@ async fn present(app: &App, owner: &Owner) -> ApiResult<()> {
 /// Who shows an access token. A login that is not remembered costs a look-up, and the address must not be
 /// over its limit.
 async fn logged_in(app: &App, claims: &Claims, peer: Peer) -> ApiResult<(Person, Caller)> {
-    let is_of = |login: &Arc<KnownLogin>| login.is_of(claims.tenant, claims.sub, claims.generation);
+    let is_of = |login: &Arc<KnownLogin>| shows(claims, login);
     let known = app.caches.login(claims.fam, app.clock.uptime());
     let login = match known.filter(is_of) {
         Some(login) => login,
@@ -176,6 +173,11 @@ async fn logged_in(app: &App, claims: &Claims, peer: Peer) -> ApiResult<(Person,
     };
     active(login.tenant().is_active())?;
     Ok((login.person(), login.caller()))
+}
+
+/// Whether the token was made for that login, as it is now.
+fn shows(claims: &Claims, login: &KnownLogin) -> bool {
+    login.is_of(claims.tenant, claims.sub, claims.generation)
 }
 
 /// Who shows an API key; the same.

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::coord::same_key;
+use crate::coord::in_common;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
-use crate::store::folder;
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -133,8 +132,7 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
         workers,
         replicas: replicas
             .map(|mut live| {
-                folder::hide(&mut live);
-                same_key::hide(&mut live);
+                in_common::hide(&mut live);
                 Replica {
                     id: live.replica,
                     numbers: live.numbers,
