@@ -15,9 +15,12 @@
 //! ```
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::de::{self, Visitor};
+use serde::ser;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::entropy::Entropy;
@@ -25,6 +28,19 @@ use crate::time::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const BODY: usize = 26;
+/// Three letters, an underscore and the body.
+const TEXT: usize = 4 + BODY;
+
+/// The place of every byte in the alphabet; 32 where it has none.
+const PLACES: [u8; 256] = {
+    let mut places = [32; 256];
+    let mut place = 0;
+    while place < ALPHABET.len() {
+        places[ALPHABET[place] as usize] = place as u8;
+        place += 1;
+    }
+    places
+};
 
 /// Why a text is not an id of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +71,11 @@ fn time_ordered(now: Timestamp, entropy: &dyn Entropy) -> u128 {
     u128::from_be_bytes(bytes)
 }
 
+const fn head(prefix: &str) -> [u8; 4] {
+    let prefix = prefix.as_bytes();
+    [prefix[0], prefix[1], prefix[2], b'_']
+}
+
 fn encode(value: u128) -> [u8; BODY] {
     let mut rest = value;
     let mut text = [b'0'; BODY];
@@ -65,14 +86,36 @@ fn encode(value: u128) -> [u8; BODY] {
     text
 }
 
+fn text(head: [u8; 4], value: u128) -> [u8; TEXT] {
+    let mut text = [0; TEXT];
+    text[..4].copy_from_slice(&head);
+    text[4..].copy_from_slice(&encode(value));
+    text
+}
+
 fn decode(text: &str) -> Option<u128> {
     if text.len() != BODY || text.as_bytes()[0] > b'7' {
         return None;
     }
     text.bytes().try_fold(0u128, |value, byte| {
-        let digit = ALPHABET.iter().position(|&known| known == byte)?;
-        Some(value << 5 | digit as u128)
+        let digit = PLACES[usize::from(byte)];
+        (digit < 32).then_some(value << 5 | u128::from(digit))
     })
+}
+
+/// Reads an id out of a text, without a copy of it.
+struct Texts<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidId>> Visitor<'_> for Texts<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 macro_rules! ids {
@@ -85,6 +128,7 @@ macro_rules! ids {
         impl $name {
             /// What the text form starts with, before the underscore.
             pub const PREFIX: &'static str = $prefix;
+            const HEAD: [u8; 4] = head($prefix);
 
             /// A fresh id: ordered by `now` to the millisecond, random below that.
             #[must_use]
@@ -107,9 +151,8 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let body = encode(self.0);
-                f.write_str(concat!($prefix, "_"))?;
-                f.write_str(std::str::from_utf8(&body).map_err(|_| fmt::Error)?)
+                let text = text(Self::HEAD, self.0);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -132,13 +175,14 @@ macro_rules! ids {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let text = text(Self::HEAD, self.0);
+                serializer.serialize_str(std::str::from_utf8(&text).map_err(ser::Error::custom)?)
             }
         }
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Texts(PhantomData))
             }
         }
     )*};

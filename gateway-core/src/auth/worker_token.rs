@@ -4,7 +4,6 @@
 //! the worker proves itself to the gateway with it, and the gateway to the worker.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -44,11 +43,13 @@ impl WorkerTokens {
     /// The token of one run of a worker.
     #[must_use]
     pub fn issue(&self, owner: &Owner) -> String {
-        let mut text = format!("{}{}.{}.", Self::PREFIX, owner.worker, owner.incarnation);
-        for byte in self.mac(owner).finalize().into_bytes() {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
+        let mac = hex::encode(self.mac(owner).finalize().into_bytes());
+        format!(
+            "{}{}.{}.{mac}",
+            Self::PREFIX,
+            owner.worker,
+            owner.incarnation
+        )
     }
 
     /// Who holds the token. Compares in constant time.

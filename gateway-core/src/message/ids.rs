@@ -6,7 +6,6 @@
 //! without a look-up. The key of the hash is never rotated.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -113,11 +112,7 @@ impl MessageIds {
     #[must_use]
     pub fn wa(&self, id: MessageId) -> WaMessageId {
         let digest = self.digest(b"wa", &[&id.as_u128().to_be_bytes()]);
-        let mut text = String::from("3EB0");
-        for byte in &digest[..9] {
-            let _ = write!(text, "{byte:02X}");
-        }
-        WaMessageId(text)
+        WaMessageId(["3EB0", &hex::encode_upper(&digest[..9])].concat())
     }
 
     fn derive(&self, label: &[u8], parts: &[&[u8]]) -> MessageId {

@@ -5,7 +5,6 @@
 //! before: from the first byte to the worker until the commit, dropping the future would erase a message
 //! that has gone out from the history.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::kind::body_hash;
 use super::log::{Fact, LogError, LogFull, MessageLog, Outgoing, Recorded};
-use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus};
+use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus, WaMessageId};
 use crate::entropy::Entropy;
 use crate::id::{MessageId, SessionId, TenantId};
 use crate::protocol::{SendMessage, Sent};
@@ -155,6 +154,7 @@ pub struct Sender {
 /// A message on its way, the same for every attempt.
 struct Letter {
     id: MessageId,
+    wa_id: WaMessageId,
     tenant: TenantId,
     chat: ChatId,
     kind: &'static str,
@@ -196,7 +196,7 @@ impl Sender {
         request: &SendRequest,
         route: Route,
     ) -> Result<SendOutcome, SendError> {
-        let letter = letter(request, id);
+        let letter = letter(&self.ids, request, id);
         if request.idempotency_key.is_some()
             && let Some(outcome) = self.earlier(&letter).await?
         {
@@ -212,7 +212,7 @@ impl Sender {
             answer => (route, answer),
         };
         let (status, error) = outcome_of(&letter, answer)?;
-        let fact = letter.fact(&self.ids, &route, status, error.as_ref().map(Failure::note));
+        let fact = letter.fact(&route, status, error.as_ref().map(Failure::note));
         let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
             Ok(recorded) => recorded,
             Err(source) => return Err(SendError::NotRecorded { id, source }),
@@ -273,7 +273,7 @@ impl Sender {
             });
         }
         let target = &open.target;
-        let body = letter.command(&self.ids, route, &target.owner);
+        let body = letter.command(route, &target.owner);
         Ok(self
             .link
             .send(target, route.session, &body, self.limits.worker)
@@ -281,7 +281,7 @@ impl Sender {
     }
 }
 
-fn letter(request: &SendRequest, id: MessageId) -> Letter {
+fn letter(ids: &MessageIds, request: &SendRequest, id: MessageId) -> Letter {
     let mut body = request.content.tagged();
     body.extend(request.context.clone());
     body.insert("to".to_owned(), Value::from(request.to.as_str()));
@@ -291,6 +291,7 @@ fn letter(request: &SendRequest, id: MessageId) -> Letter {
     fields.remove("type");
     Letter {
         id,
+        wa_id: ids.wa(id),
         tenant: request.tenant,
         chat: request.to.clone(),
         kind: request.content.kind(),
@@ -300,15 +301,11 @@ fn letter(request: &SendRequest, id: MessageId) -> Letter {
 }
 
 impl Letter {
-    fn command(&self, ids: &MessageIds, route: &Route, owner: &Owner) -> SendMessage {
-        let mut hash = String::with_capacity(64);
-        for byte in self.hash {
-            let _ = write!(hash, "{byte:02x}");
-        }
+    fn command(&self, route: &Route, owner: &Owner) -> SendMessage {
         SendMessage {
             message_id: self.id,
-            wa_message_id: ids.wa(self.id),
-            body_hash: hash,
+            wa_message_id: self.wa_id.clone(),
+            body_hash: hex::encode(self.hash),
             epoch: route.epoch,
             incarnation: owner.incarnation.clone(),
             to: self.chat.to_string(),
@@ -332,19 +329,13 @@ impl Letter {
         fields
     }
 
-    fn fact(
-        self,
-        ids: &MessageIds,
-        route: &Route,
-        status: MessageStatus,
-        error: Option<MessageError>,
-    ) -> Outgoing {
+    fn fact(self, route: &Route, status: MessageStatus, error: Option<MessageError>) -> Outgoing {
         Outgoing {
             id: self.id,
             tenant: self.tenant,
             session: route.session,
             epoch: route.epoch,
-            wa_message_id: ids.wa(self.id),
+            wa_message_id: self.wa_id,
             chat_id: self.chat.to_string(),
             kind: self.kind.to_owned(),
             content: Value::Object(self.fields),

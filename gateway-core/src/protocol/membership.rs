@@ -110,8 +110,7 @@ impl HeldSession {
             .map(|held| format!("{}:{}:{}\n", held.session_id, held.epoch, held.status))
             .collect();
         lines.sort_unstable();
-        let digest = Sha256::digest(lines.concat().as_bytes());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(Sha256::digest(lines.concat().as_bytes()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! The envelope of every success.
 
-use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::page::Page;
+use super::problem::Problem;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The body of a success, as it is documented.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -142,7 +144,11 @@ impl<T: Serialize> IntoResponse for Answer<T> {
             message: self.message,
             pagination: self.pagination,
         };
-        let mut response = (self.status, Json(body)).into_response();
+        let json = match serde_json::to_vec(&body) {
+            Ok(json) => json,
+            Err(error) => return Problem::internal(error).into_response(),
+        };
+        let mut response = (self.status, [(header::CONTENT_TYPE, JSON)], json).into_response();
         for (name, value) in self.headers {
             response.headers_mut().insert(name, value);
         }

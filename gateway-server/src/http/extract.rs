@@ -226,6 +226,10 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 /// The same where an array is meant, too: of an object's fields in order, it is not.
 fn parse_any<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Keeping track of where the parser is costs as much as parsing, and only a refusal has to say it.
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Ok(value);
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

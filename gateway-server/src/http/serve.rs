@@ -285,10 +285,9 @@ impl Drop for Counted {
 
 fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // The second line behind `Guarded`, for a head that arrived with the request before it.
+    // `Guarded` has the limits of heads; hyper's own would arm a timer for every request.
     let mut one = builder.http1();
-    one.timer(TokioTimer::new())
-        .header_read_timeout(limits.idle)
+    one.header_read_timeout(None)
         .max_buf_size(HEAD_BYTES as usize);
     let mut two = builder.http2();
     two.timer(TokioTimer::new()).max_concurrent_streams(STREAMS);

@@ -6,7 +6,6 @@
 //! one whose commit is not known leaves it, and the file of a replaced snapshot goes after the commit. So
 //! a file without a row is waste, and a row without a file cannot come about.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -56,11 +55,7 @@ impl StateVault {
     fn fresh_name(&self, session: SessionId, seq: u64) -> String {
         let mut random = [0; 16];
         self.entropy.fill(&mut random);
-        let mut name = format!("{}/{seq}-", folder(session));
-        for byte in random {
-            let _ = write!(name, "{byte:02x}");
-        }
-        name
+        format!("{}/{seq}-{}", folder(session), hex::encode(random))
     }
 
     /// The state as it was sealed; none if its snapshot was replaced meanwhile.

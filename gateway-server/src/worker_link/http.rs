@@ -21,7 +21,7 @@ use gateway_core::protocol::{
 };
 use gateway_core::session::Order;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -230,21 +230,25 @@ impl<'a> Call<'a> {
     }
 
     fn command(self, way: &Way) -> Option<Command> {
-        let mut command = Request::builder()
-            .method(self.method)
-            .uri(format!("{}{}", way.address.prefix(), self.path))
-            .header(header::HOST, way.address.host.clone())
-            .header(header::AUTHORIZATION, way.token.clone())
-            .header(header::ACCEPT, JSON);
-        let incarnation = self.target.owner.incarnation.as_str();
-        match self.body {
-            Some(_) => command = command.header(header::CONTENT_TYPE, JSON),
-            None => command = command.header(X_INCARNATION, incarnation),
+        let uri = format!("{}{}", way.address.prefix(), self.path);
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(header::HOST, way.address.host.clone());
+        headers.insert(header::AUTHORIZATION, way.token.clone());
+        headers.insert(header::ACCEPT, JSON);
+        if self.body.is_some() {
+            headers.insert(header::CONTENT_TYPE, JSON);
+        } else {
+            let incarnation = self.target.owner.incarnation.as_str();
+            headers.insert(X_INCARNATION, HeaderValue::from_str(incarnation).ok()?);
         }
         if let Some(epoch) = self.epoch {
-            command = command.header(X_EPOCH, epoch.0);
+            headers.insert(X_EPOCH, epoch.0.into());
         }
-        command.body(Full::new(self.body.unwrap_or_default())).ok()
+        let mut command = Request::new(Full::new(self.body.unwrap_or_default()));
+        *command.method_mut() = self.method;
+        *command.uri_mut() = Uri::from_maybe_shared(Bytes::from(uri)).ok()?;
+        *command.headers_mut() = headers;
+        Some(command)
     }
 }
 

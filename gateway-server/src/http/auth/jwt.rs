@@ -165,11 +165,7 @@ fn key_id(secret: &[u8]) -> String {
         .chain_update(b"kid:")
         .chain_update(secret)
         .finalize();
-    digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(&digest[..6])
 }
 
 #[cfg(test)]

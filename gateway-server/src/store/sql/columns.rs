@@ -10,8 +10,6 @@
 //!                                                  FROM json_each($1)
 //! ```
 
-use std::fmt::Write as _;
-
 use gateway_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -157,11 +155,7 @@ pub(crate) fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
 }
 
 fn hex(bytes: &[u8]) -> Value {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Value::String(text)
+    Value::String(hex::encode(bytes))
 }
 
 #[cfg(test)]

@@ -26,10 +26,9 @@ impl<'a> Attempt<'a> {
     /// There were too many.
     pub(super) async fn begin(app: &'a App, email: &Email, peer: Peer) -> ApiResult<Self> {
         let digest = Sha256::digest(email.as_str());
-        let account = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
         let attempt = Self {
             app,
-            account: format!("login:account:{}", account.collect::<String>()),
+            account: format!("login:account:{}", hex::encode(&digest[..16])),
             address: format!("login:address:{}", peer.key()),
         };
         attempt.refuse(app.coord.counted(&attempt.address).await, 0)?;
