@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::unit::{duration, optional, size};
-use super::{Invalid, Secret};
+use super::{Invalid, Network, Secret};
 
 /// How requests come in.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,6 +33,8 @@ pub struct Http {
     pub body_limit: usize,
     /// Open connections at once.
     pub max_connections: usize,
+    /// Where proxies are whose `X-Forwarded-For` says who is asking.
+    pub trusted_proxies: Vec<Network>,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// How long requests in flight may take at shutdown.
@@ -67,6 +69,11 @@ impl Http {
             "http.max_connections",
             self.max_connections > 0,
             "must be more than 0",
+        )?;
+        Invalid::unless(
+            "http.trusted_proxies",
+            !self.trusted_proxies.iter().any(Network::is_everything),
+            "must name the proxies: who trusts every address lets every client choose its own",
         )
     }
 }

@@ -259,3 +259,23 @@ fn an_outage_of_redis_must_not_be_felt() {
     assert!(refused(&[("GATEWAY_REDIS_COMMAND_TIMEOUT", "0s")]).contains("redis.command_timeout"));
     assert!(refused(&[("GATEWAY_REDIS_PREFIX", "{a}")]).contains("redis.prefix"));
 }
+
+#[test]
+fn trusted_proxies_are_addresses_and_networks_but_not_everybody() {
+    let with = |value| load(&[("GATEWAY_HTTP_TRUSTED_PROXIES", value)]);
+    let config = with("10.0.0.0/8, ::1").expect("a good one").config;
+    let described = config.describe();
+    let line = "http.trusted_proxies = [\"10.0.0.0/8\",\"::1/128\"]";
+    assert!(described.contains(line), "{described}");
+    for (bad, says) in [
+        ("proxy.local", "10.0.0.0/8"),
+        ("0.0.0.0/0", "must name the proxies"),
+        ("::1,::/0", "must name the proxies"),
+    ] {
+        let refused = with(bad).expect_err("a refusal").to_string();
+        assert!(
+            refused.contains(says) && refused.contains("trusted_proxies"),
+            "{refused}"
+        );
+    }
+}

@@ -1,6 +1,5 @@
 //! `[workers]`: who may be a worker, and where.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use gateway_core::message::SendLimits;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use super::unit::{duration, optional};
-use super::{Invalid, Secret};
+use super::{Invalid, Network, Secret};
 
 /// The fleet's credentials and reach.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -67,8 +66,8 @@ pub enum AllowedHost {
     Name(String),
     /// Every name below a domain; kept with its leading dot.
     Below(String),
-    /// The addresses that share the first bits.
-    Network(IpAddr, u8),
+    /// The addresses of a network.
+    Network(Network),
 }
 
 /// The text names no host.
@@ -86,36 +85,9 @@ impl AllowedHost {
             Self::Any => true,
             Self::Name(name) => *name == host,
             Self::Below(domain) => host.ends_with(domain.as_str()),
-            Self::Network(network, bits) => host
-                .parse()
-                .is_ok_and(|address: IpAddr| shares_bits(*network, address, *bits)),
+            Self::Network(network) => host.parse().is_ok_and(|address| network.contains(address)),
         }
     }
-}
-
-fn shares_bits(network: IpAddr, address: IpAddr, bits: u8) -> bool {
-    let shift = |width: u8| u32::from(width.saturating_sub(bits));
-    match (network, address.to_canonical()) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => {
-            let differing = a.to_bits() ^ b.to_bits();
-            differing.checked_shr(shift(32)).unwrap_or(0) == 0
-        }
-        (IpAddr::V6(a), IpAddr::V6(b)) => {
-            let differing = a.to_bits() ^ b.to_bits();
-            differing.checked_shr(shift(128)).unwrap_or(0) == 0
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
-fn network(text: &str) -> Option<AllowedHost> {
-    let (address, bits) = text
-        .split_once('/')
-        .map_or((text, None), |(a, b)| (a, Some(b)));
-    let address: IpAddr = address.parse().ok()?;
-    let width = if address.is_ipv4() { 32 } else { 128 };
-    let bits = bits.map_or(Some(width), |bits| bits.parse().ok())?;
-    (bits <= width).then_some(AllowedHost::Network(address, bits))
 }
 
 impl FromStr for AllowedHost {
@@ -126,8 +98,8 @@ impl FromStr for AllowedHost {
         if text == "*" {
             return Ok(Self::Any);
         }
-        if let Some(network) = network(&text) {
-            return Ok(network);
+        if let Ok(network) = text.parse() {
+            return Ok(Self::Network(network));
         }
         let below = text.strip_prefix('*').filter(|rest| rest.starts_with('.'));
         let name = below.map_or(text.as_str(), |rest| &rest[1..]);
@@ -154,7 +126,7 @@ impl Serialize for AllowedHost {
             Self::Any => to.serialize_str("*"),
             Self::Name(name) => to.serialize_str(name),
             Self::Below(domain) => to.collect_str(&format_args!("*{domain}")),
-            Self::Network(address, bits) => to.collect_str(&format_args!("{address}/{bits}")),
+            Self::Network(network) => network.serialize(to),
         }
     }
 }

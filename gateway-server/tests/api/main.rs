@@ -18,6 +18,7 @@ mod scene;
 mod sessions;
 mod story;
 mod system;
+mod trusted_proxies;
 mod users;
 mod walk;
 mod workers;

@@ -17,7 +17,7 @@ use gateway_core::tenant::{Tenant, TenantStatus, Tier};
 use gateway_core::time::Uptime;
 use tracing::Span;
 
-use super::address::{self, Peer};
+use super::address::{self, ClientAddress};
 use super::caller::{Caller, Joiner, Person, WorkerCaller};
 use super::credential::{Credential, unauthorized};
 use super::jwt::Claims;
@@ -51,34 +51,38 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 impl Gate {
     /// The caller whose quota is to be used, if the request has an API key.
     async fn admit(&self, request: &mut Request) -> ApiResult<Option<Caller>> {
-        let peer = Peer::of(request.extensions());
+        let client = ClientAddress::of(&self.app, request.headers(), request.extensions());
         if self.access == Access::Public {
             if self.counted {
-                address::count(&self.app, peer).await?;
+                address::count(&self.app, client).await?;
             }
             return Ok(None);
         }
-        let outcome = self.identify(request, peer).await;
+        let outcome = self.identify(request, client).await;
         match &outcome {
             Err(problem) if problem.kind() == Kind::Unauthorized => {
-                address::count(&self.app, peer).await?;
+                address::count(&self.app, client).await?;
             }
             Ok(_) | Err(_) => {}
         }
         outcome
     }
 
-    async fn identify(&self, request: &mut Request, peer: Peer) -> ApiResult<Option<Caller>> {
+    async fn identify(
+        &self,
+        request: &mut Request,
+        client: ClientAddress,
+    ) -> ApiResult<Option<Caller>> {
         let app = &self.app;
         let credential = app.verifiers.read(request.headers(), app.clock.now())?;
         let extensions = request.extensions_mut();
         match credential {
             Credential::Bootstrap => {
-                address::check(app, peer).await?;
+                address::check(app, client).await?;
                 self.join(extensions, Joiner::Fleet)
             }
             Credential::Ticket(hash) => {
-                address::check(app, peer).await?;
+                address::check(app, client).await?;
                 self.join(extensions, Joiner::Ticket(hash))
             }
             Credential::Worker(owner) => {
@@ -89,7 +93,7 @@ impl Gate {
                 Ok(None)
             }
             Credential::Login(claims) => {
-                let (person, caller) = logged_in(app, &claims, peer).await?;
+                let (person, caller) = logged_in(app, &claims, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(person);
                 extensions.insert(caller);
@@ -100,7 +104,7 @@ impl Gate {
                 Ok(None)
             }
             Credential::Key(secret) => {
-                let caller = with_key(app, &secret, peer).await?;
+                let caller = with_key(app, &secret, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
                 let hash = secret.hash();
@@ -159,13 +163,17 @@ async fn present(app: &App, owner: &Owner) -> ApiResult<()> {
 
 /// Who shows an access token. A login that is not remembered costs a look-up, and the address must not be
 /// over its limit.
-async fn logged_in(app: &App, claims: &Claims, peer: Peer) -> ApiResult<(Person, Caller)> {
+async fn logged_in(
+    app: &App,
+    claims: &Claims,
+    client: ClientAddress,
+) -> ApiResult<(Person, Caller)> {
     let is_of = |login: &Arc<KnownLogin>| shows(claims, login);
     let known = app.caches.login(claims.fam, app.clock.uptime());
     let login = match known.filter(is_of) {
         Some(login) => login,
         None => {
-            address::check(app, peer).await?;
+            address::check(app, client).await?;
             let read = app.caches.read_login(claims).await?;
             read.filter(is_of)
                 .ok_or_else(|| unauthorized("this login has ended; log in again"))?
@@ -181,12 +189,12 @@ fn shows(claims: &Claims, login: &KnownLogin) -> bool {
 }
 
 /// Who shows an API key; the same.
-async fn with_key(app: &App, secret: &ApiKeySecret, peer: Peer) -> ApiResult<Caller> {
+async fn with_key(app: &App, secret: &ApiKeySecret, client: ClientAddress) -> ApiResult<Caller> {
     let hash = secret.hash();
     let (known, now) = match app.caches.key(&hash, app.clock.uptime()) {
         Some(known) => known,
         None => {
-            address::check(app, peer).await?;
+            address::check(app, client).await?;
             let read = app.caches.read_key(hash).await?;
             read.filter(|(known, now)| known.key.is_valid(*now))
                 .ok_or_else(|| unauthorized("unknown, expired or revoked API key"))?

@@ -13,7 +13,8 @@ mod last_used;
 mod password;
 mod slow_body;
 
-pub use address::Peer;
+pub use address::ClientAddress;
+pub(crate) use address::FORWARDED_FOR;
 pub use caller::{Caller, Joiner, OwnSession, Person, WorkerCaller};
 pub use credential::TICKET_PREFIX;
 pub use jwt::AccessTokens;

@@ -12,7 +12,7 @@ use super::tokens::{self, Login};
 use crate::app::App;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Peer, active_tenant};
+use crate::http::auth::{ClientAddress, active_tenant};
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
@@ -43,12 +43,12 @@ fn at_most_128(password: &Secret, (): &()) -> Result<(), garde::Error> {
 )]
 pub(super) async fn login(
     State(app): State<App>,
-    peer: Peer,
+    client: ClientAddress,
     ApiJson(body): ApiJson<Credentials>,
 ) -> ApiResult<Answer<Login>> {
     let email = Email::parse(&body.email);
     let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
-    let attempt = Attempt::begin(&app, &email, peer).await?;
+    let attempt = Attempt::begin(&app, &email, client).await?;
     let user = app.store.read().await?.user_by_email(&email).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = app.passwords.verify(body.password, hash).await?;

@@ -9,7 +9,7 @@ use gateway_core::user::Email;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::http::auth::Peer;
+use crate::http::auth::ClientAddress;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The counters of one attempt.
@@ -24,12 +24,16 @@ impl<'a> Attempt<'a> {
     ///
     /// # Errors
     /// There were too many.
-    pub(super) async fn begin(app: &'a App, email: &Email, peer: Peer) -> ApiResult<Self> {
+    pub(super) async fn begin(
+        app: &'a App,
+        email: &Email,
+        client: ClientAddress,
+    ) -> ApiResult<Self> {
         let digest = Sha256::digest(email.as_str());
         let attempt = Self {
             app,
             account: format!("login:account:{}", hex::encode(&digest[..16])),
-            address: format!("login:address:{}", peer.key()),
+            address: format!("login:address:{}", client.key()),
         };
         attempt.refuse(app.coord.counted(&attempt.address).await, 0)?;
         let window = app.config.auth.login_window;

@@ -8,13 +8,13 @@ use gateway_core::worker::WorkerStatus;
 use http::{HeaderMap, header};
 
 use crate::app::App;
-use crate::http::auth::Peer;
+use crate::http::auth::{ClientAddress, FORWARDED_FOR};
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// Metrics in the text format of Prometheus
 ///
 /// With `http.metrics_token` configured, it asks for that as a bearer token; without, only callers on
-/// the same machine are answered.
+/// the same machine are answered, and not those for whom a proxy there asks.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -23,10 +23,10 @@ use crate::http::problem::{ApiResult, Kind, Problem};
 )]
 pub(super) async fn metrics(
     State(app): State<App>,
-    peer: Peer,
+    client: ClientAddress,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    permit(&app, peer, &headers)?;
+    permit(&app, client, &headers)?;
     // What cannot be read stays as it was: the rest is wanted most when the store is away.
     if let Ok(fleet) = fleet(&app).await {
         app.metrics.loops.fleet(&fleet);
@@ -40,9 +40,11 @@ async fn fleet(app: &App) -> Result<Vec<WorkerStatus>, StoreError> {
     Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 
-fn permit(app: &App, peer: Peer, headers: &HeaderMap) -> ApiResult<()> {
+fn permit(app: &App, client: ClientAddress, headers: &HeaderMap) -> ApiResult<()> {
     let Some(token) = &app.config.http.metrics_token else {
-        return match peer.0.is_loopback() {
+        // A proxy on this machine speaks for others.
+        let is_forwarded = headers.contains_key(FORWARDED_FOR);
+        return match client.0.is_loopback() && !is_forwarded {
             true => Ok(()),
             false => Err(Problem::new(
                 Kind::Forbidden,
