@@ -1,4 +1,4 @@
-//! Bodies that report: when a response is over, and when a request takes too long.
+//! Bodies that report: when a response is over, and when a request takes too long or is too long.
 
 use std::future::Future;
 use std::io;
@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::problem::{ApiResult, Problem};
 
 /// A response body that holds a value until it was sent or given up.
 pub(super) struct Holding<T> {
@@ -88,5 +91,27 @@ impl HttpBody for Timed {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// The most bytes that the body of a request to a route may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BodyLimit(pub(super) usize);
+
+impl BodyLimit {
+    /// Reads a body to its end. One that says beforehand that it is longer is refused at once, instead of
+    /// being waited for.
+    pub(super) async fn read<B>(self, body: B) -> ApiResult<Bytes>
+    where
+        B: HttpBody<Data = Bytes, Error = axum::Error>,
+    {
+        if body.size_hint().lower() > self.0 as u64 {
+            return Err(Problem::payload_too_large());
+        }
+        match Limited::new(body, self.0).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large()),
+            Err(error) => Err(Problem::unread(error)),
+        }
     }
 }

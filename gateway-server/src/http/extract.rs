@@ -14,6 +14,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
+use super::body::BodyLimit;
 use super::problem::{Detail, Kind, Problem};
 use super::text;
 
@@ -30,8 +31,8 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = json_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = json_body(request).await?;
         Ok(Self(validated(&body)?))
     }
 }
@@ -47,9 +48,9 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let body = Bytes::from_request(request, state).await?;
+        let body = read(request).await?;
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -82,8 +83,8 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = json_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = json_body(request).await?;
         text::check_json(&body)?;
         Ok(Self(parse(&body)?))
     }
@@ -100,8 +101,8 @@ where
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = json_body(request, state).await?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let body = json_body(request).await?;
         Ok(Self(parse_any(&body)?))
     }
 }
@@ -113,9 +114,9 @@ pub struct Octets(pub Bytes);
 impl<S: Send + Sync> FromRequest<S> for Octets {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_octets = media_type(request.headers()) == STATE_MEDIA_TYPE;
-        let body = Bytes::from_request(request, state).await?;
+        let body = read(request).await?;
         if is_octets {
             return Ok(Self(body));
         }
@@ -124,9 +125,16 @@ impl<S: Send + Sync> FromRequest<S> for Octets {
     }
 }
 
-async fn json_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+/// The whole body, within the limit of the route; a route without one takes no bodies.
+async fn read(request: Request) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>().copied();
+    let limit = limit.unwrap_or(BodyLimit(0));
+    limit.read(request.into_body()).await
+}
+
+async fn json_body(request: Request) -> Result<Bytes, Problem> {
     let is_json = is_json(request.headers());
-    let body = Bytes::from_request(request, state).await?;
+    let body = read(request).await?;
     is_json.then_some(body).ok_or_else(not_as_json)
 }
 

@@ -19,9 +19,8 @@ pub mod serve;
 mod text;
 pub mod v1;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove};
@@ -29,6 +28,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate, SizeAbove}
 pub use layers::{RequestId, note_session};
 pub(crate) use v1::serve_send;
 
+use self::body::BodyLimit;
 use crate::app::App;
 
 /// The base of the API.
@@ -54,7 +54,7 @@ pub fn around(routes: Router<App>, app: &App) -> Router {
     routes
         .fallback(layers::unknown_route)
         .method_not_allowed_fallback(layers::wrong_method)
-        .layer(DefaultBodyLimit::max(app.config.http.body_limit))
+        .layer(Extension(BodyLimit(app.config.http.body_limit)))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), layers::observe))
         .layer(from_fn(layers::security_headers))

@@ -4,10 +4,9 @@
 //! the class, the security requirement and the `x-access` mark in the API document, and with them the
 //! test that walks all routes; so a route cannot be added without deciding who may use it.
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
+use axum::{Extension, Router};
 use gateway_core::auth::Access;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, PathItem, Paths};
@@ -16,6 +15,7 @@ use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::auth::{Gate, guard};
+use super::body::BodyLimit;
 use super::openapi;
 use crate::app::App;
 
@@ -52,7 +52,7 @@ impl Routes {
         bytes: usize,
         (schemas, paths, handler): UtoipaMethodRouter<App>,
     ) -> Self {
-        let handler = handler.layer(DefaultBodyLimit::max(bytes));
+        let handler = handler.layer(Extension(BodyLimit(bytes)));
         self.push(access, true, (schemas, paths, handler))
     }
 

@@ -4,23 +4,13 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
-use http::StatusCode;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 
 use super::super::auth::NotKnownAnyMore;
 use super::super::extract::located;
 use super::{Kind, Problem};
 
 const AGAIN: Duration = Duration::from_secs(1);
-
-impl From<BytesRejection> for Problem {
-    fn from(rejection: BytesRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self::payload_too_large();
-        }
-        Self::unread(rejection)
-    }
-}
 
 impl Problem {
     /// The body is longer than the route allows.

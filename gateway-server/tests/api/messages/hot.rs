@@ -9,6 +9,8 @@ use gateway_server::http::serve::{Listener, Serving};
 use metrics::Gauge;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::link::ScriptedLink;
@@ -244,4 +246,34 @@ async fn a_long_answer_is_compressed_when_asked_for() {
         );
     }
     assert_eq!(served.by_core(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
+    let served = Served::start().await;
+    let limit = served.scene.app.app.config.http.body_limit;
+    let address = served.base.strip_prefix("http://").expect("an address");
+    let session = format!("/api/v1/sessions/{}/messages", served.session);
+    // A browser's request goes through the layers.
+    let browser = "origin: https://elsewhere.test\r\n";
+    for (path, more) in [
+        (&*session, ""),
+        (&*session, browser),
+        ("/api/v1/auth/login", ""),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n{more}\r\n",
+            served.key,
+            limit + 1
+        );
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        // The server closes: the rest of the body is not waited for.
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 413"), "{path}: {answer}");
+        assert!(answer.contains("payload_too_large"), "{path}: {answer}");
+    }
+    assert_eq!(served.by_core(), 0);
 }

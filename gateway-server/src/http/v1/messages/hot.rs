@@ -8,11 +8,9 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use gateway_core::session::{Route, SessionRef};
 use gateway_core::time::Uptime;
 use http::{HeaderMap, Method, Request, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tracing::info_span;
 
@@ -21,9 +19,10 @@ use super::body::SendMessage;
 use super::send::{deliver, key};
 use crate::app::{App, Core};
 use crate::http::auth::{Caller, Verifiers, WhileKnown};
+use crate::http::body::BodyLimit;
 use crate::http::extract::api_json;
 use crate::http::layers;
-use crate::http::problem::{ApiResult, Problem};
+use crate::http::problem::ApiResult;
 use crate::http::quota::Counted;
 use crate::http::serve::Timed;
 use crate::http::{ALIAS, BASE, COMPRESSED_FROM};
@@ -75,7 +74,7 @@ async fn answer(
 ) -> ApiResult<Response> {
     let app = &core.app;
     let body = WhileKnown::new(body, &app.clock, |now| is_still(app, caller, headers, now));
-    let body = read(body, app.config.http.body_limit).await?;
+    let body = BodyLimit(app.config.http.body_limit).read(body).await?;
     let message: SendMessage = api_json(headers, &body)?;
     let request = message.letter()?.request(caller, &route, key(headers)?);
     let answer = deliver(&core.app, &core.sender, request, route).await?;
@@ -88,17 +87,6 @@ fn is_still(app: &App, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -
     let known = hash.and_then(|hash| app.caches.key(&hash, now));
     known
         .is_some_and(|(known, _)| known.tenant().is_active() && Arc::ptr_eq(known.caller(), caller))
-}
-
-async fn read<B>(body: B, limit: usize) -> ApiResult<Bytes>
-where
-    B: hyper::body::Body<Data = Bytes, Error = axum::Error> + Unpin,
-{
-    match Limited::new(body, limit).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::payload_too_large()),
-        Err(error) => Err(Problem::unread(error)),
-    }
 }
 
 /// All that a send needs to know, from memory.
