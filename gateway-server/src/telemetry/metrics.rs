@@ -60,7 +60,7 @@ pub struct MessageLogMetrics {
 #[derive(Clone)]
 pub struct SendMetrics {
     /// Sends that have no outcome yet.
-    pub in_flight: Gauge,
+    in_flight: Gauge,
     outcomes: [Counter; OUTCOMES.len()],
 }
 
@@ -226,9 +226,28 @@ impl SendMetrics {
         }
     }
 
-    /// One send has ended so.
-    pub fn ended(&self, outcome: &Result<SendOutcome, SendError>) {
-        let name = match outcome {
+    /// One send begins.
+    pub fn begun(&self) -> SendInFlight<'_> {
+        self.in_flight.increment(1.0);
+        SendInFlight {
+            metrics: self,
+            outcome: "unknown",
+        }
+    }
+}
+
+/// A send on its way; one that is dropped without an outcome panicked, and its outcome is not known.
+#[must_use]
+#[derive(Debug)]
+pub struct SendInFlight<'a> {
+    metrics: &'a SendMetrics,
+    outcome: &'static str,
+}
+
+impl SendInFlight<'_> {
+    /// It has ended so.
+    pub fn ended(mut self, outcome: &Result<SendOutcome, SendError>) {
+        self.outcome = match outcome {
             Ok(outcome) if outcome.repeated => "repeated",
             Ok(_) => "accepted",
             Err(
@@ -247,8 +266,14 @@ impl SendMetrics {
                 | SendError::NotRecorded { .. },
             ) => "unknown",
         };
-        let counters = OUTCOMES.iter().zip(&self.outcomes);
-        for (_, counter) in counters.filter(|(known, _)| **known == name) {
+    }
+}
+
+impl Drop for SendInFlight<'_> {
+    fn drop(&mut self) {
+        self.metrics.in_flight.decrement(1.0);
+        let counters = OUTCOMES.iter().zip(&self.metrics.outcomes);
+        for (_, counter) in counters.filter(|(known, _)| **known == self.outcome) {
             counter.increment(1);
         }
     }
@@ -370,7 +395,10 @@ mod tests {
         );
         metrics.message_log.batch.record(300.0);
         let id = gateway_core::id::MessageId::from_u128(1);
-        metrics.sends.ended(&Err(SendError::OutcomeUnknown { id }));
+        metrics
+            .sends
+            .begun()
+            .ended(&Err(SendError::OutcomeUnknown { id }));
         metrics.loops.fleet(&[WorkerStatus::Active; 2]);
         let text = metrics.render();
         for line in [

@@ -32,6 +32,7 @@ struct Script {
     on_health: Option<LinkError>,
     state: Option<SessionState>,
     held: Option<Arc<Semaphore>>,
+    panics: bool,
 }
 
 impl ScriptedLink {
@@ -63,6 +64,11 @@ impl ScriptedLink {
         let held = Arc::new(Semaphore::new(0));
         self.script().held = Some(Arc::clone(&held));
         held
+    }
+
+    /// Sends end in a defect of the gateway from now on, after the message has gone out.
+    pub(crate) fn panic_in_sends(&self) {
+        self.script().panics = true;
     }
 
     pub(crate) fn starts(&self) -> Vec<StartSession> {
@@ -132,11 +138,12 @@ impl WorkerLink for ScriptedLink {
         body: &SendMessage,
         _: Duration,
     ) -> Result<Sent, LinkError> {
-        let (error, held) = {
+        let (error, held, panics) = {
             let mut script = self.script();
             script.sends.push(body.clone());
-            (script.on_send.clone(), script.held.clone())
+            (script.on_send.clone(), script.held.clone(), script.panics)
         };
+        assert!(!panics, "a defect, made by the test");
         if let Some(held) = held {
             held.acquire().await.expect("never closed").forget();
         }

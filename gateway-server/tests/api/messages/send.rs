@@ -242,3 +242,24 @@ async fn a_session_that_waits_for_a_person_says_for_what() {
     let all = scene.get("/api/v1/messages").expect(200).await;
     assert_eq!(all.data(), &json!([]), "none of them left a row");
 }
+
+#[tokio::test]
+async fn a_defect_after_the_worker_was_asked_names_the_message_that_may_have_gone_out() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    scene.app.link.panic_in_sends();
+    let sent = scene.send(&id, &a_text("x"));
+    let answer = sent.expect(504).await.is("outcome_unknown");
+    let sends = scene.app.link.sends();
+    assert_eq!(answer.body["id"], json!(sends[0].message_id));
+    let metrics = scene.app.app.metrics.render();
+    for line in [
+        "gateway_sends_in_flight 0",
+        "gateway_sends_total{outcome=\"unknown\"} 1",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line}: {metrics}"
+        );
+    }
+}

@@ -66,18 +66,20 @@ pub(super) async fn deliver(
     let limit = sender.limits.worker * 2 + TO_STORE;
     let (sender, shared) = (Arc::clone(sender), app.clone());
     let sending = app.shutdown.see_through(async move {
-        let metrics = &shared.metrics.sends;
-        metrics.in_flight.increment(1.0);
+        let in_flight = shared.metrics.sends.begun();
         let outcome = sender.send_along(id, &request, route).await;
-        metrics.in_flight.decrement(1.0);
-        metrics.ended(&outcome);
+        in_flight.ended(&outcome);
         outcome
     });
+    let unknown = |text| Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string());
     let Ok(ended) = tokio::time::timeout(limit, sending).await else {
         let text = "the outcome is not stored yet; the message may have been sent";
-        return Err(Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string()));
+        return Err(unknown(text));
     };
-    let outcome = ended.map_err(Problem::internal)??;
+    let outcome = ended.map_err(|panicked| {
+        let text = "something went wrong here; the message may have been sent";
+        unknown(text).because(panicked)
+    })??;
     let answer = Answer::ok(MessageView::from(outcome.message));
     Ok(match outcome.repeated {
         true => answer.header(REPLAYED, HeaderValue::from_static("true")),
