@@ -22,11 +22,11 @@ use crate::auth::{KeyRepo, RefreshRepo};
 use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::message::MessageRepo;
-use crate::session::{CardRepo, PlacementRepo, SessionRepo};
+use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};
 use crate::time::Timestamp;
 use crate::user::UserRepo;
-use crate::worker::{LeaseRepo, WorkerRepo};
+use crate::worker::{LeaseRepo, Renewed, WorkerRepo, WorkerReport};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,44 @@ impl<T> PlatformTx for T where
 pub trait Store: Debug + Send + Sync {
     /// Opens a transaction that may write.
     async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
+
+    /// Renews a lease as [`LeaseRepo::renew_lease`] does, durably, and says what its worker should know;
+    /// none if it was refused.
+    ///
+    /// Every worker asks for this every other second, so a store that can answer in one exchange should.
+    /// What is held is read no earlier than the call and may be from before the renewal. After
+    /// [`StoreError::Unavailable`] it may have been renewed, more than once, too.
+    async fn renew(
+        &self,
+        owner: &Owner,
+        report: &WorkerReport,
+    ) -> Result<Option<Renewed>, StoreError> {
+        renew_within(self.begin().await?, owner, report).await
+    }
+}
+
+/// [`Store::renew`] in one transaction, step by step.
+///
+/// # Errors
+/// The store's.
+pub async fn renew_within(
+    mut tx: Box<dyn OrchestrationTx>,
+    owner: &Owner,
+    report: &WorkerReport,
+) -> Result<Option<Renewed>, StoreError> {
+    if tx.renew_lease(owner, report).await?.is_none() {
+        return Ok(None);
+    }
+    let Some(worker) = tx.worker(&owner.worker).await? else {
+        return Ok(None);
+    };
+    let holds = tx.held_by(owner).await?;
+    tx.commit().await?;
+    Ok(Some(Renewed {
+        status: worker.status,
+        room: worker.max_sessions.saturating_sub(worker.assigned),
+        holds,
+    }))
 }
 
 /// The server's store.

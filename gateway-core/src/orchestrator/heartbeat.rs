@@ -1,13 +1,16 @@
 //! Heartbeats: renew the lease, keep the load, tell the worker what it may have missed.
+//!
+//! They are the most frequent write of a large fleet and nearly always find nothing changed, so such a one is
+//! a single exchange with the store; rows are read only where the worker must be told something of them.
 
 use std::collections::BTreeMap;
 
 use super::{Done, Orchestrator};
-use crate::id::{Epoch, SessionId};
+use crate::id::{Epoch, SessionId, WorkerId};
 use crate::protocol::{Beat, BeatAnswer, Dropped, HeldSession, StartSession};
-use crate::session::{Effect, Owner, Phase, Session, StartOrder};
+use crate::session::{Effect, Owner, Session, StartOrder};
 use crate::store::StoreError;
-use crate::worker::{Renewal, WorkerReport, WorkerStatus};
+use crate::worker::{Held, HeldPhase, Renewal, WorkerReport, WorkerStatus};
 
 /// Why a heartbeat was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -31,37 +34,62 @@ impl Orchestrator {
         beat: &Beat,
     ) -> Result<Done<BeatAnswer>, BeatError> {
         let renewal = self.ports.leases.renew(owner, &report(beat)).await?;
-        let Renewal::Granted { lease } = renewal else {
+        let Renewal::Granted { lease, renewed } = renewal else {
             return Err(BeatError::Ended);
         };
-        let mut tx = self.ports.store.begin().await?;
-        let worker = tx.worker(&owner.worker).await?.ok_or(BeatError::Ended)?;
-        let rows = tx.sessions_of(owner).await?;
         let mut effects = Vec::new();
-        if worker.status == WorkerStatus::Suspect
-            && tx
-                .shift_worker(&worker.id, WorkerStatus::Suspect, WorkerStatus::Active)
-                .await?
+        if renewed.status == WorkerStatus::Suspect
+            && self.trust_again(&owner.worker, renewed.room).await?
         {
-            let event = super::fence::worker_event(&worker.id, WorkerStatus::Active, "renewed");
-            tx.append_events(&[event]).await?;
-            tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
-                .await?;
-            tx.commit().await?;
-            self.announce_worker(&worker.id).await;
             effects.push(Effect::Nudge);
         }
+        let holds = &renewed.holds;
+        let held = beat.held.as_deref().unwrap_or_default();
+        let start = if holds.iter().any(|row| must_start(row, held)) {
+            self.starts(owner, held).await?
+        } else {
+            Vec::new()
+        };
         let answer = BeatAnswer {
             lease_seconds: lease.as_secs(),
-            dropped: dropped(&rows, beat.held.as_deref().unwrap_or_default()),
-            start: starts(&rows, beat.held.as_deref()),
-            drain: worker.status == WorkerStatus::Draining,
-            send_held: differs(&rows, beat.held_digest.as_deref()),
+            dropped: dropped(holds, held),
+            start,
+            drain: renewed.status == WorkerStatus::Draining,
+            send_held: differs(holds, beat.held_digest.as_deref()),
         };
         Ok(Done {
             value: answer,
             effects,
         })
+    }
+
+    /// A worker that was suspect has renewed; whether this call noted it.
+    async fn trust_again(&self, id: &WorkerId, room: u32) -> Result<bool, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let shifted = tx.shift_worker(id, WorkerStatus::Suspect, WorkerStatus::Active);
+        if !shifted.await? {
+            return Ok(false);
+        }
+        let event = super::fence::worker_event(id, WorkerStatus::Active, "renewed");
+        tx.append_events(&[event]).await?;
+        tx.wake_waiting(room).await?;
+        tx.commit().await?;
+        self.announce_worker(id).await;
+        Ok(true)
+    }
+
+    /// Orders to start that the worker has not reported on and, as far as it says, does not hold.
+    async fn starts(
+        &self,
+        owner: &Owner,
+        held: &[HeldSession],
+    ) -> Result<Vec<StartSession>, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let rows = tx.sessions_of(owner).await?;
+        drop(tx);
+        let wanted = |row: &&Session| Held::of(row).is_some_and(|row| must_start(&row, held));
+        let orders = rows.iter().filter(wanted).filter_map(StartOrder::of);
+        Ok(orders.map(|start| StartSession::from(&start)).collect())
     }
 }
 
@@ -91,13 +119,14 @@ fn report(beat: &Beat) -> WorkerReport {
 }
 
 /// What the worker must stop: what it was told to stop, and what it holds without right.
-fn dropped(rows: &[Session], held: &[HeldSession]) -> Vec<Dropped> {
-    let right: BTreeMap<SessionId, Epoch> = rows.iter().map(|row| (row.id, row.epoch)).collect();
+fn dropped(rows: &[Held], held: &[HeldSession]) -> Vec<Dropped> {
+    let right: BTreeMap<SessionId, Epoch> =
+        rows.iter().map(|row| (row.session, row.epoch)).collect();
     let told = rows
         .iter()
-        .filter(|row| matches!(row.phase, Phase::Stopping { .. }))
+        .filter(|row| row.phase == HeldPhase::Stopping)
         .map(|row| Dropped {
-            session_id: row.id,
+            session_id: row.session,
             epoch: row.epoch,
         });
     let without_right = held
@@ -113,29 +142,21 @@ fn dropped(rows: &[Session], held: &[HeldSession]) -> Vec<Dropped> {
     all
 }
 
-/// Orders to start that the worker has not reported on and, as far as it says, does not hold.
-fn starts(rows: &[Session], held: Option<&[HeldSession]>) -> Vec<StartSession> {
-    let holds = |row: &Session| {
-        held.unwrap_or_default()
-            .iter()
-            .any(|held| held.session_id == row.id && held.epoch == row.epoch)
-    };
-    rows.iter()
-        .filter(|row| matches!(row.phase, Phase::Starting { .. }) && !holds(row))
-        .filter_map(StartOrder::of)
-        .map(|start| StartSession::from(&start))
-        .collect()
+/// Whether the order to start has not arrived, as far as the worker says.
+fn must_start(row: &Held, held: &[HeldSession]) -> bool {
+    let holds = |held: &HeldSession| held.session_id == row.session && held.epoch == row.epoch;
+    row.phase == HeldPhase::Starting && !held.iter().any(holds)
 }
 
 /// Whether the digest does not fit what the rows say.
-fn differs(rows: &[Session], digest: Option<&str>) -> bool {
+fn differs(rows: &[Held], digest: Option<&str>) -> bool {
     let Some(digest) = digest else { return false };
     let expected: Vec<HeldSession> = rows
         .iter()
         .map(|row| HeldSession {
-            session_id: row.id,
+            session_id: row.session,
             epoch: row.epoch,
-            status: row.status().status.name().to_owned(),
+            status: row.status.name().to_owned(),
         })
         .collect();
     HeldSession::digest(&expected) != digest

@@ -6,6 +6,7 @@ use super::{Owner, Session, SessionRef, Status};
 use crate::id::{Epoch, SessionId, SessionName, TenantId, WorkerId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
+use crate::worker::Held;
 
 /// What became of a new card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,12 @@ pub trait SessionRepo: Send {
 
     /// Every session that `owner` holds, in id order, without a lock.
     async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
+
+    /// The same sessions, as far as a heartbeat needs them: a store reads no more than that.
+    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+        let rows = self.sessions_of(owner).await?;
+        Ok(rows.iter().filter_map(Held::of).collect())
+    }
 
     /// How many sessions of `tenant` each worker holds.
     async fn tenant_spread(

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::WorkerReport;
+use super::{Renewed, WorkerReport};
 use crate::session::Owner;
 use crate::store::{Store, StoreError};
 use crate::time::{Clock, Timestamp, Uptime};
@@ -134,12 +134,14 @@ impl Death {
 }
 
 /// What became of a renewal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// The worker may count its deadline from when it sent the request.
     Granted {
         /// For how long.
         lease: Duration,
+        /// What the store said of the worker when it was asked.
+        renewed: Renewed,
     },
     /// It must close its sessions, take a new incarnation and register as empty.
     Refused,
@@ -242,15 +244,14 @@ impl StoreRow {
 #[async_trait]
 impl LeaseAuthority for StoreRow {
     async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError> {
-        let mut tx = self.store.begin().await?;
-        let renewed = tx.renew_lease(owner, report).await?;
-        tx.commit().await?;
-        Ok(match renewed {
-            Some(_) => Renewal::Granted {
-                lease: self.policy.lease,
-            },
-            None => Renewal::Refused,
-        })
+        let lease = self.policy.lease;
+        let renewed = self.store.renew(owner, report).await?;
+        Ok(
+            renewed.map_or(Renewal::Refused, |renewed| Renewal::Granted {
+                lease,
+                renewed,
+            }),
+        )
     }
 
     async fn silent(&self) -> Result<Vec<Silent>, StoreError> {

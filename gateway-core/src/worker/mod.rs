@@ -5,6 +5,7 @@
 //! the worker's row changes only when somebody decides something about it.
 
 pub mod gate;
+mod held;
 pub mod lease;
 pub mod link;
 mod repo;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use held::{Held, HeldPhase, Renewed};
 pub use lease::{Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, StoreRow};
 pub use link::{LinkError, Target, WorkerLink};
 pub use repo::{LeaseRepo, WorkerRepo};

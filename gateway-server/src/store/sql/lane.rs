@@ -55,10 +55,15 @@ impl fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// Connects when it is first used, on the runtime that uses it.
+    /// For statements over lists. Connects when it is first used, on the runtime that uses it.
     pub(super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
+        Self::plain(&options.clone().options(PLANS), connect_timeout)
+    }
+
+    /// For statements that are planned like any other.
+    pub(super) fn plain(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
-            options: options.clone().options(PLANS),
+            options: options.clone(),
             connect_timeout,
             silence: Silence::default(),
             kept: Mutex::default(),

@@ -12,6 +12,7 @@ mod error;
 mod event;
 mod key;
 mod lane;
+mod lanes;
 mod lease;
 mod lock;
 mod message;
@@ -22,6 +23,7 @@ mod placement;
 mod pool;
 mod quota;
 mod refresh;
+mod renew;
 mod replica;
 mod rows;
 mod sequencer;
@@ -38,8 +40,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
+use gateway_core::session::Owner;
+use gateway_core::store::{
+    OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError, renew_within,
+};
 use gateway_core::time::{Clock, Timestamp};
+use gateway_core::worker::{Renewed, WorkerReport};
 
 pub use lock::{DataLock, LockError};
 pub use message_log::SqlLedger;
@@ -47,6 +53,7 @@ pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
 pub use state::{SealedRows, StateRows};
 
+use lanes::Lanes;
 use pool::Pool;
 use tx::Tx;
 
@@ -76,6 +83,8 @@ pub enum OpenError {
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     pool: Pool,
+    /// For heartbeats, where more than one can write.
+    renewing: Option<Lanes>,
     _lock: Option<Arc<DataLock>>,
 }
 
@@ -104,7 +113,11 @@ impl SqlStore {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { pool, _lock: None })
+        Ok(Self {
+            pool,
+            renewing: None,
+            _lock: None,
+        })
     }
 
     /// Connects to a PostgreSQL server; the clock is the server's.
@@ -114,7 +127,11 @@ impl SqlStore {
     pub async fn postgres(url: &str, options: &PostgresOptions) -> Result<Self, OpenError> {
         let pool = Pool::postgres(url, options).await;
         let pool = pool.map_err(OpenError::Server)?;
-        Ok(Self { pool, _lock: None })
+        Ok(Self {
+            renewing: pool.lanes(renew::AT_ONCE),
+            pool,
+            _lock: None,
+        })
     }
 
     /// Brings the schema up to date. Safe beside other replicas that do the same.
@@ -181,6 +198,9 @@ impl SqlStore {
 
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.
     pub async fn close(&self) {
+        if let Some(lanes) = &self.renewing {
+            lanes.close().await;
+        }
         self.pool.close().await;
     }
 }
@@ -200,6 +220,17 @@ impl OrchestrationTx for Tx {
 impl Store for SqlStore {
     async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
         Ok(Box::new(self.pool.begin().await?))
+    }
+
+    async fn renew(
+        &self,
+        owner: &Owner,
+        report: &WorkerReport,
+    ) -> Result<Option<Renewed>, StoreError> {
+        match &self.renewing {
+            Some(lanes) => renew::renew(lanes, owner, report).await,
+            None => renew_within(self.begin().await?, owner, report).await,
+        }
     }
 }
 

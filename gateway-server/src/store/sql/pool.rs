@@ -17,6 +17,7 @@ use sqlx::sqlite::{
 
 use super::error::classify;
 use super::lane::Lane;
+use super::lanes::Lanes;
 use super::silence::Silence;
 use super::tx::Tx;
 use crate::system::SystemClock;
@@ -133,6 +134,15 @@ impl Pool {
         };
         let limit = pool.options().get_acquire_timeout();
         Some(Lane::new(&pool.connect_options(), limit))
+    }
+
+    /// A few connections for short statements, beside those of the pool; none to SQLite.
+    pub(super) fn lanes(&self, count: usize) -> Option<Lanes> {
+        let Self::Postgres { pool, .. } = self else {
+            return None;
+        };
+        let limit = pool.options().get_acquire_timeout();
+        Some(Lanes::new(&pool.connect_options(), count, limit))
     }
 
     /// Opens the file, making it if it is not there.

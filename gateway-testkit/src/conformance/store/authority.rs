@@ -8,7 +8,8 @@ use std::time::Duration;
 use gateway_core::session::Owner;
 use gateway_core::store::Store;
 use gateway_core::worker::{
-    Death, Evidence, LeaseAuthority, LeasePolicy, Renewal, StoreRow, WorkerReport,
+    Death, Evidence, LeaseAuthority, LeasePolicy, Renewal, Renewed, StoreRow, WorkerReport,
+    WorkerStatus,
 };
 
 use super::StoreUnderTest;
@@ -69,10 +70,18 @@ async fn it_grants_to_the_newest_incarnation_only(s: &StoreUnderTest) -> Verdict
     let watch = Watch::over(s);
     let old = s.worker("w", 1).await?;
     let lease = watch.authority.policy().lease;
-    assert_eq!(watch.renew(&old).await?, Renewal::Granted { lease });
+    let granted = Renewal::Granted {
+        lease,
+        renewed: Renewed {
+            status: WorkerStatus::Active,
+            room: 1,
+            holds: vec![],
+        },
+    };
+    assert_eq!(watch.renew(&old).await?, granted);
     let newest = s.restart_worker("w", 2).await?;
     assert_eq!(watch.renew(&old).await?, Renewal::Refused);
-    assert_eq!(watch.renew(&newest).await?, Renewal::Granted { lease });
+    assert_eq!(watch.renew(&newest).await?, granted);
     Ok(())
 }
 

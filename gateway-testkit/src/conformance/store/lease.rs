@@ -6,10 +6,10 @@ use std::time::Duration;
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use gateway_core::worker::{Death, Lease, WorkerReport};
+use gateway_core::worker::{Death, Held, Lease, Renewed, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
-use crate::conformance::fixture::{CROWD, a_worker, at_once, owner};
+use crate::conformance::fixture::{CROWD, a_worker, at_once, every_phase, owner, tenant_id};
 use crate::conformance::{Verdict, cases};
 
 cases!(StoreUnderTest, "lease":
@@ -24,6 +24,9 @@ cases!(StoreUnderTest, "lease":
     fencing_an_old_incarnation_leaves_the_new_one_alone,
     one_of_many_concurrent_fences_does_it,
     no_renewal_succeeds_after_the_fence,
+    a_renewal_in_one_exchange_says_what_is_held,
+    a_renewal_in_one_exchange_is_for_whom_any_other_is,
+    no_renewal_in_one_exchange_succeeds_after_the_fence,
 );
 
 fn report() -> WorkerReport {
@@ -208,6 +211,89 @@ async fn one_of_many_concurrent_fences_does_it(s: &StoreUnderTest) -> Verdict {
         fenced += u32::from(result?);
     }
     assert_eq!(fenced, 1);
+    Ok(())
+}
+
+async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let (held, idle) = (s.worker("w", 9).await?, s.worker("v", 9).await?);
+    let rows = every_phase(tenant_id(1), &held, now);
+    s.sessions(&rows).await?;
+    let mut tx = s.begin().await?;
+    assert!(tx.reserve_slot(&held).await?);
+    let shifted = tx.shift_worker(&idle.worker, WorkerStatus::Active, WorkerStatus::Suspect);
+    assert!(shifted.await?);
+    tx.commit().await?;
+
+    let renewed = s.store.renew(&held, &report()).await?;
+    let holds: Vec<Held> = rows.iter().filter_map(Held::of).collect();
+    assert!(holds.len() > 10, "an owner's phases and what they carry");
+    assert_eq!(
+        renewed,
+        Some(Renewed {
+            status: WorkerStatus::Active,
+            room: 8,
+            holds,
+        })
+    );
+    let stored = lease(s, &held).await?;
+    assert_eq!(
+        stored.map(|lease| (lease.renewals, lease.report)),
+        Some((1, report()))
+    );
+    let renewed = s.store.renew(&idle, &report()).await?;
+    assert_eq!(
+        renewed,
+        Some(Renewed {
+            status: WorkerStatus::Suspect,
+            room: 9,
+            holds: vec![],
+        })
+    );
+    Ok(())
+}
+
+async fn a_renewal_in_one_exchange_is_for_whom_any_other_is(s: &StoreUnderTest) -> Verdict {
+    let (old, fenced) = (s.worker("w", 1).await?, s.worker("v", 1).await?);
+    let newest = s.restart_worker("w", 2).await?;
+    let disowned = s.worker("u", 1).await?;
+    let mut tx = s.begin().await?;
+    tx.fence_lease(&Death::process_gone(fenced.clone())).await?;
+    tx.disown_lease(&disowned).await?;
+    tx.commit().await?;
+    for refused in [old, fenced, disowned, owner("nobody", 1)] {
+        assert_eq!(s.store.renew(&refused, &report()).await?, None);
+        let stored = lease(s, &refused).await?;
+        assert!(stored.is_none_or(|lease| lease.renewals == 0));
+    }
+    assert!(s.store.renew(&newest, &report()).await?.is_some());
+    Ok(())
+}
+
+async fn no_renewal_in_one_exchange_succeeds_after_the_fence(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let results = at_once(CROWD, |index| {
+        let (store, held) = (Arc::clone(&s.store), held.clone());
+        async move {
+            if index != CROWD / 2 {
+                let renewed = store.renew(&held, &WorkerReport::default()).await?;
+                return Ok::<u64, StoreError>(u64::from(renewed.is_some()));
+            }
+            let mut tx = store.begin().await?;
+            tx.fence_lease(&Death::process_gone(held)).await?;
+            tx.commit().await?;
+            Ok(0)
+        }
+    })
+    .await;
+    let mut granted = 0;
+    for result in results {
+        granted += result?;
+    }
+    let stored = lease(s, &held).await?;
+    assert_eq!(stored.as_ref().map(|lease| lease.renewals), Some(granted));
+    assert!(stored.is_some_and(|lease| lease.fenced_at.is_some()));
+    assert_eq!(s.store.renew(&held, &report()).await?, None);
     Ok(())
 }
 

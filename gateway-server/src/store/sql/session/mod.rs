@@ -15,6 +15,7 @@ use gateway_core::id::{SessionId, TenantId, WorkerId};
 use gateway_core::session::{Inserted, Owner, Session, SessionRepo};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
+use gateway_core::worker::Held;
 
 use super::columns::Columns;
 use super::error::{corrupt, expect_rows};
@@ -216,6 +217,10 @@ impl SessionRepo for Tx {
 
     async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError> {
         self.held(sql::HELD.into(), owner).await
+    }
+
+    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+        self.read_held(owner).await
     }
 
     async fn tenant_spread(
