@@ -164,6 +164,7 @@ impl GatewayApi for LocalGateway {
             .await;
         let done = done.map_err(|error| match error {
             RegisterError::Store(_) => unavailable(),
+            RegisterError::IncarnationEnded => GatewayError::IncarnationEnded,
             other => refused(409, "conflict", other),
         })?;
         self.carry_out(done.effects);

@@ -43,7 +43,8 @@ pub(super) struct SimWorker {
 }
 
 impl SimWorker {
-    /// Works until it is asked to stop; then says goodbye.
+    /// Works until it is asked to stop, and says goodbye then; or until its script lets it crash, or the
+    /// gateway does not take its token.
     pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
         let config = context.load()?.config;
         telemetry::init(&config.log)?;
@@ -56,10 +57,16 @@ impl SimWorker {
         let token = token.ok_or("give --token, or set WORKER_AUTH_TOKEN")?;
         let options = self.options(&token)?;
         runtime()?.block_on(async {
-            let worker = SimHttpWorker::start(options).await?;
+            let mut worker = SimHttpWorker::start(options).await?;
             writeln!(context.output, "listening on {}", worker.endpoint())?;
             context.output.flush()?;
-            shutdown::asked_to_stop().await?;
+            tokio::select! {
+                asked = shutdown::asked_to_stop() => asked?,
+                ended = worker.ended() => {
+                    ended?;
+                    return Err("the worker has crashed, as its script wants".into());
+                }
+            }
             worker.shutdown().await;
             Ok(())
         })

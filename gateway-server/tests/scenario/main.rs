@@ -19,6 +19,7 @@ mod readme;
 mod replicas;
 mod slow;
 mod start;
+mod workers;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -60,6 +61,11 @@ fn main() -> ExitCode {
             what_is_kept_is_for_its_owner_alone,
             a_second_gateway_on_the_same_data_is_refused,
             a_gateway_that_is_asked_to_stop_ends_well;
+        workers:
+            a_worker_with_a_wrong_token_ends_with_one_sentence,
+            a_worker_without_a_gateway_says_so_once_and_registers_when_there_is_one,
+            a_worker_whose_id_is_in_use_says_so_and_takes_over_when_it_is_free,
+            a_worker_that_asks_something_else_says_so;
     };
     let on_postgres = stories! {
         clock: a_store_whose_clock_jumps_fences_nobody;

@@ -66,9 +66,12 @@ impl SimWorker {
             GatewayError::Unreachable | GatewayError::Unavailable { .. }
         );
         match flight {
-            Flight::Register => self.register_failed(again, wait, now),
+            Flight::Register if *error != GatewayError::IncarnationEnded => {
+                self.register_failed(again, wait, now);
+            }
             Flight::Goodbye => self.goodbye_failed(again, wait, now),
-            _ if *error == GatewayError::Unauthorized => self.lose_lease(now.uptime, now),
+            _ if is_over(error) => self.lose_lease(now.uptime, now),
+            Flight::Register => {}
             Flight::Beat if !again => self.lose_lease(now.uptime, now),
             Flight::Beat => {}
             Flight::Assigned => {
@@ -206,6 +209,14 @@ const fn moved_on(error: &GatewayError) -> bool {
     matches!(
         error,
         GatewayError::StaleEpoch { .. } | GatewayError::Refused { status: 404, .. }
+    )
+}
+
+/// Whether this incarnation may not act any more.
+const fn is_over(error: &GatewayError) -> bool {
+    matches!(
+        error,
+        GatewayError::Unauthorized | GatewayError::IncarnationEnded
     )
 }
 

@@ -39,9 +39,12 @@ pub enum GatewayError {
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
     },
-    /// The token is not valid any more (401): this incarnation is over.
+    /// The token is not valid (any more) (401): this incarnation is over, or was never let in.
     #[error("the gateway does not know this incarnation any more: register again")]
     Unauthorized,
+    /// The incarnation has ended (409 `wrong_incarnation`): only a new one may register.
+    #[error("this incarnation has ended: register with a new one")]
+    IncarnationEnded,
     /// The session has moved on (409 `stale_epoch`): drop it without a logout.
     #[error("the session is at a higher epoch")]
     StaleEpoch {

@@ -33,6 +33,7 @@ pub(crate) struct Told {
     pub(crate) overtaken: BTreeSet<SessionId>,
     pub(crate) down: bool,
     pub(crate) renewals_refused: bool,
+    pub(crate) next_run_has_ended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -81,6 +82,9 @@ impl GatewayApi for Gateway {
     async fn register(&self, body: &Register) -> Result<Registered, GatewayError> {
         let mut told = self.up()?;
         told.registrations.push(body.clone());
+        if std::mem::take(&mut told.next_run_has_ended) {
+            return Err(GatewayError::IncarnationEnded);
+        }
         Ok(Registered {
             worker_id: body.worker_id.clone(),
             worker_token: format!("token-{}", body.incarnation),

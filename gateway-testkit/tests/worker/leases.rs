@@ -67,6 +67,18 @@ fn a_command_for_another_run_is_refused_with_the_present_one() {
 }
 
 #[test]
+fn a_run_that_has_ended_before_it_could_register_gives_way_to_another() {
+    let stage = Stage::with(&[], &Script::default());
+    stage.gateway.told().next_run_has_ended = true;
+    stage.fleet.add(&worker("a"), Script::default());
+    stage.pass(seconds(3));
+    let registrations = stage.gateway.told().registrations.clone();
+    let runs: Vec<_> = registrations.iter().map(|r| &r.incarnation).collect();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert_ne!(runs[0], runs[1]);
+}
+
+#[test]
 fn a_worker_that_is_cut_off_closes_its_sessions_when_its_lease_is_over() {
     let stage = Stage::with(&["a", "b"], &Script::default());
     let old = stage.connect("a");

@@ -446,7 +446,7 @@ async fn a_crash_breaks_the_connection_without_an_answer() {
         .body(Full::from(body));
     let answer = pair.client.request(asked.expect("a request")).await;
     assert!(answer.is_err());
-    pair.worker.ended().await;
+    pair.worker.ended().await.expect("not refused");
     assert!(pair.worker.with(|worker, _| SimWorker::has_crashed(worker)));
     assert!(pair.server.gateway.told().goodbyes.is_empty());
 }

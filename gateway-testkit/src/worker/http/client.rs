@@ -183,9 +183,8 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GatewayError
     let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
     let current = failure.current.as_ref().and_then(serde_json::Value::as_u64);
     match (status, failure.kind.as_str()) {
-        (StatusCode::UNAUTHORIZED, _) | (StatusCode::CONFLICT, "wrong_incarnation") => {
-            GatewayError::Unauthorized
-        }
+        (StatusCode::UNAUTHORIZED, _) => GatewayError::Unauthorized,
+        (StatusCode::CONFLICT, "wrong_incarnation") => GatewayError::IncarnationEnded,
         (StatusCode::CONFLICT, "stale_epoch") => GatewayError::StaleEpoch {
             current: current.map(Epoch),
         },

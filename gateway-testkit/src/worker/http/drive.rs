@@ -7,12 +7,13 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::Shared;
 use super::client::HttpGateway;
+use crate::worker::gateway_api::Call;
 
 /// The longest sleep: what tests write into the phone network from outside is noticed by then.
 const LONGEST: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Makes the calls that are due until the worker has ended; then its server ends too.
+/// Makes the calls that are due until the worker has ended or its token is refused; then its server ends, too.
 pub(super) async fn drive(shared: Arc<Shared>, gateway: Arc<HttpGateway>, server: AbortHandle) {
     let mut calls = JoinSet::new();
     loop {
@@ -24,7 +25,7 @@ pub(super) async fn drive(shared: Arc<Shared>, gateway: Arc<HttpGateway>, server
             let wait = next.map_or(LONGEST, |next| next.since(now.uptime));
             (due, worker.has_crashed() || worker.is_gone(), wait)
         };
-        if has_ended {
+        if has_ended || shared.registering().refused().is_some() {
             server.abort();
             return;
         }
@@ -34,6 +35,9 @@ pub(super) async fn drive(shared: Arc<Shared>, gateway: Arc<HttpGateway>, server
                 let result = outbound.perform(&*gateway).await;
                 if let Err(error) = &result {
                     tracing::debug!(%error, call = ?std::mem::discriminant(&outbound.call), "a call failed");
+                }
+                if matches!(outbound.call, Call::Register(_)) {
+                    shared.registering().heard(&result);
                 }
                 let now = shared.now();
                 shared.worker().answered(outbound.id, now, result);

@@ -6,6 +6,7 @@
 
 mod client;
 mod drive;
+mod registering;
 mod server;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use self::client::HttpGateway;
+use self::registering::Registering;
+pub use self::registering::TokenRefused;
 use super::held::Moment;
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
@@ -127,6 +130,7 @@ pub enum StartError {
 #[derive(Debug)]
 struct Shared {
     worker: Mutex<SimWorker>,
+    registering: Mutex<Registering>,
     clock: Arc<dyn Clock>,
     /// Something may be due earlier than the loop thinks.
     nudge: Notify,
@@ -137,6 +141,12 @@ struct Shared {
 impl Shared {
     fn worker(&self) -> MutexGuard<'_, SimWorker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn registering(&self) -> MutexGuard<'_, Registering> {
+        self.registering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Moment {
@@ -154,14 +164,15 @@ pub struct SimHttpWorker {
 }
 
 impl SimHttpWorker {
-    /// Listens, and begins to register; does not wait for the gateway.
+    /// Listens, and begins to register; does not wait for the gateway. While it is not let in it tries on
+    /// and logs a warning each time the reason changes.
     ///
     /// # Errors
     /// The address is taken, or the gateway's URL makes no sense.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let gateway = HttpGateway::new(&options.gateway, &options.bootstrap_token);
-        let gateway = gateway.ok_or(StartError::Gateway {
-            url: options.gateway,
+        let gateway = gateway.ok_or_else(|| StartError::Gateway {
+            url: options.gateway.clone(),
         })?;
         let address = options.listen;
         let listen = |source| StartError::Listen { address, source };
@@ -173,6 +184,7 @@ impl SimHttpWorker {
         let endpoint = options
             .endpoint
             .unwrap_or_else(|| format!("http://{bound}"));
+        let registering = Registering::new(&options.gateway, options.worker.clone());
         let card = WorkerCard {
             id: options.worker,
             endpoint: endpoint.clone(),
@@ -188,6 +200,7 @@ impl SimHttpWorker {
         let now = Moment::of(&*options.clock);
         let shared = Arc::new(Shared {
             worker: Mutex::new(SimWorker::new(card, options.script, world, now)),
+            registering: Mutex::new(registering),
             clock: options.clock,
             nudge: Notify::new(),
             answered: Notify::new(),
@@ -221,11 +234,15 @@ impl SimHttpWorker {
     }
 
     /// Waits until it has ended: it said goodbye, or its script let it crash.
-    pub async fn ended(&mut self) {
+    ///
+    /// # Errors
+    /// The gateway does not take its token.
+    pub async fn ended(&mut self) -> Result<(), TokenRefused> {
         if !self.driver.is_finished() {
             // A loop that was aborted has ended too.
             let _ = (&mut self.driver).await;
         }
+        self.shared.registering().refused().map_or(Ok(()), Err)
     }
 
     /// SIGTERM: closes its sessions, says goodbye and stops, whether or not the gateway has heard it

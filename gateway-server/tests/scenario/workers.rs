@@ -1,0 +1,76 @@
+//! Simulated workers that the gateway does not let in.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+
+use crate::eventually;
+use crate::gateway::{BOOTSTRAP, Gateway};
+use crate::process::Process;
+use crate::start::fails;
+
+async fn says(process: &Process, what: &str) {
+    eventually(what, || async {
+        process.log().contains(what).then_some(())
+    })
+    .await;
+}
+
+fn arguments<'a>(id: &'a str, gateway: &'a str, token: &'a str) -> [&'a str; 7] {
+    [
+        "sim-worker",
+        "--id",
+        id,
+        "--gateway",
+        gateway,
+        "--token",
+        token,
+    ]
+}
+
+pub(crate) async fn a_worker_with_a_wrong_token_ends_with_one_sentence() {
+    let gateway = Gateway::serve(&[]);
+    for (token, id) in [
+        ("a-token-that-is-not-the-gateways", "worker-1"),
+        ("gwj_a-one-time-token-of-nobody", "worker-2"),
+    ] {
+        let arguments = arguments(id, &gateway.url, token);
+        let says = format!("{} does not take the token of {id}", gateway.url);
+        fails(gateway.folder(), &arguments, &[], &says);
+    }
+}
+
+pub(crate) async fn a_worker_without_a_gateway_says_so_once_and_registers_when_there_is_one() {
+    let mut gateway = Gateway::serve(&[]);
+    gateway.process.kill();
+    let worker = gateway.worker("worker-1", &[]);
+    says(&worker, "does not answer: check this URL").await;
+    gateway.start_again();
+    says(&worker, "\"message\":\"registered\"").await;
+    let log = worker.log();
+    assert_eq!(log.matches("does not answer").count(), 1, "{log}");
+}
+
+pub(crate) async fn a_worker_whose_id_is_in_use_says_so_and_takes_over_when_it_is_free() {
+    // Nobody takes a slot from a worker that was heard a moment ago.
+    let gateway = Gateway::serve(&[("GATEWAY_ORCHESTRATION_LEASE", "60s")]);
+    let mut first = gateway.worker("worker-1", &[]);
+    says(&gateway.process, "a worker has registered").await;
+    let second = gateway.worker("worker-1", &[]);
+    says(&second, "another process uses this worker id").await;
+    assert!(first.terminate().success(), "{}", first.log());
+    says(&second, "\"message\":\"registered\"").await;
+}
+
+pub(crate) async fn a_worker_that_asks_something_else_says_so() {
+    let gateway = Gateway::serve(&[]);
+    let elsewhere = format!("{}/somewhere/else", gateway.url);
+    let folder = gateway.folder();
+    let worker = |id, url| Process::start(folder, &arguments(id, url, BOOTSTRAP), &BTreeMap::new());
+    let lost = worker("worker-1", &elsewhere);
+    says(&lost, "refuses: no route POST /somewhere/else").await;
+    // Connections are accepted by the system and never answered.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", silent.local_addr().expect("bound"));
+    let waiting = worker("worker-2", &url);
+    says(&waiting, "does not answer").await;
+}
