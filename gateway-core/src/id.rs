@@ -76,6 +76,14 @@ const fn head(prefix: &str) -> [u8; 4] {
     [prefix[0], prefix[1], prefix[2], b'_']
 }
 
+/// Ordered by time, and below that by numbers that are unique: the twelve low bits of one, 62 of the other.
+fn numbered(at: Timestamp, group: u16, number: u64) -> u128 {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+    let head = millis << 16 | 0x7000 | u64::from(group & 0x0fff);
+    let tail = 1 << 63 | number & (u64::MAX >> 2);
+    u128::from(head) << 64 | u128::from(tail)
+}
+
 fn encode(value: u128) -> [u8; BODY] {
     let mut rest = value;
     let mut text = [b'0'; BODY];
@@ -205,6 +213,14 @@ ids! {
     TokenFamilyId = "fam";
     /// One run of one server process.
     ReplicaId = "rep";
+}
+
+impl EventId {
+    /// The id of what has a number in a group, of its time.
+    #[must_use]
+    pub(crate) fn numbered(at: Timestamp, group: u16, number: u64) -> Self {
+        Self(numbered(at, group, number))
+    }
 }
 
 /// Why a text cannot become a slug.
@@ -396,6 +412,8 @@ impl fmt::Display for Epoch {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -423,6 +441,20 @@ mod tests {
             let id = MessageId::from_u128(value);
             assert_eq!(id.to_string().parse(), Ok(id));
         }
+    }
+
+    #[test]
+    fn a_numbered_id_has_its_time_and_no_other_number_has_it() {
+        let at = Timestamp::from_micros(1_700_000_000_123_999);
+        let id = |group, number| EventId::numbered(at, group, number);
+        assert_eq!(
+            id(3, 9).as_u128(),
+            0x018b_cfe5_687b_7003_8000_0000_0000_0009
+        );
+        assert_ne!(id(0, 1), id(0, 2));
+        assert_ne!(id(0, 1), id(1, 1));
+        let later = EventId::numbered(at.plus(Duration::from_millis(1)), 0, 1);
+        assert!(id(0, 1) < id(0, 2) && id(4_095, u64::MAX) < later);
     }
 
     #[test]

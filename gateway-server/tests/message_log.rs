@@ -13,7 +13,7 @@ use gateway_core::message::{
 use gateway_core::store::PlatformStore;
 use gateway_server::message_log::{GroupLog, GroupOptions, Ledger as _};
 use gateway_server::store::sql::{PostgresOptions, SqlStore};
-use gateway_server::system::{OsEntropy, SystemClock};
+use gateway_server::system::SystemClock;
 use gateway_server::telemetry::metrics::Metrics;
 use gateway_testkit::services;
 use serde_json::json;
@@ -273,7 +273,7 @@ async fn the_sequencer_counts_every_message_once() {
         assert!(recorded.iter().all(Result::is_ok));
         let (mut published, mut more_to_come) = (0, true);
         while more_to_come {
-            let step = sequence(&store, &OsEntropy, 0, 64).await.expect("a step");
+            let step = sequence(&store, 0, 64).await.expect("a step");
             let Sequenced::Published { count, more } = step else {
                 panic!("nobody else holds the shard");
             };

@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::entropy::Entropy;
 use gateway_core::event::{Event, LoggedEvent, Sequenced, sequence};
 use gateway_core::id::SessionId;
 use gateway_core::session::Status;
 use gateway_core::store::StoreError;
 
-use crate::entropy::SeededEntropy;
 use crate::memory::MemoryStore;
 
 /// The published events of a store.
@@ -18,7 +16,6 @@ use crate::memory::MemoryStore;
 #[derive(Debug)]
 pub struct RecordedEvents {
     store: MemoryStore,
-    entropy: SeededEntropy,
 }
 
 impl RecordedEvents {
@@ -27,7 +24,6 @@ impl RecordedEvents {
     pub fn of(store: &MemoryStore) -> Self {
         Self {
             store: store.clone(),
-            entropy: SeededEntropy::new(0x5eed),
         }
     }
 
@@ -36,9 +32,8 @@ impl RecordedEvents {
     /// # Errors
     /// The store's; a shard that somebody else holds is [`StoreError::Conflict`].
     pub async fn all(&self) -> Result<Vec<LoggedEvent>, StoreError> {
-        let entropy: &dyn Entropy = &self.entropy;
         loop {
-            match sequence(&self.store, entropy, 0, 1000).await? {
+            match sequence(&self.store, 0, 1000).await? {
                 Sequenced::Busy => return Err(StoreError::Conflict),
                 Sequenced::Published { more: true, .. } => {}
                 Sequenced::Published { more: false, .. } => return Ok(self.store.published()),

@@ -15,7 +15,7 @@ pub use catalogue::{
 };
 pub use repo::{
     ACTIVITY_STEP, EventFilter, EventRepo, LoggedEvent, OutboxRepo, OutboxRow, Publication,
-    SequencerRepo, ShardHead, UsageDelta,
+    SequencerRepo, ShardHead, UsageDelta, event_id,
 };
 pub use sequence::{Sequenced, number, sequence};
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{Event, NewEvent};
-use crate::entropy::Entropy;
 use crate::id::{Epoch, EventId, SessionId, TenantId};
 use crate::message::{Direction, MessageStatus};
 use crate::store::StoreError;
@@ -34,7 +33,7 @@ pub struct OutboxRow {
 /// A published event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedEvent {
-    /// Its identity for consumers.
+    /// Its identity for consumers; see [`event_id`].
     pub id: EventId,
     /// Its place in the shard's log: the cursor.
     pub position: u64,
@@ -50,6 +49,13 @@ pub struct LoggedEvent {
     pub created_at: Timestamp,
     /// What happened.
     pub event: Event,
+}
+
+/// The id of the event at a position of a shard's log: ordered by time to the millisecond like every other
+/// id, and below that what is unique already. So no store has to make or keep one.
+#[must_use]
+pub fn event_id(shard: u16, position: u64, created_at: Timestamp) -> EventId {
+    EventId::numbered(created_at, shard, position)
 }
 
 /// Which of a tenant's events to list.
@@ -150,15 +156,9 @@ pub trait SequencerRepo: Send {
     /// transaction has locked, numbered and counted as [`super::number`] says; how many.
     ///
     /// The whole step is the store's, because moving every event out of the database and back into it
-    /// costs several times what numbering it there does. `entropy` is for the ids of events, where the
-    /// store has no randomness of its own. A session's last activity is written when it is
+    /// costs several times what numbering it there does. A session's last activity is written when it is
     /// [`ACTIVITY_STEP`] newer than what stands there.
-    async fn publish(
-        &mut self,
-        shard: u16,
-        limit: u32,
-        entropy: &dyn Entropy,
-    ) -> Result<usize, StoreError>;
+    async fn publish(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError>;
 
     /// Usage of a tenant's session in an hour.
     async fn usage(

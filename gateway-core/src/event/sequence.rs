@@ -7,9 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{LoggedEvent, OutboxRow, Publication, ShardHead, UsageDelta};
-use crate::entropy::Entropy;
-use crate::id::{EventId, SessionId};
+use super::{LoggedEvent, OutboxRow, Publication, ShardHead, UsageDelta, event_id};
+use crate::id::SessionId;
 use crate::store::{PlatformStore, StoreError};
 use crate::time::Timestamp;
 
@@ -30,10 +29,10 @@ pub enum Sequenced {
 /// Numbers outbox rows, in their order, from where the shard and the sessions stand.
 #[must_use]
 pub fn number(
+    shard: u16,
     head: ShardHead,
     mut session_heads: BTreeMap<SessionId, u64>,
     rows: Vec<OutboxRow>,
-    entropy: &dyn Entropy,
 ) -> Publication {
     let mut publication = Publication {
         head,
@@ -50,7 +49,7 @@ pub fn number(
         });
         count(&mut publication, &row);
         publication.events.push(LoggedEvent {
-            id: EventId::generate(row.created_at, entropy),
+            id: event_id(shard, publication.head.position, row.created_at),
             position: publication.head.position,
             seq,
             tenant: row.event.tenant,
@@ -89,7 +88,6 @@ fn count(publication: &mut Publication, row: &OutboxRow) {
 /// The store's.
 pub async fn sequence(
     store: &dyn PlatformStore,
-    entropy: &dyn Entropy,
     shard: u16,
     limit: u32,
 ) -> Result<Sequenced, StoreError> {
@@ -97,7 +95,7 @@ pub async fn sequence(
     if tx.lock_shard(shard).await?.is_none() {
         return Ok(Sequenced::Busy);
     }
-    let count = tx.publish(shard, limit, entropy).await?;
+    let count = tx.publish(shard, limit).await?;
     // Also when nothing was written: a lock that is only dropped may outlive this call by a moment.
     tx.commit().await?;
     Ok(Sequenced::Published {

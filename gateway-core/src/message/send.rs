@@ -302,10 +302,13 @@ fn letter(ids: &MessageIds, request: &SendRequest, id: MessageId) -> Letter {
 
 impl Letter {
     fn command(&self, route: &Route, owner: &Owner) -> SendMessage {
+        let mut hash = [0; 64];
+        // It fits.
+        let _ = hex::encode_to_slice(self.hash, &mut hash);
         SendMessage {
             message_id: self.id,
             wa_message_id: self.wa_id.clone(),
-            body_hash: hex::encode(self.hash),
+            body_hash: String::from_utf8_lossy(&hash).into_owned(),
             epoch: route.epoch,
             incarnation: owner.incarnation.clone(),
             to: self.chat.to_string(),

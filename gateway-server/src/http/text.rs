@@ -1,5 +1,6 @@
 //! Which characters a text may have.
 
+use memchr::memchr3_iter;
 use serde_json::Value;
 
 use super::problem::{Detail, Problem};
@@ -57,14 +58,10 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Problem> {
 /// Whether a second look is worth it: JSON has control characters as `\u00…` or `\b`, `\f`, or raw from
 /// DEL on.
 fn may_be_odd(body: &[u8]) -> bool {
-    let is_odd = |byte: u8| (byte == b'\\') | (byte == 0x7f) | (byte == 0xc2);
-    // Looked at in stretches, which compilers turn into a few comparisons of many bytes.
-    let mut stretches = body.chunks(64);
-    if !stretches.any(|part| part.iter().fold(false, |odd, &byte| odd | is_odd(byte))) {
-        return false;
-    }
-    let escaped = |pair: &[u8]| pair[0] == b'\\' && matches!(pair[1], b'u' | b'b' | b'f');
-    body.windows(2).any(escaped) || body.iter().any(|&byte| byte == 0x7f || byte == 0xc2)
+    memchr3_iter(b'\\', 0x7f, 0xc2, body).any(|at| match body[at] {
+        b'\\' => matches!(body.get(at + 1), Some(b'u' | b'b' | b'f')),
+        _ => true,
+    })
 }
 
 fn walk(path: &str, value: &Value, details: &mut Vec<Detail>) {

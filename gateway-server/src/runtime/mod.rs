@@ -94,7 +94,7 @@ async fn publish(app: App, stop: CancellationToken) {
     let (mut heard, mut limit) = (None, PUBLISH_AT_ONCE);
     while !stop.is_cancelled() {
         listen(&app, &mut heard).await;
-        match sequence(&*app.sequencing, &*app.entropy, SHARD, limit).await {
+        match sequence(&*app.sequencing, SHARD, limit).await {
             Ok(Sequenced::Published { count, more }) => {
                 limit = (limit * 2).min(PUBLISH_AT_ONCE);
                 app.metrics.loops.published.increment(count as u64);

@@ -32,8 +32,9 @@ pub(crate) async fn pass(app: &TestApp, fleet: &SimFleet, seconds: u64) {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        let (store, entropy) = (&*app.app.store, &*app.app.entropy);
-        sequence(store, entropy, 0, 1_000).await.expect("published");
+        sequence(&*app.app.store, 0, 1_000)
+            .await
+            .expect("published");
         app.clock.advance(STEP);
     }
 }

@@ -140,8 +140,9 @@ impl Scene {
 
     /// Publishes the events of everything so far.
     pub(crate) async fn publish(&self) {
-        let (store, entropy) = (&*self.app.app.store, &*self.app.app.entropy);
-        sequence(store, entropy, 0, 1_000).await.expect("published");
+        sequence(&*self.app.app.store, 0, 1_000)
+            .await
+            .expect("published");
     }
 }
 

@@ -9,7 +9,6 @@ use gateway_core::message::{Fact, MessageFilter, MessageStatus, StatusFact, WaMe
 use gateway_core::store::PlatformStore as _;
 use gateway_server::message_log::Ledger as _;
 use gateway_server::store::sql::SqlStore;
-use gateway_server::system::OsEntropy;
 use sqlx::SqlitePool;
 
 use crate::sqlite;
@@ -41,7 +40,7 @@ impl Fixture {
     }
 
     async fn step(&self, limit: u32) -> Sequenced {
-        sequence(&self.store, &OsEntropy, 0, limit).await.unwrap()
+        sequence(&self.store, 0, limit).await.unwrap()
     }
 
     async fn fresh(&self) -> i64 {

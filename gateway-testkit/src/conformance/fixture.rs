@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use gateway_core::entropy::Entropy;
 use gateway_core::event::{Event, NewEvent, SessionQr};
 use gateway_core::id::{
     Epoch, Incarnation, MessageId, SessionId, SessionName, TenantId, UserId, WorkerId,
@@ -274,19 +273,6 @@ pub(super) async fn poll_once<F: Future>(future: F) {
         Poll::Ready(())
     })
     .await;
-}
-
-/// Numbers that never repeat; good enough for ids, which is all that these cases draw.
-#[derive(Debug, Default)]
-pub(super) struct Counting(AtomicU64);
-
-impl Entropy for Counting {
-    fn fill(&self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-            chunk.copy_from_slice(&number[8 - chunk.len()..]);
-        }
-    }
 }
 
 /// A process's clock, moved by hand.

@@ -1,7 +1,6 @@
 //! Outbox, event log, and what the sequencer writes with them.
 
 use async_trait::async_trait;
-use gateway_core::entropy::Entropy;
 use gateway_core::event::{
     ACTIVITY_STEP, EventFilter, EventRepo, LoggedEvent, NewEvent, OutboxRepo, OutboxRow,
     Publication, SequencerRepo, ShardHead, UsageDelta, number,
@@ -145,12 +144,7 @@ impl SequencerRepo for MemoryTx {
         .await
     }
 
-    async fn publish(
-        &mut self,
-        shard: u16,
-        limit: u32,
-        entropy: &dyn Entropy,
-    ) -> Result<usize, StoreError> {
+    async fn publish(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError> {
         let publication = self
             .run(|world, me| {
                 let head = world.shards.get(me, &shard).copied().unwrap_or_default();
@@ -159,7 +153,7 @@ impl SequencerRepo for MemoryTx {
                 let sessions = rows.iter().filter_map(|row| row.event.session);
                 let known = |id| Some((id, *world.session_heads.get(me, &id)?));
                 let heads = sessions.filter_map(known).collect();
-                Ok(number(head, heads, rows, entropy))
+                Ok(number(shard, head, heads, rows))
             })
             .await?;
         self.run(|world, me| {

@@ -1,8 +1,8 @@
 //! The reading end of the event log.
 
 use async_trait::async_trait;
-use gateway_core::event::{Event, EventFilter, EventRepo, LoggedEvent};
-use gateway_core::id::{Epoch, EventId, SessionId, TenantId};
+use gateway_core::event::{Event, EventFilter, EventRepo, LoggedEvent, event_id};
+use gateway_core::id::{Epoch, SessionId, TenantId};
 use gateway_core::store::StoreError;
 use serde_json::Value;
 use sqlx::FromRow;
@@ -13,10 +13,9 @@ use super::error::corrupt;
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
-/// Every column of `events` but its shard: there is one.
 macro_rules! columns {
     () => {
-        "position, id, seq, tenant_id, session_id, epoch, created_at, name, data"
+        "shard, position, seq, tenant_id, session_id, epoch, created_at, name, data"
     };
 }
 
@@ -58,8 +57,8 @@ pub(super) fn parse(
 
 #[derive(FromRow)]
 struct EventRow {
+    shard: Count,
     position: Count,
-    id: Id,
     seq: Option<Count>,
     tenant_id: Option<Id>,
     session_id: Option<Id>,
@@ -73,7 +72,9 @@ impl TryFrom<EventRow> for LoggedEvent {
     type Error = StoreError;
 
     fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let id = EventId::from_u128(row.id.0);
+        let shard = u16::try_from(row.shard.0);
+        let shard = shard.map_err(|error| corrupt("events", &row.position.0, &error))?;
+        let id = event_id(shard, row.position.0, row.created_at.0);
         Ok(Self {
             id,
             position: row.position.0,

@@ -27,13 +27,14 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 6] = steps![
+const STEPS: [Step; 7] = steps![
     1 "init" "0001_init.sql",
     2 "changes" "0002_changes.sql",
     3 "outbox_counts" "0003_outbox_counts.sql",
     4 "message_keys" "0004_message_keys.sql",
     5 "fresh_messages" "0005_fresh_messages.sql",
     6 "event_indexes" "0006_event_indexes.sql",
+    7 "event_ids" "0007_event_ids.sql",
 ];
 
 /// The schema could not be brought up to date.

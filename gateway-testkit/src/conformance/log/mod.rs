@@ -18,7 +18,7 @@ use gateway_core::message::{
 use gateway_core::store::PlatformStore;
 use serde_json::json;
 
-use super::fixture::{Counting, a_card, a_tenant, message_id, session_id, tenant_id};
+use super::fixture::{a_card, a_tenant, message_id, session_id, tenant_id};
 use super::{Failure, Suite};
 use gateway_core::tenant::Tier;
 
@@ -71,9 +71,8 @@ impl LogUnderTest {
 
     /// Publishes what was appended and returns tenant 1's events.
     async fn events(&self) -> Result<Vec<LoggedEvent>, Failure> {
-        let entropy = Counting::default();
         loop {
-            let step = sequence(&*self.store, &entropy, 0, 500).await?;
+            let step = sequence(&*self.store, 0, 500).await?;
             if matches!(step, Sequenced::Published { more: false, .. }) {
                 break;
             }

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    Counting, a_card, an_event, message_id, session_id, session_name, tenant_id, worker_id,
+    a_card, an_event, message_id, session_id, session_name, tenant_id, worker_id,
 };
 use crate::conformance::{Failure, Verdict, cases};
 
@@ -40,10 +40,10 @@ async fn append(s: &StoreUnderTest, events: &[NewEvent]) -> Verdict {
 }
 
 /// Publishes all that is committed.
-async fn publish(s: &StoreUnderTest, entropy: &Counting) -> Result<usize, Failure> {
+async fn publish(s: &StoreUnderTest) -> Result<usize, Failure> {
     let mut published = 0;
     loop {
-        match sequence(&*s.store, entropy, 0, 3).await? {
+        match sequence(&*s.store, 0, 3).await? {
             Sequenced::Published { count, more } => {
                 published += count;
                 if !more {
@@ -71,21 +71,20 @@ async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
 
 async fn an_event_is_published_with_its_transaction(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let entropy = Counting::default();
     let mut dropped = s.begin().await?;
     dropped
         .append_events(&[an_event(tenant_id(1), session_id(1), 7)])
         .await?;
     drop(dropped);
-    assert_eq!(publish(s, &entropy).await?, 0);
+    assert_eq!(publish(s).await?, 0);
     append(s, &[an_event(tenant_id(1), session_id(1), 8)]).await?;
     assert_eq!(
         all(s, 1).await?,
         [],
         "only the event log is read, never the outbox"
     );
-    assert_eq!(publish(s, &entropy).await?, 1);
-    assert_eq!(publish(s, &entropy).await?, 0, "published once");
+    assert_eq!(publish(s).await?, 1);
+    assert_eq!(publish(s).await?, 0, "published once");
     let events = all(s, 1).await?;
     assert_eq!(events.len(), 1);
     assert_eq!(
@@ -100,7 +99,6 @@ async fn events_are_numbered_in_the_order_in_which_they_were_written(
     s: &StoreUnderTest,
 ) -> Verdict {
     arrange(s).await?;
-    let entropy = Counting::default();
     for round in 0..3 {
         let batch: Vec<_> = (0..4)
             .map(|n| {
@@ -112,7 +110,7 @@ async fn events_are_numbered_in_the_order_in_which_they_were_written(
             })
             .collect();
         append(s, &batch).await?;
-        publish(s, &entropy).await?;
+        publish(s).await?;
     }
     let events = all(s, 1).await?;
     let mut heads: BTreeMap<_, u64> = BTreeMap::new();
@@ -192,7 +190,7 @@ async fn every_event_of_the_catalogue_survives(s: &StoreUnderTest) -> Verdict {
         })
         .collect();
     append(s, &events).await?;
-    publish(s, &Counting::default()).await?;
+    publish(s).await?;
     let read: Vec<_> = all(s, 1)
         .await?
         .into_iter()
@@ -205,7 +203,7 @@ async fn every_event_of_the_catalogue_survives(s: &StoreUnderTest) -> Verdict {
 async fn its_time_is_the_stores(s: &StoreUnderTest) -> Verdict {
     let before = arrange(s).await?;
     append(s, &[an_event(tenant_id(1), session_id(1), 0)]).await?;
-    publish(s, &Counting::default()).await?;
+    publish(s).await?;
     let after = s.now().await?;
     let at = all(s, 1).await?[0].created_at;
     assert!(before <= at && at <= after, "{before} {at} {after}");
@@ -219,7 +217,7 @@ async fn a_tenant_reads_its_own_events_only(s: &StoreUnderTest) -> Verdict {
         an_event(tenant_id(2), session_id(2), 2),
     );
     append(s, &[mine, other.clone()]).await?;
-    publish(s, &Counting::default()).await?;
+    publish(s).await?;
     let read = all(s, 2).await?;
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].event, other.event);
@@ -244,7 +242,7 @@ async fn the_operators_events_are_nobodys(s: &StoreUnderTest) -> Verdict {
         event: catalogue().remove(6),
     };
     append(s, &[own, an_event(tenant_id(1), session_id(1), 1)]).await?;
-    assert_eq!(publish(s, &Counting::default()).await?, 2);
+    assert_eq!(publish(s).await?, 2);
     let events = all(s, 1).await?;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0].seq, Some(1));
@@ -266,7 +264,7 @@ async fn events_are_filtered_by_session_and_name(s: &StoreUnderTest) -> Verdict 
         &[qr(one), qr(three), deleted(one), deleted(three), qr(one)],
     )
     .await?;
-    publish(s, &Counting::default()).await?;
+    publish(s).await?;
     let positions: Vec<_> = all(s, 1)
         .await?
         .iter()
@@ -310,7 +308,7 @@ async fn the_cursor_leads_through_all_pages(s: &StoreUnderTest) -> Verdict {
         })
         .collect();
     append(s, &batch).await?;
-    publish(s, &Counting::default()).await?;
+    publish(s).await?;
     let (mut read, mut after) = (Vec::new(), 0);
     let mut tx = s.read().await?;
     loop {
@@ -344,13 +342,12 @@ async fn usage_and_activity_are_counted_by_the_sequencer(s: &StoreUnderTest) -> 
         ..failed.clone()
     });
     let failed = Event::MessageStatus(failed);
-    let entropy = Counting::default();
     for batch in [
         vec![about(first.clone()), about(received)],
         vec![about(first), about(failed)],
     ] {
         append(s, &batch).await?;
-        publish(s, &entropy).await?;
+        publish(s).await?;
     }
     let events = all(s, 1).await?;
     let hours: std::collections::BTreeSet<_> = events

@@ -8,9 +8,7 @@ use gateway_core::event::{EventFilter, LoggedEvent, Sequenced, ShardHead, sequen
 use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
 
 use super::StoreUnderTest;
-use crate::conformance::fixture::{
-    CROWD, Counting, a_card, an_event, at_once, session_id, tenant_id,
-};
+use crate::conformance::fixture::{CROWD, a_card, an_event, at_once, session_id, tenant_id};
 use crate::conformance::{Failure, Verdict, cases};
 
 cases!(StoreUnderTest, "sequencer":
@@ -42,7 +40,7 @@ async fn a_shard_begins_at_nothing_and_keeps_its_head(s: &StoreUnderTest) -> Ver
     assert_eq!(tx.lock_shard(0).await?, Some(ShardHead { position: 0 }));
     tx.commit().await?;
     append(&*s.store, 1, 0).await?;
-    let step = sequence(&*s.store, &Counting::default(), 0, 2).await?;
+    let step = sequence(&*s.store, 0, 2).await?;
     assert_eq!(
         step,
         Sequenced::Published {
@@ -87,11 +85,10 @@ async fn a_row_is_published_once(s: &StoreUnderTest) -> Verdict {
     assert_eq!(rows.len(), 2);
     assert!(rows[0].row < rows[1].row);
     assert_eq!(s.read().await?.outbox(1).await?, rows[..1]);
-    let entropy = Counting::default();
     for published in [2, 0] {
         let mut tx = s.begin().await?;
         tx.lock_shard(0).await?;
-        assert_eq!(tx.publish(0, 9, &entropy).await?, published);
+        assert_eq!(tx.publish(0, 9).await?, published);
         tx.commit().await?;
     }
     assert_eq!(s.read().await?.outbox(9).await?, []);
@@ -102,15 +99,14 @@ async fn a_row_is_published_once(s: &StoreUnderTest) -> Verdict {
 async fn a_dropped_step_is_made_again(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
     append(&*s.store, 1, 0).await?;
-    let entropy = Counting::default();
     let mut tx = s.begin().await?;
     tx.lock_shard(0).await?;
-    assert_eq!(tx.publish(0, 9, &entropy).await?, 2);
+    assert_eq!(tx.publish(0, 9).await?, 2);
     drop(tx);
     assert_eq!(read_after(&*s.store, 0).await?, []);
     // A dropped transaction may hold its lock for a moment longer, and a locked shard is skipped.
     for _ in 0..1_000 {
-        if sequence(&*s.store, &entropy, 0, 9).await? != Sequenced::Busy {
+        if sequence(&*s.store, 0, 9).await? != Sequenced::Busy {
             break;
         }
     }
@@ -131,16 +127,15 @@ const ROUNDS: usize = 5;
 /// A third of the crowd appends, a third sequences, a third reads with a cursor, all at once.
 async fn a_reader_beside_many_writers_and_sequencers_misses_nothing(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let entropy = Arc::new(Counting::default());
     let expected = CROWD / 3 * ROUNDS * 2;
     let done = Arc::new(AtomicUsize::new(0));
     let results = at_once(CROWD, |index| {
-        let (store, entropy) = (Arc::clone(&s.store), Arc::clone(&entropy));
+        let store = Arc::clone(&s.store);
         let done = Arc::clone(&done);
         async move {
             match index % 3 {
                 0 => write(&*store, index as u32).await.map(|()| Vec::new()),
-                1 => publish_all(&*store, &entropy, &done, expected)
+                1 => publish_all(&*store, &done, expected)
                     .await
                     .map(|()| Vec::new()),
                 _ => follow(&*store, expected).await,
@@ -172,12 +167,11 @@ async fn write(store: &dyn PlatformStore, writer: u32) -> Result<(), StoreError>
 
 async fn publish_all(
     store: &dyn PlatformStore,
-    entropy: &Counting,
     done: &AtomicUsize,
     expected: usize,
 ) -> Result<(), StoreError> {
     while done.load(Ordering::SeqCst) < expected {
-        match retry_conflicts(1_000, || sequence(store, entropy, 0, 3)).await? {
+        match retry_conflicts(1_000, || sequence(store, 0, 3)).await? {
             Sequenced::Published { count, .. } => {
                 done.fetch_add(count, Ordering::SeqCst);
             }

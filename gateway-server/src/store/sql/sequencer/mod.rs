@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use gateway_core::entropy::Entropy;
 use gateway_core::event::{
     ACTIVITY_STEP, NewEvent, OutboxRow, SequencerRepo, ShardHead, UsageDelta,
 };
@@ -44,11 +43,9 @@ const PLANS: &str = "SELECT set_config('enable_nestloop', 'off', true), \
 const STEP: &str = "SELECT max(row_id), count(*) \
      FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $1) AS w";
 
-const LOG: &str = "INSERT INTO events (shard, position, id, seq, tenant_id, session_id, epoch, \
+const LOG: &str = "INSERT INTO events (shard, position, seq, tenant_id, session_id, epoch, \
          created_at, name, data) \
      SELECT $1, s.position + row_number() OVER (ORDER BY o.row_id), \
-         unhex(printf('%012x7', o.created_at / 1000) || substr(hex(randomblob(2)), 2) \
-             || '8' || substr(hex(randomblob(8)), 2)), \
          CASE WHEN o.session_id IS NOT NULL THEN coalesce(h.seq, 0) \
              + row_number() OVER (PARTITION BY o.session_id ORDER BY o.row_id) END, \
          o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.data \
@@ -195,12 +192,7 @@ impl SequencerRepo for Tx {
         rows.into_iter().map(OutboxRow::try_from).collect()
     }
 
-    async fn publish(
-        &mut self,
-        shard: u16,
-        limit: u32,
-        _: &dyn Entropy,
-    ) -> Result<usize, StoreError> {
+    async fn publish(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError> {
         match self.is_postgres() {
             true => self.publish_at_once(shard, limit).await,
             false => self.publish_in_turn(shard, limit).await,

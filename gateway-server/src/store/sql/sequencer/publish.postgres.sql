@@ -3,7 +3,6 @@
 -- many events there were, beside every session whose last activity has to be written.
 -- It runs without nested loops and scans of whole tables, so look-ups by key are no joins here.
 WITH head AS MATERIALIZED (SELECT position FROM sequencer_shards WHERE shard = $1),
-salt AS MATERIALIZED (SELECT gen_random_uuid()::TEXT AS text),
 taken AS MATERIALIZED (
     DELETE FROM outbox
     -- What commits meanwhile below the last one is not seen by this statement, and stays.
@@ -26,24 +25,14 @@ heads AS (
 ),
 logged AS (
     INSERT INTO events (
-        shard, position, id, seq, tenant_id, session_id, epoch, created_at, name, data
+        shard, position, seq, tenant_id, session_id, epoch, created_at, name, data
     )
     SELECT
         $1, head.position + row_number() OVER (ORDER BY t.row_id),
-        -- Ordered by time to the millisecond, hashed from one random number below that: a random one
-        -- for every event would cost more than writing the event.
-        (
-            lpad(to_hex(floor(date_part('epoch', t.created_at) * 1000)::BIGINT), 12, '0')
-            || '7' || substr(hashed.text, 1, 3) || '8' || substr(hashed.text, 4, 15)
-        )::UUID,
         heads.seq - grown.events + row_number() OVER (PARTITION BY t.session_id ORDER BY t.row_id),
         t.tenant_id, t.session_id, t.epoch, t.created_at, t.name, t.data
     FROM taken AS t
     CROSS JOIN head
-    CROSS JOIN salt
-    CROSS JOIN LATERAL (
-        SELECT encode(sha256((salt.text || t.row_id)::BYTEA), 'hex') AS text
-    ) AS hashed
     LEFT JOIN grown ON grown.session_id = t.session_id
     LEFT JOIN heads ON heads.session_id = t.session_id
 ),
