@@ -113,7 +113,7 @@ fn status(id: u128, status: MessageStatus) -> Fact {
     })
 }
 
-fn inbound(id: u128, text: &str) -> Fact {
+fn inbound(id: u128, kind: &str, text: &str) -> Fact {
     Fact::Inbound(Inbound {
         id: MessageId::from_u128(id),
         tenant: TENANT,
@@ -122,7 +122,7 @@ fn inbound(id: u128, text: &str) -> Fact {
         wa_message_id: wa(id),
         chat_id: "49@c.us".to_owned(),
         sender: "49@c.us".to_owned(),
-        kind: "text".to_owned(),
+        kind: kind.to_owned(),
         content: json!({ "text": text }),
         offline: false,
     })
@@ -149,7 +149,7 @@ async fn what_is_recorded_is_what_is_found() {
     for Fixture { log, store, _keep } in both().await {
         let facts = vec![
             outgoing(1, MessageStatus::Sending, 7),
-            inbound(2, "hello"),
+            inbound(2, "text", "hello"),
             status(3, MessageStatus::Failed),
             status(1, MessageStatus::Delivered),
         ];
@@ -268,7 +268,7 @@ async fn the_sequencer_counts_every_message_once() {
         let mut facts: Vec<Fact> = (0..300)
             .map(|id| outgoing(id, MessageStatus::Sending, 1))
             .collect();
-        facts.extend((300..500).map(|id| inbound(id, "hi")));
+        facts.extend((300..500).map(|id| inbound(id, "text", "hi")));
         let recorded = together(&log, facts).await;
         assert!(recorded.iter().all(Result::is_ok));
         let (mut published, mut more_to_come) = (0, true);
@@ -341,7 +341,7 @@ async fn a_row_that_postgres_refuses_fails_alone() {
         return;
     };
     let facts = (0..50)
-        .map(|id| inbound(id, if id == 33 { "a\0b" } else { "fine" }))
+        .map(|id| inbound(id, if id == 33 { "te\0xt" } else { "text" }, "fine"))
         .collect();
     let recorded = together(&log, facts).await;
     for (id, recorded) in recorded.iter().enumerate() {

@@ -21,7 +21,7 @@ use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
 /// What PostgreSQL calls the types that SQLite keeps as one.
-const TYPES: [(&str, &str); 7] = [
+const TYPES: [(&str, &str); 8] = [
     ("uuid", "BLOB"),
     ("bytea", "BLOB"),
     ("bigint", "INTEGER"),
@@ -29,6 +29,7 @@ const TYPES: [(&str, &str); 7] = [
     ("timestamp with time zone", "INTEGER"),
     ("text", "TEXT"),
     ("jsonb", "TEXT"),
+    ("json", "TEXT"),
 ];
 
 /// Table, column, type, whether it may be empty.

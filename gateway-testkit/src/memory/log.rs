@@ -169,16 +169,12 @@ impl MemoryLog {
 }
 
 fn has_nul(fact: &Fact) -> bool {
-    let (texts, content) = match fact {
-        Fact::Outgoing(fact) => (vec![&fact.chat_id, &fact.kind], Some(&fact.content)),
-        Fact::Inbound(fact) => (
-            vec![&fact.chat_id, &fact.sender, &fact.kind],
-            Some(&fact.content),
-        ),
-        Fact::Status(_) => (Vec::new(), None),
+    let texts = match fact {
+        Fact::Outgoing(fact) => vec![&fact.chat_id, &fact.kind],
+        Fact::Inbound(fact) => vec![&fact.chat_id, &fact.sender, &fact.kind],
+        Fact::Status(_) => Vec::new(),
     };
-    let escaped = content.is_some_and(|content| content.to_string().contains("\\u0000"));
-    escaped || texts.iter().any(|text| text.contains('\0'))
+    texts.iter().any(|text| text.contains('\0'))
 }
 
 #[async_trait]

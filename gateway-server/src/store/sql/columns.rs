@@ -17,8 +17,8 @@ use serde_json::value::{RawValue, to_raw_value};
 use sqlx::Arguments as _;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
-use sqlx::types::Json;
 
+use super::json::JsonText;
 use super::types::{Count, Id, Time};
 
 /// The lists of a set-valued statement, all of the same length, in the order of its columns.
@@ -35,7 +35,7 @@ pub(super) enum List<'t> {
     Counts(Vec<Option<Count>>),
     Flags(Vec<bool>),
     Bytes(Vec<Option<&'t [u8]>>),
-    Jsons(Vec<Option<Json<Box<RawValue>>>>),
+    Jsons(Vec<Option<JsonText>>),
 }
 
 impl<'t> Columns<'t> {
@@ -80,7 +80,7 @@ impl<'t> Columns<'t> {
         self,
         values: impl Iterator<Item = I>,
     ) -> Self {
-        let jsons = values.map(|json| json.into().map(Json));
+        let jsons = values.map(|json| json.into().map(JsonText));
         self.with(List::Jsons(jsons.collect()))
     }
 

@@ -27,7 +27,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 7] = steps![
+const STEPS: [Step; 8] = steps![
     1 "init" "0001_init.sql",
     2 "changes" "0002_changes.sql",
     3 "outbox_counts" "0003_outbox_counts.sql",
@@ -35,6 +35,7 @@ const STEPS: [Step; 7] = steps![
     5 "fresh_messages" "0005_fresh_messages.sql",
     6 "event_indexes" "0006_event_indexes.sql",
     7 "event_ids" "0007_event_ids.sql",
+    8 "plain_json" "0008_plain_json.sql",
 ];
 
 /// The schema could not be brought up to date.

@@ -10,6 +10,7 @@ mod change;
 mod columns;
 mod error;
 mod event;
+mod json;
 mod key;
 mod lane;
 mod lanes;

@@ -123,13 +123,9 @@ async fn a_bad_row_harms_no_other(l: &LogUnderTest) -> Verdict {
     l.arrange().await?;
     let fact = |index: usize| {
         let send = a_send(index as u128);
-        // PostgreSQL has no place for NUL in JSON; other stores may keep it.
-        let content = if index == 5 {
-            json!({"text": "\0"})
-        } else {
-            send.content.clone()
-        };
-        Fact::Outgoing(Outgoing { content, ..send })
+        // PostgreSQL has no place for NUL in a text; other stores may keep it.
+        let kind = if index == 5 { "te\0xt" } else { "text" }.to_owned();
+        Fact::Outgoing(Outgoing { kind, ..send })
     };
     let results = crowd(l, fact).await;
     for (index, result) in results.into_iter().enumerate() {
