@@ -26,6 +26,7 @@ pub mod change;
 pub mod coord;
 pub mod entropy;
 pub mod event;
+pub mod fill;
 pub mod id;
 pub mod message;
 pub mod orchestrator;

@@ -21,6 +21,7 @@ use async_trait::async_trait;
 use crate::auth::{KeyRepo, RefreshRepo};
 use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
+use crate::fill::FillRepo;
 use crate::message::MessageRepo;
 use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};
@@ -105,6 +106,7 @@ pub trait PlatformTx:
     + SequencerRepo
     + ChangeRepo
     + ReplicaRepo
+    + FillRepo
 {
 }
 
@@ -121,6 +123,7 @@ impl<T> PlatformTx for T where
         + SequencerRepo
         + ChangeRepo
         + ReplicaRepo
+        + FillRepo
 {
 }
 
@@ -179,6 +182,12 @@ pub trait PlatformStore: Store {
     ///
     /// A write on it fails or is rolled back; never commit it.
     async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
+
+    /// Opens what serves for one call of one repository, for reading only: two of them may see two
+    /// moments. For a store whose transactions cost exchanges of their own.
+    async fn glance(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        self.read().await
+    }
 }
 
 /// Runs whole attempts until one does not end in [`StoreError::Conflict`], at most `attempts` times.

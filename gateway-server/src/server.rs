@@ -57,6 +57,8 @@ pub struct Server {
     listener: Listener,
     store: SqlStore,
     sequencing: SqlStore,
+    /// For what must be seen in time: what changed, and who has fallen silent.
+    watching: SqlStore,
     link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
@@ -106,12 +108,15 @@ impl Server {
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
         let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
         let shared_link: Arc<dyn WorkerLink> = Arc::new(link.clone());
-        let caches = Caches::new(Arc::clone(&platform), Arc::clone(&clock), Handle::current());
+        let watching = store.apart();
+        let looking = Arc::new(watching.clone());
+        let (time, control) = (Arc::clone(&clock), Handle::current());
+        let caches = Caches::new(Arc::clone(&platform), looking, time, control);
         let coord = caches.announcing(coord);
         let state = Arc::new(state_vault(&config, &secrets, &store, &entropy)?);
         let orchestration: Arc<dyn Store> = Arc::new(store.clone());
         let leases = StoreRow::new(
-            Arc::clone(&orchestration),
+            Arc::new(watching.clone()),
             Arc::clone(&clock),
             config.orchestration.lease_policy(),
         );
@@ -151,6 +156,7 @@ impl Server {
             listener,
             store,
             sequencing,
+            watching,
             link,
             log_task,
             replica,
@@ -208,7 +214,9 @@ impl Server {
             cores.end().await;
         }
         // A connection that is never given back must not keep the process.
-        let closing = async { tokio::join!(self.sequencing.close(), self.store.close()) };
+        let (sequencing, watching) = (self.sequencing, self.watching);
+        let closing =
+            async { tokio::join!(sequencing.close(), watching.close(), self.store.close()) };
         if tokio::time::timeout(limit, closing).await.is_err() {
             tracing::warn!("the database did not let go in time");
         }

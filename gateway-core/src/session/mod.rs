@@ -173,7 +173,7 @@ impl Session {
 }
 
 /// How a path or a command names a session: by id or by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionRef {
     /// `ses_…`
     Id(SessionId),

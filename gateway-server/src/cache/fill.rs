@@ -1,58 +1,64 @@
 //! Reading what is not remembered, on the control runtime: no query is polled on a core.
 //!
-//! Every fill takes its tickets before it opens a transaction, so that it keeps nothing that was changed
-//! meanwhile; what it read answers the request that asked all the same, which began before the change.
+//! Every fill takes its tickets before it asks, so that it keeps nothing that was changed meanwhile; what it
+//! read answers those who asked all the same, because they did before the change. Each is one statement, and
+//! one for all who ask for the same at once.
 
-use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use gateway_core::change::UserStanding;
-use gateway_core::id::TenantId;
+use gateway_core::fill::{KeyFill, LoginFill, RouteFill};
+use gateway_core::id::{TenantId, TokenFamilyId, UserId, WorkerId};
 use gateway_core::session::{Owner, Route, Routes, SessionRef, Standing};
-use gateway_core::store::{PlatformTx, StoreError};
-use gateway_core::tenant::{Tenant, Tier};
-use gateway_core::time::Timestamp;
-use tokio_util::task::AbortOnDropHandle;
+use gateway_core::store::StoreError;
+use gateway_core::time::{Timestamp, Uptime};
 
-use super::{Caches, KnownKey, KnownLogin, RECONSIDERED};
+use super::flights::Flights;
+use super::principals::Tickets;
+use super::shards::Ticket;
+use super::workers::KnownWorker;
+use super::{Caches, KnownKey, KnownLogin, Memory, RECONSIDERED};
 use crate::http::auth::Claims;
 
-impl Caches {
-    /// Runs a read on the control runtime, and ends it if nobody waits for it any more.
-    async fn apart<T: Send + 'static>(
-        &self,
-        read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let reading = AbortOnDropHandle::new(self.0.control.spawn(read));
-        match reading.await {
-            Ok(outcome) => outcome,
-            Err(ended) => Err(StoreError::Internal(Box::new(ended))),
-        }
-    }
+/// A key as it was read, and the store's time then.
+type FoundKey = Option<(Arc<KnownKey>, Timestamp)>;
+/// Which login: whose, and of whom.
+type LoginName = (TenantId, UserId, TokenFamilyId);
+type RouteTickets = (super::routes::Tickets, Ticket);
 
+/// Reads on their way.
+#[derive(Debug, Default)]
+pub(super) struct Fills {
+    keys: Flights<[u8; 32], Tickets, FoundKey>,
+    logins: Flights<LoginName, Tickets, Option<Arc<KnownLogin>>>,
+    workers: Flights<WorkerId, Ticket, Option<Arc<KnownWorker>>>,
+    routes: Flights<(TenantId, SessionRef), RouteTickets, Option<Route>>,
+}
+
+impl Caches {
     /// The API key of that hash as the store has it now, with the store's time; revoked and expired ones
     /// too.
-    pub(crate) async fn read_key(
-        &self,
-        hash: [u8; 32],
-    ) -> Result<Option<(Arc<KnownKey>, Timestamp)>, StoreError> {
+    pub(crate) async fn read_key(&self, hash: [u8; 32]) -> Result<FoundKey, StoreError> {
+        let memory = &*self.0;
+        let principals = &memory.principals;
+        let (now, tickets) = (memory.clock.uptime(), principals.tickets());
+        let good = |begun: &Tickets| principals.is_key_untouched(begun, &hash);
         let caches = self.clone();
-        self.apart(async move {
+        let read = |tickets: Arc<Tickets>| async move {
             let memory = &*caches.0;
-            let tickets = memory.principals.tickets();
-            let mut tx = memory.store.read().await?;
-            let now = tx.now().await?;
-            let Some(key) = tx.key_by_hash(&hash).await? else {
-                return Ok(None);
-            };
-            let Some((tenant, tier)) = tenant(&mut *tx, key.tenant).await? else {
-                return Ok(None);
-            };
-            let known = memory.principals.keep_key(&tickets, key, tenant, tier);
-            Ok(Some((known, now)))
-        })
-        .await
+            let found = memory.store.glance().await?.fill_key(&hash).await?;
+            Ok(found.map(|found| {
+                let KeyFill {
+                    key, tenant, tier, ..
+                } = found;
+                let known = memory.principals.keep_key(&tickets, key, tenant, tier);
+                (known, found.now)
+            }))
+        };
+        let fills = &memory.fills.keys;
+        fills
+            .read(&memory.control, hash, now, tickets, good, read)
+            .await
     }
 
     /// The login of a token as the store has it now; none if it has ended.
@@ -60,97 +66,91 @@ impl Caches {
         &self,
         claims: &Claims,
     ) -> Result<Option<Arc<KnownLogin>>, StoreError> {
-        let (caches, claims) = (self.clone(), claims.clone());
-        self.apart(async move {
+        let memory = &*self.0;
+        let principals = &memory.principals;
+        let (now, tickets) = (memory.clock.uptime(), principals.tickets());
+        let (tenant, user, family) = (claims.tenant, claims.sub, claims.fam);
+        let good = |begun: &Tickets| principals.is_login_untouched(begun, family);
+        let caches = self.clone();
+        let read = |tickets: Arc<Tickets>| async move {
             let memory = &*caches.0;
-            let tickets = memory.principals.tickets();
-            let mut tx = memory.store.read().await?;
-            let Some(user) = tx.user(claims.tenant, claims.sub).await? else {
-                return Ok(None);
-            };
-            if !tx.family_is_live(claims.tenant, claims.fam).await? {
-                return Ok(None);
-            }
-            let Some((tenant, tier)) = tenant(&mut *tx, user.tenant).await? else {
-                return Ok(None);
-            };
-            let standing = UserStanding {
-                user: user.id,
-                tenant: user.tenant,
-                role: user.role,
-                token_generation: user.token_generation,
-                version: user.version,
-            };
-            let principals = &memory.principals;
-            let known = principals.keep_login(&tickets, claims.fam, standing, tenant, tier);
-            Ok(Some(known))
-        })
-        .await
+            let mut store = memory.store.glance().await?;
+            let found = store.fill_login(tenant, user, family).await?;
+            Ok(found.map(|found| {
+                let LoginFill { user, tenant, tier } = found;
+                let principals = &memory.principals;
+                principals.keep_login(&tickets, family, user, tenant, tier)
+            }))
+        };
+        let (fills, name) = (&memory.fills.logins, (tenant, user, family));
+        fills
+            .read(&memory.control, name, now, tickets, good, read)
+            .await
     }
 
     /// Whether `owner` is its worker's present run, as the store has it now.
     pub(crate) async fn read_present(&self, owner: &Owner) -> Result<bool, StoreError> {
-        let (caches, owner) = (self.clone(), owner.clone());
-        self.apart(async move {
+        let memory = &*self.0;
+        let (now, ticket) = (memory.clock.uptime(), memory.workers.ticket());
+        let good = |begun: &Ticket| memory.workers.are_untouched(begun);
+        let (caches, id) = (self.clone(), owner.worker.clone());
+        let read = |ticket: Arc<Ticket>| async move {
             let memory = &*caches.0;
-            let ticket = memory.workers.ticket();
-            let sent = memory.clock.uptime();
-            let row = memory.store.read().await?.worker(&owner.worker).await?;
-            let known = row.map(|row| memory.workers.keep(&ticket, &row, sent));
-            Ok(known.is_some_and(|known| known.is_present(&owner)))
-        })
-        .await
+            let row = memory.store.glance().await?.worker(&id).await?;
+            Ok(row.map(|row| memory.workers.keep(&ticket, &row, now)))
+        };
+        let (fills, id) = (&memory.fills.workers, owner.worker.clone());
+        let known = fills.read(&memory.control, id, now, ticket, good, read);
+        Ok(known.await?.is_some_and(|known| known.is_present(owner)))
     }
 
-    /// The route of a tenant's session as the store has it now.
+    /// The route of a tenant's session as the store has it now; `fresh`: as it has been since this call.
     pub(crate) async fn read_route(
         &self,
         tenant: TenantId,
         reference: &SessionRef,
+        fresh: bool,
     ) -> Result<Option<Route>, StoreError> {
-        let (caches, reference) = (self.clone(), reference.clone());
-        self.apart(async move {
+        let memory = &*self.0;
+        let now = memory.clock.uptime();
+        let tickets = (memory.routes.tickets(), memory.workers.ticket());
+        let good = |begun: &RouteTickets| {
+            !fresh
+                && memory.routes.is_untouched(&begun.0, tenant, reference)
+                && memory.workers.are_untouched(&begun.1)
+        };
+        let (caches, wanted) = (self.clone(), reference.clone());
+        let read = |tickets: Arc<RouteTickets>| async move {
             let memory = &*caches.0;
-            let tickets = memory.routes.tickets();
-            let ticket = memory.workers.ticket();
-            let sent = memory.clock.uptime();
-            let mut tx = memory.store.read().await?;
-            let Some(session) = tx.card(tenant, &reference).await? else {
-                return Ok(None);
-            };
-            let worker = match session.owner() {
-                Some(owner) => tx.worker(&owner.worker).await?,
-                None => None,
-            };
-            drop(tx);
-            let worker = worker.map(|row| memory.workers.keep(&ticket, &row, sent));
-            let by_name = matches!(reference, SessionRef::Name(_));
-            memory
-                .routes
-                .keep(&tickets, &session, by_name, &memory.workers, sent);
-            let open = worker.zip(session.owner());
-            let open = open.and_then(|(worker, owner)| worker.open(owner).map(Arc::clone));
-            Ok(Some(Route::of(&session, open.as_ref())))
-        })
-        .await
+            let mut store = memory.store.glance().await?;
+            let found = store.fill_route(tenant, &wanted).await?;
+            let by_name = matches!(wanted, SessionRef::Name(_));
+            Ok(found.map(|found| memory.take_in(&tickets, &found, by_name, now)))
+        };
+        let (fills, name) = (&memory.fills.routes, (tenant, reference.clone()));
+        fills
+            .read(&memory.control, name, now, tickets, good, read)
+            .await
     }
 }
 
-/// A tenant and its plan.
-async fn tenant(
-    tx: &mut dyn PlatformTx,
-    id: TenantId,
-) -> Result<Option<(Tenant, Tier)>, StoreError> {
-    let Some(tenant) = tx.tenant(id).await? else {
-        return Ok(None);
-    };
-    match tx.tier(&tenant.tier).await? {
-        Some(tier) => Ok(Some((tenant, tier))),
-        None => Err(StoreError::Corrupt {
-            table: "tenants",
-            id: id.to_string(),
-            why: format!("no tier {}", tenant.tier),
-        }),
+impl Memory {
+    /// Keeps what was read of a session and the worker that holds it, if nothing changed meanwhile.
+    fn take_in(
+        &self,
+        tickets: &RouteTickets,
+        found: &RouteFill,
+        by_name: bool,
+        sent: Uptime,
+    ) -> Route {
+        let (routes, workers) = tickets;
+        let (session, worker) = (&found.session, found.worker.as_ref());
+        let worker = worker.map(|row| self.workers.keep(workers, row, sent));
+        self.routes
+            .keep(routes, session, by_name, &self.workers, sent);
+        let open = worker.zip(session.owner());
+        let open = open.and_then(|(worker, owner)| worker.open(owner).map(Arc::clone));
+        Route::of(session, open.as_ref())
     }
 }
 
@@ -190,6 +190,6 @@ impl Routes for CachedRoutes {
         if !fresh && let Some(route) = self.known(tenant, reference) {
             return Ok(Some(route));
         }
-        self.caches.read_route(tenant, reference).await
+        self.caches.read_route(tenant, reference, fresh).await
     }
 }

@@ -19,7 +19,7 @@ impl Caches {
     pub async fn look(&self) -> Result<(), StoreError> {
         let memory = &*self.0;
         let sent = memory.clock.uptime();
-        let mut tx = memory.store.read().await?;
+        let mut tx = memory.looking.read().await?;
         let now = tx.now().await?;
         if memory.freshness.has_missed(sent, now) {
             self.clear();

@@ -8,16 +8,18 @@
 //! through [`Caches::announcing`], and whoever ends a credential calls [`Caches::forget`] after the commit.
 //!
 //! In reading order: `freshness` (whether to obey), `shards` (the map), `principals`, `workers`, `routes`
-//! (what is remembered), `fill` (reading on a miss), `look` (reading what changed), `announce` (hints).
+//! (what is remembered), `fill` (reading on a miss), `flights` (once for many), `look` (reading what changed), `announce` (hints).
 
 mod announce;
 mod fill;
+mod flights;
 mod freshness;
 mod look;
 mod principals;
 mod routes;
 mod shards;
-
+#[cfg(test)]
+mod tests;
 mod workers;
 
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub use freshness::TRUSTED;
 pub(crate) use principals::{KnownKey, KnownLogin};
 
 use crate::http::auth::Caller;
+use fill::Fills;
 use freshness::Freshness;
 use principals::Principals;
 use routes::RouteTable;
@@ -51,12 +54,14 @@ pub struct Caches(Arc<Memory>);
 #[derive(Debug)]
 struct Memory {
     store: Arc<dyn PlatformStore>,
+    looking: Arc<dyn PlatformStore>,
     clock: Arc<dyn Clock>,
     control: Handle,
     freshness: Freshness,
     principals: Principals,
     workers: Workers,
     routes: RouteTable,
+    fills: Fills,
 }
 
 /// Something that this replica has just committed and that ends what is remembered.
@@ -73,17 +78,26 @@ pub enum Ended {
 }
 
 impl Caches {
-    /// Empty ones. They read from `store`, on `control`, whoever asks.
+    /// Empty ones. They read what is missing from `store`, on `control`, whoever asks, and what changed from
+    /// `looking`: the same, if possible over a connection that no such read can hold, because it is the
+    /// looks that make them rare.
     #[must_use]
-    pub fn new(store: Arc<dyn PlatformStore>, clock: Arc<dyn Clock>, control: Handle) -> Self {
+    pub fn new(
+        store: Arc<dyn PlatformStore>,
+        looking: Arc<dyn PlatformStore>,
+        clock: Arc<dyn Clock>,
+        control: Handle,
+    ) -> Self {
         Self(Arc::new(Memory {
             store,
+            looking,
             clock,
             control,
             freshness: Freshness::default(),
             principals: Principals::default(),
             workers: Workers::default(),
             routes: RouteTable::default(),
+            fills: Fills::default(),
         }))
     }
 

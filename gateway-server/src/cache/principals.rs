@@ -203,6 +203,23 @@ impl Principals {
         }
     }
 
+    /// Whether nothing has changed since the tickets that a read of that key could depend on.
+    pub(super) fn is_key_untouched(&self, tickets: &Tickets, hash: &[u8; 32]) -> bool {
+        self.keys.is_untouched(&tickets.keys, hash) && self.are_plans_untouched(tickets)
+    }
+
+    /// The same for a login.
+    pub(super) fn is_login_untouched(&self, tickets: &Tickets, family: TokenFamilyId) -> bool {
+        self.logins.is_untouched(&tickets.logins, &family)
+            && self.users.are_untouched(&tickets.users)
+            && self.are_plans_untouched(tickets)
+    }
+
+    /// Whose tenant and plan it is shows only when it is read.
+    fn are_plans_untouched(&self, tickets: &Tickets) -> bool {
+        self.tenants.are_untouched(&tickets.tenants) && self.tiers.are_untouched(&tickets.tiers)
+    }
+
     /// The key, if everything it depends on holds too and it is not revoked or expired.
     pub(super) fn key(&self, hash: &[u8; 32], now: Timestamp) -> Option<Arc<KnownKey>> {
         let known = self.keys.get(hash)?;

@@ -101,6 +101,24 @@ impl RouteTable {
         }
     }
 
+    /// Whether nothing has changed since the tickets that a read of that session could depend on. Which one
+    /// has a name shows only when it is read.
+    pub(super) fn is_untouched(
+        &self,
+        tickets: &Tickets,
+        tenant: TenantId,
+        reference: &SessionRef,
+    ) -> bool {
+        match reference {
+            SessionRef::Id(id) => self.sessions.is_untouched(&tickets.sessions, id),
+            SessionRef::Name(name) => {
+                let key = (tenant, name.clone());
+                self.sessions.are_untouched(&tickets.sessions)
+                    && self.names.is_untouched(&tickets.names, &key)
+            }
+        }
+    }
+
     fn find(
         &self,
         tenant: TenantId,

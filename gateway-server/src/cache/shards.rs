@@ -107,6 +107,17 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         Ticket(Box::new(std::array::from_fn(generation)))
     }
 
+    /// Whether nothing of the key's shard was removed since the ticket.
+    pub(super) fn is_untouched(&self, ticket: &Ticket, key: &K) -> bool {
+        let index = self.index(key);
+        self.shards[index].generation.load(Ordering::Acquire) == ticket.0[index]
+    }
+
+    /// Whether nothing at all was.
+    pub(super) fn are_untouched(&self, ticket: &Ticket) -> bool {
+        self.ticket().0 == ticket.0
+    }
+
     /// Keeps an entry instead of the one that is there, if nothing of its shard was removed since the
     /// ticket and `newer` than the one that is there; whether it did.
     pub(super) fn keep(

@@ -65,6 +65,11 @@ impl Workers {
         self.0.ticket()
     }
 
+    /// Whether nothing has changed since the ticket.
+    pub(super) fn are_untouched(&self, ticket: &Ticket) -> bool {
+        self.0.are_untouched(ticket)
+    }
+
     pub(super) fn get(&self, id: &WorkerId) -> Option<Arc<KnownWorker>> {
         self.0.get(id)
     }

@@ -275,7 +275,13 @@ fn ports(
     link: Arc<dyn WorkerLink>,
 ) -> Ports {
     let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
-    let caches = Caches::new(Arc::clone(&platform), clock.clone(), Handle::current());
+    let looking = Arc::clone(&platform);
+    let caches = Caches::new(
+        Arc::clone(&platform),
+        looking,
+        clock.clone(),
+        Handle::current(),
+    );
     let coord = caches.announcing(coord);
     let orchestration: Arc<dyn Store> = Arc::new(store.clone());
     let entropy = Arc::new(SeededEntropy::new(7));

@@ -1,12 +1,17 @@
 //! Who waits for whom.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::id::{TenantId, WorkerId};
+use gateway_core::id::{Incarnation, TenantId, WorkerId};
+use gateway_core::session::Owner;
 use gateway_core::store::{PlatformStore, Store, StoreError};
 use gateway_core::tenant::Tier;
-use gateway_core::time::Timestamp;
-use gateway_core::worker::Worker;
+use gateway_core::time::{Clock, Timestamp};
+use gateway_core::worker::{
+    Lease, LeaseAuthority, LeasePolicy, Renewal, StoreRow, Worker, WorkerReport, WorkerStatus,
+};
+use gateway_server::cache::Caches;
 use gateway_server::store::sql::SqlStore;
 use gateway_testkit::clock::ManualClock;
 
@@ -39,6 +44,45 @@ pub(crate) async fn writers_that_wait_all_get_their_turn(store: &SqlStore) {
     }
     let granted: u64 = draws.join_all().await.into_iter().map(Result::unwrap).sum();
     assert_eq!(granted, 40);
+}
+
+/// All connections of the pool are taken, by requests that fill caches, say.
+pub(crate) async fn what_keeps_caches_trusted_and_leases_alive_waits_for_nobody(store: &SqlStore) {
+    let id = WorkerId::parse("worker-1").unwrap();
+    let run = Incarnation::parse("run-0001").unwrap();
+    let owner = Owner {
+        worker: id.clone(),
+        incarnation: run.clone(),
+    };
+    let mut tx = store.begin().await.unwrap();
+    let row = Worker {
+        status: WorkerStatus::Active,
+        incarnation: Some(run),
+        ..Worker::pending(id, 1, Timestamp::from_micros(0))
+    };
+    tx.insert_worker(&row).await.unwrap();
+    let lease = Lease::new(owner.clone(), Timestamp::from_micros(0));
+    tx.insert_lease(&lease).await.unwrap();
+    tx.commit().await.unwrap();
+    let held = [store.begin().await.unwrap(), store.begin().await.unwrap()];
+    let watching = Arc::new(store.apart());
+    let clock = Arc::new(ManualClock::default());
+    let control = tokio::runtime::Handle::current();
+    let reads = Arc::new(store.clone());
+    let caches = Caches::new(reads, watching.clone(), clock.clone(), control);
+    caches.look().await.unwrap();
+    assert!(caches.are_trusted(clock.uptime()));
+    let policy = LeasePolicy::default();
+    let leases = StoreRow::new(watching, clock, policy);
+    let renewed = leases.renew(&owner, &WorkerReport::default()).await;
+    assert!(
+        matches!(renewed, Ok(Renewal::Granted { .. })),
+        "{renewed:?}"
+    );
+    assert_eq!(leases.silent().await.unwrap(), []);
+    drop(held);
+    let stored = store.begin().await.unwrap().lease(&owner).await.unwrap();
+    assert_eq!(stored.map(|lease| lease.renewals), Some(1));
 }
 
 /// By a clock that runs ahead of the server's.

@@ -103,6 +103,17 @@ fn main() {
         impatient,
         async |store| connections::a_statement_that_waits_too_long_is_given_up(&store).await,
     ));
+    let few = PostgresOptions {
+        max_connections: 2,
+        ..PostgresOptions::default()
+    };
+    tests.push(on_postgres(
+        "what_keeps_caches_trusted_and_leases_alive_waits_for_nobody",
+        few,
+        async |store| {
+            connections::what_keeps_caches_trusted_and_leases_alive_waits_for_nobody(&store).await;
+        },
+    ));
     let clock = Arc::new(ManualClock::default());
     let watched = PostgresOptions {
         clock: clock.clone(),

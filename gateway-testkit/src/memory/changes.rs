@@ -8,6 +8,7 @@ use gateway_core::auth::ApiKey;
 use gateway_core::change::{
     ChangeRepo, Changes, Deleted, REMEMBERED, REPLICA_LIFE, ReplicaRepo, UserStanding,
 };
+use gateway_core::fill::FillRepo;
 use gateway_core::id::{ApiKeyId, ReplicaId, SessionId, TenantId, UserId, WorkerId};
 use gateway_core::session::Session;
 use gateway_core::store::StoreError;
@@ -117,6 +118,9 @@ impl ChangeRepo for MemoryTx {
         .await
     }
 }
+
+/// Step by step: here nothing costs an exchange.
+impl FillRepo for MemoryTx {}
 
 #[async_trait]
 impl ReplicaRepo for MemoryTx {

@@ -202,7 +202,7 @@ async fn with_key(app: &App, secret: &ApiKeySecret, client: ClientAddress) -> Ap
     };
     active(known.tenant().is_active())?;
     if !known.is_noted(minute(now)) {
-        app.last_used.note(app, &known.key, now).await;
+        app.last_used.note(app, &known.key, now);
         known.note(minute(now));
     }
     Ok(Caller::clone(known.caller()))

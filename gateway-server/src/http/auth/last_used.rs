@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use gateway_core::auth::ApiKey;
-use gateway_core::id::ApiKeyId;
+use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
@@ -21,9 +21,9 @@ pub(crate) struct LastUsed {
 }
 
 impl LastUsed {
-    /// Notes a use of `key` unless this minute's is noted. A failure is only logged: the request is not
-    /// about this.
-    pub(super) async fn note(&self, app: &App, key: &ApiKey, now: Timestamp) {
+    /// Notes a use of `key` unless this minute's is noted, after the request and whatever becomes of it: it is
+    /// not about this. A failure is only logged.
+    pub(super) fn note(&self, app: &App, key: &ApiKey, now: Timestamp) {
         let minute = now.as_micros().div_euclid(MINUTE_MICROS);
         let stored = key
             .last_used_at
@@ -32,9 +32,13 @@ impl LastUsed {
             return;
         }
         let at = Timestamp::from_micros(minute * MINUTE_MICROS);
-        if let Err(error) = write(app, key, at).await {
-            tracing::warn!(%error, "the use of an API key was not noted");
-        }
+        let (shared, tenant, id) = (app.clone(), key.tenant, key.id);
+        let noting = async move {
+            if let Err(error) = write(&shared, tenant, id, at).await {
+                tracing::warn!(%error, "the use of an API key was not noted");
+            }
+        };
+        drop(app.shutdown.spawn_send_on(&app.control, noting));
     }
 
     fn is_first(&self, key: ApiKeyId, minute: i64) -> bool {
@@ -48,8 +52,8 @@ impl LastUsed {
     }
 }
 
-async fn write(app: &App, key: &ApiKey, at: Timestamp) -> Result<(), StoreError> {
+async fn write(app: &App, tenant: TenantId, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
     let mut tx = app.store.begin_platform().await?;
-    tx.touch_key(key.tenant, key.id, at).await?;
+    tx.touch_key(tenant, id, at).await?;
     tx.commit().await
 }

@@ -76,7 +76,7 @@ const TOUCH: &str = "UPDATE api_keys SET last_used_at = $3 \
      WHERE tenant_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)";
 
 #[derive(FromRow)]
-struct KeyRow {
+pub(super) struct KeyRow {
     id: Id,
     tenant_id: Id,
     name: String,

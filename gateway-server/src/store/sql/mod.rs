@@ -10,6 +10,7 @@ mod change;
 mod columns;
 mod error;
 mod event;
+mod fill;
 mod json;
 mod key;
 mod lane;
@@ -243,5 +244,9 @@ impl PlatformStore for SqlStore {
 
     async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         Ok(Box::new(self.pool.read().await?))
+    }
+
+    async fn glance(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+        Ok(Box::new(self.pool.glance().await?))
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use gateway_core::store::StoreError;
 use gateway_core::time::Clock;
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -19,7 +20,7 @@ use super::error::classify;
 use super::lane::Lane;
 use super::lanes::Lanes;
 use super::silence::Silence;
-use super::tx::Tx;
+use super::tx::{On, Tx};
 use crate::system::SystemClock;
 
 /// How to reach PostgreSQL.
@@ -56,6 +57,8 @@ const CACHE: &str = "-32768";
 const CHECKPOINT: &str = "10000";
 /// Statements that a connection keeps prepared: more than there are.
 const STATEMENTS: usize = 500;
+/// A connection that was given back less than this ago answered then, and is not asked again.
+const RESTED: Duration = Duration::from_secs(1);
 /// Longer than any transaction may take.
 const TURN: Duration = Duration::from_secs(30);
 
@@ -185,12 +188,12 @@ impl Pool {
             } => {
                 let begun = clock.uptime();
                 let tx = silence.limit(pool.begin()).await;
-                tx.map(|tx| Tx::postgres(tx, silence.clone(), Arc::clone(clock), begun))
+                tx.map(|tx| Tx::postgres(On::Whole(tx), silence.clone(), Arc::clone(clock), begun))
             }
             Self::Sqlite { writer, clock, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
-                .map(|tx| Tx::sqlite(tx, Arc::clone(clock))),
+                .map(|tx| Tx::sqlite(On::Whole(tx), Arc::clone(clock))),
         };
         begun.map_err(classify)
     }
@@ -206,14 +209,34 @@ impl Pool {
                 let begun = clock.uptime();
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 let tx = silence.limit(pool.begin_with(begin)).await;
-                tx.map(|tx| Tx::postgres(tx, silence.clone(), Arc::clone(clock), begun))
+                tx.map(|tx| Tx::postgres(On::Whole(tx), silence.clone(), Arc::clone(clock), begun))
             }
             Self::Sqlite { readers, clock, .. } => readers
                 .begin()
                 .await
-                .map(|tx| Tx::sqlite(tx, Arc::clone(clock))),
+                .map(|tx| Tx::sqlite(On::Whole(tx), Arc::clone(clock))),
         };
         begun.map_err(classify)
+    }
+
+    /// Takes a connection for a read that needs no snapshot: nothing is said before it nor after.
+    pub(crate) async fn glance(&self) -> Result<Tx, StoreError> {
+        let taken = match self {
+            Self::Postgres {
+                pool,
+                clock,
+                silence,
+            } => {
+                let begun = clock.uptime();
+                let on = silence.limit(pool.acquire()).await;
+                on.map(|on| Tx::postgres(On::Each(on), silence.clone(), Arc::clone(clock), begun))
+            }
+            Self::Sqlite { readers, clock, .. } => readers
+                .acquire()
+                .await
+                .map(|on| Tx::sqlite(On::Each(on), Arc::clone(clock))),
+        };
+        taken.map_err(classify)
     }
 
     /// Closes every connection, after those in use are given back.
@@ -230,11 +253,22 @@ impl Pool {
     }
 }
 
-/// Options of a pool whose connections are closed when they have fallen silent.
+/// Options of a pool whose connections are asked whether they live only when they have rested, and closed
+/// when they have fallen silent.
 fn watched(silence: &Silence) -> PgPoolOptions {
     let silence = silence.clone();
-    PgPoolOptions::new().after_release(move |connection, _| {
-        let silence = silence.clone();
-        Box::pin(async move { silence.prove(connection).await })
-    })
+    PgPoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for >= RESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .after_release(move |connection, _| {
+            let silence = silence.clone();
+            Box::pin(async move { silence.prove(connection).await })
+        })
 }

@@ -82,14 +82,14 @@ const PUT_TIER: Sql = Sql {
 };
 
 #[derive(FromRow)]
-struct TenantRow {
-    id: Id,
-    name: String,
-    tier: String,
-    status: String,
-    version: Count,
-    created_at: Time,
-    updated_at: Time,
+pub(super) struct TenantRow {
+    pub(super) id: Id,
+    pub(super) name: String,
+    pub(super) tier: String,
+    pub(super) status: String,
+    pub(super) version: Count,
+    pub(super) created_at: Time,
+    pub(super) updated_at: Time,
 }
 
 impl TryFrom<TenantRow> for Tenant {
@@ -111,13 +111,13 @@ impl TryFrom<TenantRow> for Tenant {
 }
 
 #[derive(FromRow)]
-struct TierRow {
-    name: String,
-    sessions: Count,
-    requests_per_hour: Count,
-    webhook_endpoints: Count,
-    history_days: Count,
-    priority: Count,
+pub(super) struct TierRow {
+    pub(super) name: String,
+    pub(super) sessions: Count,
+    pub(super) requests_per_hour: Count,
+    pub(super) webhook_endpoints: Count,
+    pub(super) history_days: Count,
+    pub(super) priority: Count,
 }
 
 impl TryFrom<TierRow> for Tier {

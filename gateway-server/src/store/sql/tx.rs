@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use gateway_core::store::StoreError;
 use gateway_core::time::{Clock, Timestamp, Uptime};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
+use sqlx::{Arguments as _, Database, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
 
 use super::columns::{Columns, List};
 use super::error::classify;
@@ -61,15 +62,39 @@ pub(crate) struct Tx {
     engine: Engine,
 }
 
+/// What statements run on.
+pub(super) enum On<DB: Database> {
+    /// A transaction.
+    Whole(Transaction<'static, DB>),
+    /// Each by itself, for reading.
+    Each(PoolConnection<DB>),
+}
+
+impl<DB: Database> On<DB> {
+    fn connection(&mut self) -> &mut DB::Connection {
+        match self {
+            Self::Whole(tx) => tx,
+            Self::Each(connection) => connection,
+        }
+    }
+
+    async fn commit(self) -> Result<(), sqlx::Error> {
+        match self {
+            Self::Whole(tx) => tx.commit().await,
+            Self::Each(_) => Ok(()),
+        }
+    }
+}
+
 enum Engine {
     Postgres {
-        tx: Transaction<'static, Postgres>,
+        on: On<Postgres>,
         now: Option<Timestamp>,
         age: Age,
         silence: Silence,
     },
     Sqlite {
-        tx: Transaction<'static, Sqlite>,
+        on: On<Sqlite>,
         clock: Arc<dyn Clock>,
     },
 }
@@ -99,6 +124,11 @@ impl Age {
 #[error("the transaction took too long and was given up; begin again")]
 struct TooOld;
 
+/// Why a glance does not write.
+#[derive(Debug, thiserror::Error)]
+#[error("this is for reading only; begin a transaction that may write")]
+struct OnlyReads;
+
 impl fmt::Debug for Tx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = match self.engine {
@@ -112,14 +142,14 @@ impl fmt::Debug for Tx {
 impl Tx {
     /// `begun` is from before the transaction was.
     pub(super) const fn postgres(
-        tx: Transaction<'static, Postgres>,
+        on: On<Postgres>,
         silence: Silence,
         clock: Arc<dyn Clock>,
         begun: Uptime,
     ) -> Self {
         Self {
             engine: Engine::Postgres {
-                tx,
+                on,
                 now: None,
                 age: Age { clock, begun },
                 silence,
@@ -127,15 +157,23 @@ impl Tx {
         }
     }
 
-    pub(super) const fn sqlite(tx: Transaction<'static, Sqlite>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) const fn sqlite(on: On<Sqlite>, clock: Arc<dyn Clock>) -> Self {
         Self {
-            engine: Engine::Sqlite { tx, clock },
+            engine: Engine::Sqlite { on, clock },
         }
     }
 
     /// Which engine it is on: for the few steps that are more than one statement on one of them.
     pub(super) const fn is_postgres(&self) -> bool {
         matches!(self.engine, Engine::Postgres { .. })
+    }
+
+    /// Whether it is no transaction at all.
+    const fn is_glance(&self) -> bool {
+        match &self.engine {
+            Engine::Postgres { on, .. } => matches!(on, On::Each(_)),
+            Engine::Sqlite { on, .. } => matches!(on, On::Each(_)),
+        }
     }
 
     /// Begins a statement.
@@ -184,8 +222,8 @@ impl Tx {
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
         self.check_age()?;
         match self.engine {
-            Engine::Postgres { tx, silence, .. } => silence.limit(tx.commit()).await,
-            Engine::Sqlite { tx, .. } => tx.commit().await,
+            Engine::Postgres { on, silence, .. } => silence.limit(on.commit()).await,
+            Engine::Sqlite { on, .. } => on.commit().await,
         }
         .map_err(classify)
     }
@@ -246,15 +284,18 @@ impl Query<'_> {
     /// Runs it; how many rows it changed.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
         self.check()?;
+        if self.tx.is_glance() {
+            return Err(StoreError::Refused(Box::new(OnlyReads)));
+        }
         let outcome = match (&mut self.tx.engine, self.arguments) {
-            (Engine::Postgres { tx, silence, .. }, Arguments::Postgres(arguments)) => {
+            (Engine::Postgres { on, silence, .. }, Arguments::Postgres(arguments)) => {
                 let query = sqlx::query_with(self.sql.postgres, arguments);
-                let done = silence.limit(query.execute(&mut **tx)).await;
+                let done = silence.limit(query.execute(on.connection())).await;
                 done.map(|done| done.rows_affected())
             }
-            (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
+            (Engine::Sqlite { on, .. }, Arguments::Sqlite(arguments)) => {
                 sqlx::query_with(self.sql.sqlite, arguments)
-                    .execute(&mut **tx)
+                    .execute(on.connection())
                     .await
                     .map(|done| done.rows_affected())
             }
@@ -268,13 +309,13 @@ impl Query<'_> {
     pub(crate) async fn all<R: Row>(self) -> Result<Vec<R>, StoreError> {
         self.check()?;
         let outcome = match (&mut self.tx.engine, self.arguments) {
-            (Engine::Postgres { tx, silence, .. }, Arguments::Postgres(arguments)) => {
+            (Engine::Postgres { on, silence, .. }, Arguments::Postgres(arguments)) => {
                 let query = sqlx::query_as_with(self.sql.postgres, arguments);
-                silence.limit(query.fetch_all(&mut **tx)).await
+                silence.limit(query.fetch_all(on.connection())).await
             }
-            (Engine::Sqlite { tx, .. }, Arguments::Sqlite(arguments)) => {
+            (Engine::Sqlite { on, .. }, Arguments::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql.sqlite, arguments)
-                    .fetch_all(&mut **tx)
+                    .fetch_all(on.connection())
                     .await
             }
             (Engine::Postgres { .. }, Arguments::Sqlite(_))

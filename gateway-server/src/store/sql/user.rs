@@ -103,7 +103,7 @@ impl TryFrom<UserRow> for User {
 }
 
 #[derive(FromRow)]
-struct StandingRow {
+pub(super) struct StandingRow {
     id: Id,
     tenant_id: Id,
     role: String,

@@ -5,6 +5,7 @@ mod card;
 mod change;
 mod claim;
 mod event;
+mod fill;
 mod key;
 mod lease;
 mod placement;
@@ -50,6 +51,7 @@ pub const STORE: Suite<StoreUnderTest> = &[
     event::CASES,
     sequencer::CASES,
     change::CASES,
+    fill::CASES,
     replica::CASES,
 ];
 
