@@ -129,6 +129,38 @@ pub enum ConfigError {
     /// A value that cannot work.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The same of a value that a variable has set.
+    #[error("variable {variable} cannot be used: {why}")]
+    Variable {
+        /// Which, as it was set.
+        variable: String,
+        /// What is wrong with its value; names the option.
+        why: String,
+    },
+}
+
+impl ConfigError {
+    /// Names the variable that has set the option, so that whoever set it need not know the option.
+    fn naming_variable(self, set_by: &names::SetBy) -> Self {
+        let key = match &self {
+            Self::Invalid(invalid) => Some(invalid.key),
+            Self::Value(
+                config::ConfigError::Type { key, .. } | config::ConfigError::At { key, .. },
+            ) => key.as_deref(),
+            _ => None,
+        };
+        // A key may end with a place in a list.
+        let option = key.and_then(|key| key.split('[').next());
+        let Some(variable) = option.and_then(|option| set_by.get(option)) else {
+            return self;
+        };
+        let why = self.to_string();
+        let origin = format!(" in variable {variable}");
+        Self::Variable {
+            variable: variable.clone(),
+            why: why.strip_suffix(&origin).unwrap_or(&why).to_owned(),
+        }
+    }
 }
 
 /// A value of the right type that cannot work.
@@ -179,10 +211,11 @@ impl Config {
     pub fn load(source: &Source, file: Option<&Path>) -> Result<Loaded, ConfigError> {
         let file = file.or_else(|| source.variable(names::FILE).map(Path::new));
         let mut options = merged(file)?;
-        names::apply(source, &mut options)?;
+        let set_by = names::apply(source, &mut options)?;
         let root = Value::new(None, ValueKind::Table(options));
-        let config = Self::deserialize(root)?;
-        config.check()?;
+        let config = Self::deserialize(root).map_err(ConfigError::from);
+        let checked = config.and_then(|config| config.check().map(|()| config));
+        let config = checked.map_err(|error| error.naming_variable(&set_by))?;
         Ok(Loaded {
             config,
             warning: names::warning(source),

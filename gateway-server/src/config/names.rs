@@ -55,11 +55,17 @@ const IGNORED: [&str; 4] = ["NODE_ENV", "API_VERSION", "BCRYPT_ROUNDS", "LOG_FIL
 
 type Path = Vec<String>;
 
-/// Puts the variables of `source` over `options`.
-pub(super) fn apply(source: &Source, options: &mut Map<String, Value>) -> Result<(), ConfigError> {
+/// The variable that has set an option, by the option's key.
+pub(super) type SetBy = BTreeMap<String, String>;
+
+/// Puts the variables of `source` over `options`, and says which option each has set.
+pub(super) fn apply(
+    source: &Source,
+    options: &mut Map<String, Value>,
+) -> Result<SetBy, ConfigError> {
     let mut names = BTreeMap::new();
     collect_names(options, &[], &mut names);
-    let mut set: BTreeMap<Path, &str> = BTreeMap::new();
+    let mut set = SetBy::new();
     for (variable, path, meaning) in OLDER {
         let Some(text) = source.variable(variable) else {
             continue;
@@ -70,7 +76,7 @@ pub(super) fn apply(source: &Source, options: &mut Map<String, Value>) -> Result
             Meaning::Milliseconds => format!("{}ms", text.trim()),
         };
         put(options, &path, variable, &text);
-        set.insert(path, variable);
+        set.insert(path.join("."), variable.to_owned());
     }
     for (variable, text) in source.with_prefix(PREFIX) {
         if variable == FILE || is_service_link(variable, text) {
@@ -78,15 +84,12 @@ pub(super) fn apply(source: &Source, options: &mut Map<String, Value>) -> Result
         }
         let path = names.get(variable);
         let path = path.ok_or_else(|| ConfigError::UnknownVariable(variable.to_owned()))?;
-        if let Some(other) = set.get(path) {
-            return Err(ConfigError::SetTwice(
-                (*other).to_owned(),
-                variable.to_owned(),
-            ));
+        if let Some(other) = set.insert(path.join("."), variable.to_owned()) {
+            return Err(ConfigError::SetTwice(other, variable.to_owned()));
         }
         put(options, path, variable, text);
     }
-    Ok(())
+    Ok(set)
 }
 
 /// One sentence about variables that are set and mean nothing here.

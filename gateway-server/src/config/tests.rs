@@ -173,13 +173,32 @@ fn a_wrong_value_names_its_variable_or_key() {
         message.contains("PORT") && message.contains("eighty"),
         "{message}"
     );
-    let message = refused(&[("PORT", "70000")]);
-    assert!(message.contains("70000"), "{message}");
-    let message = refused(&[("JWT_EXPIRES_IN", "soon")]);
+    for (variable, value, key) in [
+        ("PORT", "70000", "http.port"),
+        ("GATEWAY_HTTP_PORT", "70000", "http.port"),
+        ("GATEWAY_HTTP_MAX_CONNECTIONS", "0", "http.max_connections"),
+        ("RATE_LIMIT_WINDOW_MS", "0", "limits.address_window"),
+        ("JWT_EXPIRES_IN", "soon", "auth.access_ttl"),
+        (
+            "GATEWAY_HTTP_TRUSTED_PROXIES",
+            "::1,x",
+            "http.trusted_proxies[1]",
+        ),
+        ("DATABASE_URL", "mysql://me:hush@db/x", "database.url"),
+    ] {
+        let message = refused(&[(variable, value)]);
+        let begins = format!("variable {variable} cannot be used: ");
+        assert!(message.starts_with(&begins), "{message}");
+        assert!(message.contains(key), "{message}");
+        assert!(!message.contains("hush"), "{message}");
+    }
+    let in_file = with_file("[http]\nport = 70000\n", &[]).expect_err("a refusal");
     assert!(
-        message.contains("15m") && message.contains("access_ttl"),
-        "{message}"
+        in_file.contains("http.port") && !in_file.contains("variable"),
+        "{in_file}"
     );
+    let message = refused(&[("JWT_EXPIRES_IN", "soon")]);
+    assert!(message.contains("15m"), "{message}");
     let message = refused(&[("GATEWAY_BALANCE_STRATEGY", "best")]);
     assert!(
         message.contains("least_sessions") && message.contains("strategy"),

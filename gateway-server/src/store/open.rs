@@ -49,9 +49,6 @@ pub enum OpenStoreError {
 pub async fn alone(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, OpenStoreError> {
     if config.database.url.is_some() {
         let store = beside(config, clock).await?;
-        if store.is_read_only().await? {
-            return Err(OpenStoreError::ReadOnly);
-        }
         if !store.schema_is_current().await? {
             return Err(OpenStoreError::Schema);
         }
@@ -65,7 +62,7 @@ pub async fn alone(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, O
     Ok(store)
 }
 
-/// The store for a command that runs beside a server.
+/// The store for a command that runs beside a server and changes something.
 ///
 /// # Errors
 /// See [`OpenStoreError`].
@@ -82,7 +79,11 @@ pub async fn beside(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, 
         statement_timeout: config.database.statement_timeout,
         clock,
     };
-    Ok(SqlStore::postgres(url.expose(), &options).await?)
+    let store = SqlStore::postgres(url.expose(), &options).await?;
+    match store.is_read_only().await? {
+        true => Err(OpenStoreError::ReadOnly),
+        false => Ok(store),
+    }
 }
 
 fn make_folder(config: &Config) -> Result<(), OpenStoreError> {

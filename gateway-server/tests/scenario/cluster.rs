@@ -92,11 +92,22 @@ pub(crate) async fn a_database_that_takes_no_writes_is_one_sentence() {
     let ground = Ground::new();
     ground.execute(&read_only(&ground, true).await).await;
     let folder = tempfile::tempdir().expect("a folder");
-    refuses(
-        folder.path(),
-        &variables(ground.url()),
-        "PostgreSQL is read-only",
-    );
+    for command in [
+        &["serve"][..],
+        &["migrate"],
+        &["admin", "create", "--email", "root@example.com"],
+        &[
+            "admin",
+            "set-tier",
+            "--email",
+            "a@example.com",
+            "--tier",
+            "PRO",
+        ],
+    ] {
+        let says = "PostgreSQL is read-only";
+        fails(folder.path(), command, &variables(ground.url()), says);
+    }
 }
 
 pub(crate) async fn a_database_that_stops_taking_writes_is_waited_for() {

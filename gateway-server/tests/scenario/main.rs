@@ -58,6 +58,7 @@ fn main() -> ExitCode {
             an_occupied_port_is_one_sentence,
             an_unreadable_database_is_one_sentence,
             an_unreachable_database_server_is_one_sentence,
+            a_wrong_value_is_one_sentence_that_names_the_variable,
             what_is_kept_is_for_its_owner_alone,
             a_second_gateway_on_the_same_data_is_refused,
             a_gateway_that_is_asked_to_stop_ends_well;

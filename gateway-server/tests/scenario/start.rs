@@ -6,20 +6,21 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use crate::gateway::Gateway;
+use crate::ground::variables;
 use crate::process::Process;
 
 /// A server that does not start.
-pub(crate) fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) {
-    fails(folder, &["serve"], variables, says);
+pub(crate) fn refuses(folder: &std::path::Path, variables: &[(&str, &str)], says: &str) -> String {
+    fails(folder, &["serve"], variables, says)
 }
 
-/// One sentence on standard error and exit code 1.
+/// One sentence on standard error and exit code 1. Answers all that was said there.
 pub(crate) fn fails(
     folder: &std::path::Path,
     arguments: &[&str],
     variables: &[(&str, &str)],
     says: &str,
-) {
+) -> String {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     let variables: BTreeMap<String, String> = variables.iter().map(owned).collect();
     let (status, log) = Process::start(folder, arguments, &variables).wait();
@@ -30,6 +31,7 @@ pub(crate) fn fails(
         .collect();
     assert_eq!(errors.len(), 1, "one sentence: {log}");
     assert!(errors[0].contains(says), "{log}");
+    log
 }
 
 pub(crate) async fn an_occupied_port_is_one_sentence() {
@@ -60,21 +62,43 @@ pub(crate) async fn an_unreadable_database_is_one_sentence() {
 
 pub(crate) async fn an_unreachable_database_server_is_one_sentence() {
     let folder = tempfile::tempdir().expect("a folder");
-    let secret = "0123456789abcdef0123456789abcdef-x";
-    let key = format!("1:{secret}");
-    refuses(
-        folder.path(),
-        &[
-            ("PORT", "0"),
-            ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
-            ("JWT_SECRET", secret),
-            ("WORKER_AUTH_TOKEN", secret),
-            ("GATEWAY_AUTH_WORKER_TOKEN_KEY", secret),
-            ("GATEWAY_AUTH_MESSAGE_ID_KEY", secret),
-            ("GATEWAY_STORAGE_STATE_KEYS", &key),
-        ],
-        "PostgreSQL cannot be reached",
-    );
+    // Connections are accepted by the system and never answered.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let hangs = silent.local_addr().expect("bound").to_string();
+    for (place, says) in [
+        ("127.0.0.1:1", "connection refused; start it"),
+        (hangs.as_str(), "no answer within 200ms; start it"),
+    ] {
+        let url = format!("postgres://nobody:hush@{place}/none");
+        let mut variables = variables(&url);
+        variables.push(("GATEWAY_DATABASE_ACQUIRE_TIMEOUT", "200ms"));
+        let says = format!("PostgreSQL cannot be reached at {place}: {says}");
+        for command in [
+            &["serve"][..],
+            &["migrate"],
+            &["admin", "create", "--email", "root@example.com"],
+        ] {
+            let log = fails(folder.path(), command, &variables, &says);
+            assert!(!log.contains("hush"), "{log}");
+        }
+    }
+}
+
+pub(crate) async fn a_wrong_value_is_one_sentence_that_names_the_variable() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let says = "variable PORT cannot be used";
+    let log = refuses(folder.path(), &[("PORT", "70000")], says);
+    assert!(log.contains("70000"), "{log}");
+    for command in ["migrate", "serve"] {
+        let all = variables("postgres://me:hush@db:port/x");
+        let log = fails(
+            folder.path(),
+            &[command],
+            &all,
+            "DATABASE_URL is no address",
+        );
+        assert!(!log.contains("hush"), "{log}");
+    }
 }
 
 pub(crate) async fn what_is_kept_is_for_its_owner_alone() {

@@ -24,6 +24,7 @@ mod outbox;
 mod placement;
 mod pool;
 mod quota;
+mod reach;
 mod refresh;
 mod renew;
 mod replica;
@@ -53,6 +54,7 @@ pub use lock::{DataLock, LockError};
 pub use message_log::SqlLedger;
 pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
+pub use reach::ServerError;
 pub use state::{SealedRows, StateRows};
 
 use lanes::Lanes;
@@ -76,9 +78,9 @@ pub enum OpenError {
         /// Why.
         source: sqlx::Error,
     },
-    /// The server cannot be reached or refuses the login.
-    #[error("PostgreSQL cannot be reached; check DATABASE_URL")]
-    Server(#[source] sqlx::Error),
+    /// The server cannot be reached, refuses the login or cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
 /// The store over a SQL database. Clones share its connections.
@@ -127,8 +129,7 @@ impl SqlStore {
     /// # Errors
     /// The server cannot be reached or refuses the login.
     pub async fn postgres(url: &str, options: &PostgresOptions) -> Result<Self, OpenError> {
-        let pool = Pool::postgres(url, options).await;
-        let pool = pool.map_err(OpenError::Server)?;
+        let pool = Pool::postgres(url, options).await?;
         Ok(Self {
             renewing: pool.lanes(renew::AT_ONCE),
             pool,

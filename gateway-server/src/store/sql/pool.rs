@@ -19,6 +19,7 @@ use sqlx::sqlite::{
 use super::error::classify;
 use super::lane::Lane;
 use super::lanes::Lanes;
+use super::reach::ServerError;
 use super::silence::Silence;
 use super::tx::{On, Tx};
 use crate::system::SystemClock;
@@ -90,20 +91,25 @@ impl Pool {
     pub(super) async fn postgres(
         url: &str,
         options: &PostgresOptions,
-    ) -> Result<Self, sqlx::Error> {
+    ) -> Result<Self, ServerError> {
         let millis = options.statement_timeout.as_millis().to_string();
-        let connect = url.parse::<PgConnectOptions>()?.options([
+        let connect: PgConnectOptions = url.parse().map_err(ServerError::Address)?;
+        let connect = connect.application_name("gateway").options([
             ("statement_timeout", millis.as_str()),
             ("idle_in_transaction_session_timeout", millis.as_str()),
             // Compiling a plan takes longer than any statement here.
             ("jit", "off"),
         ]);
         let silence = Silence::default();
-        let pool = watched(&silence)
+        let limit = options.acquire_timeout;
+        let connecting = watched(&silence)
             .max_connections(options.max_connections)
-            .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect.application_name("gateway"))
-            .await?;
+            .acquire_timeout(limit)
+            .connect_with(connect.clone());
+        let pool = match connecting.await {
+            Ok(pool) => pool,
+            Err(error) => return Err(ServerError::new(&connect, error, limit).await),
+        };
         let clock = Arc::clone(&options.clock);
         Ok(Self::Postgres {
             pool,
