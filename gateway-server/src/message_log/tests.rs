@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::grouped::{Folded, Grouped};
 use super::ledger::{Key, Ledger};
 use super::{GroupLog, GroupOptions};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, StalledLogs};
 
 /// How the next write fails; whether it was made all the same.
 enum Failure {
@@ -100,6 +100,7 @@ impl Ledger for Rows {
 struct Running {
     log: GroupLog,
     rows: Arc<Rows>,
+    stalled: StalledLogs,
     close: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -112,6 +113,7 @@ fn running(capacity: usize) -> Running {
         batch_wait: Duration::from_millis(1),
     };
     let metrics = Metrics::new().expect("metrics").message_log;
+    let stalled = metrics.stalled.clone();
     let ledger: Arc<dyn Ledger> = Arc::<Rows>::clone(&rows);
     let (log, task) = GroupLog::new(ledger, options, metrics);
     let close = CancellationToken::new();
@@ -119,6 +121,7 @@ fn running(capacity: usize) -> Running {
     Running {
         log,
         rows,
+        stalled,
         close,
         task,
     }
@@ -252,8 +255,10 @@ async fn a_failed_group_is_written_again_while_no_place_is_given() {
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     assert!(running.log.reserve().is_err(), "not keeping up");
+    assert!(running.stalled.any());
     assert!(done(waiting).await.is_ok());
     assert!(running.log.reserve().is_ok(), "keeping up again");
+    assert!(!running.stalled.any());
 }
 
 #[tokio::test(start_paused = true)]

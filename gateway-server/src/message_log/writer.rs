@@ -145,7 +145,7 @@ impl Writer {
             self.metrics.batch.record(count(batch.facts.len()));
             let error = match self.ledger.write(&batch.facts).await {
                 Ok(recorded) => {
-                    self.stalled.store(false, Ordering::Relaxed);
+                    self.stall(false);
                     trouble = Trouble::over();
                     batch.written(recorded);
                     continue;
@@ -170,12 +170,18 @@ impl Writer {
                 }
                 Verdict::GiveUp => {
                     // Data is refused by a database that works.
-                    self.stalled.store(false, Ordering::Relaxed);
+                    self.stall(false);
                     tracing::error!(error = %ErrorChain(&error), "a message cannot be stored");
                     self.metrics.refused.increment(1);
                     batch.refused(error);
                 }
             }
+        }
+    }
+
+    fn stall(&self, stalled: bool) {
+        if self.stalled.swap(stalled, Ordering::Relaxed) != stalled {
+            self.metrics.stalled.changed(stalled);
         }
     }
 
@@ -196,7 +202,7 @@ impl Writer {
     async fn again(&self, error: &StoreError, pause: Duration) {
         self.metrics.retries.increment(1);
         if !matches!(error, StoreError::Conflict) {
-            self.stalled.store(true, Ordering::Relaxed);
+            self.stall(true);
             tracing::warn!(error = %ErrorChain(error), "messages are not written; trying again");
         }
         tokio::time::sleep(pause).await;

@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateway_core::message::{SendError, SendOutcome};
@@ -48,6 +49,8 @@ pub struct MessageLogMetrics {
     pub capacity: Gauge,
     /// Places that were refused.
     pub full: Counter,
+    /// Logs that wait for their database.
+    pub stalled: StalledLogs,
     /// Facts in one statement.
     pub batch: Histogram,
     /// Groups that had to be written again.
@@ -62,6 +65,35 @@ pub struct SendMetrics {
     /// Sends that have no outcome yet.
     in_flight: Gauge,
     outcomes: [Counter; OUTCOMES.len()],
+}
+
+/// How many message logs of this process do not get through to their database. Clones count together.
+#[derive(Clone)]
+pub struct StalledLogs {
+    count: Arc<AtomicUsize>,
+    gauge: Gauge,
+}
+
+impl StalledLogs {
+    /// One more is, or is not any more.
+    pub fn changed(&self, stalled: bool) {
+        match stalled {
+            true => {
+                self.count.fetch_add(1, Ordering::Relaxed);
+                self.gauge.increment(1.0);
+            }
+            false => {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                self.gauge.decrement(1.0);
+            }
+        }
+    }
+
+    /// Whether any is.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
 }
 
 /// How a send can end, as far as whoever watches is concerned.
@@ -80,6 +112,8 @@ pub struct LoopMetrics {
     pub published: Counter,
     /// Whether the coordinator answers: 1 or 0.
     pub coordinator: Gauge,
+    /// Whether the caches may be answered from: 1 or 0.
+    pub caches_trusted: Gauge,
     workers: [Gauge; WorkerStatus::ALL.len()],
 }
 
@@ -201,12 +235,22 @@ impl MessageLogMetrics {
         recorder.describe_histogram(batch, None, SharedString::const_str(text));
         let retries = "gateway_message_log_retries_total";
         describe_counter(recorder, retries, "Groups that had to be written again");
+        let stalled = "gateway_message_logs_stalled";
+        describe_gauge(
+            recorder,
+            stalled,
+            "Message logs that wait for their database",
+        );
         let refused = "gateway_message_log_refused_total";
         describe_counter(recorder, refused, "Facts that the database refused");
         Self {
             depth: gauge(recorder, depth),
             capacity: gauge(recorder, capacity),
             full: counter(recorder, full, &[]),
+            stalled: StalledLogs {
+                count: Arc::default(),
+                gauge: gauge(recorder, stalled),
+            },
             batch: recorder.register_histogram(&Key::from_name(BATCH), &ABOUT),
             retries: counter(recorder, retries, &[]),
             refused: counter(recorder, refused, &[]),
@@ -289,6 +333,8 @@ impl LoopMetrics {
         describe_gauge(recorder, workers, "Workers by status");
         let coordinator = "gateway_coordinator_available";
         describe_gauge(recorder, coordinator, "Whether the coordinator answers");
+        let trusted = "gateway_caches_trusted";
+        describe_gauge(recorder, trusted, "Whether the caches may be answered from");
         Self {
             due: counted("gateway_sessions_due_total", "Rows that fell due"),
             placements: counted(
@@ -301,6 +347,7 @@ impl LoopMetrics {
             ),
             published: counted("gateway_events_published_total", "Events published"),
             coordinator: gauge(recorder, coordinator),
+            caches_trusted: gauge(recorder, trusted),
             workers: WorkerStatus::ALL.map(|status| {
                 let labels = [("status", status.name())];
                 recorder.register_gauge(&Key::from_parts(workers, labels.as_slice()), &ABOUT)
@@ -338,6 +385,12 @@ impl fmt::Debug for Metrics {
 impl fmt::Debug for MessageLogMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MessageLogMetrics").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for StalledLogs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.count.fmt(f)
     }
 }
 
@@ -394,6 +447,7 @@ mod tests {
             Duration::from_millis(3),
         );
         metrics.message_log.batch.record(300.0);
+        metrics.message_log.stalled.changed(true);
         let id = gateway_core::id::MessageId::from_u128(1);
         metrics
             .sends
@@ -410,6 +464,8 @@ mod tests {
             "gateway_message_log_places 0",
             "gateway_message_log_capacity 0",
             "gateway_message_log_full_total 0",
+            "gateway_message_logs_stalled 1",
+            "gateway_caches_trusted 0",
             "gateway_sends_in_flight 0",
             "gateway_sends_total{outcome=\"unknown\"} 1",
             "gateway_session_placements_total 0",

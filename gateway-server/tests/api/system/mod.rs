@@ -27,6 +27,30 @@ async fn alive_asks_nobody_and_ready_asks_the_database() {
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_write_messages_is_not_ready() {
+    let app = TestApp::start().await;
+    let stalled = &app.app.metrics.message_log.stalled;
+    for (is_stalled, ready, state) in [(true, 503, "down"), (false, 200, "ok")] {
+        stalled.changed(is_stalled);
+        app.get("/health/live").expect(200).await;
+        app.get("/health/ready").expect(ready).await;
+        let detailed = app.get("/health/detailed").expect(200).await;
+        assert_eq!(detailed.data()["messageLog"], state);
+    }
+}
+
+#[tokio::test]
+async fn metrics_say_whether_the_caches_are_trusted() {
+    let app = TestApp::start().await;
+    let line = |value| format!("gateway_caches_trusted {value}\n");
+    let before = app.get("/metrics").expect(200).await;
+    assert!(before.text.contains(&line(0)), "{}", before.text);
+    app.look().await;
+    let after = app.get("/metrics").expect(200).await;
+    assert!(after.text.contains(&line(1)), "{}", after.text);
+}
+
+#[tokio::test]
 async fn a_stopping_server_is_not_ready() {
     let app = TestApp::start().await;
     app.app.shutdown.begin();

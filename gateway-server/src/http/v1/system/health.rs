@@ -1,10 +1,12 @@
 //! `GET /health…`: whether the process is alive, and whether it should get requests.
 //!
 //! *Alive* asks nothing of anybody: a database that is away is no reason to restart this process.
-//! *Ready* asks the database, and is over as soon as the server begins to stop. The coordinator decides
-//! neither: without it, requests are served.
+//! *Ready* asks the database, and is over as soon as the server begins to stop, or while messages are not
+//! written: a database may answer and take nothing. The coordinator decides neither: without it, requests
+//! are served.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract;
 use gateway_core::store::StoreError;
@@ -16,6 +18,9 @@ use crate::app::App;
 use crate::coord::in_common;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
+
+/// When to ask again whether messages are written.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Whether something works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,6 +42,7 @@ pub struct Health {
 
 /// A longer answer.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct DetailedHealth {
     /// Whether requests are served: the database's.
     pub status: State,
@@ -44,6 +50,8 @@ pub struct DetailedHealth {
     pub version: String,
     /// Whether the database answers.
     pub database: State,
+    /// Whether messages are written; while they are not, new sends are refused.
+    pub message_log: State,
     /// Whether what replicas share answers: Redis, or in a single replica its own memory.
     pub coordinator: State,
     /// The fleet, if the database answers.
@@ -98,6 +106,10 @@ pub(super) async fn ready(extract::State(app): extract::State<App>) -> ApiResult
         ));
     }
     app.store.read().await?.now().await?;
+    if app.metrics.message_log.stalled.any() {
+        let text = "messages are not written; the log says why";
+        return Err(Problem::new(Kind::ConnectivityError, text).retry_after(AGAIN));
+    }
     Ok(ok())
 }
 
@@ -128,6 +140,10 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
         status: state,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         database: state,
+        message_log: match app.metrics.message_log.stalled.any() {
+            true => State::Down,
+            false => State::Ok,
+        },
         coordinator,
         workers,
         replicas: replicas

@@ -31,6 +31,9 @@ pub(super) async fn metrics(
     if let Ok(fleet) = fleet(&app).await {
         app.metrics.loops.fleet(&fleet);
     }
+    let trusted = app.caches.are_trusted(app.clock.uptime());
+    let loops = &app.metrics.loops;
+    loops.caches_trusted.set(if trusted { 1.0 } else { 0.0 });
     let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4");
     Ok(([kind], app.metrics.render()).into_response())
 }
