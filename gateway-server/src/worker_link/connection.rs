@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::answer::MAX_BYTES;
+use super::bell::Bell;
 
 pub(super) type Command = Request<Full<Bytes>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -30,6 +31,7 @@ pub(super) struct Connection {
     /// None: the connection has ended. Only when it is dropped does it give back a command that it had not
     /// taken yet.
     driver: Option<http1::Connection<Stream, Full<Bytes>>>,
+    bell: Bell,
 }
 
 /// Why there is no answer.
@@ -56,17 +58,32 @@ impl Connection {
     /// Over a stream that is connected.
     pub(super) async fn over(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::handshake(stream).await?;
-        let driver = Some(driver);
-        Ok(Self { sender, driver })
+        Ok(Self {
+            sender,
+            driver: Some(driver),
+            bell: Bell::new(),
+        })
     }
 
     /// Whether another command can be sent, as far as can be seen from here.
     pub(super) async fn is_ready(&mut self) -> bool {
+        let Self {
+            sender,
+            driver,
+            bell,
+        } = self;
         poll_fn(|context| {
-            drive(&mut self.driver, context);
-            Poll::Ready(self.driver.is_some() && self.sender.is_ready())
+            bell.poll(context, |context| {
+                drive(driver, context);
+                Poll::Ready(driver.is_some() && sender.is_ready())
+            })
         })
         .await
+    }
+
+    /// Nobody waits for anything on it any more.
+    pub(super) fn rest(&self) {
+        self.bell.leave();
     }
 
     /// The whole answer to a command. Dropping this gives the connection up.
@@ -74,17 +91,20 @@ impl Connection {
         &mut self,
         command: Command,
     ) -> Result<(response::Parts, Bytes), Cut> {
-        let Self { sender, driver } = self;
+        let Self {
+            sender,
+            driver,
+            bell,
+        } = self;
         let mut answer = pin!(answer(sender, command));
         poll_fn(|context| {
-            // Head and body arrive together, and each is one step of both.
-            for _ in 0..2 {
+            bell.poll(context, |context| {
                 if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                     return Poll::Ready(answer);
                 }
                 drive(driver, context);
-            }
-            answer.as_mut().poll(context)
+                answer.as_mut().poll(context)
+            })
         })
         .await
     }

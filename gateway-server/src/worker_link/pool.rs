@@ -153,6 +153,7 @@ impl Pool {
         let Some(place) = places.get_mut(&*target.endpoint) else {
             return;
         };
+        connection.rest();
         let since = Instant::now();
         place.used = since;
         if place.kept.len() < self.0.max_idle {
