@@ -13,8 +13,30 @@ use crate::target::Target;
 
 /// Connections of every load.
 const CONNECTIONS: usize = 64;
+/// How long a target has to come to rest.
+const REST: Duration = Duration::from_secs(5);
 /// How long put-off work may take before it is left behind.
 const DRAIN: Duration = Duration::from_secs(120);
+
+/// Sends `count` messages as fast as they are answered, from the first `sessions` in turn, and lets the target
+/// come to rest: afterwards it remembers whatever it remembers of them.
+pub(crate) async fn touch(target: &Target, sessions: u32, count: u32) -> Result<(), Failure> {
+    let table = target.table.with_extension("part");
+    let all = std::fs::read_to_string(&target.table)?;
+    let part: Vec<&str> = all.lines().take(sessions as usize).collect();
+    std::fs::write(&table, part.join("\n"))?;
+    let load = Load {
+        targets: target.addresses.clone(),
+        table,
+        keyed: false,
+        run: String::new(),
+        connections: CONNECTIONS,
+        time: Duration::ZERO,
+    };
+    drive(&load, Rate::Count(count.into())).await?;
+    pause(REST).await;
+    Ok(())
+}
 
 /// One measurement; times per answered request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

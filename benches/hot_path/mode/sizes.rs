@@ -6,13 +6,16 @@ use clap::Args;
 
 use crate::Failure;
 use crate::gateway::Launch;
-use crate::measure::{Sample, Shape, measure, median};
+use crate::measure::{Sample, Shape, measure, median, touch};
 use crate::names::Size;
 use crate::report::{Line, saturated, say};
 use crate::target::{Kind, Target};
 
 /// Sessions and workers; a worker holds at most a thousand sessions.
 const SIZES: [(u32, u32); 4] = [(10, 10), (1000, 10), (1000, 1000), (100_000, 1000)];
+
+/// So many messages are sent before the first measurement, at least one from every session.
+const WARM: u32 = 20_000;
 
 /// How to measure.
 #[derive(Args, Clone, Debug)]
@@ -38,6 +41,8 @@ impl Sizes {
                 let Some(target) = Target::start(*kind, size, launch).await? else {
                     continue;
                 };
+                // What is remembered of a session is looked up once; the cost of a send is what follows.
+                touch(&target, sessions, sessions.max(WARM)).await?;
                 let sample = self.median(&target).await?;
                 figures.push((format!("{sessions} sessions, {workers} workers"), sample));
             }
@@ -60,7 +65,7 @@ impl Sizes {
 
     async fn median(&self, target: &Target) -> Result<Sample, Failure> {
         let mut samples = Vec::new();
-        for round in 0..=self.rounds {
+        for round in 0..self.rounds {
             let shape = Shape {
                 rate: None,
                 keyed: false,
@@ -69,7 +74,6 @@ impl Sizes {
             };
             samples.push(measure(target, &shape).await?);
         }
-        // The first one fills caches.
-        Ok(median(&samples[1..]))
+        Ok(median(&samples))
     }
 }
