@@ -5,6 +5,9 @@
 //! a replica without Redis, shared between those that have one, so that one where `REDIS_URL` was forgotten
 //! does not start beside the others. It is no fence: what must never happen twice is protected by conditional
 //! writes. It ends with its connection, so whoever holds it looks after it ([`ReplicaLock::keep`]).
+//!
+//! A server may keep a connection that is long dead on this side, and with it the lock, for hours. So a
+//! replica that comes back after a silence ends its own former session first: it knows which one that was.
 
 use std::io;
 use std::time::Duration;
@@ -33,6 +36,14 @@ pub struct ReplicaLock {
     url: String,
     company: Company,
     connection: PgConnection,
+    session: Session,
+}
+
+/// A session of the server: its process, and when that began, because numbers of processes come again.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+struct Session {
+    pid: i32,
+    began: String,
 }
 
 /// Why there is no such right.
@@ -59,11 +70,12 @@ impl ReplicaLock {
     /// # Errors
     /// Somebody is there who must not be, or the database cannot be asked.
     pub async fn take(url: &str, company: Company) -> Result<Self, ReplicaError> {
-        let connection = lock(url, company).await?;
+        let (connection, session) = lock(url, company, None).await?;
         Ok(Self {
             url: url.to_owned(),
             company,
             connection,
+            session,
         })
     }
 
@@ -76,29 +88,72 @@ impl ReplicaLock {
         if let Ok(Ok(())) = timeout(LIMIT, self.connection.ping()).await {
             return Ok(());
         }
-        self.connection = lock(&self.url, self.company).await?;
+        let locked = lock(&self.url, self.company, Some(&self.session)).await?;
+        (self.connection, self.session) = locked;
         Ok(())
     }
 }
 
-async fn lock(url: &str, company: Company) -> Result<PgConnection, ReplicaError> {
-    let locking = timeout(LIMIT, try_lock(url, company)).await;
+async fn lock(
+    url: &str,
+    company: Company,
+    former: Option<&Session>,
+) -> Result<(PgConnection, Session), ReplicaError> {
+    let locking = timeout(LIMIT, try_lock(url, company, former)).await;
     let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
     let locked = locking.map_err(late).flatten();
     match (locked.map_err(ReplicaError::Unreachable)?, company) {
-        (Some(connection), _) => Ok(connection),
+        (Some(locked), _) => Ok(locked),
         (None, Company::None) => Err(ReplicaError::Held),
         (None, Company::Replicas) => Err(ReplicaError::Alone),
     }
 }
 
-async fn try_lock(url: &str, company: Company) -> Result<Option<PgConnection>, sqlx::Error> {
+async fn try_lock(
+    url: &str,
+    company: Company,
+    former: Option<&Session>,
+) -> Result<Option<(PgConnection, Session)>, sqlx::Error> {
     let mut connection = PgConnection::connect(url).await?;
     let statement = match company {
         Company::None => "SELECT pg_try_advisory_lock($1)",
         Company::Replicas => "SELECT pg_try_advisory_lock_shared($1)",
     };
     let asking = sqlx::query_scalar(statement).bind(KEY);
-    let taken: bool = asking.fetch_one(&mut connection).await?;
-    Ok(taken.then_some(connection))
+    let mut taken: bool = asking.fetch_one(&mut connection).await?;
+    // A lock that is shared is in nobody's own way.
+    if let (false, Company::None, Some(former)) = (taken, company, former) {
+        taken = take_over(&mut connection, former).await?;
+    }
+    if !taken {
+        return Ok(None);
+    }
+    let session = sqlx::query_as(SESSION).fetch_one(&mut connection).await?;
+    Ok(Some((connection, session)))
 }
+
+const SESSION: &str = "SELECT pid, extract(epoch FROM backend_start)::TEXT AS began \
+    FROM pg_stat_activity WHERE pid = pg_backend_pid()";
+const END: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    WHERE pid = $1 AND extract(epoch FROM backend_start)::TEXT = $2";
+
+/// Takes the lock from a session of one's own that the server has not noticed the end of; whether it was
+/// that one which had it.
+async fn take_over(connection: &mut PgConnection, former: &Session) -> Result<bool, sqlx::Error> {
+    let ending = sqlx::query(END).bind(former.pid).bind(&former.began);
+    ending.execute(&mut *connection).await?;
+    // It takes a moment to end.
+    let patience = sqlx::query("SET lock_timeout = '2s'");
+    patience.execute(&mut *connection).await?;
+    let taking = sqlx::query("SELECT pg_advisory_lock($1)").bind(KEY);
+    match taking.execute(&mut *connection).await {
+        Ok(_) => Ok(true),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(NOT_AVAILABLE) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The lock was not to be had in time.
+const NOT_AVAILABLE: &str = "55P03";

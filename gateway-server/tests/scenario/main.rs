@@ -82,6 +82,7 @@ fn main() -> ExitCode {
         poison: a_message_that_the_database_refuses_fails_alone;
         slow:
             a_slow_database_fills_the_log_and_loses_nothing,
+            a_gateway_that_was_cut_off_from_its_database_keeps_its_place,
             a_database_that_stops_answering_loses_nothing;
     };
     let with_redis = stories! {

@@ -175,6 +175,25 @@ pub(crate) async fn a_slow_database_fills_the_log_and_loses_nothing() {
     assert!(refused.contains_key("overloaded"), "{refused:?}");
 }
 
+pub(crate) async fn a_gateway_that_was_cut_off_from_its_database_keeps_its_place() {
+    let scene = scene().await;
+    scene.proxy.stall();
+    eventually("the lock cannot be looked after", || async {
+        let log = scene.gateway.process.log();
+        log.contains("cannot look after the replica lock")
+            .then_some(())
+    })
+    .await;
+    scene.proxy.go_on();
+    eventually("messages are sent again", || async {
+        let sent = scene.tenant.send("slow", "here again", None).await;
+        sent.filter(|(status, _)| status.is_success())
+    })
+    .await;
+    let log = scene.gateway.process.log();
+    assert!(!log.contains("another gateway runs"), "{log}");
+}
+
 pub(crate) async fn a_database_that_stops_answering_loses_nothing() {
     nothing_is_lost_in(scene().await, async |proxy, refused| {
         proxy.stall();
