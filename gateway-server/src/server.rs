@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::auth::WorkerTokens;
+use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
 use gateway_core::message::{MessageIds, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
@@ -22,9 +23,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, CorePorts, Ports};
 use crate::cache::Caches;
 use crate::config::{Config, Mode, Secrets};
-use crate::coord::{self, same_key};
+use crate::coord;
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
+use crate::runtime::belong::{self, Belonging};
 use crate::runtime::{self, Cores};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
@@ -62,6 +64,8 @@ pub struct Server {
     link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
+    /// What is not yet known to be in common with the others.
+    belonging: Option<Belonging>,
 }
 
 impl Server {
@@ -93,12 +97,10 @@ impl Server {
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
         let secrets = Secrets::resolve(&config, &*entropy)?;
-        if config.redis.url.is_some() {
-            let data = &config.storage.data_dir;
-            let others = coord.live().await?;
-            folder::check(&others, folder::id(data, &*entropy)?, data)?;
-            same_key::check(&others, &message_ids(&secrets))?;
-        }
+        let belonging = match config.redis.url {
+            Some(_) => belongs(&config, &secrets, &*entropy, &*coord).await?,
+            None => None,
+        };
         open::put_tiers(&store, &config.plans()).await?;
 
         let metrics = Metrics::new()?;
@@ -160,6 +162,7 @@ impl Server {
             link,
             log_task,
             replica,
+            belonging,
         })
     }
 
@@ -182,6 +185,10 @@ impl Server {
         if let Some(replica) = self.replica {
             let stopping = shutdown.clone();
             shutdown.spawn_loop(|stop| look_after(replica, stop, stopping));
+        }
+        if let Some(belonging) = self.belonging {
+            let late = app.clone();
+            shutdown.spawn_loop(|stop| belong::find_out(belonging, late, stop));
         }
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
@@ -252,6 +259,26 @@ fn state_vault(
         cipher,
         Arc::clone(entropy),
     ))
+}
+
+/// That this replica belongs beside those that run; if nobody can be seen, what is to be found out later.
+async fn belongs(
+    config: &Config,
+    secrets: &Secrets,
+    entropy: &dyn Entropy,
+    coord: &dyn Coordinator,
+) -> Result<Option<Belonging>, OpenError> {
+    let data = config.storage.data_dir.clone();
+    let belonging = Belonging {
+        files: folder::id(&data, entropy)?,
+        data,
+        ids: message_ids(secrets),
+    };
+    let Ok(others) = coord.live().await else {
+        return Ok(Some(belonging));
+    };
+    belonging.check(&others)?;
+    Ok(None)
 }
 
 fn message_ids(secrets: &Secrets) -> MessageIds {

@@ -14,7 +14,7 @@ use crate::config::Config;
 /// among the others.
 ///
 /// # Errors
-/// Redis is configured and cannot be used. After the start it may vanish at any time.
+/// Redis is configured and what answers cannot be used. Nobody has to answer, now or later.
 pub async fn coordinator(
     config: &Config,
     replica: &str,

@@ -3,6 +3,7 @@
 //! There is no rule in here. A loop may be stopped between two steps or die in the middle of one: what it
 //! would have done is still due.
 
+pub(crate) mod belong;
 mod cores;
 mod effects;
 mod follow;

@@ -33,12 +33,14 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let trials = tests! {
         start:
-            a_server_that_is_away_is_one_sentence,
+            a_server_that_is_away_is_an_outage_until_it_is_there,
+            a_password_that_proves_wrong_later_is_an_outage_until_it_is_right,
+            somebody_else_who_answers_is_one_sentence,
             a_wrong_password_is_one_sentence_that_does_not_show_it,
-            a_server_that_hangs_is_given_up_in_time,
+            a_server_that_hangs_is_an_outage_until_it_goes_on,
             a_server_that_takes_no_writes_is_one_sentence,
             an_address_that_makes_no_sense_is_one_sentence,
-            a_server_without_tls_is_one_sentence_where_tls_is_asked_for;
+            a_server_without_tls_does_not_answer_where_tls_is_asked_for;
         outage:
             a_stopped_server_is_asked_no_more_and_comes_back,
             a_frozen_server_costs_one_time_out,

@@ -92,6 +92,8 @@ fn main() -> ExitCode {
             guessing_passwords_is_slow_without_redis_too,
             every_replica_shows_a_code_without_redis,
             redis_that_cannot_be_used_is_one_sentence,
+            replicas_start_without_redis_and_share_it_once_it_is_there,
+            a_replica_that_proves_not_to_belong_stops_once_redis_is_there,
             a_replica_that_does_not_belong_to_the_others_is_refused;
         readme: its_cluster_starts_and_delivers_a_message;
         replicas:

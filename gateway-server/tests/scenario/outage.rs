@@ -293,7 +293,78 @@ pub(crate) async fn redis_that_cannot_be_used_is_one_sentence() {
     let with = |url| [variables(ground.url()), vec![("REDIS_URL", url)]].concat();
     refuses(folder.path(), &with(&wrong), "refuses the login");
     redis.kill();
-    refuses(folder.path(), &with(&wrong), "REDIS_URL");
+    refuses(
+        folder.path(),
+        &with("redis://host:port"),
+        "no address of Redis",
+    );
+}
+
+/// Whether the replica sees itself and how many there are.
+pub(crate) async fn replicas_seen(gateway: &Gateway) -> Option<usize> {
+    let path = format!("{}/health/detailed", gateway.url);
+    let answer = Client::new().get(&path).send().await.ok()?;
+    let health: Value = answer.json().await.ok()?;
+    Some(health["data"]["replicas"].as_array()?.len())
+}
+
+pub(crate) async fn replicas_start_without_redis_and_share_it_once_it_is_there() {
+    let (ground, mut redis) = (Ground::new(), private_redis());
+    let url = redis.url();
+    redis.kill();
+    let options = [("REDIS_URL", url.as_str())];
+    let (a, b) = (ground.serve(&options), ground.serve(&options));
+    let alone = variables(ground.url());
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    refuses(elsewhere.path(), &alone, "give both the same REDIS_URL");
+    a.tenant(EMAIL).await;
+    let login = json!({ "email": EMAIL, "password": PASSWORD });
+    let (status, answer) = call(&b, "", Method::POST, "/auth/login", login).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    redis.restart().expect("it starts");
+    for replica in [&a, &b] {
+        eventually("both are seen", || async {
+            (replicas_seen(replica).await? == 2).then_some(())
+        })
+        .await;
+    }
+    let person = answer["data"]["accessToken"].as_str().expect("a token");
+    let _worker = a.worker("worker-1", &[]);
+    let body = json!({ "name": "first" });
+    let (status, answer) = call(&a, person, Method::POST, "/sessions", body).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let path = "/sessions/first/connect";
+    let (status, answer) = call(&b, person, Method::POST, path, Value::Null).await;
+    assert!(status.is_success(), "{answer}");
+    for replica in [&a, &b] {
+        eventually("a code was shown", || async {
+            let (_, answer) = get(replica, person, "/sessions/first").await;
+            let shown = ["QR_REQUIRED", "CONNECTED"];
+            let status = answer["data"]["status"].as_str()?;
+            shown.contains(&status).then_some(())
+        })
+        .await;
+    }
+}
+
+pub(crate) async fn a_replica_that_proves_not_to_belong_stops_once_redis_is_there() {
+    let (ground, mut redis) = (Ground::new(), private_redis());
+    let url = redis.url();
+    let first = ground.serve(&[("REDIS_URL", url.as_str())]);
+    redis.kill();
+    let key = "the-message-id-key-of-somebody-else-alone";
+    let options = [
+        ("REDIS_URL", url.as_str()),
+        ("GATEWAY_AUTH_MESSAGE_ID_KEY", key),
+    ];
+    let second = ground.serve(&options);
+    redis.restart().expect("it starts");
+    let (_, log) = second.process.wait();
+    assert!(log.contains("give all of them the same secrets"), "{log}");
+    assert!(
+        replicas_seen(&first).await.is_some(),
+        "the first one goes on"
+    );
 }
 
 pub(crate) async fn a_replica_that_does_not_belong_to_the_others_is_refused() {

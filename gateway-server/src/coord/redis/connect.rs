@@ -9,6 +9,7 @@ use fred::types::config::{
     Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
 };
 use fred::types::{Builder, ConnectHandle, RespVersion};
+use futures_util::FutureExt;
 
 use crate::config::ServiceUrl;
 
@@ -33,7 +34,7 @@ pub struct RedisOptions {
     pub prefix: String,
 }
 
-/// Why Redis cannot be used at the start.
+/// Why Redis cannot be used at the start. All but [`RedisError::Unreachable`] are for a person to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisError {
     /// The address cannot be understood.
@@ -60,6 +61,16 @@ pub enum RedisError {
         /// Why.
         source: Error,
     },
+    /// It speaks no TLS, or shows a certificate that is not trusted here.
+    #[error(
+        "there is no TLS with Redis at {url}: use redis:// if it speaks none, or make this machine trust its certificate"
+    )]
+    Tls {
+        /// The address, without its password.
+        url: ServiceUrl,
+        /// Why.
+        source: Error,
+    },
     /// It answers and cannot be used: too old, read-only, or a user without rights.
     #[error(
         "Redis at {url} cannot be used: Redis 6 or later is needed, writable, with scripts allowed"
@@ -78,12 +89,41 @@ impl RedisError {
         if is_login(&source) {
             return Self::Login { url, source };
         }
-        // An answer, if not the hoped-for one.
-        if *source.kind() == ErrorKind::Unknown || !is_outage(&source) {
-            return Self::Unusable { url, source };
+        if is_tls(&source) {
+            return Self::Tls { url, source };
         }
-        Self::Unreachable { url, source }
+        if passes(&source) {
+            return Self::Unreachable { url, source };
+        }
+        Self::Unusable { url, source }
     }
+}
+
+/// Whether it may be over by itself: nobody answers, or somebody who is about to be of use. Any other answer
+/// is not the hoped-for one, and stays.
+fn passes(error: &Error) -> bool {
+    const SOON: [&str; 3] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN"];
+    match error.kind() {
+        ErrorKind::IO
+        | ErrorKind::Timeout
+        | ErrorKind::Canceled
+        | ErrorKind::Cluster
+        | ErrorKind::Sentinel => true,
+        ErrorKind::Unknown => SOON.iter().any(|soon| error.details().starts_with(soon)),
+        _ => false,
+    }
+}
+
+/// The client wraps what its TLS library says in an input error. A Redis without TLS says nothing: it takes the
+/// greeting for the beginning of a long command.
+fn is_tls(error: &Error) -> bool {
+    const WORDS: [&str; 4] = [
+        "InvalidCertificate",
+        "InvalidMessage",
+        "AlertReceived",
+        "PeerIncompatible",
+    ];
+    *error.kind() == ErrorKind::Tls || WORDS.iter().any(|word| error.details().contains(word))
 }
 
 /// Redis says so in several ways, and the client gives them several kinds.
@@ -111,14 +151,32 @@ pub(super) fn is_outage(error: &Error) -> bool {
 pub(super) struct Connection {
     pub(super) client: Client,
     keeper: ConnectHandle,
+    refused: bool,
 }
 
 impl Connection {
-    /// The library gives up for good on some errors, such as a cluster that is being rebuilt.
-    pub(super) fn revive(&mut self) {
-        if self.keeper.is_finished() {
-            self.keeper = self.client.connect();
+    /// One that is there when it can be.
+    pub(super) fn later(client: Client) -> Self {
+        Self {
+            keeper: client.connect(),
+            client,
+            refused: false,
         }
+    }
+
+    /// The library gives up for good on some errors, such as a cluster that is being rebuilt, and on any
+    /// before it was connected for the first time. Whether it had, and has begun anew now.
+    pub(super) fn revive(&mut self) -> bool {
+        let Some(ended) = (&mut self.keeper).now_or_never() else {
+            return false;
+        };
+        self.keeper = self.client.connect();
+        let refused = matches!(ended, Ok(Err(error)) if is_login(&error));
+        if refused && !self.refused {
+            tracing::error!("Redis refuses the login: correct the user and password in REDIS_URL");
+        }
+        self.refused = refused;
+        true
     }
 }
 
@@ -169,15 +227,28 @@ pub(super) fn client(options: &RedisOptions) -> Result<Client, RedisError> {
     builder.build().map_err(|_| bad("its parts contradict"))
 }
 
-/// Connects, within the time for it.
+/// Connects, within the time for it. If nobody answers, the connection comes when it can, and the error says
+/// why it is not there yet.
+///
+/// # Errors
+/// What will not be over by itself.
 pub(super) async fn connect(
     client: Client,
     options: &RedisOptions,
-) -> Result<Connection, RedisError> {
+) -> Result<(Connection, Option<RedisError>), RedisError> {
+    let waiting = client.clone();
+    let mut waiting = Box::pin(waiting.wait_for_connect());
+    // It must be listening before the first attempt has ended.
+    let before = futures_util::poll!(&mut waiting);
+    debug_assert!(before.is_pending(), "the client is new");
+    let connection = Connection::later(client);
     let timed_out = || Error::new(ErrorKind::Timeout, "no answer in time");
-    let connected = tokio::time::timeout(options.connect_timeout, client.init()).await;
-    let keeper = connected
-        .unwrap_or_else(|_| Err(timed_out()))
-        .map_err(|source| RedisError::new(&options.url, source))?;
-    Ok(Connection { client, keeper })
+    let connected = tokio::time::timeout(options.connect_timeout, waiting).await;
+    let connected = connected.unwrap_or_else(|_| Err(timed_out()));
+    let away = match connected.map_err(|source| RedisError::new(&options.url, source)) {
+        Ok(()) => None,
+        Err(away @ RedisError::Unreachable { .. }) => Some(away),
+        Err(error) => return Err(error),
+    };
+    Ok((connection, away))
 }

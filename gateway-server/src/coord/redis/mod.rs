@@ -3,8 +3,8 @@
 //! One pipelined connection carries every command, because a pool of connections without pipelining is
 //! slower; a second one listens. The client library waits for its time limit while Redis is away, so a
 //! breaker stands in front: an outage, be it a refused connection or a server that hangs, costs
-//! the calls on their way one limit each, and later ones nothing. After the start Redis may vanish at any
-//! time; [`Sheltered`](super::Sheltered) says what happens then.
+//! the calls on their way one limit each, and later ones nothing. Redis may vanish at any time, and may not be
+//! there yet at the start; [`Sheltered`](super::Sheltered) says what happens then.
 
 mod breaker;
 mod connect;
@@ -32,6 +32,7 @@ use tokio::task::AbortHandle;
 use super::hints::Hints;
 use super::local::KINDS;
 use breaker::Breaker;
+use connect::Connection;
 pub use connect::{RedisError, RedisOptions};
 use hearing::Hearing;
 use script::{Keys, Scripts, rank_of_route, rank_of_secret};
@@ -90,10 +91,11 @@ impl From<Unanswered> for CoordError {
 
 impl RedisCoordinator {
     /// Connects, and makes sure that Redis can be used. `replica` tells this process from all others.
-    /// Connections belong to the runtime that this is called on.
+    /// Connections belong to the runtime that this is called on. If nobody answers it is an outage like any
+    /// later one.
     ///
     /// # Errors
-    /// See [`RedisError`]: Redis must be there at the start.
+    /// See [`RedisError`]: who answers must be a Redis that can be used.
     pub async fn connect(
         options: &RedisOptions,
         replica: &str,
@@ -105,8 +107,11 @@ impl RedisCoordinator {
         let ears = connect::client(options)?;
         let listening = tokio::spawn(hearing::listen(Arc::clone(&hearing), &ears));
         let mut tasks = Tasks(vec![listening.abort_handle()]);
-        let commands = connect::connect(connect::client(options)?, options).await?;
-        let ears = connect::connect(ears, options).await?;
+        let (commands, away) = connect::connect(connect::client(options)?, options).await?;
+        let (ears, _) = match &away {
+            None => connect::connect(ears, options).await?,
+            Some(_) => (Connection::later(ears), None),
+        };
         let breaker = Breaker::new(options.probe_interval, clock.uptime());
         let shared = Arc::new(Shared {
             clock,
@@ -117,16 +122,21 @@ impl RedisCoordinator {
             scripts: Scripts::new(),
             keys,
         });
-        let usable = shared.scripts.probe.evalsha_with_reload::<i64, _, _>(
-            &shared.commands,
-            shared.keys.probe(),
-            (),
-        );
-        usable
-            .await
-            .map_err(|source| RedisError::new(&options.url, source))?;
-        // A first subscription that is late is made up for by the watch.
-        let _ = tokio::time::timeout(options.connect_timeout, shared.hearing.stood()).await;
+        let away = match away {
+            None => shared.try_out(options).await?,
+            away => away,
+        };
+        match away {
+            Some(why) => {
+                shared.breaker().failed(shared.clock.uptime());
+                let why = crate::telemetry::ErrorChain(&why);
+                tracing::warn!(error = %why, "Redis is away at the start: going on without it");
+            }
+            // A first subscription that is late is made up for by the watch.
+            None => {
+                let _ = tokio::time::timeout(options.connect_timeout, shared.hearing.stood()).await;
+            }
+        }
         let watching = tokio::spawn(watch::run(Arc::clone(&shared), commands, ears));
         tasks.0.push(watching.abort_handle());
         Ok(Self {
@@ -151,6 +161,20 @@ impl Drop for Tasks {
 impl Shared {
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it can be used now; if not, why it may be later.
+    async fn try_out(&self, options: &RedisOptions) -> Result<Option<RedisError>, RedisError> {
+        let probe = &self.scripts.probe;
+        let written = probe.evalsha_with_reload::<i64, _, _>(&self.commands, self.keys.probe(), ());
+        match written
+            .await
+            .map_err(|source| RedisError::new(&options.url, source))
+        {
+            Ok(_) => Ok(None),
+            Err(away @ RedisError::Unreachable { .. }) => Ok(Some(away)),
+            Err(error) => Err(error),
+        }
     }
 
     /// One exchange with Redis, which ends within the limit, and at once during an outage.

@@ -20,9 +20,21 @@ pub(super) async fn run(shared: Arc<Shared>, mut commands: Connection, mut ears:
         if !shared.breaker().take_probe(shared.clock.uptime()) {
             continue;
         }
-        commands.revive();
-        ears.revive();
-        tokio::join!(probe(&shared), listen(&shared, &ears));
+        // What has only just begun to connect is asked the next time.
+        let (dead, deaf) = (commands.revive(), ears.revive());
+        let asking = async {
+            match dead {
+                true => shared.lost(),
+                false => probe(&shared).await,
+            }
+        };
+        let listening = async {
+            match deaf {
+                true => shared.hearing.lose(),
+                false => listen(&shared, &ears).await,
+            }
+        };
+        tokio::join!(asking, listening);
     }
 }
 
