@@ -51,6 +51,7 @@ fn main() -> ExitCode {
             what_requests_need_is_there_without_a_server;
         shapes:
             scripts_and_hints_work_behind_a_sentinel,
+            scripts_and_hints_work_again_after_a_failover,
             scripts_and_hints_work_on_a_cluster,
             a_frozen_node_of_a_cluster_makes_nobody_wait_in_line;
     };

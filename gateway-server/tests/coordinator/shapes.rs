@@ -19,6 +19,34 @@ pub(crate) async fn scripts_and_hints_work_behind_a_sentinel() {
     everything_works(&sentinel.url()).await;
 }
 
+pub(crate) async fn scripts_and_hints_work_again_after_a_failover() {
+    let mut sentinel = own(PrivateSentinel::start_with_replica());
+    let url = sentinel.url();
+    let a = connect(&url, "a").await.expect("connected");
+    let b = connect(&url, "b").await.expect("connected");
+    assert_eq!(a.count("key", MINUTE).await.expect("counted").count, 1);
+    sentinel.server.kill();
+    let replica = sentinel.replica.as_ref().expect("a second server");
+    eventually("the second server is the master", || async {
+        let role = replica.command(&["ROLE"]).ok()?;
+        role.contains("master").then_some(())
+    })
+    .await;
+    eventually("it counts", || async {
+        b.count("other", MINUTE).await.ok()
+    })
+    .await;
+    let size = replica.command(&["EXISTS", "test:count:other"]);
+    assert_eq!(size.expect("an answer"), ":1\r\n", "the new one counts");
+    eventually("a hint goes from one to the other", || async {
+        let mut heard = b.notices().await.expect("a stream");
+        let _ = a.notify(&Notice::Due).await;
+        let next = tokio::time::timeout(Duration::from_secs(1), heard.next()).await;
+        next.ok().flatten().filter(|notice| *notice == Notice::Due)
+    })
+    .await;
+}
+
 pub(crate) async fn scripts_and_hints_work_on_a_cluster() {
     let cluster = own(PrivateCluster::start());
     everything_works(&cluster.url()).await;

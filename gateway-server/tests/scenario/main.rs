@@ -19,6 +19,7 @@ mod readme;
 mod replicas;
 mod slow;
 mod start;
+mod tls;
 mod workers;
 
 use std::future::Future;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
             connects_through_all_replicas_never_overfill_a_worker,
             a_plan_is_never_exceeded_through_two_replicas;
         kills: two_replicas_killed_by_turns_lose_and_repeat_nothing;
+        tls: redis_is_used_over_tls_if_its_certificate_is_trusted;
     };
     let no_postgres = services::postgres().is_err();
     let no_redis = services::PrivateRedis::start().is_err();

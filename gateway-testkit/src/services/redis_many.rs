@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct PrivateSentinel {
     /// The server.
     pub server: PrivateRedis,
+    /// The one that follows it and takes its place, if there is one.
+    pub replica: Option<PrivateRedis>,
     port: u16,
     sentinel: Process,
     _folder: Folder,
@@ -36,25 +38,56 @@ impl PrivateSentinel {
     /// The program is not on this machine, or does not start.
     pub fn start() -> Result<Self, Missing> {
         let server = PrivateRedis::start()?;
-        Self::watch(server).map_err(|error| Missing::redis(error.to_string()))
+        Self::watch(server, None).map_err(|error| Missing::redis(error.to_string()))
     }
 
-    fn watch(server: PrivateRedis) -> io::Result<Self> {
+    /// The same with a second server that follows the first one and takes its place a second or two after it
+    /// has died.
+    ///
+    /// # Errors
+    /// See [`PrivateSentinel::start`].
+    pub fn start_with_replica() -> Result<Self, Missing> {
+        let unusable = |error: io::Error| Missing::redis(error.to_string());
+        let server = PrivateRedis::start_with(&["--repl-diskless-sync-delay", "0"])?;
+        let port = server.port().to_string();
+        let replica = PrivateRedis::start_with(&["--replicaof", "127.0.0.1", &port])?;
+        wait_until("the replica follows", || {
+            let info = replica.command(&["INFO", "replication"]);
+            info.is_ok_and(|info| info.contains("master_link_status:up"))
+        })
+        .map_err(unusable)?;
+        Self::watch(server, Some(replica)).map_err(unusable)
+    }
+
+    fn watch(server: PrivateRedis, replica: Option<PrivateRedis>) -> io::Result<Self> {
         let folder = Folder::new()?;
         let port = free_port()?;
         let file = folder.path().join("sentinel.conf");
         let watched = server.port();
-        let lines =
-            format!("port {port}\nbind 127.0.0.1\nsentinel monitor {NAME} 127.0.0.1 {watched} 1\n");
+        let lines = [
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("sentinel monitor {NAME} 127.0.0.1 {watched} 1"),
+            format!("sentinel down-after-milliseconds {NAME} 500"),
+            format!("sentinel failover-timeout {NAME} 3000"),
+            String::new(),
+        ]
+        .join("\n");
         fs::write(&file, lines)?;
         let mut command = Command::new("redis-server");
         command
             .current_dir(folder.path())
             .arg(&file)
             .arg("--sentinel");
-        let sentinel = Process::start(command, "+monitor master main", Signal::KILL)?;
+        let ready = match replica {
+            None => "+monitor master main",
+            // It has found the one that could take over.
+            Some(_) => "+slave slave",
+        };
+        let sentinel = Process::start(command, ready, Signal::KILL)?;
         Ok(Self {
             server,
+            replica,
             port,
             sentinel,
             _folder: folder,
@@ -114,14 +147,9 @@ impl PrivateCluster {
                 must(node, &["CLUSTER", "MEET", "127.0.0.1", &port, bus])?;
             }
         }
-        for _ in 0..LOOKS {
-            if self.nodes.iter().all(agrees) {
-                return Ok(());
-            }
-            #[expect(clippy::disallowed_methods, reason = "other processes have to get on")]
-            std::thread::sleep(PAUSE);
-        }
-        Err(io::Error::other("the nodes do not agree on a cluster"))
+        wait_until("the nodes agree on a cluster", || {
+            self.nodes.iter().all(agrees)
+        })
     }
 
     /// `redis-cluster://…`, naming one node.
@@ -130,6 +158,17 @@ impl PrivateCluster {
         let port = self.nodes.first().map_or(0, PrivateRedis::port);
         format!("redis-cluster://127.0.0.1:{port}")
     }
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) -> io::Result<()> {
+    for _ in 0..LOOKS {
+        if is_so() {
+            return Ok(());
+        }
+        #[expect(clippy::disallowed_methods, reason = "other processes have to get on")]
+        std::thread::sleep(PAUSE);
+    }
+    Err(io::Error::other(format!("it was never seen that {what}")))
 }
 
 fn must(node: &PrivateRedis, words: &[&str]) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod coord;
 mod isolation;
 mod messages;
+mod quota;
 mod races;
 mod state;
 
