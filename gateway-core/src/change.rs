@@ -83,8 +83,8 @@ pub struct Changes {
 /// Reads changes. Crosses tenants by design: what it fills is asked with a credential's own tenant.
 #[async_trait]
 pub trait ChangeRepo: Send {
-    /// What changed at or after `since`, by the store's clock: read [`now`] in the same transaction
-    /// first and take [`WINDOW`] from it.
+    /// What changed at or after `since`, by the store's clock: read [`now`] first and take [`WINDOW`] from
+    /// it.
     ///
     /// Every committed write that a cache cares about is in it: a row's making and every saving of it, and
     /// no claim, count of places, renewal of a lease, note of a use or of activity.

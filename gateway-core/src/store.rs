@@ -183,8 +183,8 @@ pub trait PlatformStore: Store {
     /// A write on it fails or is rolled back; never commit it.
     async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
 
-    /// Opens what serves for one call of one repository, for reading only: two of them may see two
-    /// moments. For a store whose transactions cost exchanges of their own.
+    /// Opens what serves for reads that need no common snapshot: each call sees what is committed by then.
+    /// For a store whose transactions cost exchanges of their own.
     async fn glance(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         self.read().await
     }

@@ -19,7 +19,8 @@ impl Caches {
     pub async fn look(&self) -> Result<(), StoreError> {
         let memory = &*self.0;
         let sent = memory.clock.uptime();
-        let mut tx = memory.looking.read().await?;
+        // No snapshot: what is read later than the store's time here can only be newer.
+        let mut tx = memory.looking.glance().await?;
         let now = tx.now().await?;
         if memory.freshness.has_missed(sent, now) {
             self.clear();

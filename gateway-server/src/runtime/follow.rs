@@ -21,13 +21,21 @@ pub(super) async fn follow(app: App, stop: CancellationToken) {
     let mut heard = None;
     while !stop.is_cancelled() {
         listen(&app, &mut heard).await;
+        let sent = app.clock.uptime();
         if let Err(error) = app.caches.look().await {
             tracing::warn!(error = %ErrorChain(&error), "what changed is not known; soon everything is read from the store");
         }
         wait(SHORTEST_LOOK, &mut None, |_| false, &stop).await;
         let matters = |hint: &_| app.caches.hear(hint);
-        wait(LOOK - SHORTEST_LOOK, &mut heard, matters, &stop).await;
+        let rest = rest(app.clock.uptime().since(sent));
+        wait(rest, &mut heard, matters, &stop).await;
     }
+}
+
+/// How much longer nobody has to look. Trust is counted from when a look was sent, so the time between two
+/// is as well: where the database is far away, a look takes its time.
+fn rest(since_sent: Duration) -> Duration {
+    LOOK.saturating_sub(since_sent)
 }
 
 /// Says that this replica is there and counts the others, until the stop.
@@ -49,4 +57,19 @@ async fn count(app: &App) -> Result<u32, StoreError> {
     let replicas = tx.replicas().await?;
     tx.commit().await?;
     Ok(replicas)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_look_shortens_the_wait_for_the_next() {
+        assert_eq!(rest(SHORTEST_LOOK), Duration::from_millis(1_900));
+        assert_eq!(
+            rest(Duration::from_millis(1_500)),
+            Duration::from_millis(500)
+        );
+        assert_eq!(rest(Duration::from_secs(4)), Duration::ZERO);
+    }
 }
