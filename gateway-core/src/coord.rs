@@ -174,6 +174,12 @@ pub trait Coordinator: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Notes how many replicas the store counts, this one included: one that has not seen the others here, nor
+    /// can, knows its share of a limit all the same. The default has no use for it.
+    fn note_replicas(&self, replicas: u32) {
+        let _ = replicas;
+    }
+
     /// Tells every subscriber of every replica, this one included. The default tells nobody.
     async fn notify(&self, notice: &Notice) -> Result<(), CoordError> {
         let _ = notice;

@@ -58,6 +58,10 @@ impl Coordinator for Announcing {
         self.coord.live().await
     }
 
+    fn note_replicas(&self, replicas: u32) {
+        self.coord.note_replicas(replicas);
+    }
+
     async fn put_secret(
         &self,
         session: SessionId,

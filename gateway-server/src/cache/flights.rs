@@ -102,7 +102,7 @@ where
         let reading = reading.unwrap_or_else(|| {
             let tickets = Arc::new(tickets);
             let asking = read(Arc::clone(&tickets));
-            self.begin(control, key, now, tickets, asking)
+            self.begin(control, &key, now, tickets, asking)
         });
         reading.await.map_err(|failure| told(&failure))
     }
@@ -120,19 +120,18 @@ where
     fn begin(
         &self,
         control: &Handle,
-        key: K,
+        key: &K,
         sent: Uptime,
         tickets: Arc<T>,
         asking: impl Future<Output = Result<V, StoreError>> + Send + 'static,
     ) -> Reading<V> {
-        let mut under_way = lock(&self.0);
-        under_way.begun += 1;
-        let number = under_way.begun;
+        let number = self.take_off(key.clone(), sent, tickets);
         let landing = Landing {
             flights: Arc::clone(&self.0),
             key: key.clone(),
             number,
         };
+        // Not under the lock: a runtime that has ended drops at once what it is given, and the landing with it.
         let task = AbortOnDropHandle::new(control.spawn(async move {
             let outcome = asking.await;
             drop(landing);
@@ -143,14 +142,28 @@ where
             Err(ended) => Err(Arc::new(StoreError::Internal(Box::new(ended)))),
         };
         let reading: Reading<V> = task.map(landed).boxed().shared();
+        let mut under_way = lock(&self.0);
+        let there = under_way.flights.get_mut(key);
+        if let Some(flight) = there.filter(|flight| flight.number == number) {
+            flight.reading = reading.downgrade();
+        }
+        drop(under_way);
+        reading
+    }
+
+    /// Puts a flight on the list that nobody can join yet; its number.
+    fn take_off(&self, key: K, sent: Uptime, tickets: Arc<T>) -> u64 {
+        let mut under_way = lock(&self.0);
+        under_way.begun += 1;
+        let number = under_way.begun;
         let flight = Flight {
             number,
             sent,
             tickets,
-            reading: reading.downgrade(),
+            reading: None,
         };
         under_way.flights.insert(key, flight);
-        reading
+        number
     }
 }
 
@@ -280,6 +293,25 @@ mod tests {
         assert_eq!(desk.under_way(), 0);
         assert!(desk.ask(0, 0).await.is_err());
         assert_eq!(desk.began.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_read_on_a_runtime_that_has_ended_is_a_failure() {
+        let control = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .build()
+            .expect("a runtime");
+        let ended = control.handle().clone();
+        drop(control);
+        let flights = Flights::<u8, (), ()>::default();
+        let nothing = |_| async { Ok(()) };
+        let read = flights.read(&ended, 7, Uptime::default(), (), |()| true, nothing);
+        let read = read.now_or_never();
+        assert!(
+            matches!(read, Some(Err(StoreError::Internal(_)))),
+            "{read:?}"
+        );
+        assert!(lock(&flights.0).flights.is_empty());
     }
 
     #[tokio::test]

@@ -1,12 +1,12 @@
 //! A coordinator that may vanish, with this process's own memory behind it.
 //!
 //! While it is away, each replica counts for itself. What it counts is taken times the number of replicas
-//! that were last seen, so that all together let through about what one limit allows. Codes that cannot be
+//! that were last seen, here or in the store, so that all together let through about what one limit allows. Codes that cannot be
 //! put there are kept here: the replica that took the report shows them at once, any other one asks the
 //! worker for them. Nothing is carried over when it is back: windows and codes are short.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,7 +23,10 @@ use super::local::LocalCoordinator;
 pub struct Sheltered {
     shared: Arc<dyn Coordinator>,
     own: LocalCoordinator,
+    /// Replicas seen here.
     replicas: AtomicU64,
+    /// Replicas in the store: a start may find nobody here.
+    stored: AtomicU32,
 }
 
 impl Sheltered {
@@ -34,11 +37,13 @@ impl Sheltered {
             shared,
             own,
             replicas: AtomicU64::new(1),
+            stored: AtomicU32::new(1),
         }
     }
 
     fn share(&self, counted: Counted) -> Counted {
-        let replicas = self.replicas.load(Ordering::Relaxed);
+        let stored = self.stored.load(Ordering::Relaxed);
+        let replicas = self.replicas.load(Ordering::Relaxed).max(stored.into());
         Counted {
             count: counted.count.saturating_mul(replicas),
             ..counted
@@ -117,6 +122,10 @@ impl Coordinator for Sheltered {
         Ok(live)
     }
 
+    fn note_replicas(&self, replicas: u32) {
+        self.stored.store(replicas, Ordering::Relaxed);
+    }
+
     async fn notify(&self, notice: &Notice) -> Result<(), CoordError> {
         self.shared.notify(notice).await
     }
@@ -177,6 +186,17 @@ mod tests {
         shared.set_available(true);
         let counted = coordinator.counted("key").await.expect("read");
         assert_eq!(counted.map(|counted| counted.count), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_start_without_the_others_in_sight_counts_those_in_the_store() {
+        let (shared, coordinator) = sheltered();
+        shared.set_available(false);
+        coordinator.note_replicas(3);
+        for count in [3, 6] {
+            let counted = coordinator.count("key", MINUTE).await.expect("counted");
+            assert_eq!(counted.count, count, "one of three counts for all");
+        }
     }
 
     #[tokio::test]

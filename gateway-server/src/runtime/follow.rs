@@ -42,7 +42,10 @@ fn rest(since_sent: Duration) -> Duration {
 pub(super) async fn renew(app: App, stop: CancellationToken) {
     while !stop.is_cancelled() {
         match count(&app).await {
-            Ok(replicas) => app.quotas.share(replicas),
+            Ok(replicas) => {
+                app.quotas.share(replicas);
+                app.coord.note_replicas(replicas);
+            }
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "this replica could not say that it is there");
             }

@@ -57,7 +57,8 @@ impl Bell {
     ) -> Poll<T> {
         self.inner.waiting.register(context.waker());
         for _ in 0..ROUNDS {
-            self.inner.has_rung.store(false, Ordering::SeqCst);
+            // Swapped, so that this poll sees what was done before a ring that it makes forgotten.
+            self.inner.has_rung.swap(false, Ordering::SeqCst);
             self.inner.is_polled.store(true, Ordering::SeqCst);
             let polled = part(&mut Context::from_waker(&self.waker));
             self.inner.is_polled.store(false, Ordering::SeqCst);
