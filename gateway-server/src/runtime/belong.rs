@@ -3,7 +3,8 @@
 //! Replicas show each other over the coordinator that they share their files and derive message ids alike, and
 //! one that would be the odd one out does not start. One that starts while the coordinator is away sees
 //! nobody; so it looks again when that is back, for as long as it takes all others to show themselves, and
-//! stops if it should not have started.
+//! stops if it should not have started. Several may have started so, and if each that sees another kind stopped,
+//! none would be left: those stop that are of another kind than the first.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,20 +45,74 @@ impl Belonging {
         same_key::check(others, &self.ids)?;
         Ok(())
     }
+
+    /// That it has with the first of all that show themselves; names are ordered by when they were given.
+    ///
+    /// # Errors
+    /// The same.
+    fn check_with_first(&self, own: &str, all: &[Live]) -> Result<(), OpenError> {
+        let others = all.iter().filter(|live| live.replica != own);
+        let first = others.min_by(|a, b| a.replica.cmp(&b.replica));
+        match first.filter(|first| *first.replica < *own) {
+            Some(first) => self.check(std::slice::from_ref(first)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Finds out, and begins the shutdown if it does not belong.
 pub(crate) async fn find_out(belonging: Belonging, app: App, stop: CancellationToken) {
+    let own = app.replica.to_string();
     let mut left = LOOKS;
     while left > 0 && !stop.is_cancelled() {
-        if let Ok(others) = app.coord.live().await {
+        if let Ok(all) = app.coord.live().await {
             left -= 1;
-            if let Err(error) = belonging.check(&others) {
+            // Before the last look not all have shown themselves.
+            if left == 0
+                && let Err(error) = belonging.check_with_first(&own, &all)
+            {
                 tracing::error!(%error, "stopping");
                 app.shutdown.begin();
                 return;
             }
         }
         wait(EVERY, &mut None, |_| false, &stop).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(key: &str) -> MessageIds {
+        MessageIds::new(key.as_bytes())
+    }
+
+    fn stays(own: (&str, &str), others: &[(&str, &str)]) -> bool {
+        let belonging = Belonging {
+            data: PathBuf::new(),
+            files: 1,
+            ids: ids(own.1),
+        };
+        let shown = |(replica, key): &(&str, &str)| {
+            let mut live = Live {
+                replica: (*replica).to_owned(),
+                numbers: [].into(),
+            };
+            same_key::show(&mut live, &ids(key));
+            live
+        };
+        let all: Vec<Live> = others.iter().chain([&own]).map(shown).collect();
+        belonging.check_with_first(own.0, &all).is_ok()
+    }
+
+    #[test]
+    fn those_stop_that_are_of_another_kind_than_the_first() {
+        let (a, b, c, d) = (("a", "one"), ("b", "two"), ("c", "one"), ("d", "two"));
+        assert!(stays(a, &[]) && stays(b, &[]));
+        assert!(stays(a, &[b]) && !stays(b, &[a]));
+        assert!(stays(a, &[b, c, d]) && stays(c, &[a, b, d]));
+        assert!(!stays(b, &[a, c, d]) && !stays(d, &[a, b, c]));
+        assert!(stays(b, &[c, d]), "the first has gone");
     }
 }
