@@ -175,7 +175,7 @@ impl Server {
     /// Serves until the shutdown begins, then stops in order.
     ///
     /// # Errors
-    /// The listener failed.
+    /// The listener failed, or this replica must not run beside the others.
     pub async fn run(self) -> Result<(), io::Error> {
         let app = self.app;
         let shutdown = app.shutdown.clone();
@@ -228,7 +228,10 @@ impl Server {
             tracing::warn!("the database did not let go in time");
         }
         tracing::info!("stopped");
-        Ok(())
+        match shutdown.has_given_up() {
+            true => Err(io::Error::other(GAVE_UP)),
+            false => Ok(()),
+        }
     }
 }
 
@@ -306,6 +309,9 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
     CorePorts { link, log }
 }
 
+/// Whatever watches over the process starts it again, and then it is refused or not.
+const GAVE_UP: &str = "stopped, because it must not run beside the others: see the error above";
+
 /// Stops this replica when another one has taken its place on the database. Where several may be, one that
 /// does not belong there is no reason for all the others to stop.
 async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Shutdown) {
@@ -320,7 +326,7 @@ async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Sh
             Ok(()) => {}
             Err(error @ ReplicaError::Held) => {
                 tracing::error!(error = %ErrorChain(&error), "stopping");
-                shutdown.begin();
+                shutdown.give_up();
                 return;
             }
             Err(error @ (ReplicaError::Alone | ReplicaError::Unreachable(_))) => {

@@ -18,6 +18,8 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use tokio_util::task::task_tracker::TrackedFuture;
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
+    given_up: Arc<AtomicBool>,
     sends: TaskTracker,
     close_writers: CancellationToken,
     writers: TaskTracker,
@@ -66,6 +69,18 @@ impl Shutdown {
     /// Begins the stop. Repeating it changes nothing.
     pub fn begin(&self) {
         self.begun.cancel();
+    }
+
+    /// Begins the stop because this process must not go on, which its end has to say.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.begin();
+    }
+
+    /// Whether somebody gave up.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     /// A send that outlives the request that asked for it, and that the stop waits for.

@@ -90,9 +90,14 @@ impl Caches {
 
     /// Whether `owner` is its worker's present run, as the store has it now.
     pub(crate) async fn read_present(&self, owner: &Owner) -> Result<bool, StoreError> {
+        // A read that was on its way may be from before the run was registered with another replica.
+        Ok(self.present(owner, true).await? || self.present(owner, false).await?)
+    }
+
+    async fn present(&self, owner: &Owner, join: bool) -> Result<bool, StoreError> {
         let memory = &*self.0;
         let (now, ticket) = (memory.clock.uptime(), memory.workers.ticket());
-        let good = |begun: &Ticket| memory.workers.are_untouched(begun);
+        let good = |begun: &Ticket| join && memory.workers.are_untouched(begun);
         let (caches, id) = (self.clone(), owner.worker.clone());
         let read = |ticket: Arc<Ticket>| async move {
             let memory = &*caches.0;

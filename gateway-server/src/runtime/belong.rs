@@ -72,7 +72,7 @@ pub(crate) async fn find_out(belonging: Belonging, app: App, stop: CancellationT
                 && let Err(error) = belonging.check_with_first(&own, &all)
             {
                 tracing::error!(%error, "stopping");
-                app.shutdown.begin();
+                app.shutdown.give_up();
                 return;
             }
         }

@@ -71,6 +71,10 @@ async fn metrics_of_this_machine_are_not_for_those_behind_its_proxy() {
             let request = over(app.get("/metrics"), "127.0.0.1", forwarded);
             request.expect(403).await;
         }
+        for name in ["forwarded", "via", "x-real-ip"] {
+            let request = app.get("/metrics").from("127.0.0.1");
+            request.header(name, "192.0.2.7").expect(403).await;
+        }
         app.get("/metrics").expect(200).await;
     }
 }

@@ -359,8 +359,9 @@ pub(crate) async fn a_replica_that_proves_not_to_belong_stops_once_redis_is_ther
     ];
     let second = ground.serve(&options);
     redis.restart().expect("it starts");
-    let (_, log) = second.process.wait();
+    let (status, log) = second.process.wait();
     assert!(log.contains("give all of them the same secrets"), "{log}");
+    assert_eq!(status.code(), Some(1), "so that it is not left down");
     assert!(
         replicas_seen(&first).await.is_some(),
         "the first one goes on"

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use gateway_core::store::StoreError;
 use gateway_core::worker::WorkerStatus;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 
 use crate::app::App;
 use crate::http::auth::{ClientAddress, FORWARDED_FOR};
@@ -43,10 +43,18 @@ async fn fleet(app: &App) -> Result<Vec<WorkerStatus>, StoreError> {
     Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 
+/// What proxies say that they are by.
+const FORWARDED: [HeaderName; 4] = [
+    FORWARDED_FOR,
+    header::FORWARDED,
+    header::VIA,
+    HeaderName::from_static("x-real-ip"),
+];
+
 fn permit(app: &App, client: ClientAddress, headers: &HeaderMap) -> ApiResult<()> {
     let Some(token) = &app.config.http.metrics_token else {
         // A proxy on this machine speaks for others.
-        let is_forwarded = headers.contains_key(FORWARDED_FOR);
+        let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(name));
         return match client.0.is_loopback() && !is_forwarded {
             true => Ok(()),
             false => Err(Problem::new(
