@@ -54,18 +54,24 @@ pub struct RouteFill {
 pub trait FillRepo:
     KeyRepo + TenantRepo + UserRepo + RefreshRepo + CardRepo + OrchestrationTx
 {
+    /// A tenant with its plan.
+    async fn plan(&mut self, tenant: TenantId) -> Result<Option<(Tenant, Tier)>, StoreError> {
+        let Some(tenant) = self.tenant(tenant).await? else {
+            return Ok(None);
+        };
+        let tier = self.tier(&tenant.tier).await?;
+        let tier = tier.ok_or_else(|| without_tier(&tenant))?;
+        Ok(Some((tenant, tier)))
+    }
+
     /// The key with that hash, of whatever tenant: only for authentication.
     async fn fill_key(&mut self, hash: &[u8; 32]) -> Result<Option<KeyFill>, StoreError> {
         let now = self.now().await?;
         let Some(key) = self.key_by_hash(hash).await? else {
             return Ok(None);
         };
-        let Some(tenant) = self.tenant(key.tenant).await? else {
-            return Ok(None);
-        };
-        let tier = self.tier(&tenant.tier).await?;
-        let tier = tier.ok_or_else(|| without_tier(&tenant))?;
-        Ok(Some(KeyFill {
+        let plan = self.plan(key.tenant).await?;
+        Ok(plan.map(|(tenant, tier)| KeyFill {
             key,
             tenant,
             tier,
@@ -86,11 +92,7 @@ pub trait FillRepo:
         if !self.family_is_live(tenant, family).await? {
             return Ok(None);
         }
-        let Some(tenant) = self.tenant(tenant).await? else {
-            return Ok(None);
-        };
-        let tier = self.tier(&tenant.tier).await?;
-        let tier = tier.ok_or_else(|| without_tier(&tenant))?;
+        let plan = self.plan(tenant).await?;
         let user = UserStanding {
             user: user.id,
             tenant: user.tenant,
@@ -98,7 +100,7 @@ pub trait FillRepo:
             token_generation: user.token_generation,
             version: user.version,
         };
-        Ok(Some(LoginFill { user, tenant, tier }))
+        Ok(plan.map(|(tenant, tier)| LoginFill { user, tenant, tier }))
     }
 
     /// The tenant's session of that id or name.

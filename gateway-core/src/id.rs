@@ -76,14 +76,6 @@ const fn head(prefix: &str) -> [u8; 4] {
     [prefix[0], prefix[1], prefix[2], b'_']
 }
 
-/// Ordered by time, and below that by numbers that are unique: the twelve low bits of one, 62 of the other.
-fn numbered(at: Timestamp, group: u16, number: u64) -> u128 {
-    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-    let head = millis << 16 | 0x7000 | u64::from(group & 0x0fff);
-    let tail = 1 << 63 | number & (u64::MAX >> 2);
-    u128::from(head) << 64 | u128::from(tail)
-}
-
 fn encode(value: u128) -> [u8; BODY] {
     let mut rest = value;
     let mut text = [b'0'; BODY];
@@ -216,10 +208,13 @@ ids! {
 }
 
 impl EventId {
-    /// The id of what has a number in a group, of its time.
+    /// Ordered by time, and below that by numbers that are unique: the twelve low bits of one, 62 of the other.
     #[must_use]
     pub(crate) fn numbered(at: Timestamp, group: u16, number: u64) -> Self {
-        Self(numbered(at, group, number))
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        let head = millis << 16 | 0x7000 | u64::from(group & 0x0fff);
+        let tail = 1 << 63 | number & (u64::MAX >> 2);
+        Self(u128::from(head) << 64 | u128::from(tail))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gateway_core::store::StoreError;
 use gateway_core::time::Clock;
 use sqlx::Connection as _;
+use sqlx::Postgres;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -192,9 +193,8 @@ impl Pool {
                 clock,
                 silence,
             } => {
-                let begun = clock.uptime();
-                let tx = silence.limit(pool.begin()).await;
-                tx.map(|tx| Tx::postgres(On::Whole(tx), silence.clone(), Arc::clone(clock), begun))
+                let beginning = async { pool.begin().await.map(On::Whole) };
+                on_postgres(silence, clock, beginning).await
             }
             Self::Sqlite { writer, clock, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
@@ -212,10 +212,9 @@ impl Pool {
                 clock,
                 silence,
             } => {
-                let begun = clock.uptime();
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let tx = silence.limit(pool.begin_with(begin)).await;
-                tx.map(|tx| Tx::postgres(On::Whole(tx), silence.clone(), Arc::clone(clock), begun))
+                let beginning = async { pool.begin_with(begin).await.map(On::Whole) };
+                on_postgres(silence, clock, beginning).await
             }
             Self::Sqlite { readers, clock, .. } => readers
                 .begin()
@@ -233,9 +232,8 @@ impl Pool {
                 clock,
                 silence,
             } => {
-                let begun = clock.uptime();
-                let on = silence.limit(pool.acquire()).await;
-                on.map(|on| Tx::postgres(On::Each(on), silence.clone(), Arc::clone(clock), begun))
+                let taking = async { pool.acquire().await.map(On::Each) };
+                on_postgres(silence, clock, taking).await
             }
             Self::Sqlite { readers, clock, .. } => readers
                 .acquire()
@@ -277,4 +275,15 @@ fn watched(silence: &Silence) -> PgPoolOptions {
             let silence = silence.clone();
             Box::pin(async move { silence.prove(connection).await })
         })
+}
+
+/// What is taken from a pool, unless that takes too long; its time counts from before.
+async fn on_postgres(
+    silence: &Silence,
+    clock: &Arc<dyn Clock>,
+    taking: impl Future<Output = Result<On<Postgres>, sqlx::Error>>,
+) -> Result<Tx, sqlx::Error> {
+    let begun = clock.uptime();
+    let on = silence.limit(taking).await?;
+    Ok(Tx::postgres(on, silence.clone(), Arc::clone(clock), begun))
 }
