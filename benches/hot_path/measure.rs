@@ -133,7 +133,7 @@ pub(crate) async fn measure(target: &Target, shape: &Shape) -> Result<Sample, Fa
     Ok(sample(&outcome, [before, during, after], added, drained))
 }
 
-/// Waits until every event has its number.
+/// Waits until every event has its number, and everything its place in the indexes.
 async fn drain(target: &Target) -> Result<Duration, Failure> {
     let started = now();
     let Some(database) = &target.database else {

@@ -32,7 +32,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// As many tenants and keys as the issue asks for, with fewer tenants where there are fewer sessions.
+    /// A thousand keys and as many tenants, with fewer tenants where there are fewer sessions.
     pub(crate) fn of(sessions: u32, workers: u32) -> Self {
         Self {
             workers,

@@ -68,10 +68,11 @@ const POSTGRES_INDEXES: &str = "SELECT t.relname::text, i.relname::text, x.indis
      JOIN pg_class AS t ON t.oid = x.indrelid \
      WHERE t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE '\\_sqlx%'";
 
-/// What SQLite has for itself (`0005_fresh_messages.sql`): it pays for every page that a message touches, so
-/// a new one is first kept in the order of time alone.
+/// What SQLite has for itself (`0005_fresh_messages.sql`, `0009_fresh_events.sql`): it pays for every page that
+/// a row touches, so a new one is first kept in the order of time alone.
 fn sqlite_alone(table: &str, name: &str) -> bool {
-    table == "messages" && ["fresh", "messages_fresh"].contains(&name)
+    let fresh = [("messages", "messages_fresh"), ("events", "events_fresh")];
+    fresh.contains(&(table, name)) || name == "fresh" && fresh.iter().any(|(of, _)| *of == table)
 }
 
 async fn sqlite(path: &Path) -> SqlStore {

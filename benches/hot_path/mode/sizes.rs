@@ -1,5 +1,6 @@
 //! Whether a send costs the same with many sessions and many workers.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,8 +12,24 @@ use crate::names::Size;
 use crate::report::{Line, saturated, say};
 use crate::target::{Kind, Target};
 
-/// Sessions and workers; a worker holds at most a thousand sessions.
-const SIZES: [(u32, u32); 4] = [(10, 10), (1000, 10), (1000, 1000), (100_000, 1000)];
+/// A number of sessions on a number of workers, of which each holds at most a thousand.
+#[derive(Clone, Copy, Debug)]
+struct Fleet {
+    sessions: u32,
+    workers: u32,
+}
+
+impl FromStr for Fleet {
+    type Err = Failure;
+
+    fn from_str(text: &str) -> Result<Self, Failure> {
+        let (sessions, workers) = text.split_once('/').ok_or("write it as 1000/10")?;
+        Ok(Self {
+            sessions: sessions.parse()?,
+            workers: workers.parse()?,
+        })
+    }
+}
 
 /// So many messages are sent before the first measurement, at least one from every session.
 const WARM: u32 = 20_000;
@@ -29,6 +46,13 @@ pub(crate) struct Sizes {
     /// What to measure.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Embedded, Kind::Cluster])]
     targets: Vec<Kind>,
+    /// Sessions and workers, as in 1000/10; the ratios are to the first.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "10/10,1000/10,1000/1000,100000/1000"
+    )]
+    sizes: Vec<Fleet>,
 }
 
 impl Sizes {
@@ -36,7 +60,7 @@ impl Sizes {
     pub(crate) async fn run(self, launch: &Launch) -> Result<(), Failure> {
         for kind in &self.targets {
             let mut figures = Vec::new();
-            for (sessions, workers) in SIZES {
+            for &Fleet { sessions, workers } in &self.sizes {
                 let size = Size::of(sessions, workers);
                 let Some(target) = Target::start(*kind, size, launch).await? else {
                     continue;

@@ -78,13 +78,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// Renews every lease for ever, evenly over time. No worker waits for the answer to another: under full
-    /// load one takes a second, and workers that report too late are suspect.
+    /// Renews every lease for ever, evenly over time. No worker waits for the answer to another, and who comes
+    /// late makes the next no later: under full load both would make workers suspect.
     pub(super) async fn beat(&self) -> Result<(), Failure> {
         let started = now();
         let gap = EVERY / self.stub.workers.max(1);
-        let turns = stream::iter((0..self.stub.workers).cycle()).then(|number| async move {
-            pause(gap).await;
+        let workers = (0..self.stub.workers).cycle();
+        let turns = stream::iter(workers.zip(1..)).then(|(number, turn)| async move {
+            pause((gap * turn).saturating_sub(started.elapsed())).await;
             number
         });
         let beats = turns.map(|number| self.beat_one(number, started.elapsed()));

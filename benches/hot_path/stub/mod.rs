@@ -61,14 +61,17 @@ impl Stub {
         }
         let control = current_thread()?;
         control.block_on(async {
-            if let Some(fleet) = &fleet {
+            let ready = || writeln!(io::stdout(), "ready");
+            let Some(fleet) = fleet else {
+                ready()?;
+                return std::future::pending().await;
+            };
+            let joining = async {
                 fleet.register().await?;
-            }
-            writeln!(io::stdout(), "ready")?;
-            match fleet {
-                Some(fleet) => fleet.beat().await,
-                None => std::future::pending().await,
-            }
+                Ok(ready()?)
+            };
+            // The first are alive before the last has joined.
+            tokio::try_join!(joining, fleet.beat()).map(drop)
         })
     }
 }

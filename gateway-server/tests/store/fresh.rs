@@ -1,9 +1,9 @@
-//! SQLite's new messages: in no index of the history until the sequencer's next step, and listed all the
-//! same.
+//! SQLite's new messages and events: in no index of the history until many of them share its pages, or until
+//! the sequencer has nothing else to do; and listed all the same.
 
 use std::path::{Path, PathBuf};
 
-use gateway_core::event::{Sequenced, sequence};
+use gateway_core::event::{EventFilter, Sequenced, sequence};
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
 use gateway_core::message::{Fact, MessageFilter, MessageStatus, StatusFact, WaMessageId};
 use gateway_core::store::PlatformStore as _;
@@ -14,6 +14,8 @@ use sqlx::SqlitePool;
 use crate::sqlite;
 
 const TENANT: TenantId = TenantId::from_u128(1);
+/// Sessions that have messages in turn.
+const SESSIONS: u128 = 2;
 
 /// A store that can be opened again, and a look into its file.
 struct Fixture {
@@ -39,20 +41,41 @@ impl Fixture {
         self.store.ledger().write(&facts).await.unwrap();
     }
 
-    async fn step(&self, limit: u32) -> Sequenced {
-        sequence(&self.store, 0, limit).await.unwrap()
+    /// A step of the sequencer; how many events it published.
+    async fn step(&self, limit: u32) -> usize {
+        match sequence(&self.store, 0, limit).await.unwrap() {
+            Sequenced::Published { count, .. } => count,
+            Sequenced::Busy => unreachable!("nobody else steps"),
+        }
     }
 
-    async fn fresh(&self) -> i64 {
-        let counting = sqlx::query_scalar("SELECT count(*) FROM messages WHERE fresh = 1");
-        counting.fetch_one(&self.file).await.unwrap()
+    /// How many messages and how many events are in no index of the history.
+    async fn fresh(&self) -> (i64, i64) {
+        let counting = "SELECT (SELECT count(*) FROM messages WHERE fresh = 1), \
+             (SELECT count(*) FROM events WHERE fresh = 1)";
+        sqlx::query_as(counting)
+            .fetch_one(&self.file)
+            .await
+            .unwrap()
     }
 
-    async fn listed(&self) -> usize {
+    /// Messages of the tenant, newest first.
+    async fn messages(&self) -> Vec<u128> {
         let mut tx = self.store.read().await.unwrap();
         let filter = MessageFilter::default();
-        let page = tx.messages(TENANT, &filter, None, 1_000).await;
-        page.unwrap().len()
+        let page = tx.messages(TENANT, &filter, None, 1_000).await.unwrap();
+        page.iter().map(|message| message.id.as_u128()).collect()
+    }
+
+    /// Positions of the tenant's events, or of one session's.
+    async fn events(&self, session: Option<u128>, after: u64, limit: u32) -> Vec<u64> {
+        let mut tx = self.store.read().await.unwrap();
+        let filter = EventFilter {
+            session: session.map(SessionId::from_u128),
+            ..EventFilter::default()
+        };
+        let page = tx.events(TENANT, &filter, after, limit).await.unwrap();
+        page.iter().map(|event| event.position).collect()
     }
 
     /// As after a crash: nothing is told to anybody, the file is opened again.
@@ -68,7 +91,7 @@ fn fact(id: u128) -> Fact {
     Fact::Status(StatusFact {
         id: MessageId::from_u128(id),
         tenant: TENANT,
-        session: SessionId::from_u128(2),
+        session: SessionId::from_u128(id % SESSIONS),
         epoch: Epoch(1),
         wa_message_id: WaMessageId::parse(&format!("WA{id}")).unwrap(),
         status: MessageStatus::Sent,
@@ -76,33 +99,65 @@ fn fact(id: u128) -> Fact {
     })
 }
 
-pub(crate) async fn the_next_step_indexes_what_is_new_whatever_there_is_to_publish(folder: &Path) {
+pub(crate) async fn what_is_new_is_indexed_when_it_is_many_or_when_nothing_is_to_be_published(
+    folder: &Path,
+) {
     let fixture = Fixture::new(folder).await;
-    fixture.write(0..10).await;
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (10, 10));
-    let published = Sequenced::Published {
-        count: 4,
-        more: true,
-    };
-    assert_eq!(fixture.step(4).await, published);
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (6, 10));
+    fixture.write(0..39).await;
+    assert_eq!(fixture.fresh().await, (39, 0));
+    assert_eq!(fixture.step(10).await, 10);
+    assert_eq!(fixture.fresh().await, (39, 10), "39 are too few");
+    fixture.write(39..40).await;
+    for (events, left) in [(10, (0, 20)), (10, (0, 30)), (10, (0, 0))] {
+        assert_eq!(fixture.step(10).await, events);
+        assert_eq!(fixture.fresh().await, left, "one table in a step");
+    }
+    fixture.write(40..45).await;
+    assert_eq!(fixture.step(10).await, 5);
+    assert_eq!(fixture.fresh().await, (5, 5));
+    assert_eq!(fixture.step(10).await, 0);
+    assert_eq!(fixture.fresh().await, (0, 0), "at rest nothing waits");
+}
+
+pub(crate) async fn a_message_without_an_event_is_indexed_as_well(folder: &Path) {
+    let fixture = Fixture::new(folder).await;
+    fixture.write(0..3).await;
     let emptying = sqlx::query("DELETE FROM outbox").execute(&fixture.file);
     emptying.await.unwrap();
-    let nothing = Sequenced::Published {
-        count: 0,
-        more: false,
-    };
-    assert_eq!(fixture.step(1_000).await, nothing);
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (0, 10));
+    assert_eq!(fixture.step(10).await, 0);
+    assert_eq!(fixture.fresh().await, (0, 0));
+    assert_eq!(fixture.messages().await.len(), 3);
+}
+
+pub(crate) async fn a_page_is_of_what_is_indexed_and_of_what_is_not(folder: &Path) {
+    let fixture = Fixture::new(folder).await;
+    fixture.write(0..6).await;
+    for left in [6, 0] {
+        assert_eq!(fixture.step(10).await, left);
+    }
+    fixture.write(6..10).await;
+    assert_eq!(fixture.step(10).await, 4);
+    assert_eq!(fixture.fresh().await, (4, 4));
+    assert_eq!(fixture.messages().await.len(), 10);
+    let all: Vec<u64> = (1..=10).collect();
+    assert_eq!(fixture.events(None, 0, 100).await, all);
+    assert_eq!(fixture.events(None, 4, 4).await, all[4..8]);
+    assert_eq!(fixture.events(None, 8, 4).await, all[8..]);
+    assert_eq!(fixture.events(Some(1), 0, 100).await, [2, 4, 6, 8, 10]);
+    assert_eq!(fixture.events(Some(1), 4, 2).await, [6, 8]);
 }
 
 pub(crate) async fn what_a_crash_left_new_is_listed_and_indexed_later(folder: &Path) {
     let fixture = Fixture::new(folder).await;
     fixture.write(0..70).await;
+    assert_eq!(fixture.step(70).await, 70);
     let fixture = fixture.reopened().await;
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (70, 70));
-    fixture.step(1_000).await;
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (0, 70));
+    assert_eq!(fixture.fresh().await, (70, 70));
+    assert_eq!(fixture.messages().await.len(), 70);
+    assert_eq!(fixture.events(None, 0, 100).await.len(), 70);
+    assert_eq!(fixture.step(100).await, 0);
+    assert_eq!(fixture.fresh().await, (0, 0));
+    assert_eq!(fixture.messages().await.len(), 70);
     fixture.write(70..80).await;
-    assert_eq!((fixture.fresh().await, fixture.listed().await), (10, 80));
+    assert_eq!(fixture.messages().await.len(), 80);
 }

@@ -1,4 +1,7 @@
 //! The reading end of the event log.
+//!
+//! On SQLite an event is *fresh* until the indexes of the history take it in, as a message is
+//! (see [`super::message`]): a page is merged of both.
 
 use async_trait::async_trait;
 use gateway_core::event::{Event, EventFilter, EventRepo, LoggedEvent, event_id};
@@ -19,31 +22,51 @@ macro_rules! columns {
     };
 }
 
-macro_rules! page {
-    ($filter:literal) => {
+macro_rules! rows {
+    ($index:literal, $filter:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM events WHERE tenant_id = $1 AND position > $2",
-            $filter,
-            " ORDER BY position LIMIT $3"
+            " FROM events ",
+            $index,
+            " WHERE tenant_id = $1 AND position > $2",
+            $filter
         )
     };
 }
 
-const ALL: &str = page!("");
+macro_rules! page {
+    ($index:literal, $filter:literal) => {
+        page!($index, $filter, $filter)
+    };
+    ($index:literal, $postgres:literal, $sqlite:literal) => {
+        Sql {
+            postgres: concat!(rows!("", $postgres), " ORDER BY position LIMIT $3"),
+            sqlite: concat!(
+                rows!($index, $sqlite),
+                " AND fresh = 0 UNION ALL ",
+                rows!("INDEXED BY events_fresh", $sqlite),
+                " AND fresh = 1 ORDER BY position LIMIT $3"
+            ),
+        }
+    };
+}
 
-const NAMED: Sql = Sql {
-    postgres: page!(" AND name = ANY($4)"),
-    sqlite: page!(" AND name IN (SELECT value->>0 FROM json_each($4))"),
-};
+const ALL: Sql = page!("INDEXED BY events_tenant", "");
 
-const OF_SESSION: &str = page!(" AND session_id = $4");
+const NAMED: Sql = page!(
+    "INDEXED BY events_tenant",
+    " AND name = ANY($4)",
+    " AND name IN (SELECT value->>0 FROM json_each($4))"
+);
 
-const NAMED_OF_SESSION: Sql = Sql {
-    postgres: page!(" AND session_id = $4 AND name = ANY($5)"),
-    sqlite: page!(" AND session_id = $4 AND name IN (SELECT value->>0 FROM json_each($5))"),
-};
+const OF_SESSION: Sql = page!("INDEXED BY events_session", " AND session_id = $4");
+
+const NAMED_OF_SESSION: Sql = page!(
+    "INDEXED BY events_session",
+    " AND session_id = $4 AND name = ANY($5)",
+    " AND session_id = $4 AND name IN (SELECT value->>0 FROM json_each($5))"
+);
 
 /// Reads an event's payload back from a row of `table`.
 pub(super) fn parse(
@@ -98,9 +121,9 @@ impl EventRepo for Tx {
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let statement = match (filter.session, filter.names.is_empty()) {
-            (None, true) => ALL.into(),
+            (None, true) => ALL,
             (None, false) => NAMED,
-            (Some(_), true) => OF_SESSION.into(),
+            (Some(_), true) => OF_SESSION,
             (Some(_), false) => NAMED_OF_SESSION,
         };
         let mut query = self

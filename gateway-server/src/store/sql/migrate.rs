@@ -27,7 +27,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [Step; 8] = steps![
+const STEPS: [Step; 10] = steps![
     1 "init" "0001_init.sql",
     2 "changes" "0002_changes.sql",
     3 "outbox_counts" "0003_outbox_counts.sql",
@@ -36,6 +36,8 @@ const STEPS: [Step; 8] = steps![
     6 "event_indexes" "0006_event_indexes.sql",
     7 "event_ids" "0007_event_ids.sql",
     8 "plain_json" "0008_plain_json.sql",
+    9 "fresh_events" "0009_fresh_events.sql",
+    10 "held_index" "0010_held_index.sql",
 ];
 
 /// The schema could not be brought up to date.

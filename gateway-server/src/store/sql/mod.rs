@@ -27,6 +27,7 @@ mod quota;
 mod reach;
 mod refresh;
 mod renew;
+mod renewals;
 mod replica;
 mod rows;
 mod sequencer;
@@ -44,9 +45,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway_core::session::Owner;
-use gateway_core::store::{
-    OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError, renew_within,
-};
+use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
 use gateway_core::time::{Clock, Timestamp};
 use gateway_core::worker::{Renewed, WorkerReport};
 
@@ -59,6 +58,7 @@ pub use state::{SealedRows, StateRows};
 
 use lanes::Lanes;
 use pool::Pool;
+use renewals::Renewals;
 use tx::Tx;
 
 /// The database could not be opened.
@@ -83,12 +83,29 @@ pub enum OpenError {
     Server(#[from] ServerError),
 }
 
+/// How heartbeats are written.
+#[derive(Clone, Debug)]
+enum Renewing {
+    /// Each by itself, where more than one can write.
+    Alone(Lanes),
+    /// Those of a moment at once.
+    Together(Renewals),
+}
+
+impl Renewing {
+    fn on(pool: &Pool) -> Self {
+        match pool.lanes(renew::AT_ONCE) {
+            Some(lanes) => Self::Alone(lanes),
+            None => Self::Together(Renewals::start(pool.clone())),
+        }
+    }
+}
+
 /// The store over a SQL database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     pool: Pool,
-    /// For heartbeats, where more than one can write.
-    renewing: Option<Lanes>,
+    renewing: Renewing,
     _lock: Option<Arc<DataLock>>,
 }
 
@@ -118,8 +135,8 @@ impl SqlStore {
             source,
         })?;
         Ok(Self {
+            renewing: Renewing::on(&pool),
             pool,
-            renewing: None,
             _lock: None,
         })
     }
@@ -131,7 +148,7 @@ impl SqlStore {
     pub async fn postgres(url: &str, options: &PostgresOptions) -> Result<Self, OpenError> {
         let pool = Pool::postgres(url, options).await?;
         Ok(Self {
-            renewing: pool.lanes(renew::AT_ONCE),
+            renewing: Renewing::on(&pool),
             pool,
             _lock: None,
         })
@@ -201,7 +218,7 @@ impl SqlStore {
 
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.
     pub async fn close(&self) {
-        if let Some(lanes) = &self.renewing {
+        if let Renewing::Alone(lanes) = &self.renewing {
             lanes.close().await;
         }
         self.pool.close().await;
@@ -231,8 +248,8 @@ impl Store for SqlStore {
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
         match &self.renewing {
-            Some(lanes) => renew::renew(lanes, owner, report).await,
-            None => renew_within(self.begin().await?, owner, report).await,
+            Renewing::Alone(lanes) => renew::renew_alone(lanes, owner, report).await,
+            Renewing::Together(renewals) => renewals.renew(owner, report).await,
         }
     }
 }

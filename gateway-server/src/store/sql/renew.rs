@@ -1,78 +1,120 @@
 //! A heartbeat in one exchange: the lease is renewed, and what the worker should know comes back.
 //!
-//! One statement is a transaction of its own, and it runs on a connection that no request can hold. It
-//! reads what is held as of its beginning, which is after the worker spoke. Repeating it because a
-//! connection has ended counts twice, and a count that grew is all that anybody looks for.
+//! On PostgreSQL one statement is a transaction of its own. It runs on a connection that no request can hold,
+//! and reads what is held as of its beginning, which is after the worker spoke; repeating it because a
+//! connection has ended counts twice, and a count that grew is all that anybody looks for. On SQLite
+//! [`super::renewals`] has a few of them in one transaction.
+//!
+//! What is held comes as one value: a row for each of a hundred sessions costs more than everything else.
 
-use gateway_core::id::{Epoch, SessionId};
+use gateway_core::id::{Epoch, SessionId, WorkerId};
 use gateway_core::session::{Owner, Status};
 use gateway_core::store::StoreError;
 use gateway_core::worker::{Held, HeldPhase, Renewed, WorkerReport, WorkerStatus};
+use serde::Deserialize;
 use sqlx::Arguments as _;
 use sqlx::FromRow;
 use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::error::{classify, corrupt};
 use super::lanes::Lanes;
-use super::tx::Tx;
-use super::types::{Count, Id};
+use super::tx::{Sql, Tx};
+use super::types::Count;
 
 /// A renewal waits for the disk, so a few at once share its turn; a thousand workers need no more.
 pub(super) const AT_ONCE: usize = 4;
 
+/// What an owner holds, as one text: an array of id, epoch, status and phase for each.
+macro_rules! held {
+    (postgres) => {
+        "(SELECT coalesce(json_agg(json_build_array(s.id, s.epoch, s.status, s.phase) ORDER BY s.id), '[]') \
+         FROM sessions AS s WHERE s.worker_id = $1 AND s.incarnation = $2) AS held"
+    };
+    (sqlite) => {
+        "(SELECT json_group_array(json_array(hex(n.id), n.epoch, n.status, n.phase)) \
+         FROM (SELECT id, epoch, status, phase FROM sessions \
+             WHERE worker_id = $1 AND incarnation = $2 ORDER BY id) AS n) AS held"
+    };
+}
+
 /// Beside [`super::lease`], which renews in the same words.
-const RENEW: &str = "WITH renewed AS (UPDATE worker_leases \
-     SET renewals = renewals + 1, renewed_at = clock_timestamp(), report = $3 \
-     WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
-       AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
-     RETURNING renewals) \
-     SELECT w.status AS worker_status, w.max_sessions, w.assigned, s.id, s.epoch, s.status, s.phase \
-     FROM renewed CROSS JOIN workers AS w \
-     LEFT JOIN sessions AS s ON s.worker_id = $1 AND s.incarnation = $2 \
-     WHERE w.id = $1 ORDER BY s.id";
+const RENEW: Sql = Sql {
+    postgres: concat!(
+        "WITH renewed AS (UPDATE worker_leases \
+         SET renewals = renewals + 1, renewed_at = clock_timestamp(), report = $3 \
+         WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
+           AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
+         RETURNING renewals) \
+         SELECT w.status, w.max_sessions, w.assigned, ",
+        held!(postgres),
+        " FROM renewed CROSS JOIN workers AS w WHERE w.id = $1"
+    ),
+    sqlite: concat!(
+        "UPDATE worker_leases \
+         SET renewals = renewals + 1, renewed_at = $4, report = $3 \
+         WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
+           AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
+         RETURNING (SELECT status FROM workers WHERE id = $1) AS status, \
+             (SELECT max_sessions FROM workers WHERE id = $1) AS max_sessions, \
+             (SELECT assigned FROM workers WHERE id = $1) AS assigned, ",
+        held!(sqlite)
+    ),
+};
 
-const HELD: &str = "SELECT id, epoch, status, phase FROM sessions \
-     WHERE worker_id = $1 AND incarnation = $2 ORDER BY id";
+const HELD: Sql = Sql {
+    postgres: concat!("SELECT ", held!(postgres)),
+    sqlite: concat!("SELECT ", held!(sqlite)),
+};
 
-/// A row of [`RENEW`]: the worker in each, and what it holds.
+/// The one row of [`RENEW`].
 #[derive(FromRow)]
 struct RenewedRow {
-    worker_status: String,
+    status: String,
     max_sessions: Count,
     assigned: Count,
-    #[sqlx(flatten)]
-    held: HeldRow,
+    held: HeldList,
 }
 
-#[derive(FromRow)]
-struct HeldRow {
-    id: Option<Id>,
-    epoch: Option<Count>,
-    status: Option<String>,
-    phase: Option<String>,
-}
+type HeldList = Json<Vec<HeldRow>>;
+
+#[derive(Deserialize)]
+struct HeldRow(Uuid, u64, String, Option<String>);
 
 impl HeldRow {
-    /// What is held; nothing in the one row of a worker that holds nothing.
-    fn parse(&self) -> Option<Result<Held, StoreError>> {
-        let session = SessionId::from_u128(self.id?.0);
-        let known = |name: &Option<String>| name.as_deref().and_then(Status::parse);
+    fn parse(&self) -> Result<Held, StoreError> {
+        let Self(id, epoch, status, phase) = self;
+        let session = SessionId::from_u128(id.as_u128());
         let held = || {
             Some(Held {
                 session,
-                epoch: Epoch(self.epoch?.0),
-                status: known(&self.status)?,
-                phase: self.phase.as_deref().and_then(HeldPhase::parse)?,
+                epoch: Epoch(*epoch),
+                status: Status::parse(status)?,
+                phase: phase.as_deref().and_then(HeldPhase::parse)?,
             })
         };
         let why = "a status or phase that nobody knows or that has no owner";
-        Some(held().ok_or_else(|| corrupt("sessions", &session, why)))
+        held().ok_or_else(|| corrupt("sessions", &session, why))
     }
 }
 
-fn held<'a>(rows: impl Iterator<Item = &'a HeldRow>) -> Result<Vec<Held>, StoreError> {
-    rows.filter_map(HeldRow::parse).collect()
+fn held(Json(rows): &HeldList) -> Result<Vec<Held>, StoreError> {
+    rows.iter().map(HeldRow::parse).collect()
+}
+
+impl RenewedRow {
+    fn parse(self, worker: &WorkerId) -> Result<Renewed, StoreError> {
+        let bad = |why: String| corrupt("workers", worker, &why);
+        let status = WorkerStatus::parse(&self.status);
+        let max_sessions: u32 = self.max_sessions.narrow().map_err(bad)?;
+        let assigned: u32 = self.assigned.narrow().map_err(bad)?;
+        Ok(Renewed {
+            status: status.ok_or_else(|| bad("unknown status".to_owned()))?,
+            room: max_sessions.saturating_sub(assigned),
+            holds: held(&self.held)?,
+        })
+    }
 }
 
 fn arguments(owner: &Owner, report: &WorkerReport) -> Result<PgArguments, sqlx::Error> {
@@ -85,37 +127,42 @@ fn arguments(owner: &Owner, report: &WorkerReport) -> Result<PgArguments, sqlx::
     Ok(arguments)
 }
 
-/// Renews on PostgreSQL; none if the lease is not to be renewed.
-pub(super) async fn renew(
+/// Renews on PostgreSQL, in a transaction by itself; none if the lease is not to be renewed.
+pub(super) async fn renew_alone(
     lanes: &Lanes,
     owner: &Owner,
     report: &WorkerReport,
 ) -> Result<Option<Renewed>, StoreError> {
-    let renewing = lanes.all(RENEW, || arguments(owner, report));
+    let renewing = lanes.all(RENEW.postgres, || arguments(owner, report));
     let rows: Vec<RenewedRow> = renewing.await.map_err(classify)?;
-    let Some(first) = rows.first() else {
-        return Ok(None);
-    };
-    let bad = |why: String| corrupt("workers", &owner.worker, &why);
-    let status = WorkerStatus::parse(&first.worker_status);
-    let max_sessions: u32 = first.max_sessions.narrow().map_err(bad)?;
-    let assigned: u32 = first.assigned.narrow().map_err(bad)?;
-    Ok(Some(Renewed {
-        status: status.ok_or_else(|| bad("unknown status".to_owned()))?,
-        room: max_sessions.saturating_sub(assigned),
-        holds: held(rows.iter().map(|row| &row.held))?,
-    }))
+    let row = rows.into_iter().next();
+    row.map(|row| row.parse(&owner.worker)).transpose()
 }
 
 impl Tx {
-    /// What `owner` holds, from few columns.
-    pub(super) async fn read_held(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
-        let rows: Vec<HeldRow> = self
-            .query(HELD)
+    /// Renews on SQLite.
+    pub(super) async fn renew(
+        &mut self,
+        owner: &Owner,
+        report: &WorkerReport,
+    ) -> Result<Option<Renewed>, StoreError> {
+        let renewing = self
+            .query(RENEW)
             .bind(owner.worker.as_str())
             .bind(owner.incarnation.as_str())
-            .all()
-            .await?;
-        held(rows.iter())
+            .bind(Json(report))
+            .stamp();
+        let row: Option<RenewedRow> = renewing.optional().await?;
+        row.map(|row| row.parse(&owner.worker)).transpose()
+    }
+
+    /// What `owner` holds, from few columns.
+    pub(super) async fn read_held(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+        let asking = self
+            .query(HELD)
+            .bind(owner.worker.as_str())
+            .bind(owner.incarnation.as_str());
+        let (rows,): (HeldList,) = asking.one().await?;
+        held(&rows)
     }
 }
