@@ -4,7 +4,7 @@
 //! the others wait for what it finds. Nobody joins a read that began before something changed here that
 //! it could depend on, nor one that has been on its way for long: what it finds may be from before the
 //! request. A read ends when nobody waits for it any more, and its failure is told to those who waited
-//! and to nobody else.
+//! and to nobody else. Each waits for as long as one caller may.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,10 +18,14 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use gateway_core::store::StoreError;
 use gateway_core::time::Uptime;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 /// A read that is older than this is not joined.
 const YOUNG: Duration = Duration::from_secs(1);
+/// The longest that anybody waits. A frozen database is otherwise given up in two steps, a connection and then
+/// an answer, which together are longer than a caller should hear nothing.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a read ends.
 type Ending<V> = BoxFuture<'static, Result<V, Arc<StoreError>>>;
@@ -104,7 +108,10 @@ where
             let asking = read(Arc::clone(&tickets));
             self.begin(control, &key, now, tickets, asking)
         });
-        reading.await.map_err(|failure| told(&failure))
+        match timeout(PATIENCE, reading).await {
+            Ok(outcome) => outcome.map_err(|failure| told(&failure)),
+            Err(_) => Err(StoreError::Unavailable(Box::new(Silent))),
+        }
     }
 
     /// A read that is on its way and may be joined.
@@ -166,6 +173,11 @@ where
         number
     }
 }
+
+/// A read that took too long for one who waited.
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer in time")]
+struct Silent;
 
 /// A failure that several waited for.
 #[derive(Debug, thiserror::Error)]
@@ -306,12 +318,26 @@ mod tests {
         let flights = Flights::<u8, (), ()>::default();
         let nothing = |_| async { Ok(()) };
         let read = flights.read(&ended, 7, Uptime::default(), (), |()| true, nothing);
-        let read = read.now_or_never();
-        assert!(
-            matches!(read, Some(Err(StoreError::Internal(_)))),
-            "{read:?}"
-        );
+        let another = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .expect("a runtime");
+        let read = another.block_on(read);
+        assert!(matches!(read, Err(StoreError::Internal(_))), "{read:?}");
         assert!(lock(&flights.0).flights.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_long_hears_that_the_database_did_not_answer() {
+        let desk = Desk::new();
+        let failed = desk.ask(0, 0).await;
+        assert!(
+            matches!(&failed, Err(StoreError::Unavailable(why)) if why.is::<Silent>()),
+            "{failed:?}"
+        );
+        while desk.under_way() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
