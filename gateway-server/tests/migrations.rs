@@ -108,6 +108,9 @@ const OLD_TIER: &str = "INSERT INTO tiers VALUES ('OLD', 1, 100, 1, 7, 1)";
 const OLD_MESSAGE: &str = "INSERT INTO messages (tenant_id, id, session_id, direction, status, epoch, created_at) \
      VALUES (randomblob(16), zeroblob(16), randomblob(16), 'outbound', 'sent', 1, 1700000000000000)";
 
+const OLD_EVENT: &str = "INSERT INTO events (shard, position, id, seq, tenant_id, created_at, name, data) \
+     VALUES (0, 1, randomblob(16), 1, randomblob(16), 1700000000000000, 'message.received', '{}')";
+
 async fn is_brought_up_to_date(store: &SqlStore) {
     assert!(!store.schema_is_current().await.unwrap());
     store.migrate().await.unwrap();
@@ -125,15 +128,16 @@ async fn a_file_of_the_first_release_is_brought_up_to_date(path: &Path) {
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let file = SqlitePool::connect(&url).await.unwrap();
     first.run(&file).await.unwrap();
-    for row in [OLD_TIER, OLD_MESSAGE] {
+    for row in [OLD_TIER, OLD_MESSAGE, OLD_EVENT] {
         sqlx::query(row).execute(&file).await.unwrap();
     }
     file.close().await;
     is_brought_up_to_date(&sqlite(path).await).await;
     let file = SqlitePool::connect(&url).await.unwrap();
-    let indexed = "SELECT count(*) FROM messages WHERE fresh = 0 AND created_at = 1700000000000000";
-    let count: i64 = sqlx::query_scalar(indexed).fetch_one(&file).await.unwrap();
-    assert_eq!(count, 1, "the history is still there");
+    let indexed = "SELECT (SELECT count(*) FROM messages WHERE fresh = 0), \
+         (SELECT count(*) FROM events WHERE fresh = 0)";
+    let counts: (i64, i64) = sqlx::query_as(indexed).fetch_one(&file).await.unwrap();
+    assert_eq!(counts, (1, 1), "the history is still there");
 }
 
 async fn a_database_of_the_first_release_is_brought_up_to_date(url: &str) {

@@ -133,10 +133,21 @@ fn main() {
         fresh::what_is_new_is_indexed_when_it_is_many_or_when_nothing_is_to_be_published,
         fresh::a_message_without_an_event_is_indexed_as_well,
         fresh::a_page_is_of_what_is_indexed_and_of_what_is_not,
+        fresh::what_a_crash_left_new_is_listed_and_indexed_later,
         renewals::workers_that_report_at_once_are_each_answered_for_themselves,
         renewals::who_asks_a_closed_store_hears_that_it_could_not_be_done,
-        fresh::what_a_crash_left_new_is_listed_and_indexed_later,
+        renewals::a_transaction_that_sqlite_ends_by_itself_is_not_the_last,
+        renewals::who_has_gone_away_is_not_written,
     ]);
+    tests.push(Trial::test(
+        "sqlite::a_store_that_outlives_its_runtime_renews_on_another",
+        || {
+            renewals::a_store_that_outlives_its_runtime_renews_on_another(
+                tempfile::tempdir()?.path(),
+            );
+            Ok(())
+        },
+    ));
     tests.push(Trial::test("every_statement_has_its_index", || {
         on_a_runtime(statements::every_statement_has_its_index());
         Ok(())

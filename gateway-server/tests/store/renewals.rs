@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use gateway_core::session::Owner;
 use gateway_core::store::{Store as _, StoreError};
 use gateway_core::worker::WorkerReport;
+use gateway_server::store::sql::SqlStore;
 use gateway_testkit::fixture::a_worker;
 use sqlx::SqlitePool;
 
@@ -15,19 +16,10 @@ use crate::sqlite;
 const WORKERS: usize = 250;
 
 pub(crate) async fn workers_that_report_at_once_are_each_answered_for_themselves(folder: &Path) {
-    let store = sqlite(folder).await;
+    let (store, owners, file) = fleet(folder, WORKERS).await;
     let mut tx = store.begin().await.unwrap();
-    let mut owners: Vec<Owner> = Vec::new();
-    for number in 0..WORKERS {
-        let (worker, lease) = a_worker(&format!("w{number}")).with_lease();
-        tx.insert_worker(&worker).await.unwrap();
-        tx.insert_lease(&lease).await.unwrap();
-        owners.push(lease.owner);
-    }
     tx.disown_lease(&owners[7]).await.unwrap();
     tx.commit().await.unwrap();
-    let path = folder.join("gateway.db");
-    let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
     let nonsense = "UPDATE workers SET status = 'FLYING' WHERE id = 'w9'";
     sqlx::query(nonsense).execute(&file).await.unwrap();
 
@@ -43,9 +35,29 @@ pub(crate) async fn workers_that_report_at_once_are_each_answered_for_themselves
             _ => assert!(answer.unwrap().is_some(), "w{number}"),
         }
     }
-    let counting = "SELECT count(*) FROM worker_leases WHERE renewals = 1";
-    let renewed: i64 = sqlx::query_scalar(counting).fetch_one(&file).await.unwrap();
-    assert_eq!(renewed, 249, "all but the disowned one");
+    assert_eq!(renewals(&file).await, 249, "all but the disowned one");
+}
+
+/// A fleet and a look into its file.
+async fn fleet(folder: &Path, workers: usize) -> (SqlStore, Vec<Owner>, SqlitePool) {
+    let store = sqlite(folder).await;
+    let mut tx = store.begin().await.unwrap();
+    let mut owners: Vec<Owner> = Vec::new();
+    for number in 0..workers {
+        let (worker, lease) = a_worker(&format!("w{number}")).with_lease();
+        tx.insert_worker(&worker).await.unwrap();
+        tx.insert_lease(&lease).await.unwrap();
+        owners.push(lease.owner);
+    }
+    tx.commit().await.unwrap();
+    let path = folder.join("gateway.db");
+    let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
+    (store, owners, file)
+}
+
+async fn renewals(file: &SqlitePool) -> i64 {
+    let counting = sqlx::query_scalar("SELECT sum(renewals) FROM worker_leases");
+    counting.fetch_one(file).await.unwrap()
 }
 
 pub(crate) async fn who_asks_a_closed_store_hears_that_it_could_not_be_done(folder: &Path) {
@@ -57,4 +69,55 @@ pub(crate) async fn who_asks_a_closed_store_hears_that_it_could_not_be_done(fold
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
     );
+}
+
+/// As when the disk is full.
+pub(crate) async fn a_transaction_that_sqlite_ends_by_itself_is_not_the_last(folder: &Path) {
+    let (store, owners, file) = fleet(folder, 20).await;
+    let ending = "CREATE TRIGGER ending BEFORE UPDATE ON worker_leases WHEN new.worker_id = 'w9' \
+         BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END";
+    sqlx::query(ending).execute(&file).await.unwrap();
+    let report = WorkerReport::default();
+    let answers = join_all(owners.iter().map(|owner| store.renew(owner, &report))).await;
+    let granted = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(granted, 0, "who is told so has renewed");
+    sqlx::query("DROP TRIGGER ending")
+        .execute(&file)
+        .await
+        .unwrap();
+    let before = renewals(&file).await;
+    assert!(store.renew(&owners[0], &report).await.unwrap().is_some());
+    assert_eq!(renewals(&file).await, before + 1);
+}
+
+pub(crate) async fn who_has_gone_away_is_not_written(folder: &Path) {
+    let (store, owners, file) = fleet(folder, 1).await;
+    let report = WorkerReport::default();
+    let turn = store.begin().await.unwrap();
+    for _ in 0..500 {
+        let mut asked = Box::pin(store.renew(&owners[0], &report));
+        assert!(futures_util::poll!(&mut asked).is_pending());
+    }
+    drop(turn);
+    assert!(store.renew(&owners[0], &report).await.unwrap().is_some());
+    assert_eq!(renewals(&file).await, 1);
+}
+
+pub(crate) fn a_store_that_outlives_its_runtime_renews_on_another(folder: &Path) {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let report = WorkerReport::default();
+    let (first, second) = (runtime(), runtime());
+    let (store, owners, file) = first.block_on(async {
+        let (store, owners, file) = fleet(folder, 1).await;
+        store.renew(&owners[0], &report).await.unwrap();
+        (store, owners, file)
+    });
+    drop(first);
+    second.block_on(async {
+        assert!(store.renew(&owners[0], &report).await.unwrap().is_some());
+        assert_eq!(renewals(&file).await, 2);
+    });
 }

@@ -2,7 +2,7 @@
 //!
 //! A page is found by its place in the order (time, id) and never by counting, on the index of the session
 //! or of all of the tenant. Chats have none: one more index is one more page changed by every message.
-//! On SQLite a row enters even those indexes only with the next step of the sequencer; until then it is
+//! On SQLite a row enters even those indexes only with many others, by the sequencer; until then it is
 //! *fresh*, and found in the order of time among the others that are. There a page is merged of both, each
 //! read in its order and only as far as needed.
 

@@ -96,7 +96,7 @@ impl Renewing {
     fn on(pool: &Pool) -> Self {
         match pool.lanes(renew::AT_ONCE) {
             Some(lanes) => Self::Alone(lanes),
-            None => Self::Together(Renewals::start(pool.clone())),
+            None => Self::Together(Renewals::new(pool.clone())),
         }
     }
 }

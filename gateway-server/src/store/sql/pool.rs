@@ -14,7 +14,8 @@ use sqlx::Connection as _;
 use sqlx::Postgres;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
 use super::error::classify;
@@ -175,7 +176,8 @@ impl Pool {
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writer = pool(1).connect_with(connect.clone()).await?;
+        let writing = pool(1).after_release(|connection, _| Box::pin(is_sound(connection)));
+        let writer = writing.connect_with(connect.clone()).await?;
         let reading = connect.pragma("query_only", "ON");
         let readers = pool(READERS).connect_with(reading).await?;
         Ok(Self::Sqlite {
@@ -255,6 +257,16 @@ impl Pool {
             }
         }
     }
+}
+
+/// Whether SQLite's writer can begin anew. SQLite ends a transaction by itself when the disk is full, say, and the
+/// driver, which counts, would then begin no other: such a connection is replaced.
+async fn is_sound(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // A dropped transaction is rolled back before this is answered.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Options of a pool whose connections are asked whether they live only when they have rested, and closed

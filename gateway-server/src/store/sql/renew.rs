@@ -3,7 +3,7 @@
 //! On PostgreSQL one statement is a transaction of its own. It runs on a connection that no request can hold,
 //! and reads what is held as of its beginning, which is after the worker spoke; repeating it because a
 //! connection has ended counts twice, and a count that grew is all that anybody looks for. On SQLite
-//! [`super::renewals`] has a few of them in one transaction.
+//! [`super::renewals`] has many of them in one transaction.
 //!
 //! What is held comes as one value: a row for each of a hundred sessions costs more than everything else.
 
@@ -23,7 +23,7 @@ use super::lanes::Lanes;
 use super::tx::{Sql, Tx};
 use super::types::Count;
 
-/// A renewal waits for the disk, so a few at once share its turn; a thousand workers need no more.
+/// On PostgreSQL: a renewal waits for the disk, so a few at once share its turn; a thousand workers need no more.
 pub(super) const AT_ONCE: usize = 4;
 
 /// What an owner holds, as one text: an array of id, epoch, status and phase for each.

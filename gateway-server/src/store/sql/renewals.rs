@@ -4,6 +4,7 @@
 //! often as the message log does. Waiting a little loses nothing: a lease lasts a hundred times longer, and
 //! who renews is answered when the renewal is durable. After a quiet moment nobody waits.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gateway_core::session::Owner;
@@ -21,7 +22,14 @@ const AT_ONCE: usize = 100;
 
 /// Renewals of one file. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct Renewals(mpsc::UnboundedSender<Waiting>);
+pub(super) struct Renewals(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    /// To the task that writes them, once it was needed.
+    asking: Mutex<Option<mpsc::UnboundedSender<Waiting>>>,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -38,11 +46,9 @@ type Answer = Result<Option<Renewed>, StoreError>;
 struct NotRenewed;
 
 impl Renewals {
-    /// Starts the task that writes them; it ends when nobody can ask any more.
-    pub(super) fn start(pool: Pool) -> Self {
-        let (asking, asked) = mpsc::unbounded_channel();
-        tokio::spawn(write(pool, asked));
-        Self(asking)
+    pub(super) fn new(pool: Pool) -> Self {
+        let asking = Mutex::new(None);
+        Self(Arc::new(Inner { pool, asking }))
     }
 
     /// Renews a lease; none if it is not to be renewed.
@@ -53,10 +59,25 @@ impl Renewals {
             report: report.clone(),
             answer,
         };
-        // If the task is gone, so is the other end of the answer.
-        drop(self.0.send(waiting));
+        self.ask(waiting);
         let failed = |_| Err(StoreError::Unavailable(Box::new(NotRenewed)));
         answered.await.unwrap_or_else(failed)
+    }
+
+    /// Hands it to the task, on this runtime if there is none: it ends with its runtime and with all who can ask.
+    fn ask(&self, waiting: Waiting) {
+        let asking = self.0.asking.lock();
+        let mut asking = asking.unwrap_or_else(PoisonError::into_inner);
+        let refused = match &*asking {
+            Some(task) => task.send(waiting).err().map(|refused| refused.0),
+            None => Some(waiting),
+        };
+        let Some(waiting) = refused else { return };
+        let (task, asked) = mpsc::unbounded_channel();
+        tokio::spawn(write(self.0.pool.clone(), asked));
+        // It has just begun; if its runtime ends, who asked hears it from the other end of the answer.
+        drop(task.send(waiting));
+        *asking = Some(task);
     }
 }
 
@@ -66,18 +87,26 @@ impl Renewals {
 )]
 async fn write(pool: Pool, mut asked: mpsc::UnboundedReceiver<Waiting>) {
     let mut batch = Vec::new();
-    while asked.recv_many(&mut batch, AT_ONCE).await > 0 {
+    loop {
+        let count = asked.recv_many(&mut batch, AT_ONCE).await;
+        if count == 0 {
+            return;
+        }
         if let Err(error) = write_batch(&pool, &mut batch).await {
-            tracing::warn!(error = %ErrorChain(&error), "leases are renewed with the next heartbeats");
+            tracing::warn!(error = %ErrorChain(&error), "leases were not renewed");
         }
         // Whoever is still in it gets no answer.
         batch.clear();
-        tokio::time::sleep(PAUSE).await;
+        if count < AT_ONCE {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 }
 
 async fn write_batch(pool: &Pool, batch: &mut Vec<Waiting>) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
+    // Some may have lost patience meanwhile: they come again.
+    batch.retain(|waiting| !waiting.answer.is_closed());
     let mut answers = Vec::with_capacity(batch.len());
     for waiting in &*batch {
         // A worker whose rows make no sense is the only one to hear of it.

@@ -1,8 +1,8 @@
-//! New rows on SQLite, many in one statement: `INSERT … VALUES (?, …), (?, …)`.
+//! New rows on SQLite, many in one exchange: `INSERT … VALUES (?, …), (?, …)`.
 //!
 //! A row of parameters costs a quarter of the same row out of `json_each`, and a statement that is known by
-//! its text is parsed once per connection. So the insertions that every message pays for are made in
-//! a few fixed sizes, the largest first; everything else may keep its one text for any number of rows.
+//! its text is parsed once per connection. Every exchange with the connection's thread wakes two threads, so
+//! any number of rows goes there at once: as one text of a few statements, each of a fixed size.
 
 use std::sync::OnceLock;
 
@@ -10,16 +10,17 @@ use gateway_core::store::StoreError;
 
 use super::tx::{Query, Tx};
 
-/// How many rows one statement takes. The largest stays far below SQLite's 32,766 parameters.
-const SIZES: [usize; 7] = [64, 32, 16, 8, 4, 2, 1];
+/// Rows of one exchange. So many texts may be kept per insertion and connection, with half of this many rows
+/// each; a statement stays far below SQLite's 32,766 parameters.
+const AT_ONCE: usize = 64;
 
-/// An insertion, in every size.
+/// An insertion of any number of rows.
 #[derive(Debug)]
 pub(super) struct Insertion {
     head: &'static str,
     row: &'static str,
     tail: &'static str,
-    texts: OnceLock<[String; SIZES.len()]>,
+    texts: [OnceLock<String>; AT_ONCE],
 }
 
 impl Insertion {
@@ -29,20 +30,21 @@ impl Insertion {
             head,
             row,
             tail,
-            texts: OnceLock::new(),
+            texts: [const { OnceLock::new() }; AT_ONCE],
         }
     }
 
-    fn texts(&'static self) -> impl Iterator<Item = (usize, &'static str)> {
-        let texts = self
-            .texts
-            .get_or_init(|| SIZES.map(|size| self.text(size)))
-            .each_ref()
-            .map(String::as_str);
-        SIZES.into_iter().zip(texts)
+    /// The text for `count` rows, at least one and at most [`AT_ONCE`].
+    fn text(&'static self, count: usize) -> &'static str {
+        self.texts[count - 1].get_or_init(|| {
+            let sizes = (0..=AT_ONCE.ilog2()).rev().map(|bit| 1 << bit);
+            let statements = sizes.filter(|size| count & size != 0);
+            let texts: Vec<String> = statements.map(|size| self.statement(size)).collect();
+            texts.join("; ")
+        })
     }
 
-    fn text(&self, size: usize) -> String {
+    fn statement(&self, size: usize) -> String {
         let rows = vec![self.row; size].join(", ");
         format!("{} {rows} {}", self.head, self.tail)
             .trim_end()
@@ -58,13 +60,11 @@ impl Tx {
         values: &[T],
         bind: impl for<'q> Fn(Query<'q>, &T) -> Query<'q> + Send + Sync,
     ) -> Result<usize, StoreError> {
-        let (mut rest, mut inserted) = (values, 0);
-        for (size, text) in insertion.texts() {
-            while let Some((now, later)) = rest.split_at_checked(size) {
-                let query = now.iter().fold(self.query(text), &bind);
-                inserted += query.execute().await?;
-                rest = later;
-            }
+        let mut inserted = 0;
+        for rows in values.chunks(AT_ONCE) {
+            let text = insertion.text(rows.len());
+            let query = rows.iter().fold(self.query(text), &bind);
+            inserted += query.execute().await?;
         }
         Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
     }
@@ -77,17 +77,13 @@ mod tests {
     static PAIRS: Insertion = Insertion::new("INSERT INTO t (a, b) VALUES", "(?, ?)", "");
 
     #[test]
-    fn a_statement_has_as_many_rows_as_its_size() {
-        for (size, text) in PAIRS.texts() {
-            assert_eq!(text.matches("(?, ?)").count(), size);
+    fn a_text_has_as_many_rows_as_are_asked_for() {
+        for count in 1..=AT_ONCE {
+            assert_eq!(PAIRS.text(count).matches("(?, ?)").count(), count);
         }
-        let (_, one) = PAIRS.texts().last().expect("there is a smallest size");
-        assert_eq!(one, "INSERT INTO t (a, b) VALUES (?, ?)");
-    }
-
-    #[test]
-    fn any_number_of_rows_is_made_of_the_sizes() {
-        assert_eq!(SIZES.last(), Some(&1));
-        assert!(SIZES.windows(2).all(|two| two[0] > two[1]), "{SIZES:?}");
+        assert_eq!(
+            PAIRS.text(3),
+            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?); INSERT INTO t (a, b) VALUES (?, ?)"
+        );
     }
 }

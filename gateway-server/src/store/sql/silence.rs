@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::forget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -31,11 +32,10 @@ impl Silence {
         &self,
         asked: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
-        if let Ok(answer) = timeout(LIMIT, asked).await {
-            return answer;
-        }
-        self.0.store(true, Ordering::Relaxed);
-        Err(silent())
+        let unheard = Unheard(self);
+        let answer = timeout(LIMIT, asked).await.map_err(|_| silent())?;
+        forget(unheard);
+        answer
     }
 
     /// Whether a connection may go back to the pool.
@@ -53,7 +53,40 @@ impl Silence {
     }
 }
 
+/// A question without an answer. Whoever asked may have lost patience first and dropped it, and then its connection
+/// has to prove itself all the same.
+struct Unheard<'s>(&'s Silence);
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn silent() -> sqlx::Error {
     let text = "PostgreSQL did not answer in time";
     sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::poll;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_proves_itself_after_a_question_without_an_answer() {
+        let silence = Silence::default();
+        let marked = || silence.0.swap(false, Ordering::Relaxed);
+        silence.limit(ready(Ok(()))).await.expect("an answer");
+        assert!(!marked(), "there was an answer");
+        let failed = silence.limit(pending::<Result<(), _>>()).await;
+        assert!(failed.is_err() && marked(), "nothing for seven seconds");
+        let mut asked = Box::pin(silence.limit(pending::<Result<(), _>>()));
+        assert!(poll!(&mut asked).is_pending());
+        drop(asked);
+        assert!(marked(), "whoever asked went away");
+    }
 }
