@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::pool::Pool;
 use crate::telemetry::ErrorChain;
 
-/// The time from one such transaction to the next.
+/// The time from one such transaction to the next, unless more have come than one takes.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Renewals in one, so that messages do not wait long for theirs.
 const AT_ONCE: usize = 100;
