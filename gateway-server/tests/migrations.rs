@@ -134,8 +134,9 @@ async fn a_file_of_the_first_release_is_brought_up_to_date(path: &Path) {
     file.close().await;
     is_brought_up_to_date(&sqlite(path).await).await;
     let file = SqlitePool::connect(&url).await.unwrap();
-    let indexed = "SELECT (SELECT count(*) FROM messages WHERE fresh = 0), \
-         (SELECT count(*) FROM events WHERE fresh = 0)";
+    let indexed = "SELECT \
+         (SELECT count(*) FROM messages WHERE fresh = 0 AND created_at = 1700000000000000), \
+         (SELECT count(*) FROM events WHERE fresh = 0 AND created_at = 1700000000000000)";
     let counts: (i64, i64) = sqlx::query_as(indexed).fetch_one(&file).await.unwrap();
     assert_eq!(counts, (1, 1), "the history is still there");
 }

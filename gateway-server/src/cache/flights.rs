@@ -23,8 +23,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A read that is older than this is not joined.
 const YOUNG: Duration = Duration::from_secs(1);
-/// The longest that anybody waits for one read. A frozen database is otherwise given up in two steps, a connection and then
-/// an answer, which together are longer than a caller should hear nothing.
+/// The longest that anybody waits for one read. A frozen database is otherwise given up in two steps, a
+/// connection and then an answer, which together are longer than a caller should hear nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a read ends.

@@ -142,6 +142,8 @@ pub(crate) async fn what_is_new_is_indexed_when_it_is_many_or_when_nothing_is_to
 pub(crate) async fn a_message_without_an_event_is_indexed_as_well(folder: &Path) {
     let fixture = Fixture::new(folder).await;
     fixture.write(0..3).await;
+    assert_eq!(fixture.fresh().await, (3, 0));
+    assert_eq!(fixture.messages().await.len(), 3);
     let emptying = sqlx::query("DELETE FROM outbox").execute(&fixture.file);
     emptying.await.unwrap();
     assert_eq!(fixture.step(10).await, 0);
@@ -181,5 +183,6 @@ pub(crate) async fn what_a_crash_left_new_is_listed_and_indexed_later(folder: &P
     }
     assert_eq!(fixture.messages().await.len(), 70);
     fixture.write(70..80).await;
+    assert_eq!(fixture.fresh().await, (10, 0));
     assert_eq!(fixture.messages().await.len(), 80);
 }

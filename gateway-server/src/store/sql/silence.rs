@@ -53,8 +53,8 @@ impl Silence {
     }
 }
 
-/// A question without an answer. Whoever asked may have lost patience first and dropped it, and then its connection
-/// has to prove itself all the same.
+/// A question without an answer. Whoever asked may have lost patience first and dropped it, and then its
+/// connection has to prove itself all the same.
 struct Unheard<'s>(&'s Silence);
 
 impl Drop for Unheard<'_> {
