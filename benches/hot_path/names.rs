@@ -4,9 +4,9 @@
 //! sessions and keys. All of them are therefore counted from nought and named here, so nothing has to be
 //! passed between them but the numbers.
 
-use gateway_core::auth::ApiKeySecret;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{ApiKeyId, SessionId, TenantId};
+use gateway_core::identity::ApiKeySecret;
 
 /// What the workers register with.
 pub(crate) const BOOTSTRAP: &str = "a-bootstrap-token-for-the-benchmark-only";

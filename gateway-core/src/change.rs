@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::auth::ApiKey;
 use crate::id::{ReplicaId, SessionId, TenantId, TokenFamilyId, UserId};
+use crate::identity::ApiKey;
 use crate::session::Session;
 use crate::store::StoreError;
 use crate::tenant::{Tenant, Tier};

@@ -6,9 +6,9 @@
 
 use async_trait::async_trait;
 
-use crate::auth::{ApiKey, KeyRepo, RefreshRepo};
 use crate::change::UserStanding;
 use crate::id::{TenantId, TokenFamilyId, UserId};
+use crate::identity::{ApiKey, KeyRepo, RefreshRepo};
 use crate::session::{CardRepo, Session, SessionRef};
 use crate::store::{OrchestrationTx, StoreError};
 use crate::tenant::{Tenant, TenantRepo, Tier};

@@ -7,7 +7,7 @@
 //! In reading order:
 //!
 //! - the ground: [`id`], [`time`], [`entropy`];
-//! - the nouns: [`tenant`], [`user`], [`auth`], [`worker`], [`session`], [`state`], [`message`],
+//! - the nouns: [`tenant`], [`user`], [`identity`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
 //! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step;
 //! - the ports that join them: [`store`], [`change`], [`coord`], [`worker::WorkerLink`], [`protocol`].
@@ -20,7 +20,6 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
-pub mod auth;
 pub mod balance;
 pub mod change;
 pub mod coord;
@@ -28,6 +27,7 @@ pub mod entropy;
 pub mod event;
 pub mod fill;
 pub mod id;
+pub mod identity;
 pub mod message;
 pub mod orchestrator;
 pub mod protocol;

@@ -18,10 +18,10 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
-use crate::auth::{KeyRepo, RefreshRepo};
 use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::fill::FillRepo;
+use crate::identity::{KeyRepo, RefreshRepo};
 use crate::message::MessageRepo;
 use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};

@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
+use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{MessageIds, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::store::{PlatformStore, Store};

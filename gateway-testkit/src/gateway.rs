@@ -9,8 +9,8 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use gateway_core::auth::WorkerTokens;
 use gateway_core::id::{Epoch, Incarnation, SessionId, WorkerId};
+use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{Intake, IntakeError};
 use gateway_core::orchestrator::{
     BeatError, Join, Orchestrator, Ports, RegisterError, Registration, ReportError, Tick,

@@ -1,7 +1,7 @@
 //! Every access class against every kind of principal.
 
-use gateway_core::auth::{Access, Denied, Principal, Scope};
 use gateway_core::id::{ApiKeyId, Incarnation, TenantId, UserId, WorkerId};
+use gateway_core::identity::{Access, Denied, Principal, Scope};
 use gateway_core::session::Owner;
 use gateway_core::user::Role;
 

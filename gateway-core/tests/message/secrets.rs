@@ -1,7 +1,7 @@
 //! API keys and worker tokens: what is refused before any look-up.
 
-use gateway_core::auth::{ApiKey, ApiKeySecret, InvalidWorkerToken, WorkerTokens};
 use gateway_core::id::{ApiKeyId, Incarnation, TenantId, WorkerId};
+use gateway_core::identity::{ApiKey, ApiKeySecret, InvalidWorkerToken, WorkerTokens};
 use gateway_core::session::Owner;
 use gateway_core::time::Timestamp;
 use gateway_testkit::entropy::SeededEntropy;

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_executor::block_on;
-use gateway_core::auth::WorkerTokens;
 use gateway_core::coord::{CoordError, Coordinator, Counted, Notice, PairingSecret};
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
+use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{
     Direction, Fact, Inbound, MessageLog, MessageStatus, Outgoing, StatusFact, WaMessageId,
 };

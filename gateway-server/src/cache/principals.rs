@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use gateway_core::auth::{ApiKey, Principal};
 use gateway_core::change::{Changes, UserStanding};
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::{ApiKey, Principal};
 use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};
 use gateway_core::time::Timestamp;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use gateway_core::auth::{ApiKey, Scope};
 use gateway_core::id::{ApiKeyId, SessionId, SessionName, TenantId};
+use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::session::{Routes, Session, SessionRef};
 use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
 use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};

@@ -1,6 +1,6 @@
 //! The API document: what is said once about all routes.
 
-use gateway_core::auth::Access;
+use gateway_core::identity::Access;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use gateway_core::auth::WorkerTokens;
 use gateway_core::id::{Epoch, SessionId};
+use gateway_core::identity::WorkerTokens;
 use gateway_core::protocol::{
     Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession, StopSession,
 };

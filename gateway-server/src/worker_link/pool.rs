@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use gateway_core::auth::WorkerTokens;
+use gateway_core::identity::WorkerTokens;
 use gateway_core::session::Owner;
 use gateway_core::worker::Target;
 use http::{HeaderValue, Uri};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway_core::auth::WorkerTokens;
 use gateway_core::id::{Epoch, Incarnation, SessionId, WorkerId};
+use gateway_core::identity::WorkerTokens;
 use gateway_core::session::{Order, Owner};
 use gateway_core::worker::{LinkError, Target, WorkerLink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

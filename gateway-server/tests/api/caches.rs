@@ -3,8 +3,8 @@
 //! Two replicas share a store and no notices: the second one obeys after one look at the changes, or when
 //! it has not looked for five seconds. What a replica does itself holds there at once.
 
-use gateway_core::auth::ApiKeySecret;
 use gateway_core::id::{SessionName, TenantId};
+use gateway_core::identity::ApiKeySecret;
 use gateway_core::session::{Route, SessionRef, Standing};
 use gateway_core::tenant::TenantStatus;
 use serde_json::json;

@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::auth::{ApiKey, Scope};
 use gateway_core::id::{MessageId, SessionId};
+use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::session::{Session, SessionRef};
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::tenant::TenantStatus;

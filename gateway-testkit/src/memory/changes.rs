@@ -4,12 +4,12 @@
 //! so the times stand in a table beside them, written by the same statement under the same locks.
 
 use async_trait::async_trait;
-use gateway_core::auth::ApiKey;
 use gateway_core::change::{
     ChangeRepo, Changes, Deleted, REMEMBERED, REPLICA_LIFE, ReplicaRepo, UserStanding,
 };
 use gateway_core::fill::FillRepo;
 use gateway_core::id::{ApiKeyId, ReplicaId, SessionId, TenantId, UserId, WorkerId};
+use gateway_core::identity::ApiKey;
 use gateway_core::session::Session;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::TierName;

@@ -1,8 +1,8 @@
 //! API keys.
 
 use async_trait::async_trait;
-use gateway_core::auth::{ApiKey, KeyRepo};
 use gateway_core::id::{ApiKeyId, TenantId};
+use gateway_core::identity::{ApiKey, KeyRepo};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 

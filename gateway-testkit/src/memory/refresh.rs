@@ -1,8 +1,8 @@
 //! Refresh tokens.
 
 use async_trait::async_trait;
-use gateway_core::auth::{RefreshRepo, RefreshToken, RefreshUse};
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::{RefreshRepo, RefreshToken, RefreshUse};
 use gateway_core::store::StoreError;
 
 use super::table::{Halt, Me};

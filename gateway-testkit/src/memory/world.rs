@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
-use gateway_core::auth::{ApiKey, RefreshToken};
 use gateway_core::event::{LoggedEvent, OutboxRow, ShardHead, UsageDelta};
 use gateway_core::id::{
     ApiKeyId, Epoch, MessageId, ReplicaId, SessionId, TenantId, UserId, WorkerId,
 };
+use gateway_core::identity::{ApiKey, RefreshToken};
 use gateway_core::message::Message;
 use gateway_core::session::{Owner, Placement, Session};
 use gateway_core::tenant::{Tenant, Tier, TierName};

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use gateway_core::auth::{ApiKey, ApiKeySecret, Scope};
 use gateway_core::id::{ApiKeyId, TenantId};
+use gateway_core::identity::{ApiKey, ApiKeySecret, Scope};
 use gateway_core::tenant::TierName;
 use gateway_core::user::{Email, Role};
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@
 //! access class does not give is a defect and answers 500.
 
 use axum::extract::FromRequestParts;
-use gateway_core::auth::Principal;
 use gateway_core::id::{SessionId, TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::Principal;
 use gateway_core::session::{Owner, Session, SessionRef};
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::Tier;

@@ -4,7 +4,7 @@
 //! strings are never read; they end up in logs.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use gateway_core::auth::{ApiKeySecret, WorkerTokens};
+use gateway_core::identity::{ApiKeySecret, WorkerTokens};
 use gateway_core::session::Owner;
 use gateway_core::time::Timestamp;
 use http::{HeaderMap, header};

@@ -10,7 +10,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_core::auth::{Access, ApiKeySecret, Principal};
+use gateway_core::identity::{Access, ApiKeySecret, Principal};
 use gateway_core::session::Owner;
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};

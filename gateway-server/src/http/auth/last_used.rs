@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use gateway_core::auth::ApiKey;
 use gateway_core::id::{ApiKeyId, TenantId};
+use gateway_core::identity::ApiKey;
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 

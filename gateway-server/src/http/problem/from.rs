@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway_core::auth::Denied;
 use gateway_core::coord::CoordError;
+use gateway_core::identity::Denied;
 use gateway_core::message::{InvalidContent, LogError, LogFull, SendError};
 use gateway_core::session::InvalidTransition;
 use gateway_core::state::StateError;

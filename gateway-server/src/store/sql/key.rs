@@ -1,8 +1,8 @@
 //! Rows of API keys: the hash alone, never the key.
 
 use async_trait::async_trait;
-use gateway_core::auth::{ApiKey, KeyRepo, Scope};
 use gateway_core::id::{ApiKeyId, SessionId, TenantId};
+use gateway_core::identity::{ApiKey, KeyRepo, Scope};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 use sqlx::FromRow;

@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use gateway_core::auth::{RefreshRepo, RefreshToken, RefreshUse};
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::{RefreshRepo, RefreshToken, RefreshUse};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 use sqlx::FromRow;

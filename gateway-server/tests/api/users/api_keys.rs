@@ -1,4 +1,4 @@
-use gateway_core::auth::{ApiKeySecret, Scope};
+use gateway_core::identity::{ApiKeySecret, Scope};
 use gateway_core::store::Store;
 use gateway_testkit::fixture::a_session;
 use serde_json::{Value, json};

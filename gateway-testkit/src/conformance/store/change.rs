@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gateway_core::auth::{ApiKey, RefreshToken, Scope};
 use gateway_core::change::{Changes, Deleted};
 use gateway_core::id::{ApiKeyId, SessionId, TokenFamilyId};
+use gateway_core::identity::{ApiKey, RefreshToken, Scope};
 use gateway_core::session::Session;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
 use gateway_core::time::Timestamp;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use gateway_core::auth::{ApiKey, RefreshToken, Scope};
 use gateway_core::change::UserStanding;
 use gateway_core::fill::{KeyFill, LoginFill, RouteFill};
 use gateway_core::id::{ApiKeyId, TokenFamilyId};
+use gateway_core::identity::{ApiKey, RefreshToken, Scope};
 use gateway_core::session::SessionRef;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::Tier;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway_core::auth::{ApiKey, Scope};
 use gateway_core::id::ApiKeyId;
+use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::time::Timestamp;
 
 use super::StoreUnderTest;

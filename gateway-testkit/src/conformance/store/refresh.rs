@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::auth::{RefreshToken, RefreshUse};
 use gateway_core::id::TokenFamilyId;
+use gateway_core::identity::{RefreshToken, RefreshUse};
 use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
 use gateway_core::time::Timestamp;
 

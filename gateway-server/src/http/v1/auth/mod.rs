@@ -8,7 +8,7 @@ mod register;
 mod throttle;
 pub(in crate::http) mod tokens;
 
-use gateway_core::auth::Access;
+use gateway_core::identity::Access;
 use utoipa_axum::routes;
 
 use crate::http::routes::Routes;

@@ -5,7 +5,7 @@
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::auth::RefreshUse;
+use gateway_core::identity::RefreshUse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 

@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateway_core::auth::RefreshToken;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::RefreshToken;
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::{Tenant, TenantStatus, TierName};
 use gateway_core::time::Timestamp;

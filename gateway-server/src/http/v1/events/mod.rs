@@ -6,7 +6,7 @@
 mod list;
 mod view;
 
-use gateway_core::auth::{Access, Scope};
+use gateway_core::identity::{Access, Scope};
 use utoipa_axum::routes;
 
 pub(super) use self::list::{After, read};

@@ -8,7 +8,7 @@ mod list_all;
 mod send;
 mod view;
 
-use gateway_core::auth::{Access, Scope};
+use gateway_core::identity::{Access, Scope};
 use utoipa_axum::routes;
 
 use crate::http::routes::Routes;

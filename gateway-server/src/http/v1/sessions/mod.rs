@@ -22,7 +22,7 @@ mod update;
 mod view;
 mod watch;
 
-use gateway_core::auth::{Access, Scope};
+use gateway_core::identity::{Access, Scope};
 use gateway_core::session::{Command, Session, SessionRef};
 use http::StatusCode;
 use utoipa_axum::routes;

@@ -5,7 +5,7 @@ mod get;
 mod password;
 mod update;
 
-use gateway_core::auth::Access;
+use gateway_core::identity::Access;
 use gateway_core::store::PlatformTx;
 use gateway_core::user::User;
 use utoipa_axum::routes;

@@ -15,7 +15,7 @@ mod register;
 mod session_status;
 mod state;
 
-use gateway_core::auth::Access;
+use gateway_core::identity::Access;
 use utoipa_axum::routes;
 
 pub(super) use self::register::{labels, worker_id};

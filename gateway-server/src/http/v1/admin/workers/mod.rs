@@ -9,8 +9,8 @@ mod statistics;
 mod update;
 mod view;
 
-use gateway_core::auth::Access;
 use gateway_core::id::WorkerId;
+use gateway_core::identity::Access;
 use utoipa_axum::routes;
 
 use crate::http::problem::{ApiResult, Problem};

@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::auth::Scope;
 use gateway_core::id::SessionId;
+use gateway_core::identity::Scope;
 use gateway_core::session::SessionRef;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;

@@ -6,8 +6,8 @@ mod revoke;
 mod rotate;
 mod update;
 
-use gateway_core::auth::{Access, ApiKey, ApiKeySecret, Scope};
 use gateway_core::id::{ApiKeyId, SessionId};
+use gateway_core::identity::{Access, ApiKey, ApiKeySecret, Scope};
 use gateway_core::store::PlatformTx;
 use gateway_core::time::Timestamp;
 use serde::Serialize;

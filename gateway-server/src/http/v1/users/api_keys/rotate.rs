@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::auth::ApiKey;
 use gateway_core::id::ApiKeyId;
+use gateway_core::identity::ApiKey;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;

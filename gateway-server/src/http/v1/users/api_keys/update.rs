@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::auth::{ApiKey, Scope};
 use gateway_core::id::ApiKeyId;
+use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
