@@ -104,39 +104,45 @@ impl Database {
     pub(crate) async fn seed(&self, size: Size, run: &str) -> Result<(), Failure> {
         let text = self.literals();
         self.rows(
-            "tenants (id, name, tier, status, version, created_at, updated_at)",
+            "tenants (id, name, tier, status, version, created_at, updated_at, changed_at)",
             size.tenants,
             |number| {
                 let (id, now) = (text.id(names::tenant(number).as_u128()), text.now);
                 format!(
-                    "{id}, 'bench-{number}', '{}', 'ACTIVE', 1, {now}, {now}",
-                    names::TIER
+                    "{id}, 'bench-{number}', '{}', 'ACTIVE', 1, {now}, {now}, {}",
+                    names::TIER,
+                    text.past
                 )
             },
         )
         .await?;
-        let columns = "api_keys (id, tenant_id, name, hash, prefix, scopes, created_at)";
+        let columns =
+            "api_keys (id, tenant_id, name, hash, prefix, scopes, created_at, changed_at)";
         self.rows(columns, size.keys, |number| {
             let secret = names::key(number);
             let (id, now) = (text.id(names::key_id(number).as_u128()), text.now);
             let tenant = text.id(names::tenant(size.tenant_of_key(number)).as_u128());
             let (hash, prefix) = (text.bytes(&secret.hash()), secret.prefix());
-            format!("{id}, {tenant}, 'bench', {hash}, '{prefix}', '[\"messages:send\"]', {now}")
+            let past = text.past;
+            format!(
+                "{id}, {tenant}, 'bench', {hash}, '{prefix}', '[\"messages:send\"]', {now}, {past}"
+            )
         })
         .await?;
         let columns = "sessions (id, tenant_id, name, metadata, created_at, updated_at, desired, pairing, priority, \
              phase, worker_id, incarnation, detail, phase_since, status, status_since, epoch, version, attempt, \
-             report_seq, paired, phone_number)";
+             report_seq, paired, phone_number, changed_at)";
         self.rows(columns, size.sessions, |number| {
             let (id, now) = (text.id(names::session(number).as_u128()), text.now);
             let tenant = text.id(names::tenant(size.tenant_of(number)).as_u128());
             let worker = size.worker_of(number);
-            let (yes, incarnation) = (text.yes, names::incarnation(run, worker));
+            let (yes, past) = (text.yes, text.past);
+            let incarnation = names::incarnation(run, worker);
             let worker = names::worker(worker);
             format!(
                 "{id}, {tenant}, 's-{number}', '{{}}', {now}, {now}, 'CONNECTED', '{{\"mode\":\"QR\"}}', 1, \
                  'ACTIVE', '{worker}', '{incarnation}', '{{\"status\":\"CONNECTED\"}}', {now}, 'CONNECTED', {now}, \
-                 1, 1, 0, 1, {yes}, '491701234567'"
+                 1, 1, 0, 1, {yes}, '491701234567', {past}"
             )
         })
         .await?;
@@ -179,11 +185,13 @@ impl Database {
         match self {
             Self::Sqlite(_) => Literals {
                 now: "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+                past: "0",
                 yes: "1",
                 before: "X'",
             },
             Self::Postgres(_) => Literals {
                 now: "clock_timestamp()",
+                past: "to_timestamp(0)",
                 yes: "true",
                 before: "'\\x",
             },
@@ -195,6 +203,8 @@ impl Database {
 #[derive(Clone, Copy)]
 struct Literals {
     now: &'static str,
+    /// Before anybody began to look for changes.
+    past: &'static str,
     yes: &'static str,
     before: &'static str,
 }
@@ -225,6 +235,7 @@ mod tests {
     fn ids_are_written_as_each_engine_reads_them() {
         let sqlite = Literals {
             now: "",
+            past: "",
             yes: "",
             before: "X'",
         };

@@ -6,13 +6,10 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use gateway_core::change::Changes;
-use gateway_core::store::PlatformStore as _;
-use gateway_server::store::sql::{OpenError, PostgresOptions, SqlStore};
+use gateway_server::store::sql::{MigrateError, OpenError, PostgresOptions, SqlStore};
 use gateway_server::system::SystemClock;
 use gateway_testkit::services;
 use libtest_mimic::Trial;
@@ -68,8 +65,8 @@ const POSTGRES_INDEXES: &str = "SELECT t.relname::text, i.relname::text, x.indis
      JOIN pg_class AS t ON t.oid = x.indrelid \
      WHERE t.relnamespace = 'public'::regnamespace AND t.relname NOT LIKE '\\_sqlx%'";
 
-/// What SQLite has for itself (`0005_fresh_messages.sql`, `0009_fresh_events.sql`): it pays for every page that
-/// a row touches, so a new one is first kept in the order of time alone.
+/// What SQLite has for itself: it pays for every page that a row touches, so a new one is first kept in the
+/// order of time alone.
 fn sqlite_alone(table: &str, name: &str) -> bool {
     let fresh = [("messages", "messages_fresh"), ("events", "events_fresh")];
     fresh.contains(&(table, name)) || name == "fresh" && fresh.iter().any(|(of, _)| *of == table)
@@ -92,62 +89,63 @@ async fn is_migrated_from_zero_and_again(store: &SqlStore) {
     store.close().await;
 }
 
-/// The schema of the first release alone, by its own file.
-async fn of_the_first_release(engine: &str) -> (tempfile::TempDir, Migrator) {
+/// Other migrations than ours, under the names that the development versions before the first release had.
+async fn before_the_first_release() -> (tempfile::TempDir, Migrator) {
     let folder = tempfile::tempdir().unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let file = "0001_init.sql";
-    std::fs::copy(root.join(engine).join(file), folder.path().join(file)).unwrap();
+    for (file, text) in [
+        ("0001_init.sql", "CREATE TABLE tiers (name TEXT)"),
+        ("0010_held_index.sql", "CREATE INDEX held ON tiers (name)"),
+    ] {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
     let migrator = Migrator::new(folder.path()).await.unwrap();
     (folder, migrator)
 }
 
-/// What the first release wrote.
-const OLD_TIER: &str = "INSERT INTO tiers VALUES ('OLD', 1, 100, 1, 7, 1)";
-
-const OLD_MESSAGE: &str = "INSERT INTO messages (tenant_id, id, session_id, direction, status, epoch, created_at) \
-     VALUES (randomblob(16), zeroblob(16), randomblob(16), 'outbound', 'sent', 1, 1700000000000000)";
-
-const OLD_EVENT: &str = "INSERT INTO events (shard, position, id, seq, tenant_id, created_at, name, data) \
-     VALUES (0, 1, randomblob(16), 1, randomblob(16), 1700000000000000, 'message.received', '{}')";
-
-async fn is_brought_up_to_date(store: &SqlStore) {
-    assert!(!store.schema_is_current().await.unwrap());
-    store.migrate().await.unwrap();
-    assert!(store.schema_is_current().await.unwrap());
-    let mut tx = store.read().await.unwrap();
-    assert_eq!(tx.tiers().await.unwrap().len(), 1);
-    let minute = tx.now().await.unwrap().minus(Duration::from_secs(60));
-    assert_eq!(tx.changes_since(minute).await.unwrap(), Changes::default());
-    drop(tx);
+/// Neither brought up to date nor taken for current, and the sentence says what to do.
+async fn is_refused(store: &SqlStore) {
+    for refused in [
+        store.migrate().await.unwrap_err(),
+        store.schema_is_current().await.unwrap_err(),
+    ] {
+        assert!(matches!(refused, MigrateError::Unreleased), "{refused:?}");
+        let sentence = refused.to_string();
+        for part in [
+            "before the first release",
+            "storage.data_dir",
+            "DATABASE_URL",
+        ] {
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
     store.close().await;
 }
 
-async fn a_file_of_the_first_release_is_brought_up_to_date(path: &Path) {
-    let (_folder, first) = of_the_first_release("sqlite").await;
+async fn a_file_from_before_the_first_release_is_refused(path: &Path) {
+    let (_folder, former) = before_the_first_release().await;
     let url = format!("sqlite://{}?mode=rwc", path.display());
     let file = SqlitePool::connect(&url).await.unwrap();
-    first.run(&file).await.unwrap();
-    for row in [OLD_TIER, OLD_MESSAGE, OLD_EVENT] {
-        sqlx::query(row).execute(&file).await.unwrap();
-    }
+    former.run(&file).await.unwrap();
     file.close().await;
-    is_brought_up_to_date(&sqlite(path).await).await;
-    let file = SqlitePool::connect(&url).await.unwrap();
-    let indexed = "SELECT \
-         (SELECT count(*) FROM messages WHERE fresh = 0 AND created_at = 1700000000000000), \
-         (SELECT count(*) FROM events WHERE fresh = 0 AND created_at = 1700000000000000)";
-    let counts: (i64, i64) = sqlx::query_as(indexed).fetch_one(&file).await.unwrap();
-    assert_eq!(counts, (1, 1), "the history is still there");
+    is_refused(&sqlite(path).await).await;
 }
 
-async fn a_database_of_the_first_release_is_brought_up_to_date(url: &str) {
-    let (_folder, first) = of_the_first_release("postgres").await;
+async fn a_database_from_before_the_first_release_is_refused(url: &str) {
+    let (_folder, former) = before_the_first_release().await;
     let server = PgPool::connect(url).await.unwrap();
-    first.run(&server).await.unwrap();
-    sqlx::query(OLD_TIER).execute(&server).await.unwrap();
+    former.run(&server).await.unwrap();
     server.close().await;
-    is_brought_up_to_date(&postgres(url).await).await;
+    is_refused(&postgres(url).await).await;
+}
+
+async fn every_file_is_applied(path: &Path) {
+    let store = sqlite(path).await;
+    store.migrate().await.unwrap();
+    store.close().await;
+    let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
+    let applied = "SELECT printf('%04d_%s.sql', version, description) FROM _sqlx_migrations";
+    let applied: Vec<String> = sqlx::query_scalar(applied).fetch_all(&file).await.unwrap();
+    assert_eq!(BTreeSet::from_iter(applied), file_names("sqlite"));
 }
 
 async fn one_gateway_at_a_time_has_the_file(path: &Path) {
@@ -219,17 +217,22 @@ fn same<T: Ord + std::fmt::Debug>(what: &str, sqlite: Vec<T>, postgres: Vec<T>) 
     );
 }
 
+fn folder(engine: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join("../migrations").join(engine)
+}
+
+fn file_names(engine: &str) -> BTreeSet<String> {
+    let files = std::fs::read_dir(folder(engine)).unwrap();
+    let name = |file: std::fs::DirEntry| file.file_name().into_string().unwrap();
+    files.map(|file| name(file.unwrap())).collect()
+}
+
 fn the_engines_have_the_same_files() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations");
-    let names = |engine: &str| -> BTreeSet<String> {
-        let files = std::fs::read_dir(root.join(engine)).unwrap();
-        let name = |file: std::fs::DirEntry| file.file_name().into_string().unwrap();
-        files.map(|file| name(file.unwrap())).collect()
-    };
-    assert_eq!(names("sqlite"), names("postgres"));
-    for file in names("sqlite") {
+    assert_eq!(file_names("sqlite"), file_names("postgres"));
+    for file in file_names("sqlite") {
         for engine in ["sqlite", "postgres"] {
-            let text = std::fs::read_to_string(root.join(engine).join(&file)).unwrap();
+            let text = std::fs::read_to_string(folder(engine).join(&file)).unwrap();
             assert!(
                 text.starts_with("-- Why: "),
                 "{engine}/{file} begins with why"
@@ -276,13 +279,16 @@ fn main() {
             is_migrated_from_zero_and_again(&postgres(url).await).await;
         }),
         on_sqlite(
-            "sqlite::a_database_of_the_first_release_is_brought_up_to_date",
-            async |path| a_file_of_the_first_release_is_brought_up_to_date(path).await,
+            "sqlite::a_database_from_before_the_first_release_is_refused",
+            async |path| a_file_from_before_the_first_release_is_refused(path).await,
         ),
         on_postgres(
-            "postgres::a_database_of_the_first_release_is_brought_up_to_date",
-            async |url| a_database_of_the_first_release_is_brought_up_to_date(url).await,
+            "postgres::a_database_from_before_the_first_release_is_refused",
+            async |url| a_database_from_before_the_first_release_is_refused(url).await,
         ),
+        on_sqlite("every_file_is_applied", async |path| {
+            every_file_is_applied(path).await;
+        }),
         on_sqlite("sqlite::one_gateway_at_a_time_has_the_file", async |path| {
             one_gateway_at_a_time_has_the_file(path).await;
         }),

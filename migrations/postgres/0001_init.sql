@@ -1,6 +1,12 @@
 -- Why: the first schema. One statement of every table and of the index behind every query.
 -- Text compares by its bytes (COLLATE "C"), as it does in SQLite; the file of the same name in ../sqlite
 -- means the same.
+--
+-- What a message says and what an event tells is JSON, not JSONB: it is written once, moved once and given out
+-- whole, and nobody asks the database for a part of it.
+--
+-- `changed_at` is the server's clock at the write, set by every write that a cache cares about (R-7) and by no
+-- other: not by a claim, not by a count of places, not by a use of a key.
 
 -- Customers and their plans -----------------------------------------------------------------------
 
@@ -10,8 +16,10 @@ CREATE TABLE tiers (
     requests_per_hour BIGINT           NOT NULL,
     webhook_endpoints BIGINT           NOT NULL,
     history_days      BIGINT           NOT NULL,
-    priority          BIGINT           NOT NULL
+    priority          BIGINT           NOT NULL,
+    changed_at        TIMESTAMPTZ      NOT NULL
 );
+CREATE INDEX tiers_changed ON tiers (changed_at);
 
 CREATE TABLE tenants (
     id         UUID             NOT NULL PRIMARY KEY,
@@ -20,8 +28,10 @@ CREATE TABLE tenants (
     status     TEXT COLLATE "C" NOT NULL,
     version    BIGINT           NOT NULL,
     created_at TIMESTAMPTZ      NOT NULL,
-    updated_at TIMESTAMPTZ      NOT NULL
+    updated_at TIMESTAMPTZ      NOT NULL,
+    changed_at TIMESTAMPTZ      NOT NULL
 );
+CREATE INDEX tenants_changed ON tenants (changed_at);
 
 CREATE TABLE users (
     id               UUID             NOT NULL PRIMARY KEY,
@@ -34,9 +44,11 @@ CREATE TABLE users (
     version          BIGINT           NOT NULL,
     created_at       TIMESTAMPTZ      NOT NULL,
     updated_at       TIMESTAMPTZ      NOT NULL,
-    last_login_at    TIMESTAMPTZ
+    last_login_at    TIMESTAMPTZ,
+    changed_at       TIMESTAMPTZ      NOT NULL
 );
 CREATE UNIQUE INDEX users_email ON users (email);
+CREATE INDEX users_changed ON users (changed_at);
 
 CREATE TABLE api_keys (
     id           UUID             NOT NULL PRIMARY KEY,
@@ -49,10 +61,12 @@ CREATE TABLE api_keys (
     expires_at   TIMESTAMPTZ,
     revoked_at   TIMESTAMPTZ,
     last_used_at TIMESTAMPTZ,
-    created_at   TIMESTAMPTZ      NOT NULL
+    created_at   TIMESTAMPTZ      NOT NULL,
+    changed_at   TIMESTAMPTZ      NOT NULL
 );
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_tenant ON api_keys (tenant_id, id);
+CREATE INDEX api_keys_changed ON api_keys (changed_at);
 
 CREATE TABLE refresh_tokens (
     hash       BYTEA            NOT NULL PRIMARY KEY,
@@ -66,6 +80,7 @@ CREATE TABLE refresh_tokens (
 );
 CREATE INDEX refresh_tokens_family ON refresh_tokens (tenant_id, family_id);
 CREATE INDEX refresh_tokens_user ON refresh_tokens (tenant_id, user_id);
+CREATE INDEX refresh_tokens_revoked ON refresh_tokens (revoked_at) WHERE revoked_at IS NOT NULL;
 
 CREATE TABLE quota_hours (
     tenant_id UUID             NOT NULL,
@@ -94,10 +109,12 @@ CREATE TABLE workers (
     created_at       TIMESTAMPTZ      NOT NULL,
     registered_at    TIMESTAMPTZ,
     updated_at       TIMESTAMPTZ      NOT NULL,
+    changed_at       TIMESTAMPTZ      NOT NULL,
     CONSTRAINT workers_assigned CHECK (assigned >= 0)
 );
 CREATE UNIQUE INDEX workers_endpoint ON workers (endpoint)
     WHERE status IN ('ACTIVE', 'SUSPECT', 'DRAINING');
+CREATE INDEX workers_changed ON workers (changed_at);
 
 CREATE TABLE worker_leases (
     worker_id   TEXT COLLATE "C" NOT NULL,
@@ -151,6 +168,7 @@ CREATE TABLE sessions (
     linking_since    TIMESTAMPTZ,
     linking_until    TIMESTAMPTZ,
     last_activity_at TIMESTAMPTZ,
+    changed_at       TIMESTAMPTZ      NOT NULL,
     CONSTRAINT sessions_owner CHECK (
         (phase IN ('STARTING', 'ACTIVE', 'STOPPING')) = (worker_id IS NOT NULL)
         AND (worker_id IS NULL) = (incarnation IS NULL)
@@ -168,10 +186,14 @@ CREATE INDEX sessions_due_order ON sessions (due_at, paired DESC, priority DESC,
     WHERE due_at IS NOT NULL;
 CREATE INDEX sessions_waiting ON sessions (paired DESC, priority DESC, created_at, id)
     WHERE phase = 'WAITING';
-CREATE INDEX sessions_held ON sessions (worker_id, incarnation, id)
+-- Every heartbeat asks what its worker holds; everything that is asked is in the index, so that the rows
+-- of a hundred sessions, each on a page of its own, need not be read.
+CREATE INDEX sessions_held ON sessions (worker_id, incarnation, id, epoch, status, phase)
     WHERE worker_id IS NOT NULL;
 CREATE INDEX sessions_spread ON sessions (tenant_id, worker_id)
     WHERE worker_id IS NOT NULL;
+-- The versions are in the index, so that a busy minute is read without its rows.
+CREATE INDEX sessions_changed ON sessions (changed_at, id, version);
 
 CREATE TABLE placements (
     session_id  UUID             NOT NULL,
@@ -212,8 +234,29 @@ CREATE TABLE state_journal (
     PRIMARY KEY (session_id, generation, seq)
 );
 
+-- What caches ask and who serves --------------------------------------------------------------------
+
+-- What is gone, for an hour.
+CREATE TABLE deletions (
+    kind       TEXT COLLATE "C" NOT NULL,
+    id         TEXT COLLATE "C" NOT NULL,
+    deleted_at TIMESTAMPTZ      NOT NULL,
+    PRIMARY KEY (kind, id)
+);
+CREATE INDEX deletions_time ON deletions (deleted_at);
+
+-- Who serves: those that renewed lately.
+CREATE TABLE replicas (
+    id         UUID             NOT NULL PRIMARY KEY,
+    renewed_at TIMESTAMPTZ      NOT NULL
+);
+CREATE INDEX replicas_renewed ON replicas (renewed_at);
+
 -- Events ------------------------------------------------------------------------------------------
 
+-- Events are numbered inside the database, where nothing knows what an event means. So a row of the outbox
+-- says in `counts` what it adds to the usage of its session: 1 for a message that went out, 2 for one that
+-- failed, 4 for one that came in, added up.
 CREATE TABLE outbox (
     row_id     BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at TIMESTAMPTZ      NOT NULL,
@@ -221,23 +264,25 @@ CREATE TABLE outbox (
     session_id UUID,
     epoch      BIGINT,
     name       TEXT COLLATE "C" NOT NULL,
-    data       JSONB            NOT NULL
+    data       JSON             NOT NULL,
+    counts     BIGINT           NOT NULL
 );
 
+-- An event's id follows from its shard, its position and its time. Its `seq` needs no index: numbers are
+-- dense and unique because they are given under the lock of the shard, out of `session_heads`, in the
+-- transaction that gives the position; and readers go on from a position.
 CREATE TABLE events (
     shard      BIGINT           NOT NULL,
     position   BIGINT           NOT NULL,
-    id         UUID             NOT NULL,
     seq        BIGINT,
     tenant_id  UUID,
     session_id UUID,
     epoch      BIGINT,
     created_at TIMESTAMPTZ      NOT NULL,
     name       TEXT COLLATE "C" NOT NULL,
-    data       JSONB            NOT NULL,
+    data       JSON             NOT NULL,
     PRIMARY KEY (shard, position)
 );
-CREATE UNIQUE INDEX events_seq ON events (session_id, seq) WHERE session_id IS NOT NULL;
 CREATE INDEX events_tenant ON events (tenant_id, position);
 CREATE INDEX events_session ON events (tenant_id, session_id, position);
 
@@ -264,6 +309,9 @@ CREATE TABLE usage_hours (
 
 -- Messages: no foreign keys, because every one would be a look-up and a lock on the hot path. --------
 
+-- A message is written once and read seldom, and what a write costs is the pages it changes: a key that begins
+-- with the message's id, which grows with time, goes on where the last one ended. Chats are found in the
+-- history of their session.
 CREATE TABLE messages (
     tenant_id     UUID             NOT NULL,
     id            UUID             NOT NULL,
@@ -276,7 +324,7 @@ CREATE TABLE messages (
     status        TEXT COLLATE "C" NOT NULL,
     error_code    TEXT COLLATE "C",
     error_message TEXT COLLATE "C",
-    content       JSONB,
+    content       JSON,
     body_hash     BYTEA,
     epoch         BIGINT           NOT NULL,
     created_at    TIMESTAMPTZ      NOT NULL,
@@ -286,8 +334,7 @@ CREATE TABLE messages (
     read_at       TIMESTAMPTZ,
     played_at     TIMESTAMPTZ,
     failed_at     TIMESTAMPTZ,
-    PRIMARY KEY (tenant_id, id)
+    PRIMARY KEY (id, tenant_id)
 );
 CREATE INDEX messages_time ON messages (tenant_id, created_at, id);
 CREATE INDEX messages_session ON messages (session_id, created_at, id);
-CREATE INDEX messages_chat ON messages (session_id, chat_id, created_at, id);

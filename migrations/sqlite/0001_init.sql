@@ -1,6 +1,9 @@
 -- Why: the first schema. One statement of every table and of the index behind every query.
 -- Times are microseconds since 1970, ids are 16 bytes, JSON is text, booleans are 0 and 1; the file
 -- of the same name in ../postgres means the same.
+--
+-- `changed_at` is the gateway's clock at the write, set by every write that a cache cares about (R-7) and by no
+-- other: not by a claim, not by a count of places, not by a use of a key.
 
 -- Customers and their plans -----------------------------------------------------------------------
 
@@ -10,8 +13,10 @@ CREATE TABLE tiers (
     requests_per_hour INTEGER NOT NULL,
     webhook_endpoints INTEGER NOT NULL,
     history_days      INTEGER NOT NULL,
-    priority          INTEGER NOT NULL
+    priority          INTEGER NOT NULL,
+    changed_at        INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX tiers_changed ON tiers (changed_at);
 
 CREATE TABLE tenants (
     id         BLOB    NOT NULL PRIMARY KEY,
@@ -20,8 +25,10 @@ CREATE TABLE tenants (
     status     TEXT    NOT NULL,
     version    INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    updated_at INTEGER NOT NULL
+    updated_at INTEGER NOT NULL,
+    changed_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX tenants_changed ON tenants (changed_at);
 
 CREATE TABLE users (
     id               BLOB    NOT NULL PRIMARY KEY,
@@ -34,9 +41,11 @@ CREATE TABLE users (
     version          INTEGER NOT NULL,
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
-    last_login_at    INTEGER
+    last_login_at    INTEGER,
+    changed_at       INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX users_email ON users (email);
+CREATE INDEX users_changed ON users (changed_at);
 
 CREATE TABLE api_keys (
     id           BLOB    NOT NULL PRIMARY KEY,
@@ -49,10 +58,12 @@ CREATE TABLE api_keys (
     expires_at   INTEGER,
     revoked_at   INTEGER,
     last_used_at INTEGER,
-    created_at   INTEGER NOT NULL
+    created_at   INTEGER NOT NULL,
+    changed_at   INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_tenant ON api_keys (tenant_id, id);
+CREATE INDEX api_keys_changed ON api_keys (changed_at);
 
 CREATE TABLE refresh_tokens (
     hash       BLOB    NOT NULL PRIMARY KEY,
@@ -66,6 +77,7 @@ CREATE TABLE refresh_tokens (
 ) STRICT;
 CREATE INDEX refresh_tokens_family ON refresh_tokens (tenant_id, family_id);
 CREATE INDEX refresh_tokens_user ON refresh_tokens (tenant_id, user_id);
+CREATE INDEX refresh_tokens_revoked ON refresh_tokens (revoked_at) WHERE revoked_at IS NOT NULL;
 
 CREATE TABLE quota_hours (
     tenant_id BLOB    NOT NULL,
@@ -94,10 +106,12 @@ CREATE TABLE workers (
     created_at       INTEGER NOT NULL,
     registered_at    INTEGER,
     updated_at       INTEGER NOT NULL,
+    changed_at       INTEGER NOT NULL,
     CONSTRAINT workers_assigned CHECK (assigned >= 0)
 ) STRICT;
 CREATE UNIQUE INDEX workers_endpoint ON workers (endpoint)
     WHERE status IN ('ACTIVE', 'SUSPECT', 'DRAINING');
+CREATE INDEX workers_changed ON workers (changed_at);
 
 CREATE TABLE worker_leases (
     worker_id   TEXT    NOT NULL,
@@ -151,6 +165,7 @@ CREATE TABLE sessions (
     linking_since    INTEGER,
     linking_until    INTEGER,
     last_activity_at INTEGER,
+    changed_at       INTEGER NOT NULL,
     CONSTRAINT sessions_owner CHECK (
         (phase IN ('STARTING', 'ACTIVE', 'STOPPING')) = (worker_id IS NOT NULL)
         AND (worker_id IS NULL) = (incarnation IS NULL)
@@ -168,10 +183,14 @@ CREATE INDEX sessions_due_order ON sessions (due_at, paired DESC, priority DESC,
     WHERE due_at IS NOT NULL;
 CREATE INDEX sessions_waiting ON sessions (paired DESC, priority DESC, created_at, id)
     WHERE phase = 'WAITING';
-CREATE INDEX sessions_held ON sessions (worker_id, incarnation, id)
+-- Every heartbeat asks what its worker holds; everything that is asked is in the index, so that the rows
+-- of a hundred sessions, each on a page of its own, need not be read.
+CREATE INDEX sessions_held ON sessions (worker_id, incarnation, id, epoch, status, phase)
     WHERE worker_id IS NOT NULL;
 CREATE INDEX sessions_spread ON sessions (tenant_id, worker_id)
     WHERE worker_id IS NOT NULL;
+-- The versions are in the index, so that a busy minute is read without its rows.
+CREATE INDEX sessions_changed ON sessions (changed_at, id, version);
 
 CREATE TABLE placements (
     session_id  BLOB    NOT NULL,
@@ -212,8 +231,29 @@ CREATE TABLE state_journal (
     PRIMARY KEY (session_id, generation, seq)
 ) STRICT;
 
+-- What caches ask and who serves --------------------------------------------------------------------
+
+-- What is gone, for an hour.
+CREATE TABLE deletions (
+    kind       TEXT    NOT NULL,
+    id         TEXT    NOT NULL,
+    deleted_at INTEGER NOT NULL,
+    PRIMARY KEY (kind, id)
+) STRICT;
+CREATE INDEX deletions_time ON deletions (deleted_at);
+
+-- Who serves: those that renewed lately.
+CREATE TABLE replicas (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    renewed_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX replicas_renewed ON replicas (renewed_at);
+
 -- Events ------------------------------------------------------------------------------------------
 
+-- Events are numbered inside the database, where nothing knows what an event means. So a row of the outbox
+-- says in `counts` what it adds to the usage of its session: 1 for a message that went out, 2 for one that
+-- failed, 4 for one that came in, added up.
 CREATE TABLE outbox (
     row_id     INTEGER PRIMARY KEY AUTOINCREMENT,
     created_at INTEGER NOT NULL,
@@ -221,13 +261,19 @@ CREATE TABLE outbox (
     session_id BLOB,
     epoch      INTEGER,
     name       TEXT    NOT NULL,
-    data       TEXT    NOT NULL
+    data       TEXT    NOT NULL,
+    counts     INTEGER NOT NULL
 ) STRICT;
 
+-- An event's id follows from its shard, its position and its time. Its `seq` needs no index: numbers are
+-- dense and unique because they are given under the lock of the shard, out of `session_heads`, in the
+-- transaction that gives the position; and readers go on from a position.
+-- SQLite writes a whole page for every B-tree that a row goes to, and an index that begins with the tenant
+-- changes a page for every session. So a new event, which is inserted as fresh, goes to the end of the log
+-- and of `events_fresh`; the history's indexes take in many thousands at once.
 CREATE TABLE events (
     shard      INTEGER NOT NULL,
     position   INTEGER NOT NULL,
-    id         BLOB    NOT NULL,
     seq        INTEGER,
     tenant_id  BLOB,
     session_id BLOB,
@@ -235,11 +281,14 @@ CREATE TABLE events (
     created_at INTEGER NOT NULL,
     name       TEXT    NOT NULL,
     data       TEXT    NOT NULL,
+    fresh      INTEGER NOT NULL,
     PRIMARY KEY (shard, position)
 ) STRICT;
-CREATE UNIQUE INDEX events_seq ON events (session_id, seq) WHERE session_id IS NOT NULL;
-CREATE INDEX events_tenant ON events (tenant_id, position);
-CREATE INDEX events_session ON events (tenant_id, session_id, position);
+CREATE INDEX events_tenant ON events (tenant_id, position) WHERE fresh = 0;
+CREATE INDEX events_session ON events (tenant_id, session_id, position) WHERE fresh = 0;
+-- With what a reader of a tenant's or a session's events asks first, so that the rows of others need not be
+-- looked at.
+CREATE INDEX events_fresh ON events (position, tenant_id, session_id) WHERE fresh = 1;
 
 CREATE TABLE session_heads (
     session_id BLOB    NOT NULL PRIMARY KEY,
@@ -264,6 +313,13 @@ CREATE TABLE usage_hours (
 
 -- Messages: no foreign keys, because every one would be a look-up and a lock on the hot path. --------
 
+-- A message is written once and read seldom, and what a write costs is the pages it changes: a key that begins
+-- with the message's id, which grows with time, goes on where the last one ended. Chats are found in the
+-- history of their session.
+-- SQLite writes a whole page for every B-tree that a row goes to. So a new message, which is inserted as
+-- fresh, goes only to trees that grow at their end: the table, its key and `messages_fresh`. The sequencer
+-- takes the mark from thousands of rows at once, and with that they enter the indexes of the history, where
+-- many of them share a page. Who reads history looks into both.
 CREATE TABLE messages (
     tenant_id     BLOB    NOT NULL,
     id            BLOB    NOT NULL,
@@ -286,8 +342,11 @@ CREATE TABLE messages (
     read_at       INTEGER,
     played_at     INTEGER,
     failed_at     INTEGER,
-    PRIMARY KEY (tenant_id, id)
+    fresh         INTEGER NOT NULL,
+    PRIMARY KEY (id, tenant_id)
 ) STRICT;
-CREATE INDEX messages_time ON messages (tenant_id, created_at, id);
-CREATE INDEX messages_session ON messages (session_id, created_at, id);
-CREATE INDEX messages_chat ON messages (session_id, chat_id, created_at, id);
+CREATE INDEX messages_time ON messages (tenant_id, created_at, id) WHERE fresh = 0;
+CREATE INDEX messages_session ON messages (session_id, created_at, id) WHERE fresh = 0;
+-- With what a reader of a tenant's or a session's history asks first, so that the rows of others need not be
+-- looked at.
+CREATE INDEX messages_fresh ON messages (created_at, id, tenant_id, session_id) WHERE fresh = 1;

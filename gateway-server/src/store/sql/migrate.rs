@@ -8,37 +8,36 @@ use sqlx::{Connection as _, SqlSafeStr};
 
 use super::pool::Pool;
 
-/// One migration: its number, its name, and its text per engine.
+/// One migration: its file name, and its text per engine.
 struct Step {
-    number: i64,
-    name: &'static str,
+    file: &'static str,
     postgres: &'static str,
     sqlite: &'static str,
 }
 
 macro_rules! steps {
-    ($($number:literal $name:literal $file:literal),* $(,)?) => {
-        [$(Step {
-            number: $number,
-            name: $name,
+    ($($file:literal),* $(,)?) => {
+        &[$(Step {
+            file: $file,
             postgres: include_str!(concat!("../../../../migrations/postgres/", $file)),
             sqlite: include_str!(concat!("../../../../migrations/sqlite/", $file)),
         }),*]
     };
 }
 
-const STEPS: [Step; 10] = steps![
-    1 "init" "0001_init.sql",
-    2 "changes" "0002_changes.sql",
-    3 "outbox_counts" "0003_outbox_counts.sql",
-    4 "message_keys" "0004_message_keys.sql",
-    5 "fresh_messages" "0005_fresh_messages.sql",
-    6 "event_indexes" "0006_event_indexes.sql",
-    7 "event_ids" "0007_event_ids.sql",
-    8 "plain_json" "0008_plain_json.sql",
-    9 "fresh_events" "0009_fresh_events.sql",
-    10 "held_index" "0010_held_index.sql",
-];
+/// Every migration, in order: a new file is one more line here.
+const STEPS: &[Step] = steps!["0001_init.sql"];
+
+impl Step {
+    /// The number that the file name begins with, and the words after it.
+    ///
+    /// A name without a number, which the tests refuse, would be number 0.
+    fn number_and_name(&self) -> (i64, &'static str) {
+        let stem = self.file.strip_suffix(".sql").unwrap_or(self.file);
+        let (number, name) = stem.split_once('_').unwrap_or(("", stem));
+        (number.parse().unwrap_or_default(), name)
+    }
+}
 
 /// The schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +45,14 @@ pub enum MigrateError {
     /// The database was made by a newer release, or a released migration was changed.
     #[error("the database's schema does not belong to this release; run the release that made it")]
     Foreign(#[source] Failure),
+    /// The database was made before the first release, by other migrations than the ones that are here.
+    #[error(
+        "the database was made by a development version before the first release, whose schema is no longer read: start with an empty database, which is another storage.data_dir or another DATABASE_URL"
+    )]
+    Unreleased,
+    /// The database failed to say which migrations it has.
+    #[error("the database's schema could not be read")]
+    Unread(#[from] sqlx::Error),
     /// A migration failed; nothing of it remains.
     #[error("the database's schema could not be changed")]
     Failed(#[source] Failure),
@@ -60,20 +67,30 @@ impl From<Failure> for MigrateError {
     }
 }
 
-fn migrator(text: impl Fn(&Step) -> &'static str) -> Migrator {
+fn migrator(text: fn(&Step) -> &'static str) -> Migrator {
     let migration = |step: &Step| {
+        let (number, name) = step.number_and_name();
         let sql = text(step).into_sql_str();
-        let name = Cow::Borrowed(step.name);
-        Migration::new(step.number, name, MigrationType::Simple, sql, false)
+        Migration::new(
+            number,
+            Cow::Borrowed(name),
+            MigrationType::Simple,
+            sql,
+            false,
+        )
     };
     Migrator::with_migrations(STEPS.iter().map(migration).collect())
 }
 
+const POSTGRES: fn(&Step) -> &'static str = |step| step.postgres;
+const SQLITE: fn(&Step) -> &'static str = |step| step.sqlite;
+
 /// Applies what is missing. Several replicas may do so at once; one waits for the other.
 pub(super) async fn migrate(pool: &Pool) -> Result<(), MigrateError> {
+    applied(pool).await?;
     match pool {
         Pool::Postgres { pool, .. } => Ok(on_postgres(pool).await?),
-        Pool::Sqlite { writer, .. } => Ok(migrator(|step| step.sqlite).run(writer).await?),
+        Pool::Sqlite { writer, .. } => Ok(migrator(SQLITE).run(writer).await?),
     }
 }
 
@@ -83,33 +100,48 @@ async fn on_postgres(pool: &PgPool) -> Result<(), Failure> {
     sqlx::query("SET statement_timeout = 0")
         .execute(&mut connection)
         .await?;
-    migrator(|step| step.postgres).run(&mut connection).await?;
+    migrator(POSTGRES).run(&mut connection).await?;
     connection.close().await?;
     Ok(())
 }
 
-/// Whether every migration of this program is applied. A newer schema will do: what it took away, no
+/// Returns whether every migration of this program is applied. A newer schema will do: what it took away, no
 /// release before it used.
-pub(super) async fn is_current(pool: &Pool) -> Result<bool, sqlx::Error> {
-    let newest = STEPS.iter().map(|step| step.number).max();
-    let applied: Option<i64> = match pool {
+pub(super) async fn is_current(pool: &Pool) -> Result<bool, MigrateError> {
+    let newest = STEPS.iter().map(|step| step.number_and_name().0).max();
+    Ok(applied(pool).await? >= newest)
+}
+
+/// Returns the number of the newest migration that is applied; none in an empty database.
+///
+/// Fails if the first one is not ours, because then none of the others is.
+async fn applied(pool: &Pool) -> Result<Option<i64>, MigrateError> {
+    let (migrator, rows) = match pool {
         Pool::Postgres { pool, .. } => {
             let exists = "SELECT to_regclass('_sqlx_migrations') IS NOT NULL";
-            match sqlx::query_scalar(exists).fetch_one(pool).await? {
-                true => sqlx::query_scalar(NEWEST).fetch_one(pool).await?,
-                false => None,
+            if !sqlx::query_scalar(exists).fetch_one(pool).await? {
+                return Ok(None);
             }
+            let rows = sqlx::query_as(APPLIED).fetch_all(pool).await?;
+            (migrator(POSTGRES), rows)
         }
         Pool::Sqlite { writer, .. } => {
             let exists =
                 "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '_sqlx_migrations')";
-            match sqlx::query_scalar(exists).fetch_one(writer).await? {
-                true => sqlx::query_scalar(NEWEST).fetch_one(writer).await?,
-                false => None,
+            if !sqlx::query_scalar(exists).fetch_one(writer).await? {
+                return Ok(None);
             }
+            let rows = sqlx::query_as(APPLIED).fetch_all(writer).await?;
+            (migrator(SQLITE), rows)
         }
     };
-    Ok(applied >= newest)
+    let rows: Vec<(i64, Vec<u8>)> = rows;
+    let ours = migrator.iter().next().map(|first| first.checksum.as_ref());
+    match rows.first() {
+        Some((_, theirs)) if ours != Some(theirs.as_slice()) => Err(MigrateError::Unreleased),
+        Some(_) | None => Ok(rows.last().map(|(number, _)| *number)),
+    }
 }
 
-const NEWEST: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+const APPLIED: &str =
+    "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";

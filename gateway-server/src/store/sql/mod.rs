@@ -157,19 +157,17 @@ impl SqlStore {
     /// Brings the schema up to date. Safe beside other replicas that do the same.
     ///
     /// # Errors
-    /// The database is newer than this program, or a migration fails.
+    /// The database is newer than this program, was made before the first release, or a migration fails.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         migrate::migrate(&self.pool).await
     }
 
-    /// Whether the schema has everything that this program needs; it may be newer.
+    /// Returns whether the schema has everything that this program needs; it may be newer.
     ///
     /// # Errors
-    /// The database cannot be read.
-    pub async fn schema_is_current(&self) -> Result<bool, StoreError> {
-        migrate::is_current(&self.pool)
-            .await
-            .map_err(error::classify)
+    /// The database cannot be read, or was made before the first release.
+    pub async fn schema_is_current(&self) -> Result<bool, MigrateError> {
+        migrate::is_current(&self.pool).await
     }
 
     /// Whether transactions cannot write: the server is a standby, or told not to take writes.

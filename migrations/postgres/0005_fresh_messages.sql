@@ -1,2 +1,0 @@
--- Why: nothing changes here. SQLite writes a whole page for every B-tree that a row goes to, so there the
--- history's indexes are filled in large batches; PostgreSQL logs the row alone and keeps them at once.

@@ -1,2 +1,0 @@
--- Why: nothing changes here. SQLite writes a whole page for every B-tree that a row goes to, so there the
--- indexes of events are filled in large batches, as those of messages are; PostgreSQL keeps them at once.

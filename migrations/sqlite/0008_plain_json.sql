@@ -1,2 +1,0 @@
--- Why: nothing changes here. On PostgreSQL the contents of messages and the payloads of events are JSON instead
--- of JSONB; SQLite keeps texts anyway.
