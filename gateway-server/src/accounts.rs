@@ -9,7 +9,7 @@ use gateway_core::tenant::{Tenant, TenantStatus, TierName};
 use gateway_core::user::{Email, Role, User};
 
 use crate::config::Secret;
-use crate::http::auth::{PasswordError, Passwords};
+use crate::identity::{PasswordError, Passwords};
 
 /// What an account is made of.
 #[derive(Debug)]

@@ -28,10 +28,10 @@ use tower::Service;
 use crate::cache::{CachedRoutes, Caches, Ended};
 use crate::config::{Config, Secrets};
 use crate::http;
-use crate::http::auth::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::http::problem::Problem;
 use crate::http::quota::Quotas;
 use crate::http::serve::{Serve, Timed, with_peer};
+use crate::identity::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
@@ -169,6 +169,8 @@ impl App {
             workers: worker_tokens.clone(),
             bootstrap: secrets.worker_bootstrap.clone(),
         };
+        let control = Handle::current();
+        let last_used = LastUsed::new(Arc::clone(&ports.store), shutdown.clone(), control.clone());
         let hashers = config.auth.password_hashers;
         Self(Arc::new(Shared {
             passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
@@ -190,9 +192,9 @@ impl App {
             entropy: ports.entropy,
             metrics,
             shutdown,
-            control: Handle::current(),
+            control,
             verifiers,
-            last_used: LastUsed::default(),
+            last_used,
         }))
     }
 

@@ -11,6 +11,7 @@
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`http`]: the listener and what stands behind it
+//! - [`identity`]: credentials, passwords and tokens, and whom they belong to
 //! - [`message_log`]: facts about messages, written in groups
 //! - [`worker_link`]: commands to workers
 //! - [`runtime`]: the loops beside the requests
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod coord;
 pub mod http;
+pub mod identity;
 pub mod message_log;
 pub mod runtime;
 pub mod server;

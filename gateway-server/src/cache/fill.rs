@@ -18,7 +18,7 @@ use super::principals::Tickets;
 use super::shards::Ticket;
 use super::workers::KnownWorker;
 use super::{Caches, KnownKey, KnownLogin, Memory, RECONSIDERED};
-use crate::http::auth::Claims;
+use crate::identity::Claims;
 
 /// A key as it was read, and the store's time then.
 type FoundKey = Option<(Arc<KnownKey>, Timestamp)>;

@@ -36,7 +36,7 @@ pub use fill::CachedRoutes;
 pub use freshness::TRUSTED;
 pub(crate) use principals::{KnownKey, KnownLogin};
 
-use crate::http::auth::Caller;
+use crate::identity::Caller;
 use fill::Fills;
 use freshness::Freshness;
 use principals::Principals;

@@ -14,7 +14,7 @@ use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};
 use gateway_core::time::Timestamp;
 
 use super::shards::{Entry, Live, Shards, Ticket};
-use crate::http::auth::{Caller, Person};
+use crate::identity::{Caller, Person};
 
 const TIERS: usize = 10_000;
 const MANY: usize = 200_000;

@@ -11,7 +11,7 @@ use gateway_core::user::{Email, Role, User};
 use super::{Context, Failure, runtime};
 use crate::accounts::{self, NewAccount, generate_password};
 use crate::config::{Config, Secret};
-use crate::http::auth::Passwords;
+use crate::identity::Passwords;
 use crate::store::open;
 use crate::store::sql::SqlStore;
 use crate::system::{OsEntropy, SystemClock};

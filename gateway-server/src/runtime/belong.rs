@@ -15,9 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait;
 use crate::app::App;
-use crate::coord::same_key;
-use crate::server::OpenError;
-use crate::store::folder;
+use crate::coord::same_key::{self, OtherKey};
+use crate::store::folder::{self, FolderError};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(2);
@@ -35,22 +34,34 @@ pub(crate) struct Belonging {
     pub(crate) ids: MessageIds,
 }
 
+/// What this replica does not have in common with the others, in one sentence that says what to change.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotInCommon {
+    /// The folder of the files.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The key of message ids.
+    #[error(transparent)]
+    Key(#[from] OtherKey),
+}
+
 impl Belonging {
-    /// That it has.
+    /// Checks that this replica has everything in common with `others`.
     ///
     /// # Errors
-    /// One sentence that says what it has not.
-    pub(crate) fn check(&self, others: &[Live]) -> Result<(), OpenError> {
+    /// It has not; the error says what.
+    pub(crate) fn check(&self, others: &[Live]) -> Result<(), NotInCommon> {
         folder::check(others, self.files, &self.data)?;
         same_key::check(others, &self.ids)?;
         Ok(())
     }
 
-    /// That it has with the first of all that show themselves; names are ordered by when they were given.
+    /// Checks that it has so with the first of all that show themselves; names are ordered by when they were
+    /// given.
     ///
     /// # Errors
-    /// The same.
-    fn check_with_first(&self, own: &str, all: &[Live]) -> Result<(), OpenError> {
+    /// It has not; the error says what.
+    fn check_with_first(&self, own: &str, all: &[Live]) -> Result<(), NotInCommon> {
         let others = all.iter().filter(|live| live.replica != own);
         let first = others.min_by(|a, b| a.replica.cmp(&b.replica));
         match first.filter(|first| *first.replica < *own) {

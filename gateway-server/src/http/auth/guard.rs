@@ -18,14 +18,12 @@ use gateway_core::time::Uptime;
 use tracing::Span;
 
 use super::address::{self, ClientAddress};
-use super::caller::{Caller, Joiner, Person, WorkerCaller};
-use super::credential::{Credential, unauthorized};
-use super::jwt::Claims;
 use super::slow_body::WhileKnown;
 use crate::app::App;
 use crate::cache::{KnownLogin, minute};
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::http::quota;
+use crate::identity::{Caller, Claims, Credential, Joiner, Person, WorkerCaller};
 use crate::telemetry::span;
 
 /// What the layer of one route knows.
@@ -202,10 +200,14 @@ async fn with_key(app: &App, secret: &ApiKeySecret, client: ClientAddress) -> Ap
     };
     active(known.tenant().is_active())?;
     if !known.is_noted(minute(now)) {
-        app.last_used.note(app, &known.key, now);
+        app.last_used.note(&known.key, now);
         known.note(minute(now));
     }
     Ok(Caller::clone(known.caller()))
+}
+
+fn unauthorized(why: &'static str) -> Problem {
+    Problem::new(Kind::Unauthorized, why)
 }
 
 fn active(is_active: bool) -> ApiResult<()> {

@@ -12,7 +12,7 @@ use gateway_core::worker::LinkError;
 
 use super::{Kind, Problem};
 use crate::accounts::AccountError;
-use crate::http::auth::PasswordError;
+use crate::identity::{InvalidCredential, OtherSession, PasswordError};
 
 /// When to come back to something that is away for a moment.
 pub(super) const SOON: Duration = Duration::from_secs(2);
@@ -75,6 +75,19 @@ impl From<Denied> for Problem {
                 Self::new(Kind::InsufficientScope, error.to_string()).with("scope", scope.name())
             }
         }
+    }
+}
+
+impl From<InvalidCredential> for Problem {
+    fn from(error: InvalidCredential) -> Self {
+        Self::new(Kind::Unauthorized, error.to_string())
+    }
+}
+
+impl From<OtherSession> for Problem {
+    /// As if there were none: a restricted key does not learn of other sessions.
+    fn from(_: OtherSession) -> Self {
+        Self::not_found("session")
     }
 }
 

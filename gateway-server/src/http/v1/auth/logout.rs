@@ -5,8 +5,8 @@ use axum::extract::State;
 use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::problem::ApiResult;
+use crate::identity::Person;
 
 /// Log out
 ///

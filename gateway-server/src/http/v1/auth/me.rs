@@ -5,9 +5,9 @@ use axum::extract::State;
 use super::tokens::Profile;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::problem::ApiResult;
 use crate::http::v1::users;
+use crate::identity::Person;
 
 /// Who am I
 #[utoipa::path(

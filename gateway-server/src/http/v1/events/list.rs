@@ -9,10 +9,10 @@ use utoipa::IntoParams;
 use super::view::{EventView, Views};
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::Caller;
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{ApiResult, Problem};
+use crate::identity::Caller;
 
 /// Which events, and from where.
 #[derive(Debug, Deserialize, IntoParams)]

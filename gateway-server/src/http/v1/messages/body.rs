@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::http::auth::Caller;
 use crate::http::problem::{ApiResult, Detail, Problem};
+use crate::identity::Caller;
 
 /// The most mentions of one message.
 const MENTIONS: usize = 1_024;

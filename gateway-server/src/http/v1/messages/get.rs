@@ -6,9 +6,9 @@ use gateway_core::id::MessageId;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Caller;
 use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
+use crate::identity::Caller;
 
 /// Read a message
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages",

@@ -18,7 +18,7 @@ use super::SEND;
 use super::body::SendMessage;
 use super::send::{deliver, key};
 use crate::app::{App, Core};
-use crate::http::auth::{Caller, Verifiers, WhileKnown};
+use crate::http::auth::WhileKnown;
 use crate::http::body::BodyLimit;
 use crate::http::extract::api_json;
 use crate::http::layers;
@@ -26,6 +26,7 @@ use crate::http::problem::ApiResult;
 use crate::http::quota::Counted;
 use crate::http::serve::Timed;
 use crate::http::{ALIAS, BASE, COMPRESSED_FROM};
+use crate::identity::{Caller, Verifiers};
 use crate::telemetry::span;
 
 /// Answers a send, or gives the request back for the router.

@@ -10,11 +10,12 @@ use utoipa::IntoParams;
 use super::view::{Cursor, MessageView};
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::sessions::card;
+use crate::identity::Caller;
 
 /// Which messages.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -9,11 +9,11 @@ use super::list::{Which, read};
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::Caller;
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::sessions::card;
+use crate::identity::Caller;
 
 /// Of which session.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -15,10 +15,11 @@ use super::body::SendMessage;
 use super::view::MessageView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::ApiJson;
 use crate::http::note_session;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Caller;
 
 const KEY: &str = "Idempotency-Key";
 /// Says that an earlier request with the same key had this outcome.

@@ -16,9 +16,10 @@ use super::view::SessionView;
 use super::watch::Watch;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::{ApiQuery, OptionalJson};
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Caller;
 
 /// How to link the account if it is not linked yet.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]

@@ -13,9 +13,9 @@ use utoipa::ToSchema;
 use super::view::{SessionView, few_pairs};
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Caller;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Caller;
 
 /// A card to be made.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

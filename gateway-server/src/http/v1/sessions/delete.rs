@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// How far the deletion has come.
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,10 +4,11 @@ use axum::extract::State;
 
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::ApiQuery;
 use crate::http::problem::ApiResult;
 use crate::http::v1::events::{After, EventView, read};
+use crate::identity::Caller;
 
 /// List a session's events
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "events",

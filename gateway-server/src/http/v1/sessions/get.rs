@@ -5,8 +5,9 @@ use axum::extract::State;
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// Read a session
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions",

@@ -10,9 +10,10 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::{OwnSession, session_of};
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// One assignment of a session to a worker.
 #[derive(Debug, Serialize, ToSchema)]
@@ -60,7 +61,7 @@ pub(super) async fn history(
 ) -> ApiResult<Answer<Vec<PlacementView>>> {
     let before = page.after::<u64>()?.map(Epoch);
     let mut tx = app.store.read().await?;
-    let session = caller.session(&mut *tx, &reference).await?;
+    let session = session_of(&caller, &mut *tx, &reference).await?;
     let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());
     let rows = placements.await?;
     Ok(Answer::page(

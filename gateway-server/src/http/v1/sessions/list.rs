@@ -8,10 +8,10 @@ use utoipa::IntoParams;
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::Caller;
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// Which sessions.
 #[derive(Debug, Deserialize, IntoParams)]

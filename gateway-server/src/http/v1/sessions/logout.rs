@@ -6,8 +6,9 @@ use gateway_core::session::Command;
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// Unlink a session
 ///

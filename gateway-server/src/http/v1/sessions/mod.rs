@@ -31,10 +31,11 @@ pub(super) use self::qr::challenge;
 use self::view::SessionView;
 use crate::app::App;
 use crate::http::answer::Answer;
-use crate::http::auth::Caller;
+use crate::http::auth::session_of;
 use crate::http::note_session;
 use crate::http::problem::ApiResult;
 use crate::http::routes::Routes;
+use crate::identity::Caller;
 
 const READ: Access = Access::Key(Scope::SessionsRead);
 const WRITE: Access = Access::Key(Scope::SessionsWrite);
@@ -61,7 +62,7 @@ pub(super) fn routes() -> Routes {
 /// The caller's session that the path names.
 pub(super) async fn card(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<Session> {
     let mut tx = app.store.read().await?;
-    let session = caller.session(&mut *tx, reference).await?;
+    let session = session_of(caller, &mut *tx, reference).await?;
     note_session(session.id);
     Ok(session)
 }

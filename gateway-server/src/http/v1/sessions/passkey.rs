@@ -11,9 +11,10 @@ use utoipa::ToSchema;
 use super::view::SessionView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Caller;
 
 /// The answer to a passkey challenge.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

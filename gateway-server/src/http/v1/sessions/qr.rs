@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 use super::render::{self, Form};
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Caller;
 
 /// What a person has to scan, type or sign, and until when.
 #[derive(Debug, Serialize, ToSchema)]

@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use super::view::StandingView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
+use crate::identity::Caller;
 
 /// The status of a session and everything that explains it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -13,9 +13,10 @@ use utoipa::ToSchema;
 use super::view::{SessionView, some_few_pairs};
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Caller, OwnSession};
+use crate::http::auth::OwnSession;
 use crate::http::extract::{ApiJson, nullable};
 use crate::http::problem::{ApiResult, Problem};
+use crate::identity::Caller;
 
 /// What to change; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

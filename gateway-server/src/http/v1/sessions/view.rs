@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::http::auth::Caller;
+use crate::identity::Caller;
 
 /// The most pairs of metadata.
 const PAIRS: usize = 50;

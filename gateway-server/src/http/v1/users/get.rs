@@ -4,9 +4,9 @@ use axum::extract::State;
 
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::problem::ApiResult;
 use crate::http::v1::auth::tokens::Profile;
+use crate::identity::Person;
 
 /// The own profile
 #[utoipa::path(

@@ -12,9 +12,10 @@ use utoipa_axum::routes;
 
 use super::auth::tokens::Profile;
 use crate::app::App;
-use crate::http::auth::{Person, active_tenant};
+use crate::http::auth::active_tenant;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
+use crate::identity::Person;
 
 /// Every route of this group.
 pub fn routes() -> Routes {

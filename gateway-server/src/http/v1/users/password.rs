@@ -10,10 +10,11 @@ use crate::app::App;
 use crate::cache::Ended;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::{Person, active_tenant};
+use crate::http::auth::active_tenant;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::auth::tokens::{self, Login, NewPassword};
+use crate::identity::Person;
 
 /// The present and the next password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

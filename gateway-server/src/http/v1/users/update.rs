@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 use crate::accounts::AccountError;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, nullable, one_line};
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::auth::tokens::Profile;
+use crate::identity::Person;
 
 /// What is to change.
 #[derive(Clone, Debug, Deserialize, Validate, ToSchema)]

@@ -7,9 +7,9 @@ use super::batch::{Batch, Received, take_in};
 use super::own::is_self;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::WorkerCaller;
 use crate::http::extract::FactJson;
 use crate::http::problem::ApiResult;
+use crate::identity::WorkerCaller;
 
 /// Report what became of messages that were sent
 ///

@@ -7,10 +7,10 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::app::App;
-use crate::http::auth::WorkerCaller;
 use crate::http::extract::ApiPath;
 use crate::http::note_session;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::WorkerCaller;
 
 /// The run of the worker that the path names, which is the one that calls.
 #[derive(Clone, Debug)]

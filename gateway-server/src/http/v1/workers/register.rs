@@ -13,9 +13,9 @@ use reqwest::Url;
 use crate::app::App;
 use crate::config::Workers;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Joiner;
 use crate::http::extract::WireJson;
 use crate::http::problem::{ApiResult, Detail, Problem};
+use crate::identity::Joiner;
 
 /// The longest version, environment or engine name.
 const NAME_CHARS: usize = 100;

@@ -7,10 +7,10 @@ use super::batch::Received;
 use super::own::same;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::WorkerCaller;
 use crate::http::extract::WireJson;
 use crate::http::note_session;
 use crate::http::problem::ApiResult;
+use crate::identity::WorkerCaller;
 
 /// Report a session's status
 ///

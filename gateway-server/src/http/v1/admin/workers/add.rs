@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use super::view::WorkerView;
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::TICKET_PREFIX;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::workers::{labels, worker_id};
+use crate::identity::TICKET_PREFIX;
 
 /// A slot to be reserved.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

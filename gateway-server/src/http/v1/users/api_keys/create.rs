@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 use super::{CreatedKey, Wish, distinct, in_future, make};
 use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, one_line};
 use crate::http::problem::{ApiResult, Problem};
+use crate::identity::Person;
 
 /// What the key is to be.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

@@ -6,9 +6,9 @@ use gateway_core::id::ApiKeyId;
 use super::Key;
 use crate::app::App;
 use crate::http::answer::{Answer, Listed};
-use crate::http::auth::Person;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::ApiResult;
+use crate::identity::Person;
 
 /// List the API keys
 #[utoipa::path(

@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::auth::Person;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
+use crate::identity::Person;
 
 /// Every route of this group.
 pub fn routes() -> Routes {

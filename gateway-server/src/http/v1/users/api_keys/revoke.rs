@@ -7,9 +7,9 @@ use super::{Key, row};
 use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::extract::ApiPath;
 use crate::http::problem::ApiResult;
+use crate::identity::Person;
 
 /// Revoke an API key
 #[utoipa::path(

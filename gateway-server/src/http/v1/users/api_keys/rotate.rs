@@ -14,9 +14,9 @@ use super::{CreatedKey, Wish, make, row};
 use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::identity::Person;
 
 const LONGEST: u64 = 7 * 86_400;
 

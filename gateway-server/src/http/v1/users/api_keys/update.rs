@@ -12,9 +12,9 @@ use super::{Key, distinct, in_future, row};
 use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::Person;
 use crate::http::extract::{ApiJson, ApiPath, nullable, one_line};
 use crate::http::problem::ApiResult;
+use crate::identity::Person;
 
 /// What is to change.
 #[derive(Debug, Deserialize, Validate, ToSchema)]

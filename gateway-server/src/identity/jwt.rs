@@ -42,7 +42,7 @@ pub(crate) struct Claims {
 
 /// Why a token is refused. What exactly was wrong is of use to nobody but a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InvalidAccessToken {
+pub enum InvalidAccessToken {
     /// Not one of ours.
     #[error("the access token is not valid; log in again")]
     Forged,
@@ -72,8 +72,9 @@ impl std::fmt::Debug for AccessTokens {
 }
 
 impl AccessTokens {
-    /// The first of `secrets` signs, all verify.
-    pub(crate) fn new(secrets: &[Secret], ttl: Duration) -> Self {
+    /// Makes the issuer of tokens that are valid for `ttl`. The first of `secrets` signs, all verify.
+    #[must_use]
+    pub fn new(secrets: &[Secret], ttl: Duration) -> Self {
         let key = |secret: &Secret| {
             let bytes = secret.expose().as_bytes();
             Key {
@@ -88,13 +89,13 @@ impl AccessTokens {
         }
     }
 
-    /// How long a token is valid.
+    /// Returns how long a token is valid.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         self.ttl
     }
 
-    /// A token for a login of `user`.
+    /// Makes a token for a login of `user`.
     ///
     /// # Errors
     /// Only a defect of this program.
@@ -124,8 +125,11 @@ impl AccessTokens {
         jsonwebtoken::encode(&header, &claims, &key.sign)
     }
 
-    /// What a token of ours says.
-    pub(super) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidAccessToken> {
+    /// Returns what a token of ours says.
+    ///
+    /// # Errors
+    /// It is not one of ours, or its time is over.
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, InvalidAccessToken> {
         let forged = |_| InvalidAccessToken::Forged;
         let header = jsonwebtoken::decode_header(token).map_err(forged)?;
         let fits = header.alg == Algorithm::HS256 && header.typ.as_deref() == Some("JWT");

@@ -4,19 +4,18 @@
 //! strings are never read; they end up in logs.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use gateway_core::identity::{ApiKeySecret, WorkerTokens};
+use gateway_core::identity::{ApiKeySecret, InvalidApiKey, InvalidWorkerToken, WorkerTokens};
 use gateway_core::session::Owner;
 use gateway_core::time::Timestamp;
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
-use super::jwt::{AccessTokens, Claims};
+use super::jwt::{AccessTokens, Claims, InvalidAccessToken};
 use crate::config::Secret;
-use crate::http::problem::{Kind, Problem};
 
-/// A credential that is genuine; whether it still holds is for the store to say.
+/// A credential that is genuine. Whether it still holds is for the store to say.
 #[derive(Debug)]
-pub(super) enum Credential {
+pub(crate) enum Credential {
     /// An access token of a login.
     Login(Claims),
     /// An API key of the right form.
@@ -31,38 +30,66 @@ pub(super) enum Credential {
 
 /// The secrets that credentials are checked with.
 #[derive(Debug)]
-pub(crate) struct Verifiers {
+pub struct Verifiers {
     /// Access tokens.
-    pub(crate) access: AccessTokens,
+    pub access: AccessTokens,
     /// Worker tokens.
-    pub(crate) workers: WorkerTokens,
+    pub workers: WorkerTokens,
     /// What workers register with.
-    pub(crate) bootstrap: Secret,
+    pub bootstrap: Secret,
+}
+
+/// Why the credential of a request is refused. The texts are for whoever sent it.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidCredential {
+    /// There is none.
+    #[error("send Authorization: Bearer <access token or API key>, or X-Api-Key")]
+    Missing,
+    /// There are several, and which one was meant is a guess.
+    #[error("send one credential, not several")]
+    Several,
+    /// A header value that is no text.
+    #[error("the credential has impossible characters")]
+    NotText,
+    /// Another scheme than `Bearer`.
+    #[error("the Authorization header must begin with Bearer")]
+    NotBearer,
+    /// Not an API key of the right form.
+    #[error(transparent)]
+    Key(#[from] InvalidApiKey),
+    /// Not a worker token of ours.
+    #[error(transparent)]
+    Worker(#[from] InvalidWorkerToken),
+    /// Not an access token of ours, or an expired one.
+    #[error(transparent)]
+    Access(#[from] InvalidAccessToken),
 }
 
 /// What one-time tokens of reserved worker ids start with.
 pub const TICKET_PREFIX: &str = "gwj_";
 
 impl Verifiers {
-    /// The API key of a request, if that is its one credential and well formed.
+    /// Returns the API key of a request, if that is its one credential and well formed.
     pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKeySecret> {
         let text = shown(headers).ok()?;
         ApiKeySecret::parse(text).ok()
     }
 
-    /// The credential of a request, or why there is none: 401 either way.
-    pub(super) fn read(&self, headers: &HeaderMap, now: Timestamp) -> Result<Credential, Problem> {
+    /// Reads the credential of a request.
+    ///
+    /// # Errors
+    /// There is none, there are several, or it is not one of ours.
+    pub(crate) fn read(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Credential, InvalidCredential> {
         let text = shown(headers)?;
         if text.starts_with(ApiKeySecret::PREFIX) {
-            let key = ApiKeySecret::parse(text);
-            return key
-                .map(Credential::Key)
-                .map_err(|error| unauthorized(error.to_string()));
+            return Ok(Credential::Key(ApiKeySecret::parse(text)?));
         }
         if text.starts_with(WorkerTokens::PREFIX) {
-            let owner = self.workers.verify(text);
-            let owner = owner.map_err(|error| unauthorized(error.to_string()))?;
-            return Ok(Credential::Worker(owner));
+            return Ok(Credential::Worker(self.workers.verify(text)?));
         }
         if text.starts_with(TICKET_PREFIX) {
             return Ok(Credential::Ticket(Sha256::digest(text).into()));
@@ -71,48 +98,37 @@ impl Verifiers {
         if verify_slices_are_equal(text.as_bytes(), bootstrap).is_ok() {
             return Ok(Credential::Bootstrap);
         }
-        let claims = self.access.verify(text, now);
-        claims
-            .map(Credential::Login)
-            .map_err(|error| unauthorized(error.to_string()))
+        Ok(Credential::Login(self.access.verify(text, now)?))
     }
 }
 
-pub(super) fn unauthorized(why: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
-    Problem::new(Kind::Unauthorized, why)
-}
-
-/// The text of the one credential. Two different ones are refused: which was meant is a guess.
-fn shown(headers: &HeaderMap) -> Result<&str, Problem> {
+/// Returns the text of the one credential. The same one may stand in several headers.
+fn shown(headers: &HeaderMap) -> Result<&str, InvalidCredential> {
     let mut found = None;
     for name in [header::AUTHORIZATION.as_str(), "x-api-key", "apikey"] {
         for value in headers.get_all(name) {
-            let text = value
-                .to_str()
-                .map_err(|_| unauthorized("the credential has impossible characters"))?;
+            let text = value.to_str().map_err(|_| InvalidCredential::NotText)?;
             let text = match name {
                 "authorization" => bearer(text)?,
                 _ => text.trim(),
             };
             if found.is_some_and(|other| other != text) {
-                return Err(unauthorized("send one credential, not several"));
+                return Err(InvalidCredential::Several);
             }
             found = Some(text);
         }
     }
-    found.filter(|text| !text.is_empty()).ok_or_else(|| {
-        unauthorized("send Authorization: Bearer <access token or API key>, or X-Api-Key")
-    })
+    found
+        .filter(|text| !text.is_empty())
+        .ok_or(InvalidCredential::Missing)
 }
 
-fn bearer(text: &str) -> Result<&str, Problem> {
+fn bearer(text: &str) -> Result<&str, InvalidCredential> {
     let (scheme, token) = text.trim().split_once(' ').unwrap_or((text, ""));
     if scheme.eq_ignore_ascii_case("bearer") {
         return Ok(token.trim());
     }
-    Err(unauthorized(
-        "the Authorization header must begin with Bearer",
-    ))
+    Err(InvalidCredential::NotBearer)
 }
 
 #[cfg(test)]

@@ -1,29 +1,44 @@
-//! When keys were last used, to the minute.
+//! When API keys were last used, to the minute.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::identity::ApiKey;
-use gateway_core::store::StoreError;
+use gateway_core::store::{PlatformStore, StoreError};
 use gateway_core::time::Timestamp;
+use tokio::runtime::Handle;
 
-use crate::app::App;
+use crate::shutdown::Shutdown;
 
 const MINUTE_MICROS: i64 = 60_000_000;
 /// Beyond this many keys in one minute, some are noted more than once.
 const REMEMBERED: usize = 10_000;
 
 /// Writes one use per key and minute, however many requests come in at once.
-#[derive(Debug, Default)]
-pub(crate) struct LastUsed {
+#[derive(Debug)]
+pub struct LastUsed {
+    store: Arc<dyn PlatformStore>,
+    shutdown: Shutdown,
+    control: Handle,
     noted: Mutex<BTreeMap<ApiKeyId, i64>>,
 }
 
 impl LastUsed {
-    /// Notes a use of `key` unless this minute's is noted, after the request and whatever becomes of it: it is
-    /// not about this. A failure is only logged.
-    pub(super) fn note(&self, app: &App, key: &ApiKey, now: Timestamp) {
+    /// Writes to `store` in tasks on `control`, which `shutdown` waits for.
+    #[must_use]
+    pub fn new(store: Arc<dyn PlatformStore>, shutdown: Shutdown, control: Handle) -> Self {
+        Self {
+            store,
+            shutdown,
+            control,
+            noted: Mutex::default(),
+        }
+    }
+
+    /// Notes a use of `key` at `now`, unless a use in the same minute is noted already. The request does not
+    /// wait for it and does not fail with it: a failure is only logged.
+    pub(crate) fn note(&self, key: &ApiKey, now: Timestamp) {
         let minute = now.as_micros().div_euclid(MINUTE_MICROS);
         let stored = key
             .last_used_at
@@ -32,13 +47,13 @@ impl LastUsed {
             return;
         }
         let at = Timestamp::from_micros(minute * MINUTE_MICROS);
-        let (shared, tenant, id) = (app.clone(), key.tenant, key.id);
+        let (store, tenant, id) = (Arc::clone(&self.store), key.tenant, key.id);
         let noting = async move {
-            if let Err(error) = write(&shared, tenant, id, at).await {
+            if let Err(error) = write(&*store, tenant, id, at).await {
                 tracing::warn!(%error, "the use of an API key was not noted");
             }
         };
-        drop(app.shutdown.spawn_send_on(&app.control, noting));
+        drop(self.shutdown.spawn_send_on(&self.control, noting));
     }
 
     fn is_first(&self, key: ApiKeyId, minute: i64) -> bool {
@@ -52,8 +67,13 @@ impl LastUsed {
     }
 }
 
-async fn write(app: &App, tenant: TenantId, id: ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
-    let mut tx = app.store.begin_platform().await?;
+async fn write(
+    store: &dyn PlatformStore,
+    tenant: TenantId,
+    id: ApiKeyId,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = store.begin_platform().await?;
     tx.touch_key(tenant, id, at).await?;
     tx.commit().await
 }

@@ -1,0 +1,80 @@
+//! Who is asking, and about which session, for handlers.
+//!
+//! The guard of the route puts the caller into the request; a handler that asks for one which its route's
+//! access class does not give is a defect and answers 500.
+
+use axum::extract::FromRequestParts;
+use gateway_core::session::{Session, SessionRef};
+use gateway_core::store::PlatformTx;
+use http::request::Parts;
+
+use crate::app::App;
+use crate::http::extract::ApiPath;
+use crate::http::problem::{ApiResult, Problem};
+use crate::identity::{Caller, Joiner, Person, WorkerCaller};
+
+/// The session that the path names (its first parameter): well formed, and one that the credential may
+/// touch. Whether the tenant has it is for the handler's own look-up to say.
+///
+/// Every route that acts on one session takes it, so that the restriction of keys holds everywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnSession(pub SessionRef);
+
+impl FromRequestParts<App> for OwnSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, app).await?;
+        let Some((name, text)) = segments.0.into_iter().next() else {
+            return Err(Problem::internal("the route has no session in its path"));
+        };
+        let reference =
+            SessionRef::parse(&text).map_err(|error| Problem::field(name, error.to_string()))?;
+        permit(app, &caller, &reference).await?;
+        Ok(Self(reference))
+    }
+}
+
+async fn permit(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<()> {
+    match (caller.only(), reference) {
+        (None, _) => Ok(()),
+        (Some(_), SessionRef::Id(id)) => Ok(caller.may_touch(*id)?),
+        (Some(_), SessionRef::Name(_)) => {
+            let mut tx = app.store.read().await?;
+            session_of(caller, &mut *tx, reference).await.map(|_| ())
+        }
+    }
+}
+
+/// Reads the session of the caller's tenant that `reference` names.
+///
+/// # Errors
+/// There is none, or the credential is restricted to another one.
+pub(crate) async fn session_of(
+    caller: &Caller,
+    tx: &mut dyn PlatformTx,
+    reference: &SessionRef,
+) -> ApiResult<Session> {
+    let card = tx.card(caller.tenant, reference).await?;
+    let session = card.ok_or_else(|| Problem::not_found("session"))?;
+    caller.may_touch(session.id)?;
+    Ok(session)
+}
+
+macro_rules! from_extensions {
+    ($($name:ident)*) => {$(
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                let found = parts.extensions.get::<Self>().cloned();
+                found.ok_or_else(|| {
+                    Problem::internal(concat!("the route's access class gives no ", stringify!($name)))
+                })
+            }
+        }
+    )*};
+}
+
+from_extensions!(Caller Person WorkerCaller Joiner);

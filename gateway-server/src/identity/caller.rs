@@ -1,0 +1,83 @@
+//! Whom a valid credential belongs to.
+//!
+//! All of these come from a credential and from the store, never from the rest of a request, so whatever is
+//! read or written with them stays within one tenant, one login or one run of a worker.
+
+use gateway_core::id::{SessionId, TenantId, TokenFamilyId, UserId};
+use gateway_core::identity::Principal;
+use gateway_core::session::Owner;
+use gateway_core::tenant::Tier;
+use gateway_core::user::Role;
+
+/// A tenant's user or program.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant whose data may be read and written.
+    pub tenant: TenantId,
+    /// The tenant's plan.
+    pub tier: Tier,
+    /// The user or API key.
+    pub principal: Principal,
+}
+
+/// A logged-in user.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The user's tenant.
+    pub tenant: TenantId,
+    /// The user.
+    pub user: UserId,
+    /// What the user may do, as the store says; the role in the access token is not looked at.
+    pub role: Role,
+    /// The login that the access token belongs to.
+    pub family: TokenFamilyId,
+}
+
+/// The run of a worker whose token was shown. Its incarnation is the worker's present one.
+#[derive(Clone, Debug)]
+pub struct WorkerCaller(pub Owner);
+
+/// What a worker registers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joiner {
+    /// The fleet's bootstrap token.
+    Fleet,
+    /// The SHA-256 of a one-time token. The row of the worker says which worker it is for.
+    Ticket([u8; 32]),
+}
+
+/// The credential is restricted to another session. To its holder this one does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the credential is restricted to another session")]
+pub struct OtherSession;
+
+impl Caller {
+    /// Returns the only session that the credential may touch, if it is restricted to one.
+    #[must_use]
+    pub fn only(&self) -> Option<SessionId> {
+        match &self.principal {
+            Principal::Key { session, .. } => *session,
+            Principal::User { .. } | Principal::Worker(_) => None,
+        }
+    }
+
+    /// Returns whether it is an operator.
+    #[must_use]
+    pub fn is_admin(&self) -> bool {
+        match self.principal {
+            Principal::User { role, .. } => role == Role::Admin,
+            Principal::Key { .. } | Principal::Worker(_) => false,
+        }
+    }
+
+    /// Checks that the credential may touch `session`, which belongs to its tenant.
+    ///
+    /// # Errors
+    /// The credential is restricted to another session.
+    pub fn may_touch(&self, session: SessionId) -> Result<(), OtherSession> {
+        match self.only() {
+            Some(only) if only != session => Err(OtherSession),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
