@@ -29,9 +29,9 @@ use crate::cache::{CachedRoutes, Caches, Ended};
 use crate::config::{Config, Secrets};
 use crate::http;
 use crate::http::problem::Problem;
-use crate::http::quota::Quotas;
 use crate::http::serve::{Serve, Timed, with_peer};
 use crate::identity::{AccessTokens, LastUsed, Passwords, Verifiers};
+use crate::quota::{QuotaPorts, Quotas};
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
@@ -171,6 +171,13 @@ impl App {
         };
         let control = Handle::current();
         let last_used = LastUsed::new(Arc::clone(&ports.store), shutdown.clone(), control.clone());
+        let quotas = Quotas::new(QuotaPorts {
+            store: Arc::clone(&ports.store),
+            clock: Arc::clone(&ports.clock),
+            entropy: Arc::clone(&ports.entropy),
+            shutdown: shutdown.clone(),
+            control: control.clone(),
+        });
         let hashers = config.auth.password_hashers;
         Self(Arc::new(Shared {
             passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
@@ -186,7 +193,7 @@ impl App {
             sender: Arc::new(sender),
             intake,
             worker_tokens,
-            quotas: Quotas::default(),
+            quotas,
             replica: ReplicaId::generate(ports.clock.now(), &*ports.entropy),
             clock: ports.clock,
             entropy: ports.entropy,
@@ -228,7 +235,7 @@ impl App {
         if let Err(error) = self.leave().await {
             tracing::warn!(%error, "this replica is counted for a while yet");
         }
-        if let Err(error) = self.quotas.give_back(self).await {
+        if let Err(error) = self.quotas.give_back().await {
             tracing::warn!(%error, "unused requests were not given back");
         }
     }

@@ -14,6 +14,7 @@
 //! - [`identity`]: credentials, passwords and tokens, and whom they belong to
 //! - [`message_log`]: facts about messages, written in groups
 //! - [`worker_link`]: commands to workers
+//! - [`quota`]: requests against the plans of tenants
 //! - [`runtime`]: the loops beside the requests
 //! - [`telemetry`]: logs and metrics
 //! - [`shutdown`]: stopping in order
@@ -29,6 +30,7 @@ pub mod coord;
 pub mod http;
 pub mod identity;
 pub mod message_log;
+pub mod quota;
 pub mod runtime;
 pub mod server;
 pub mod shutdown;

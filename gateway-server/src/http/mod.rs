@@ -13,7 +13,7 @@ mod layers;
 pub mod openapi;
 pub mod page;
 pub mod problem;
-pub mod quota;
+mod quota;
 pub mod routes;
 pub mod serve;
 mod text;

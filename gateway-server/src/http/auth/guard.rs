@@ -41,7 +41,7 @@ pub(crate) struct Gate {
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.admit(&mut request).await {
         Ok(None) => next.run(request).await,
-        Ok(Some(caller)) => quota::serve(&gate.app, &caller, request, next).await,
+        Ok(Some(caller)) => quota::serve(&gate.app.quotas, &caller, request, next).await,
         Err(problem) => problem.into_response(),
     }
 }

@@ -23,10 +23,11 @@ use crate::http::body::BodyLimit;
 use crate::http::extract::api_json;
 use crate::http::layers;
 use crate::http::problem::ApiResult;
-use crate::http::quota::Counted;
+use crate::http::quota;
 use crate::http::serve::Timed;
 use crate::http::{ALIAS, BASE, COMPRESSED_FROM};
 use crate::identity::{Caller, Verifiers};
+use crate::quota::CountedRequest;
 use crate::telemetry::span;
 
 /// Answers a send, or gives the request back for the router.
@@ -59,7 +60,7 @@ pub(crate) async fn serve(
             span.in_scope(|| layers::finished(problem.into_response(), &id))
         }
     };
-    counted.settle(&mut response);
+    quota::settle(counted, &mut response);
     layers::secure(response.headers_mut());
     let took = app.clock.uptime().since(started);
     app.metrics.http.sent(response.status(), took);
@@ -94,7 +95,7 @@ fn is_still(app: &App, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -
 struct Known {
     caller: Arc<Caller>,
     route: Route,
-    counted: Counted,
+    counted: CountedRequest,
 }
 
 impl Known {
@@ -108,7 +109,7 @@ impl Known {
         let route = app.caches.open_route(caller.tenant, &reference, now)?;
         caller.may_touch(route.session).ok()?;
         let limit = caller.tier.requests_per_hour;
-        let counted = app.quotas.count_now(app, caller.tenant, limit)?;
+        let counted = app.quotas.count_now(caller.tenant, limit)?;
         Some(Self {
             caller,
             route,
