@@ -18,6 +18,7 @@ use futures_util::future::{BoxFuture, Shared, WeakShared};
 use gateway_core::store::StoreError;
 use gateway_core::time::Uptime;
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,29 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How a read ends.
 type Ending<V> = BoxFuture<'static, Result<V, Arc<StoreError>>>;
-type Reading<V> = Shared<Ending<V>>;
 
 /// Reads on their way, by what they read. `T` says what had changed when they began.
-pub(super) struct Flights<K, T, V>(Arc<Mutex<UnderWay<K, T, V>>>);
-
-struct UnderWay<K, T, V> {
-    begun: u64,
-    flights: HashMap<K, Flight<T, V>>,
-}
+pub(super) struct Flights<K, T, V>(Arc<Mutex<HashMap<K, Flight<T, V>>>>);
 
 struct Flight<T, V> {
-    number: u64,
     sent: Uptime,
     tickets: Arc<T>,
-    reading: Option<WeakShared<Ending<V>>>,
+    task: AbortHandle,
+    reading: WeakShared<Ending<V>>,
 }
 
 impl<K, T, V> Default for Flights<K, T, V> {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(UnderWay {
-            begun: 0,
-            flights: HashMap::new(),
-        })))
+        Self(Arc::default())
     }
 }
 
@@ -61,23 +53,23 @@ impl<K, T, V> fmt::Debug for Flights<K, T, V> {
     }
 }
 
-fn lock<K, T, V>(flights: &Mutex<UnderWay<K, T, V>>) -> MutexGuard<'_, UnderWay<K, T, V>> {
-    flights.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a flight off the list when it has ended, however it did.
+/// Takes a flight off the list when it has ended or nobody waits for it any more.
 struct Landing<K: Hash + Eq, T, V> {
-    flights: Arc<Mutex<UnderWay<K, T, V>>>,
+    flights: Arc<Mutex<HashMap<K, Flight<T, V>>>>,
     key: K,
-    number: u64,
+    tickets: Arc<T>,
 }
 
 impl<K: Hash + Eq, T, V> Drop for Landing<K, T, V> {
     fn drop(&mut self) {
-        let mut under_way = lock(&self.flights);
-        let there = under_way.flights.get(&self.key);
-        if there.is_some_and(|flight| flight.number == self.number) {
-            under_way.flights.remove(&self.key);
+        let mut flights = lock(&self.flights);
+        let there = flights.get(&self.key);
+        if there.is_some_and(|flight| Arc::ptr_eq(&flight.tickets, &self.tickets)) {
+            flights.remove(&self.key);
         }
     }
 }
@@ -88,8 +80,11 @@ where
     T: Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// What a read of `key` finds: one that is on its way, if its tickets are `good` enough, or a new one
-    /// on `control` with these `tickets`, sent at `now`.
+    /// Returns what a read of `key` finds: one that is on its way, if its tickets are `good` enough, or a
+    /// new one on `control` with these `tickets`, sent at `now`.
+    ///
+    /// # Errors
+    /// The read's own, or [`StoreError::Unavailable`] after [`PATIENCE`].
     pub(super) async fn read<F>(
         &self,
         control: &Handle,
@@ -102,75 +97,59 @@ where
     where
         F: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
-        let reading = self.board(&key, now, good);
-        let reading = reading.unwrap_or_else(|| {
-            let tickets = Arc::new(tickets);
-            let asking = read(Arc::clone(&tickets));
-            self.begin(control, &key, now, tickets, asking)
-        });
+        let reading = {
+            let mut flights = lock(&self.0);
+            let flight = flights.get(&key);
+            let joined = flight.and_then(|flight| flight.board(now, good));
+            joined.unwrap_or_else(|| {
+                let tickets = Arc::new(tickets);
+                let task = AbortOnDropHandle::new(control.spawn(read(Arc::clone(&tickets))));
+                let abort = task.abort_handle();
+                let landing = Landing {
+                    flights: Arc::clone(&self.0),
+                    key: key.clone(),
+                    tickets: Arc::clone(&tickets),
+                };
+                let reading = landed(task, landing).boxed().shared();
+                if let Some(weak) = reading.downgrade() {
+                    let flight = Flight {
+                        sent: now,
+                        tickets,
+                        task: abort,
+                        reading: weak,
+                    };
+                    flights.insert(key, flight);
+                }
+                reading
+            })
+        };
         match timeout(PATIENCE, reading).await {
             Ok(outcome) => outcome.map_err(|failure| told(&failure)),
             Err(_) => Err(StoreError::Unavailable(Box::new(Silent))),
         }
     }
+}
 
-    /// A read that is on its way and may be joined.
-    fn board(&self, key: &K, now: Uptime, good: impl FnOnce(&T) -> bool) -> Option<Reading<V>> {
-        let under_way = lock(&self.0);
-        let flight = under_way.flights.get(key)?;
-        if now.since(flight.sent) > YOUNG || !good(&flight.tickets) {
+impl<T, V> Flight<T, V> {
+    /// Returns the read, if it is on its way and may be joined.
+    fn board(&self, now: Uptime, good: impl FnOnce(&T) -> bool) -> Option<Shared<Ending<V>>> {
+        if self.task.is_finished() || now.since(self.sent) > YOUNG || !good(&self.tickets) {
             return None;
         }
-        flight.reading.as_ref()?.upgrade()
+        self.reading.upgrade()
     }
+}
 
-    fn begin(
-        &self,
-        control: &Handle,
-        key: &K,
-        sent: Uptime,
-        tickets: Arc<T>,
-        asking: impl Future<Output = Result<V, StoreError>> + Send + 'static,
-    ) -> Reading<V> {
-        let number = self.take_off(key.clone(), sent, tickets);
-        let landing = Landing {
-            flights: Arc::clone(&self.0),
-            key: key.clone(),
-            number,
-        };
-        // Not under the lock: a runtime that has ended drops at once what it is given, and the landing with it.
-        let task = AbortOnDropHandle::new(control.spawn(async move {
-            let outcome = asking.await;
-            drop(landing);
-            outcome
-        }));
-        let landed = |ended: Result<Result<V, StoreError>, _>| match ended {
-            Ok(outcome) => outcome.map_err(Arc::new),
-            Err(ended) => Err(Arc::new(StoreError::Internal(Box::new(ended)))),
-        };
-        let reading: Reading<V> = task.map(landed).boxed().shared();
-        let mut under_way = lock(&self.0);
-        let there = under_way.flights.get_mut(key);
-        if let Some(flight) = there.filter(|flight| flight.number == number) {
-            flight.reading = reading.downgrade();
-        }
-        drop(under_way);
-        reading
-    }
-
-    /// Puts a flight on the list that nobody can join yet; its number.
-    fn take_off(&self, key: K, sent: Uptime, tickets: Arc<T>) -> u64 {
-        let mut under_way = lock(&self.0);
-        under_way.begun += 1;
-        let number = under_way.begun;
-        let flight = Flight {
-            number,
-            sent,
-            tickets,
-            reading: None,
-        };
-        under_way.flights.insert(key, flight);
-        number
+/// Waits for a read and takes it off the list; dropping this does so, too, and ends the read.
+async fn landed<V>(
+    task: AbortOnDropHandle<Result<V, StoreError>>,
+    landing: impl Send,
+) -> Result<V, Arc<StoreError>> {
+    let ended = task.await;
+    drop(landing);
+    match ended {
+        Ok(outcome) => outcome.map_err(Arc::new),
+        Err(ended) => Err(Arc::new(StoreError::Internal(Box::new(ended)))),
     }
 }
 
@@ -250,7 +229,7 @@ mod tests {
         }
 
         fn under_way(&self) -> usize {
-            lock(&self.flights.0).flights.len()
+            lock(&self.flights.0).len()
         }
     }
 
@@ -324,7 +303,7 @@ mod tests {
             .expect("a runtime");
         let read = another.block_on(read);
         assert!(matches!(read, Err(StoreError::Internal(_))), "{read:?}");
-        assert!(lock(&flights.0).flights.is_empty());
+        assert!(lock(&flights.0).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
