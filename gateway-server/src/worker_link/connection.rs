@@ -1,13 +1,7 @@
-//! One HTTP/1.1 connection to a worker, driven by whoever waits for an answer on it.
+//! One HTTP/1.1 connection to a worker: hyper's, driven by a task that ends with it.
 //!
-//! The usual way is a task per connection and channels between it and the requests, which is two
-//! wake-ups per answer. A connection carries one command at a time, so the task that waits for the answer
-//! can as well read it. A connection that nobody drives notices nothing, so it is looked at once more
-//! before it is used again.
-
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+//! A connection carries one command at a time. A command that the connection did not take, because the worker
+//! had closed it, comes back unwritten, so it can be sent over another one without being a second attempt.
 
 use bytes::Bytes;
 use gateway_core::worker::LinkError;
@@ -18,20 +12,17 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::MAX_BYTES;
-use super::bell::Bell;
 
 pub(super) type Command = Request<Full<Bytes>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// A connection that is not in use, or used by its owner alone.
+/// A connection, used by its owner alone. Dropping it closes it.
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// None: the connection has ended. Only when it is dropped does it give back a command that it had not
-    /// taken yet.
-    driver: Option<http1::Connection<Stream, Full<Bytes>>>,
-    bell: Bell,
+    _driver: AbortOnDropHandle<()>,
 }
 
 /// Why there is no answer.
@@ -55,83 +46,43 @@ impl From<TrySendError<Command>> for Cut {
 }
 
 impl Connection {
-    /// Over a stream that is connected.
+    /// Opens HTTP over a stream that is connected; the connection belongs to the runtime that calls this.
     pub(super) async fn over(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::handshake(stream).await?;
+        // Its error is told to whoever waits for an answer.
+        let driver = tokio::spawn(async move { drop(driver.await) });
         Ok(Self {
             sender,
-            driver: Some(driver),
-            bell: Bell::new(),
+            _driver: AbortOnDropHandle::new(driver),
         })
     }
 
-    /// Whether another command can be sent, as far as can be seen from here.
+    /// Waits until the former command is over, and returns whether another one can be sent.
     pub(super) async fn is_ready(&mut self) -> bool {
-        let Self {
-            sender,
-            driver,
-            bell,
-        } = self;
-        poll_fn(|context| {
-            bell.poll(context, |context| {
-                drive(driver, context);
-                Poll::Ready(driver.is_some() && sender.is_ready())
-            })
-        })
-        .await
+        self.sender.ready().await.is_ok()
     }
 
-    /// Nobody waits for anything on it any more.
-    pub(super) fn rest(&self) {
-        self.bell.leave();
+    /// Returns whether it is certain that no command can be sent any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
     }
 
-    /// The whole answer to a command. Dropping this gives the connection up.
+    /// Sends a command and returns the whole answer. Dropping the future gives the connection up.
     pub(super) async fn exchange(
         &mut self,
         command: Command,
     ) -> Result<(response::Parts, Bytes), Cut> {
-        let Self {
-            sender,
-            driver,
-            bell,
-        } = self;
-        let mut answer = pin!(answer(sender, command));
-        poll_fn(|context| {
-            bell.poll(context, |context| {
-                if let Poll::Ready(answer) = answer.as_mut().poll(context) {
-                    return Poll::Ready(answer);
-                }
-                drive(driver, context);
-                answer.as_mut().poll(context)
+        let response = self.sender.try_send_request(command).await?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_BYTES).collect().await;
+        let body = body.map_err(|error| {
+            Cut::Lost(match error.is::<LengthLimitError>() {
+                true => LinkError::Rubbish,
+                false => LinkError::Unknown,
             })
-        })
-        .await
+        })?;
+        Ok((head, body.to_bytes()))
     }
-}
-
-fn drive(driver: &mut Option<http1::Connection<Stream, Full<Bytes>>>, context: &mut Context<'_>) {
-    if let Some(running) = driver
-        && Pin::new(running).poll(context).is_ready()
-    {
-        *driver = None;
-    }
-}
-
-async fn answer(
-    sender: &mut SendRequest<Full<Bytes>>,
-    command: Command,
-) -> Result<(response::Parts, Bytes), Cut> {
-    let response = sender.try_send_request(command).await?;
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, MAX_BYTES).collect().await;
-    let body = body.map_err(|error| {
-        Cut::Lost(match error.is::<LengthLimitError>() {
-            true => LinkError::Rubbish,
-            false => LinkError::Unknown,
-        })
-    })?;
-    Ok((head, body.to_bytes()))
 }
 
 #[cfg(test)]

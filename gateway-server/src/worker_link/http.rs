@@ -123,7 +123,7 @@ impl HttpLink {
             .ok_or(LinkError::NotSent)?;
         let mut command = call.command(&way).ok_or(LinkError::NotSent)?;
         loop {
-            let kept = self.pool.kept(target).await;
+            let kept = self.pool.kept(target, deadline).await;
             let is_fresh = kept.is_none();
             let mut connection = match kept {
                 Some(connection) => connection,
@@ -134,7 +134,7 @@ impl HttpLink {
             };
             match timeout_at(deadline, connection.exchange(command)).await {
                 Ok(Ok((head, body))) => {
-                    self.pool.keep(target, connection).await;
+                    self.pool.keep(target, connection);
                     return read(head.status, &head.headers, &body, about);
                 }
                 Ok(Err(Cut::Unwritten(again))) if !is_fresh => command = *again,

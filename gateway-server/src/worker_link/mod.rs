@@ -1,11 +1,10 @@
 //! Workers over HTTP: the adapter of [`gateway_core::worker::WorkerLink`].
 //!
 //! - [`http`]: one attempt per command;
-//! - `pool`: kept connections, by endpoint; `connection`: one of them; `bell`: whom it wakes;
+//! - `pool`: kept connections, by endpoint; `connection`: one of them;
 //! - `answer`: what an answer means, as a pure function of its status and bytes.
 
 mod answer;
-mod bell;
 mod connection;
 pub mod http;
 mod pool;

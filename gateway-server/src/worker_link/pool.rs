@@ -15,7 +15,7 @@ use gateway_core::worker::Target;
 use http::{HeaderValue, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::connection::Connection;
@@ -43,7 +43,7 @@ struct Place {
 }
 
 struct Kept {
-    connection: Box<Connection>,
+    connection: Connection,
     since: Instant,
 }
 
@@ -124,36 +124,38 @@ impl Pool {
         })
     }
 
-    /// A connection that was kept, and looks sound.
-    pub(super) async fn kept(&self, target: &Target) -> Option<Box<Connection>> {
+    /// Returns a kept connection that looks sound, if there is one before the `deadline`.
+    pub(super) async fn kept(&self, target: &Target, deadline: Instant) -> Option<Connection> {
         loop {
             let kept = self.0.places().get_mut(&*target.endpoint)?.kept.pop()?;
+            if kept.since.elapsed() >= self.0.idle_timeout {
+                continue;
+            }
             let mut connection = kept.connection;
-            if kept.since.elapsed() < self.0.idle_timeout && connection.is_ready().await {
+            if timeout_at(deadline, connection.is_ready()).await == Ok(true) {
                 return Some(connection);
             }
         }
     }
 
     /// A new connection; none if there was no way to make one.
-    pub(super) async fn connect(&self, address: &Address) -> Option<Box<Connection>> {
+    pub(super) async fn connect(&self, address: &Address) -> Option<Connection> {
         self.begin_to_sweep();
         let mut connector = self.0.connector.clone();
         // It is always ready: every call is a connection of its own.
         let stream = connector.call(address.uri.clone()).await.ok()?;
-        Connection::over(stream).await.ok().map(Box::new)
+        Connection::over(stream).await.ok()
     }
 
-    /// Keeps a connection for the next command, if it can take one.
-    pub(super) async fn keep(&self, target: &Target, mut connection: Box<Connection>) {
-        if !connection.is_ready().await {
+    /// Keeps a connection for the next command, unless it is closed.
+    pub(super) fn keep(&self, target: &Target, connection: Connection) {
+        if connection.is_closed() {
             return;
         }
         let mut places = self.0.places();
         let Some(place) = places.get_mut(&*target.endpoint) else {
             return;
         };
-        connection.rest();
         let since = Instant::now();
         place.used = since;
         if place.kept.len() < self.0.max_idle {
