@@ -1,9 +1,9 @@
 //! The coordinator as a port: what may be lost and rebuilt at any time.
 //!
 //! In process for one replica, Redis for many. It holds QR codes until they expire, counters per
-//! address and login, copies of routes, numbers about each replica, and hints that something has changed.
-//! Nothing here is the truth: a lost QR code is asked for again at the worker, a lost route is read from
-//! the store, a lost hint is caught up by the next look at the store.
+//! address and login, numbers about each replica, and hints that something has changed. Nothing here is
+//! the truth: a lost QR code is asked for again at the worker, a lost hint is caught up by the next look
+//! at the store.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -15,7 +15,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Epoch, SessionId, TenantId, WorkerId};
-use crate::session::{ChallengeKind, Owner};
+use crate::session::ChallengeKind;
 use crate::time::Timestamp;
 
 /// The coordinator cannot be reached in time.
@@ -57,23 +57,6 @@ pub struct Counted {
     pub count: u64,
     /// When the window ends.
     pub resets_in: Duration,
-}
-
-/// Where a session's messages go, as a replica last knew it. Where that worker is reached is not in it:
-/// every replica knows the workers by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RouteCopy {
-    /// Which session.
-    pub session: SessionId,
-    /// Of whom.
-    pub tenant: TenantId,
-    /// The row's version.
-    pub version: u64,
-    /// The epoch at that version.
-    pub epoch: Epoch,
-    /// Who holds it connected; without one, no message can go out and the copy says only that.
-    pub owner: Option<Owner>,
 }
 
 /// What a replica says about itself, for operators to see side by side.
@@ -145,21 +128,6 @@ pub trait Coordinator: Debug + Send + Sync {
 
     /// Forgets the counter.
     async fn reset_counter(&self, key: &str) -> Result<(), CoordError>;
-
-    /// Keeps copies of routes for `ttl` each, for a replica that does not know a session yet and would ask
-    /// the store. A copy of a lower `version` never replaces a higher one. The default keeps none.
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        let _ = (routes, ttl);
-        Ok(())
-    }
-
-    /// The newest copy of the session's route, if there is one. It may be older than the row, and after a
-    /// roll-back of the coordinator much older: a worker refuses what is stale, and the caller checks the
-    /// tenant. The default has none.
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        let _ = session;
-        Ok(None)
-    }
 
     /// Shows a replica's numbers to the others for `ttl`, in place of its earlier ones. The default shows
     /// them to nobody.

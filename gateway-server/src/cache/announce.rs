@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
@@ -40,14 +38,6 @@ impl Coordinator for Announcing {
 
     async fn notices(&self) -> Result<Notices, CoordError> {
         self.coord.notices().await
-    }
-
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        self.coord.put_routes(routes, ttl).await
-    }
-
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        self.coord.route(session).await
     }
 
     async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {

@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Clock;
@@ -30,8 +28,6 @@ pub struct LocalLimits {
     pub secrets: usize,
     /// Counters running.
     pub counters: usize,
-    /// Copies of routes.
-    pub routes: usize,
     /// Hints a slow subscriber may be behind; then its stream ends and it looks at the store.
     pub notices: usize,
 }
@@ -41,7 +37,6 @@ impl Default for LocalLimits {
         Self {
             secrets: 100_000,
             counters: 100_000,
-            routes: 100_000,
             notices: 4_096,
         }
     }
@@ -56,7 +51,6 @@ pub struct LocalCoordinator {
     clock: Arc<dyn Clock>,
     secrets: Mutex<Expiring<(SessionId, ChallengeKind), PairingSecret>>,
     counters: Mutex<Expiring<Box<str>, u64>>,
-    routes: Mutex<Expiring<SessionId, RouteCopy>>,
     live: Mutex<Expiring<String, Live>>,
     notices: Hints,
 }
@@ -69,7 +63,6 @@ impl LocalCoordinator {
             clock,
             secrets: Mutex::new(Expiring::new(limits.secrets)),
             counters: Mutex::new(Expiring::new(limits.counters)),
-            routes: Mutex::new(Expiring::new(limits.routes)),
             live: Mutex::new(Expiring::new(REPLICAS)),
             notices: Hints::new(limits.notices),
         }
@@ -150,27 +143,6 @@ impl Coordinator for LocalCoordinator {
     async fn reset_counter(&self, key: &str) -> Result<(), CoordError> {
         lock(&self.counters).remove(&Box::from(key));
         Ok(())
-    }
-
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        let now = self.clock.uptime();
-        let mut kept = lock(&self.routes);
-        for route in routes {
-            let newer = kept
-                .get_mut(&route.session, now)
-                .is_some_and(|(known, _)| known.version > route.version);
-            if !newer {
-                kept.insert(route.session, route.clone(), ttl, now);
-            }
-        }
-        Ok(())
-    }
-
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        let now = self.clock.uptime();
-        let mut kept = lock(&self.routes);
-        let known = kept.get_mut(&session, now);
-        Ok(known.map(|(route, _)| route.clone()))
     }
 
     async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {

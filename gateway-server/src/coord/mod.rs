@@ -1,5 +1,4 @@
-//! Coordination: codes, counters, copies of routes, numbers and hints, behind
-//! [`gateway_core::coord::Coordinator`].
+//! Coordination: codes, counters, numbers and hints, behind [`gateway_core::coord::Coordinator`].
 
 mod expiring;
 mod hints;

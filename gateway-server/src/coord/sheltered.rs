@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
@@ -103,14 +101,6 @@ impl Coordinator for Sheltered {
     async fn reset_counter(&self, key: &str) -> Result<(), CoordError> {
         self.own.reset_counter(key).await?;
         self.shared.reset_counter(key).await
-    }
-
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        self.shared.put_routes(routes, ttl).await
-    }
-
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        self.shared.route(session).await
     }
 
     async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {

@@ -1,18 +1,16 @@
-//! What every coordinator promises: codes that run out, counters with a window, copies of routes that only
-//! grow newer, numbers of every replica, hints to everybody.
+//! What every coordinator promises: codes that run out, counters with a window, numbers of every
+//! replica, hints to everybody.
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::coord::{
-    CoordError, Coordinator, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::Epoch;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Timestamp;
 
-use super::fixture::{CROWD, at_once, owner, session_id, tenant_id, worker_id};
+use super::fixture::{CROWD, at_once, session_id, tenant_id, worker_id};
 use super::{Advance, Suite, Verdict, cases};
 
 cases!(CoordinatorUnderTest, "coordinator":
@@ -28,10 +26,6 @@ cases!(CoordinatorUnderTest, "coordinator":
     looking_at_a_counter_adds_nothing,
     a_counter_that_is_reset_begins_again,
     a_counters_window_is_not_extended [MovableClock],
-    a_route_is_kept_for_every_replica,
-    an_older_route_never_replaces_a_newer_one,
-    of_concurrent_routes_the_newest_stays,
-    a_route_runs_out [MovableClock],
     every_replicas_numbers_are_seen_by_all,
     a_silent_replica_is_not_listed_any_more [MovableClock],
     a_notice_reaches_every_subscriber,
@@ -267,94 +261,6 @@ async fn a_counters_window_is_not_extended(c: &CoordinatorUnderTest) -> Verdict 
     c.pass(MINUTE / 2 + Duration::from_secs(1));
     assert_eq!(c.coordinator.counted("key").await?, None);
     assert_eq!(c.coordinator.count("key", MINUTE).await?.count, 1);
-    Ok(())
-}
-
-/// `run` tells one copy from another.
-fn a_route(n: u128, version: u64, run: u32) -> RouteCopy {
-    RouteCopy {
-        session: session_id(n),
-        tenant: tenant_id(n),
-        version,
-        epoch: Epoch(u64::from(run)),
-        owner: (run > 0).then(|| owner("worker-001", run)),
-    }
-}
-
-async fn a_route_is_kept_for_every_replica(c: &CoordinatorUnderTest) -> Verdict {
-    let routes = [a_route(1, 3, 1), a_route(2, 9, 0), a_route(3, 1, 0)];
-    c.coordinator.put_routes(&routes, MINUTE).await?;
-    for route in &routes {
-        assert_eq!(c.other.route(route.session).await?.as_ref(), Some(route));
-    }
-    c.coordinator.put_routes(&[], MINUTE).await?;
-    assert_eq!(c.coordinator.route(session_id(4)).await?, None);
-    Ok(())
-}
-
-async fn an_older_route_never_replaces_a_newer_one(c: &CoordinatorUnderTest) -> Verdict {
-    let put = async |route: RouteCopy| c.other.put_routes(&[route], MINUTE).await;
-    put(a_route(1, 9, 1)).await?;
-    put(a_route(1, 8, 0)).await?;
-    let kept = c.coordinator.route(session_id(1)).await?;
-    assert_eq!(kept, Some(a_route(1, 9, 1)));
-    // One digit more is not less.
-    put(a_route(1, 10, 2)).await?;
-    put(a_route(1, 9, 0)).await?;
-    let kept = c.coordinator.route(session_id(1)).await?;
-    assert_eq!(kept, Some(a_route(1, 10, 2)));
-    let last = a_route(1, i64::MAX as u64, 0);
-    put(last.clone()).await?;
-    put(a_route(1, i64::MAX as u64 - 1, 3)).await?;
-    assert_eq!(c.coordinator.route(session_id(1)).await?, Some(last));
-    Ok(())
-}
-
-async fn of_concurrent_routes_the_newest_stays(c: &CoordinatorUnderTest) -> Verdict {
-    let results = at_once(CROWD, |index| {
-        let coordinator = Arc::clone(if index % 2 == 0 {
-            &c.coordinator
-        } else {
-            &c.other
-        });
-        let routes = [1, 2].map(|n| a_route(n, index as u64, index as u32));
-        async move { coordinator.put_routes(&routes, MINUTE).await }
-    })
-    .await;
-    for result in results {
-        result?;
-    }
-    let newest = CROWD - 1;
-    for n in [1, 2] {
-        let kept = c.coordinator.route(session_id(n)).await?;
-        let expected = a_route(n, newest as u64, newest as u32);
-        assert_eq!(kept, Some(expected));
-    }
-    Ok(())
-}
-
-async fn a_route_runs_out(c: &CoordinatorUnderTest) -> Verdict {
-    let route = a_route(1, 5, 1);
-    c.coordinator
-        .put_routes(std::slice::from_ref(&route), MINUTE)
-        .await?;
-    c.pass(MINUTE / 2);
-    // An older one that comes late does not extend it.
-    let late = a_route(1, 4, 0);
-    c.coordinator.put_routes(&[late], 9 * MINUTE).await?;
-    c.pass(MINUTE / 2 - Duration::from_secs(1));
-    assert_eq!(
-        c.coordinator.route(route.session).await?.as_ref(),
-        Some(&route)
-    );
-    c.pass(Duration::from_secs(2));
-    assert_eq!(c.coordinator.route(route.session).await?, None);
-    // What has run out guards nothing.
-    let older = a_route(1, 1, 0);
-    c.coordinator
-        .put_routes(std::slice::from_ref(&older), MINUTE)
-        .await?;
-    assert_eq!(c.coordinator.route(route.session).await?, Some(older));
     Ok(())
 }
 

@@ -1,13 +1,11 @@
-//! The coordinator in memory: codes, counters, copies of routes, numbers, hints.
+//! The coordinator in memory: codes, counters, numbers, hints.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::{Clock, Uptime};
@@ -19,7 +17,6 @@ struct Volatile {
     away: bool,
     secrets: BTreeMap<(SessionId, ChallengeKind), (PairingSecret, Uptime)>,
     counters: BTreeMap<String, (u64, Uptime)>,
-    routes: BTreeMap<SessionId, (RouteCopy, Uptime)>,
     live: BTreeMap<String, (Live, Uptime)>,
     subscribers: Vec<Queue<Notice>>,
 }
@@ -80,7 +77,6 @@ impl MemoryCoordinator {
         }
         volatile.secrets.retain(|_, (_, ends)| now < *ends);
         volatile.counters.retain(|_, (_, ends)| now < *ends);
-        volatile.routes.retain(|_, (_, ends)| now < *ends);
         volatile.live.retain(|_, (_, ends)| now < *ends);
         Ok((volatile, now))
     }
@@ -149,24 +145,6 @@ impl Coordinator for MemoryCoordinator {
     async fn reset_counter(&self, key: &str) -> Result<(), CoordError> {
         self.fresh()?.0.counters.remove(key);
         Ok(())
-    }
-
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        let (mut volatile, now) = self.fresh()?;
-        for route in routes {
-            let known = volatile.routes.get(&route.session);
-            if known.is_none_or(|(known, _)| known.version <= route.version) {
-                let kept = (route.clone(), now.plus(ttl));
-                volatile.routes.insert(route.session, kept);
-            }
-        }
-        Ok(())
-    }
-
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        let (volatile, _) = self.fresh()?;
-        let known = volatile.routes.get(&session);
-        Ok(known.map(|(route, _)| route.clone()))
     }
 
     async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {

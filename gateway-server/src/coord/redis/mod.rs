@@ -19,10 +19,7 @@ use async_trait::async_trait;
 use fred::clients::Client;
 use fred::interfaces::{HashesInterface, KeysInterface, PubsubInterface, SetsInterface};
 use fred::types::Expiration;
-use futures_util::future::try_join_all;
-use gateway_core::coord::{
-    CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret, RouteCopy,
-};
+use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Clock;
@@ -35,12 +32,10 @@ use breaker::Breaker;
 use connect::Connection;
 pub use connect::{RedisError, RedisOptions};
 use hearing::Hearing;
-use script::{Keys, Scripts, rank_of_route, rank_of_secret};
+use script::{Keys, Scripts, rank_of_secret};
 
 /// Hints a slow subscriber may be behind; then its stream ends and it looks at the store.
 const HINTS: usize = 4_096;
-/// Routes that are written at once; each is a small script, and Redis runs one after the other.
-const ROUTES_AT_ONCE: usize = 256;
 
 /// [`Coordinator`] of many replicas. Dropping it closes its connections.
 #[derive(Debug)]
@@ -318,23 +313,6 @@ impl Coordinator for RedisCoordinator {
         let reset = shared.commands.del::<i64, _>(shared.keys.counter(key));
         shared.call(reset).await?;
         Ok(())
-    }
-
-    async fn put_routes(&self, routes: &[RouteCopy], ttl: Duration) -> Result<(), CoordError> {
-        let shared = &self.shared;
-        for some in routes.chunks(ROUTES_AT_ONCE) {
-            try_join_all(some.iter().map(|route| {
-                let key = shared.keys.route(route.session);
-                shared.keep_newest(key, rank_of_route(route), json(route), ttl)
-            }))
-            .await?;
-        }
-        Ok(())
-    }
-
-    async fn route(&self, session: SessionId) -> Result<Option<RouteCopy>, CoordError> {
-        let key = self.shared.keys.route(session);
-        Ok(self.shared.kept(key).await?)
     }
 
     async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {

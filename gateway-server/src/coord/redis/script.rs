@@ -5,7 +5,7 @@
 //! exact to 2^53 only.
 
 use fred::types::scripts::Script;
-use gateway_core::coord::{PairingSecret, RouteCopy};
+use gateway_core::coord::PairingSecret;
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
@@ -78,10 +78,6 @@ impl Keys {
         format!("{}:{{{session}}}:{kind}", self.prefix)
     }
 
-    pub(super) fn route(&self, session: SessionId) -> String {
-        format!("{}:{{{session}}}:route", self.prefix)
-    }
-
     pub(super) fn counter(&self, name: &str) -> String {
         format!("{}:count:{name}", self.prefix)
     }
@@ -111,14 +107,9 @@ pub(super) fn rank_of_secret(secret: &PairingSecret) -> String {
     format!("{:020}.{:010}", secret.epoch.0, secret.index)
 }
 
-/// The rank of a route: its row's version.
-pub(super) fn rank_of_route(route: &RouteCopy) -> String {
-    format!("{:020}", route.version)
-}
-
 #[cfg(test)]
 mod tests {
-    use gateway_core::id::{Epoch, TenantId};
+    use gateway_core::id::Epoch;
     use gateway_core::time::Timestamp;
 
     use super::*;
@@ -127,11 +118,9 @@ mod tests {
     fn the_keys_of_one_session_share_a_slot() {
         let keys = Keys::new("gateway");
         let session = SessionId::from_u128(7);
-        let route = keys.route(session);
         let tag = format!("{{{session}}}");
         for kind in super::super::super::local::KINDS {
-            let key = keys.secret(session, kind);
-            assert!(key.contains(&tag) && route.contains(&tag) && key != route);
+            assert!(keys.secret(session, kind).contains(&tag));
         }
         assert!(keys.live("a").starts_with(&keys.replicas()));
     }
@@ -149,15 +138,5 @@ mod tests {
         };
         assert!(rank(9, 9) < rank(10, 0) && rank(10, 0) < rank(10, 1));
         assert!(rank(u64::MAX - 1, u32::MAX) < rank(u64::MAX, 0));
-        let route = |version| {
-            rank_of_route(&RouteCopy {
-                session: SessionId::from_u128(1),
-                tenant: TenantId::from_u128(1),
-                version,
-                epoch: Epoch(1),
-                owner: None,
-            })
-        };
-        assert!(route(9) < route(10) && route(1 << 53) < route((1 << 53) + 1));
     }
 }
