@@ -61,6 +61,11 @@ impl<S: PlatformStore> Store for Counting<S> {
         self.count()?;
         self.inner.begin().await
     }
+
+    async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        self.count()?;
+        self.inner.read().await
+    }
 }
 
 #[async_trait]
@@ -70,9 +75,9 @@ impl<S: PlatformStore> PlatformStore for Counting<S> {
         self.inner.begin_platform().await
     }
 
-    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+    async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         self.count()?;
-        self.inner.read().await
+        self.inner.read_platform().await
     }
 }
 

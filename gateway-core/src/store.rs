@@ -3,7 +3,7 @@
 //! Two traits, because there are two kinds of user. An embedder who only orchestrates implements
 //! [`OrchestrationTx`]: workers, leases, sessions, placements, outbox. The server needs
 //! [`PlatformTx`], which adds tenants, users, keys, messages and the event log. Each joins one small
-//! repository trait per aggregate; functions take the narrowest one they need.
+//! repository trait per aggregate.
 //!
 //! # What every store promises: READ COMMITTED, and no more
 //!
@@ -133,6 +133,13 @@ pub trait Store: Debug + Send + Sync {
     /// Opens a transaction that may write.
     async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
 
+    /// Opens a read, which takes no lock and waits for no transaction.
+    ///
+    /// Every call on it sees what is committed by then; two calls have no snapshot in common, so a
+    /// caller that needs several rows as of one moment reads them in one call. A call that writes
+    /// fails or leaves nothing behind. A read is dropped, never committed.
+    async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
+
     /// Renews a lease as [`LeaseRepo::renew_lease`] does, durably, and says what its worker should know;
     /// none if it was refused.
     ///
@@ -178,16 +185,8 @@ pub trait PlatformStore: Store {
     /// Opens a transaction that may write.
     async fn begin_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
 
-    /// Opens a transaction for reading only; it takes no lock and waits for none.
-    ///
-    /// A write on it fails or is rolled back; never commit it.
-    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
-
-    /// Opens what serves for reads that need no common snapshot: each call sees what is committed by then.
-    /// For a store whose transactions cost exchanges of their own.
-    async fn glance(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
-        self.read().await
-    }
+    /// Opens a read as [`Store::read`] does, over everything the server needs.
+    async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
 }
 
 /// Runs whole attempts until one does not end in [`StoreError::Conflict`], at most `attempts` times.

@@ -146,7 +146,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
     assert!(messages >= 47 * AT_ONCE);
 
     let (store, vault) = open(folder.path()).await;
-    let mut tx = store.read().await.expect("a snapshot");
+    let mut tx = store.read_platform().await.expect("a read");
     for id in 0..messages {
         let row = tx.message(TENANT, MessageId::from_u128(id)).await;
         assert!(row.expect("read").is_some(), "message {id} of {messages}");
@@ -163,7 +163,7 @@ async fn what_was_acknowledged_is_there_after_a_kill() {
 
     let state = vault.seal(SESSION, Epoch(2)).await.expect("sealed");
     assert!(state.version.seq >= seq, "{:?} of {seq}", state.version);
-    let (at, snapshot) = state.snapshot.expect("a snapshot");
+    let (at, snapshot) = state.snapshot.expect("a read");
     assert_eq!(snapshot, format!("state {at}").into_bytes());
     let expected: Vec<_> = (at + 1..=state.version.seq)
         .map(|seq| (seq, format!("state {seq}").into_bytes()))

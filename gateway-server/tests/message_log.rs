@@ -140,7 +140,7 @@ async fn together(log: &GroupLog, facts: Vec<Fact>) -> Vec<Result<Recorded, LogE
 }
 
 async fn outbox(store: &SqlStore) -> Vec<OutboxRow> {
-    let mut tx = store.read().await.expect("a snapshot");
+    let mut tx = store.read_platform().await.expect("a read");
     tx.outbox(10_000).await.expect("rows")
 }
 

@@ -171,8 +171,7 @@ impl Intake {
                 message: "must be 8 to 64 characters of A-Z, a-z, 0-9, - and _",
             })?,
         };
-        let mut tx = self.store.begin().await?;
-        let placement = tx.placement(session, epoch).await?;
+        let placement = self.store.read().await?.placement(session, epoch).await?;
         let named = Owner {
             worker: reporter.worker.clone(),
             incarnation,

@@ -84,9 +84,7 @@ impl Orchestrator {
         owner: &Owner,
         held: &[HeldSession],
     ) -> Result<Vec<StartSession>, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
-        let rows = tx.sessions_of(owner).await?;
-        drop(tx);
+        let rows = self.ports.store.read().await?.sessions_of(owner).await?;
         let wanted = |row: &&Session| Held::of(row).is_some_and(|row| must_start(&row, held));
         let orders = rows.iter().filter(wanted).filter_map(StartOrder::of);
         Ok(orders.map(|start| StartSession::from(&start)).collect())

@@ -188,9 +188,7 @@ impl Orchestrator {
     /// # Errors
     /// The store's.
     pub async fn assigned(&self, owner: &Owner) -> Result<Vec<AssignedSession>, StateError> {
-        let mut tx = self.ports.store.begin().await?;
-        let sessions = tx.sessions_of(owner).await?;
-        drop(tx);
+        let sessions = self.ports.store.read().await?.sessions_of(owner).await?;
         let mut assigned = Vec::with_capacity(sessions.len());
         for session in sessions {
             assigned.push(AssignedSession {
@@ -209,7 +207,7 @@ impl Orchestrator {
     /// # Errors
     /// The store's.
     pub async fn is_present(&self, owner: &Owner) -> Result<bool, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
+        let mut tx = self.ports.store.read().await?;
         let worker = tx.worker(&owner.worker).await?;
         let newest = worker.and_then(|worker| worker.owner()).as_ref() == Some(owner);
         let lease = if newest { tx.lease(owner).await? } else { None };

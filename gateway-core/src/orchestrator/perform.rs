@@ -150,8 +150,7 @@ impl Orchestrator {
 
     /// Where an owner can be reached; none once it is not the worker's newest incarnation.
     pub(super) async fn target(&self, owner: &Owner) -> Result<Option<Target>, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
-        let worker = tx.worker(&owner.worker).await?;
+        let worker = self.ports.store.read().await?.worker(&owner.worker).await?;
         let present =
             worker.filter(|worker| worker.incarnation.as_ref() == Some(&owner.incarnation));
         let endpoint = present.and_then(|worker| worker.endpoint);

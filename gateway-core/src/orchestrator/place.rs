@@ -67,7 +67,7 @@ impl Orchestrator {
         id: SessionId,
         exclude: &BTreeSet<WorkerId>,
     ) -> Result<Option<(Session, Request)>, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
+        let mut tx = self.ports.store.read().await?;
         let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
         let Some(row) = tx.session(id).await?.filter(waiting) else {
             return Ok(None);
@@ -139,7 +139,7 @@ impl Orchestrator {
 
     /// Reads the fleet from the store.
     pub(super) async fn refresh_fleet(&self) -> Result<(), StoreError> {
-        let mut tx = self.ports.store.begin().await?;
+        let mut tx = self.ports.store.read().await?;
         let now = tx.now().await?;
         let views = tx.workers().await?;
         drop(tx);

@@ -74,9 +74,7 @@ impl Orchestrator {
         let Ok(state) = state else {
             return Err(nothing);
         };
-        let mut tx = self.ports.store.begin().await?;
-        let now = tx.now().await?;
-        drop(tx);
+        let now = self.ports.store.read().await?.now().await?;
         let valid = |secret: &PairingSecret| secret.epoch == row.epoch && now < secret.expires_at;
         let found = secrets_of(&state, now)
             .into_iter()
@@ -133,9 +131,9 @@ impl Orchestrator {
     }
 
     async fn own(&self, tenant: TenantId, id: SessionId) -> Result<Session, QrError> {
-        let mut tx = self.ports.store.begin().await?;
-        let row = tx.session(id).await?.filter(|row| row.tenant == tenant);
-        row.ok_or(QrError::UnknownSession)
+        let row = self.ports.store.read().await?.session(id).await?;
+        row.filter(|row| row.tenant == tenant)
+            .ok_or(QrError::UnknownSession)
     }
 }
 

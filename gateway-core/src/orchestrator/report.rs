@@ -102,7 +102,7 @@ impl Orchestrator {
         id: SessionId,
         epoch: Epoch,
     ) -> Result<(Session, Timestamp), ReportError> {
-        let mut tx = self.ports.store.begin().await?;
+        let mut tx = self.ports.store.read().await?;
         let row = tx.session(id).await?.ok_or(ReportError::UnknownSession)?;
         if !holds(&row, reporter, epoch) {
             return Err(ReportError::StaleEpoch { current: row.epoch });

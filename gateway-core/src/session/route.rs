@@ -164,7 +164,7 @@ impl Routes for StoreRoutes {
         reference: &SessionRef,
         _fresh: bool,
     ) -> Result<Option<Route>, StoreError> {
-        let mut tx = self.store.read().await?;
+        let mut tx = self.store.read_platform().await?;
         let Some(session) = tx.card(tenant, reference).await? else {
             return Ok(None);
         };

@@ -46,7 +46,7 @@ impl Caches {
         let caches = self.clone();
         let read = |tickets: Arc<Tickets>| async move {
             let memory = &*caches.0;
-            let found = memory.store.glance().await?.fill_key(&hash).await?;
+            let found = memory.store.read_platform().await?.fill_key(&hash).await?;
             Ok(found.map(|found| {
                 let KeyFill {
                     key, tenant, tier, ..
@@ -74,7 +74,7 @@ impl Caches {
         let caches = self.clone();
         let read = |tickets: Arc<Tickets>| async move {
             let memory = &*caches.0;
-            let mut store = memory.store.glance().await?;
+            let mut store = memory.store.read_platform().await?;
             let found = store.fill_login(tenant, user, family).await?;
             Ok(found.map(|found| {
                 let LoginFill { user, tenant, tier } = found;
@@ -101,7 +101,7 @@ impl Caches {
         let (caches, id) = (self.clone(), owner.worker.clone());
         let read = |ticket: Arc<Ticket>| async move {
             let memory = &*caches.0;
-            let row = memory.store.glance().await?.worker(&id).await?;
+            let row = memory.store.read_platform().await?.worker(&id).await?;
             Ok(row.map(|row| memory.workers.keep(&ticket, &row, now)))
         };
         let (fills, id) = (&memory.fills.workers, owner.worker.clone());
@@ -127,7 +127,7 @@ impl Caches {
         let (caches, wanted) = (self.clone(), reference.clone());
         let read = |tickets: Arc<RouteTickets>| async move {
             let memory = &*caches.0;
-            let mut store = memory.store.glance().await?;
+            let mut store = memory.store.read_platform().await?;
             let found = store.fill_route(tenant, &wanted).await?;
             let by_name = matches!(wanted, SessionRef::Name(_));
             Ok(found.map(|found| memory.take_in(&tickets, &found, by_name, now)))

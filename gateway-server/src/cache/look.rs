@@ -19,8 +19,8 @@ impl Caches {
     pub async fn look(&self) -> Result<(), StoreError> {
         let memory = &*self.0;
         let sent = memory.clock.uptime();
-        // No snapshot: what is read later than the store's time here can only be newer.
-        let mut tx = memory.looking.glance().await?;
+        // What is read later than the store's time here can only be newer.
+        let mut tx = memory.looking.read_platform().await?;
         let now = tx.now().await?;
         if memory.freshness.has_missed(sent, now) {
             self.clear();

@@ -45,6 +45,10 @@ impl Store for Paused {
     async fn begin(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
         self.store.begin().await
     }
+
+    async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        self.store.read().await
+    }
 }
 
 #[async_trait]
@@ -53,13 +57,13 @@ impl PlatformStore for Paused {
         self.store.begin_platform().await
     }
 
-    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+    async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let permit = self.gate.acquire().await;
         permit
             .map_err(|closed| StoreError::Internal(Box::new(closed)))?
             .forget();
-        self.store.read().await
+        self.store.read_platform().await
     }
 }
 

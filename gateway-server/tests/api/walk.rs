@@ -179,7 +179,7 @@ impl Scene {
     }
 
     async fn rows(&self) -> (Vec<Session>, Vec<ApiKey>) {
-        let mut tx = self.app.store.read().await.expect("a transaction");
+        let mut tx = self.app.store.read_platform().await.expect("a transaction");
         let mut sessions = Vec::new();
         for id in [self.session.id, self.other_session] {
             let card = tx.card(self.owner.tenant, &SessionRef::Id(id)).await;

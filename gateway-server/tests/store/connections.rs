@@ -14,20 +14,41 @@ use gateway_core::worker::{
 use gateway_server::cache::Caches;
 use gateway_server::store::sql::SqlStore;
 use gateway_testkit::clock::ManualClock;
+use sqlx::{Connection as _, PgConnection};
 
-pub(crate) async fn a_reader_sees_a_snapshot_and_cannot_write(store: &SqlStore) {
+pub(crate) async fn a_reader_waits_for_no_writer_and_cannot_write(store: &SqlStore) {
     let mut writer = store.begin_platform().await.unwrap();
     for tier in Tier::defaults() {
         writer.put_tier(&tier).await.unwrap();
     }
-    let mut reader = store.read().await.unwrap();
+    let mut reader = store.read_platform().await.unwrap();
     assert_eq!(reader.tiers().await.unwrap(), [], "not committed");
     writer.commit().await.unwrap();
-    assert_eq!(reader.tiers().await.unwrap(), [], "committed since");
+    assert_eq!(reader.tiers().await.unwrap().len(), 3, "committed since");
     assert!(reader.put_tier(&Tier::defaults()[0]).await.is_err());
     drop(reader);
-    let tiers = store.read().await.unwrap().tiers().await.unwrap();
+    let tiers = store.read_platform().await.unwrap().tiers().await.unwrap();
     assert_eq!(tiers.len(), 3);
+}
+
+/// `BEGIN` and `ROLLBACK` would be two more exchanges with the server.
+pub(crate) async fn a_read_begins_no_transaction(store: &SqlStore, url: &str) {
+    let mut server = PgConnection::connect(url).await.unwrap();
+    let mut reader = store.read_platform().await.unwrap();
+    assert_eq!(reader.tiers().await.unwrap(), []);
+    assert_eq!(open_transactions(&mut server).await, 0);
+    drop(reader);
+    let mut writer = store.begin_platform().await.unwrap();
+    assert_eq!(writer.tiers().await.unwrap(), []);
+    assert_eq!(open_transactions(&mut server).await, 1);
+}
+
+async fn open_transactions(server: &mut PgConnection) -> i64 {
+    let counting = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity \
+         WHERE datname = current_database() AND state = 'idle in transaction'",
+    );
+    counting.fetch_one(server).await.unwrap()
 }
 
 pub(crate) async fn writers_that_wait_all_get_their_turn(store: &SqlStore) {
@@ -99,7 +120,7 @@ pub(crate) async fn a_transaction_that_grows_old_does_not_commit(
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
     let late = tx.commit().await;
     assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
-    let tiers = store.read().await.unwrap().tiers().await.unwrap();
+    let tiers = store.read_platform().await.unwrap().tiers().await.unwrap();
     assert_eq!(tiers, []);
 }
 

@@ -61,7 +61,7 @@ impl Fixture {
 
     /// Messages of the tenant, newest first.
     async fn messages(&self) -> Vec<u128> {
-        let mut tx = self.store.read().await.unwrap();
+        let mut tx = self.store.read_platform().await.unwrap();
         let filter = MessageFilter::default();
         let page = tx.messages(TENANT, &filter, None, 1_000).await.unwrap();
         page.iter().map(|message| message.id.as_u128()).collect()
@@ -87,7 +87,7 @@ impl Fixture {
         after: u64,
         limit: u32,
     ) -> Vec<u64> {
-        let mut tx = self.store.read().await.unwrap();
+        let mut tx = self.store.read_platform().await.unwrap();
         let filter = EventFilter {
             session: session.map(SessionId::from_u128),
             names: names.to_vec(),

@@ -55,10 +55,20 @@ fn on_postgres(
     options: PostgresOptions,
     test: impl AsyncFnOnce(SqlStore) + Send + 'static,
 ) -> Trial {
+    on_postgres_at(name, options, async |store, _| test(store).await)
+}
+
+/// A test that also speaks to the server itself, at the URL it is given.
+fn on_postgres_at(
+    name: &str,
+    options: PostgresOptions,
+    test: impl AsyncFnOnce(SqlStore, String) + Send + 'static,
+) -> Trial {
     let missing = services::postgres().is_err();
     let test = move || {
         let database = services::postgres()?.fresh_database()?;
-        on_a_runtime(async { test(postgres(database.url(), &options).await).await });
+        let url = database.url().to_owned();
+        on_a_runtime(async { test(postgres(&url, &options).await, url.clone()).await });
         Ok(())
     };
     let name = format!("postgres::{name}");
@@ -92,9 +102,14 @@ fn main() {
     let mut tests = Vec::from(on_both![
         rows::a_session_comes_back_to_the_microsecond_in_every_phase,
         rows::numbers_that_do_not_fit_are_refused,
-        connections::a_reader_sees_a_snapshot_and_cannot_write,
+        connections::a_reader_waits_for_no_writer_and_cannot_write,
         connections::writers_that_wait_all_get_their_turn,
     ]);
+    tests.push(on_postgres_at(
+        "a_read_begins_no_transaction",
+        PostgresOptions::default(),
+        async |store, url| connections::a_read_begins_no_transaction(&store, &url).await,
+    ));
     let impatient = PostgresOptions {
         statement_timeout: std::time::Duration::from_millis(50),
         ..PostgresOptions::default()

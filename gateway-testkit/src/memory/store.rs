@@ -59,6 +59,11 @@ impl Store for MemoryStore {
         self.shared.take_turns().await;
         Ok(Box::new(MemoryTx::begin(&self.shared, true)?))
     }
+
+    async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        self.shared.take_turns().await;
+        Ok(Box::new(MemoryTx::begin(&self.shared, false)?))
+    }
 }
 
 #[async_trait]
@@ -68,7 +73,7 @@ impl PlatformStore for MemoryStore {
         Ok(Box::new(MemoryTx::begin(&self.shared, true)?))
     }
 
-    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+    async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         self.shared.take_turns().await;
         Ok(Box::new(MemoryTx::begin(&self.shared, false)?))
     }

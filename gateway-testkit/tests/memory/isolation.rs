@@ -1,7 +1,7 @@
 use futures_executor::block_on;
 use futures_util::future::poll_immediate;
 use gateway_core::session::Session;
-use gateway_core::store::{PlatformStore, Store, StoreError};
+use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Worker, WorkerStatus};
 use gateway_testkit::fixture::{START, a_session, a_user, a_worker};

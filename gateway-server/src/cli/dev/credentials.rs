@@ -57,7 +57,7 @@ impl Credentials {
         let Ok(secret) = ApiKeySecret::parse(&self.api_key) else {
             return Ok(false);
         };
-        let mut tx = app.store.read().await?;
+        let mut tx = app.store.read_platform().await?;
         Ok(tx.key_by_hash(&secret.hash()).await?.is_some())
     }
 

@@ -41,7 +41,7 @@ async fn permit(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult
         (None, _) => Ok(()),
         (Some(_), SessionRef::Id(id)) => Ok(caller.may_touch(*id)?),
         (Some(_), SessionRef::Name(_)) => {
-            let mut tx = app.store.read().await?;
+            let mut tx = app.store.read_platform().await?;
             session_of(caller, &mut *tx, reference).await.map(|_| ())
         }
     }

@@ -25,6 +25,7 @@ mod placement;
 mod pool;
 mod quota;
 mod reach;
+mod readers;
 mod refresh;
 mod renew;
 mod renewals;
@@ -178,7 +179,7 @@ impl SqlStore {
         let Pool::Postgres { .. } = self.pool else {
             return Ok(false);
         };
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool.read().await?;
         let asked = tx.query("SELECT current_setting('transaction_read_only')::BOOLEAN");
         let (read_only,) = asked.one().await?;
         Ok(read_only)
@@ -240,6 +241,10 @@ impl Store for SqlStore {
         Ok(Box::new(self.pool.begin().await?))
     }
 
+    async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError> {
+        Ok(Box::new(self.pool.read().await?))
+    }
+
     async fn renew(
         &self,
         owner: &Owner,
@@ -258,11 +263,7 @@ impl PlatformStore for SqlStore {
         Ok(Box::new(self.pool.begin().await?))
     }
 
-    async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
+    async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
         Ok(Box::new(self.pool.read().await?))
-    }
-
-    async fn glance(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
-        Ok(Box::new(self.pool.glance().await?))
     }
 }

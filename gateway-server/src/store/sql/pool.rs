@@ -2,7 +2,7 @@
 //!
 //! SQLite gets one connection that writes and a few that read. Every transaction that may write begins
 //! `IMMEDIATE` on the one writer and takes its fair turn there: begun as a reader and promoted later it
-//! would fail in the middle instead of waiting at the start. Readers see a snapshot and wait for nobody.
+//! would fail in the middle instead of waiting at the start. Who reads waits for nobody who writes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,6 @@ use std::time::Duration;
 use gateway_core::store::StoreError;
 use gateway_core::time::Clock;
 use sqlx::Connection as _;
-use sqlx::Postgres;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
@@ -22,8 +21,9 @@ use super::error::classify;
 use super::lane::Lane;
 use super::lanes::Lanes;
 use super::reach::ServerError;
+use super::readers::Readers;
 use super::silence::Silence;
-use super::tx::{On, Tx};
+use super::tx::{OnPostgres, OnSqlite, Tx};
 use crate::system::SystemClock;
 
 /// How to reach PostgreSQL.
@@ -51,7 +51,6 @@ impl Default for PostgresOptions {
     }
 }
 
-const READERS: u32 = 4;
 /// Memory for pages of each connection: negative is KiB. The indexes of what is written at the moment should
 /// fit, or every message reads as many pages as it writes.
 const CACHE: &str = "-32768";
@@ -62,8 +61,10 @@ const CHECKPOINT: &str = "10000";
 const STATEMENTS: usize = 500;
 /// A connection that was given back less than this ago answered then, and is not asked again.
 const RESTED: Duration = Duration::from_secs(1);
+/// Rows that a reading thread has ready before somebody takes the first: a page of any list.
+const ROWS: usize = 128;
 /// Longer than any transaction may take.
-const TURN: Duration = Duration::from_secs(30);
+pub(super) const TURN: Duration = Duration::from_secs(30);
 
 /// Connections to one database. Clones share them.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ pub(crate) enum Pool {
         /// The one connection that writes.
         writer: SqlitePool,
         /// Connections that only read.
-        readers: SqlitePool,
+        readers: Readers,
         /// The store's clock: a file has none of its own.
         clock: Arc<dyn Clock>,
     },
@@ -167,19 +168,18 @@ impl Pool {
             .pragma("cache_size", CACHE)
             .pragma("wal_autocheckpoint", CHECKPOINT)
             .busy_timeout(Duration::from_secs(5))
+            .row_buffer_size(ROWS)
             .statement_cache_capacity(STATEMENTS);
-        let pool = |size| {
-            SqlitePoolOptions::new()
-                .max_connections(size)
-                .acquire_timeout(TURN)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
-        let writing = pool(1).after_release(|connection, _| Box::pin(is_sound(connection)));
-        let writer = writing.connect_with(connect.clone()).await?;
-        let reading = connect.pragma("query_only", "ON");
-        let readers = pool(READERS).connect_with(reading).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(TURN)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(is_sound(connection)))
+            .connect_with(connect.clone())
+            .await?;
+        let readers = Readers::open(connect).await?;
         Ok(Self::Sqlite {
             writer,
             readers,
@@ -195,52 +195,33 @@ impl Pool {
                 clock,
                 silence,
             } => {
-                let beginning = async { pool.begin().await.map(On::Whole) };
+                let beginning = async { pool.begin().await.map(OnPostgres::Whole) };
                 on_postgres(silence, clock, beginning).await
             }
             Self::Sqlite { writer, clock, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
-                .map(|tx| Tx::sqlite(On::Whole(tx), Arc::clone(clock))),
+                .map(|tx| Tx::sqlite(OnSqlite::Whole(tx), Arc::clone(clock))),
         };
         begun.map_err(classify)
     }
 
-    /// Begins a transaction that sees one snapshot, takes no lock and waits for none.
+    /// Takes a connection for reading. No transaction is begun on it, so each statement is one exchange
+    /// and sees what is committed by then.
     pub(crate) async fn read(&self) -> Result<Tx, StoreError> {
-        let begun = match self {
-            Self::Postgres {
-                pool,
-                clock,
-                silence,
-            } => {
-                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                let beginning = async { pool.begin_with(begin).await.map(On::Whole) };
-                on_postgres(silence, clock, beginning).await
-            }
-            Self::Sqlite { readers, clock, .. } => readers
-                .begin()
-                .await
-                .map(|tx| Tx::sqlite(On::Whole(tx), Arc::clone(clock))),
-        };
-        begun.map_err(classify)
-    }
-
-    /// Takes a connection for a read that needs no snapshot: nothing is said before it nor after.
-    pub(crate) async fn glance(&self) -> Result<Tx, StoreError> {
         let taken = match self {
             Self::Postgres {
                 pool,
                 clock,
                 silence,
             } => {
-                let taking = async { pool.acquire().await.map(On::Each) };
+                let taking = async { pool.acquire().await.map(OnPostgres::Read) };
                 on_postgres(silence, clock, taking).await
             }
-            Self::Sqlite { readers, clock, .. } => readers
-                .acquire()
-                .await
-                .map(|on| Tx::sqlite(On::Each(on), Arc::clone(clock))),
+            Self::Sqlite { readers, clock, .. } => {
+                let taken = readers.take().await;
+                taken.map(|reader| Tx::sqlite(OnSqlite::Read(reader), Arc::clone(clock)))
+            }
         };
         taken.map_err(classify)
     }
@@ -293,7 +274,7 @@ fn watched(silence: &Silence) -> PgPoolOptions {
 async fn on_postgres(
     silence: &Silence,
     clock: &Arc<dyn Clock>,
-    taking: impl Future<Output = Result<On<Postgres>, sqlx::Error>>,
+    taking: impl Future<Output = Result<OnPostgres, sqlx::Error>>,
 ) -> Result<Tx, sqlx::Error> {
     let begun = clock.uptime();
     let on = silence.limit(taking).await?;

@@ -10,12 +10,13 @@ use std::time::Duration;
 use gateway_core::store::StoreError;
 use gateway_core::time::{Clock, Timestamp, Uptime};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments as _, Database, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
 
 use super::columns::{Columns, List};
 use super::error::classify;
+use super::readers::Reader;
 use super::silence::Silence;
 use super::types::Time;
 
@@ -57,44 +58,61 @@ pub(crate) trait Row:
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
 
-/// An open transaction. Dropping it rolls it back.
+/// An open transaction, or a connection that only reads. Dropping it rolls back.
 pub(crate) struct Tx {
     engine: Engine,
 }
 
-/// What statements run on.
-pub(super) enum On<DB: Database> {
+/// What statements run on in PostgreSQL.
+pub(super) enum OnPostgres {
     /// A transaction.
-    Whole(Transaction<'static, DB>),
-    /// Each by itself, for reading.
-    Each(PoolConnection<DB>),
+    Whole(Transaction<'static, Postgres>),
+    /// A connection, each statement by itself.
+    Read(PoolConnection<Postgres>),
 }
 
-impl<DB: Database> On<DB> {
-    fn connection(&mut self) -> &mut DB::Connection {
+impl OnPostgres {
+    fn connection(&mut self) -> &mut PgConnection {
         match self {
             Self::Whole(tx) => tx,
-            Self::Each(connection) => connection,
+            Self::Read(connection) => connection,
+        }
+    }
+}
+
+/// What statements run on in SQLite.
+pub(super) enum OnSqlite {
+    /// A transaction.
+    Whole(Transaction<'static, Sqlite>),
+    /// A connection, each statement by itself.
+    Read(Reader),
+}
+
+impl OnSqlite {
+    fn connection(&mut self) -> Result<&mut SqliteConnection, sqlx::Error> {
+        match self {
+            Self::Whole(tx) => Ok(tx),
+            Self::Read(reader) => reader.connection(),
         }
     }
 
-    async fn commit(self) -> Result<(), sqlx::Error> {
+    fn failed(&mut self, error: &sqlx::Error) {
         match self {
-            Self::Whole(tx) => tx.commit().await,
-            Self::Each(_) => Ok(()),
+            Self::Whole(_) => {}
+            Self::Read(reader) => reader.failed(error),
         }
     }
 }
 
 enum Engine {
     Postgres {
-        on: On<Postgres>,
+        on: OnPostgres,
         now: Option<Timestamp>,
         age: Age,
         silence: Silence,
     },
     Sqlite {
-        on: On<Sqlite>,
+        on: OnSqlite,
         clock: Arc<dyn Clock>,
     },
 }
@@ -124,7 +142,7 @@ impl Age {
 #[error("the transaction took too long and was given up; begin again")]
 struct TooOld;
 
-/// Why a glance does not write.
+/// Why a read does not write.
 #[derive(Debug, thiserror::Error)]
 #[error("this is for reading only; begin a transaction that may write")]
 struct OnlyReads;
@@ -142,7 +160,7 @@ impl fmt::Debug for Tx {
 impl Tx {
     /// `begun` is from before the transaction was.
     pub(super) const fn postgres(
-        on: On<Postgres>,
+        on: OnPostgres,
         silence: Silence,
         clock: Arc<dyn Clock>,
         begun: Uptime,
@@ -157,7 +175,7 @@ impl Tx {
         }
     }
 
-    pub(super) const fn sqlite(on: On<Sqlite>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) const fn sqlite(on: OnSqlite, clock: Arc<dyn Clock>) -> Self {
         Self {
             engine: Engine::Sqlite { on, clock },
         }
@@ -168,11 +186,11 @@ impl Tx {
         matches!(self.engine, Engine::Postgres { .. })
     }
 
-    /// Whether it is no transaction at all.
-    const fn is_glance(&self) -> bool {
+    /// Whether it is for reading only.
+    const fn is_read(&self) -> bool {
         match &self.engine {
-            Engine::Postgres { on, .. } => matches!(on, On::Each(_)),
-            Engine::Sqlite { on, .. } => matches!(on, On::Each(_)),
+            Engine::Postgres { on, .. } => matches!(on, OnPostgres::Read(_)),
+            Engine::Sqlite { on, .. } => matches!(on, OnSqlite::Read(_)),
         }
     }
 
@@ -222,8 +240,14 @@ impl Tx {
     pub(crate) async fn finish(self) -> Result<(), StoreError> {
         self.check_age()?;
         match self.engine {
-            Engine::Postgres { on, silence, .. } => silence.limit(on.commit()).await,
-            Engine::Sqlite { on, .. } => on.commit().await,
+            Engine::Postgres { on, silence, .. } => match on {
+                OnPostgres::Whole(tx) => silence.limit(tx.commit()).await,
+                OnPostgres::Read(_) => Ok(()),
+            },
+            Engine::Sqlite { on, .. } => match on {
+                OnSqlite::Whole(tx) => tx.commit().await,
+                OnSqlite::Read(_) => Ok(()),
+            },
         }
         .map_err(classify)
     }
@@ -244,6 +268,14 @@ pub(crate) struct Query<'x> {
 }
 
 impl Query<'_> {
+    /// What the engine is told.
+    const fn text(&self) -> &'static str {
+        match &self.arguments {
+            Arguments::Postgres(_) => self.sql.postgres,
+            Arguments::Sqlite(_) => self.sql.sqlite,
+        }
+    }
+
     /// The next parameter.
     pub(crate) fn bind<'t, T: Bind<'t>>(mut self, value: T) -> Self {
         let added = match &mut self.arguments {
@@ -284,9 +316,6 @@ impl Query<'_> {
     /// Runs it; how many rows it changed.
     pub(crate) async fn execute(self) -> Result<u64, StoreError> {
         self.check()?;
-        if self.tx.is_glance() {
-            return Err(StoreError::Refused(Box::new(OnlyReads)));
-        }
         let outcome = match (&mut self.tx.engine, self.arguments) {
             (Engine::Postgres { on, silence, .. }, Arguments::Postgres(arguments)) => {
                 let query = sqlx::query_with(self.sql.postgres, arguments);
@@ -294,10 +323,14 @@ impl Query<'_> {
                 done.map(|done| done.rows_affected())
             }
             (Engine::Sqlite { on, .. }, Arguments::Sqlite(arguments)) => {
-                sqlx::query_with(self.sql.sqlite, arguments)
-                    .execute(on.connection())
-                    .await
-                    .map(|done| done.rows_affected())
+                let query = sqlx::query_with(self.sql.sqlite, arguments);
+                match on.connection() {
+                    Ok(connection) => {
+                        let done = query.execute(connection).await;
+                        done.map(|done| done.rows_affected())
+                    }
+                    Err(closed) => Err(closed),
+                }
             }
             (Engine::Postgres { .. }, Arguments::Sqlite(_))
             | (Engine::Sqlite { .. }, Arguments::Postgres(_)) => Err(mixed()),
@@ -314,9 +347,12 @@ impl Query<'_> {
                 silence.limit(query.fetch_all(on.connection())).await
             }
             (Engine::Sqlite { on, .. }, Arguments::Sqlite(arguments)) => {
-                sqlx::query_as_with(self.sql.sqlite, arguments)
-                    .fetch_all(on.connection())
-                    .await
+                let query = sqlx::query_as_with(self.sql.sqlite, arguments);
+                let outcome = match on.connection() {
+                    Ok(connection) => query.fetch_all(connection).await,
+                    Err(closed) => Err(closed),
+                };
+                outcome.inspect_err(|error| on.failed(error))
             }
             (Engine::Postgres { .. }, Arguments::Sqlite(_))
             | (Engine::Sqlite { .. }, Arguments::Postgres(_)) => Err(mixed()),
@@ -338,11 +374,20 @@ impl Query<'_> {
 
     fn check(&self) -> Result<(), StoreError> {
         self.tx.check_age()?;
+        if self.tx.is_read() && !only_reads(self.text()) {
+            return Err(StoreError::Refused(Box::new(OnlyReads)));
+        }
         match &self.failed {
             None => Ok(()),
             Some(why) => Err(StoreError::Refused(why.to_string().into())),
         }
     }
+}
+
+/// Whether a statement changes and locks nothing. Also one that writes may answer with rows, and on a read
+/// it would be a transaction of its own.
+fn only_reads(sql: &str) -> bool {
+    sql.starts_with("SELECT ") && !sql.contains(" FOR UPDATE") && !sql.contains("pg_advisory")
 }
 
 /// Arguments are made for the transaction they run on, so this never happens.

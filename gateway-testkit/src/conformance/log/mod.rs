@@ -77,7 +77,7 @@ impl LogUnderTest {
                 break;
             }
         }
-        let mut tx = self.store.read().await?;
+        let mut tx = self.store.read_platform().await?;
         Ok(tx
             .events(tenant_id(1), &EventFilter::default(), 0, 10_000)
             .await?)

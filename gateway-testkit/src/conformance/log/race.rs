@@ -40,7 +40,7 @@ async fn one_send_recorded_from_two_sides_is_one_row(l: &LogUnderTest) -> Verdic
         made += u32::from(recorded.before.is_none());
     }
     assert!(made >= 1, "somebody made the row");
-    let mut tx = l.store.read().await?;
+    let mut tx = l.store.read_platform().await?;
     let rows = tx
         .messages(tenant_id(1), &MessageFilter::default(), None, 9)
         .await?;
@@ -156,7 +156,7 @@ async fn many_messages_at_once_are_all_kept(l: &LogUnderTest) -> Verdict {
     for result in results {
         result?;
     }
-    let mut tx = l.store.read().await?;
+    let mut tx = l.store.read_platform().await?;
     let rows = tx
         .messages(tenant_id(1), &MessageFilter::default(), None, 999)
         .await?;

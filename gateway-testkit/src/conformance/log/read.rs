@@ -27,14 +27,14 @@ async fn list(
     after: Option<MessageCursor>,
     limit: u32,
 ) -> Result<Vec<Message>, Failure> {
-    let mut tx = l.store.read().await?;
+    let mut tx = l.store.read_platform().await?;
     Ok(tx.messages(tenant_id(1), filter, after, limit).await?)
 }
 
 async fn a_message_is_found_by_its_tenant_only(l: &LogUnderTest) -> Verdict {
     l.arrange().await?;
     let recorded = l.record(Fact::Outgoing(a_send(1))).await?;
-    let mut tx = l.store.read().await?;
+    let mut tx = l.store.read_platform().await?;
     let (mine, other, id) = (tenant_id(1), tenant_id(2), message_id(1));
     assert_eq!(
         tx.message(mine, id).await?.as_ref(),

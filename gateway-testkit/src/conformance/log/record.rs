@@ -36,7 +36,7 @@ fn timeless(row: Message) -> Message {
 
 async fn a_send_is_kept_as_it_is(l: &LogUnderTest) -> Verdict {
     l.arrange().await?;
-    let before = l.store.read().await?.now().await?;
+    let before = l.store.read_platform().await?.now().await?;
     let sent = Outgoing {
         content: json!({"text": "Grüße \u{1F600} 'quoted' \\ %", "n": 9_007_199_254_740_993_i64}),
         epoch: Epoch(1 << 40),
@@ -46,7 +46,7 @@ async fn a_send_is_kept_as_it_is(l: &LogUnderTest) -> Verdict {
     assert_eq!((recorded.before, recorded.mismatch), (None, false));
     let row = recorded.message;
     assert_eq!(l.stored(1).await?, row);
-    let after = l.store.read().await?.now().await?;
+    let after = l.store.read_platform().await?.now().await?;
     assert!(
         before <= row.created_at && row.created_at <= after,
         "the store's time"

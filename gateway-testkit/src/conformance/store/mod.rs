@@ -72,7 +72,7 @@ impl StoreUnderTest {
     }
 
     async fn read(&self) -> Result<Box<dyn PlatformTx>, StoreError> {
-        self.store.read().await
+        self.store.read_platform().await
     }
 
     async fn now(&self) -> Result<Timestamp, StoreError> {

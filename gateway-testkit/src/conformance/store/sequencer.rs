@@ -117,7 +117,7 @@ async fn a_dropped_step_is_made_again(s: &StoreUnderTest) -> Verdict {
 }
 
 async fn read_after(store: &dyn PlatformStore, after: u64) -> Result<Vec<LoggedEvent>, StoreError> {
-    let mut tx = store.read().await?;
+    let mut tx = store.read_platform().await?;
     tx.events(tenant_id(1), &EventFilter::default(), after, 7)
         .await
 }

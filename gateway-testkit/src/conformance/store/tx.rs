@@ -1,8 +1,11 @@
 //! READ COMMITTED, and no more: what a transaction shows, to whom, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
+use gateway_core::tenant::Tier;
+use gateway_core::worker::WorkerReport;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
@@ -15,8 +18,12 @@ cases!(StoreUnderTest, "tx":
     a_transaction_sees_its_own_writes,
     a_reader_sees_nothing_uncommitted_and_does_not_wait,
     a_dropped_transaction_leaves_nothing,
+    each_call_of_a_reader_sees_what_is_committed_by_then,
     a_write_on_a_reader_leaves_nothing,
+    a_write_on_a_reader_is_refused,
+    what_writes_and_answers_rows_changes_nothing_on_a_reader,
     the_embedders_transaction_is_the_same_store,
+    the_embedders_reader_is_the_same_store_and_waits_for_nobody,
     the_next_call_sees_what_others_committed [SecondWriter],
     repeated_attempts_lose_no_update,
     the_stores_clock_does_not_go_back,
@@ -90,6 +97,75 @@ async fn a_write_on_a_reader_leaves_nothing(s: &StoreUnderTest) -> Verdict {
     let _ = reader.insert_tenant(&a_tenant(2, now)).await;
     drop(reader);
     assert_eq!(s.begin().await?.tenant(tenant_id(2)).await?, None);
+    Ok(())
+}
+
+async fn each_call_of_a_reader_sees_what_is_committed_by_then(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut reader = s.read().await?;
+    assert_eq!(reader.session(card.id).await?.as_ref(), Some(&card));
+
+    let mut writer = s.begin().await?;
+    writer.save_sessions(&[next(&card)]).await?;
+    writer.commit().await?;
+
+    assert_eq!(reader.session(card.id).await?, Some(next(&card)));
+    Ok(())
+}
+
+async fn a_write_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
+    let mut reader = s.read().await?;
+    for tier in Tier::defaults() {
+        assert!(reader.put_tier(&tier).await.is_err());
+    }
+    drop(reader);
+    assert_eq!(s.read().await?.tiers().await?, []);
+    Ok(())
+}
+
+/// These look like reads to a store that tells the two apart by whether rows come back.
+async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let held = s.worker("w", 3).await?;
+    let mut card = a_card(tenant_id(1), 1, now);
+    card.due_at = Some(now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let mut reader = s.read().await?;
+    let report = WorkerReport::default();
+    let _ = reader.renew_lease(&held, &report).await;
+    let until = now.plus(Duration::from_secs(9));
+    let _ = reader.claim_due_sessions(until, 9).await;
+    let _ = reader.draw_quota(tenant_id(1), 1, 1, true).await;
+    drop(reader);
+
+    let mut reader = s.read().await?;
+    let lease = reader.lease(&held).await?;
+    assert_eq!(lease.map(|lease| lease.renewals), Some(0));
+    assert_eq!(reader.session(card.id).await?, Some(card));
+    drop(reader);
+    let mut tx = s.begin().await?;
+    let drawn = tx.draw_quota(tenant_id(1), 1, 1, true).await?;
+    assert_eq!(drawn.granted, 1);
+    Ok(())
+}
+
+async fn the_embedders_reader_is_the_same_store_and_waits_for_nobody(
+    s: &StoreUnderTest,
+) -> Verdict {
+    let held = s.worker("w", 3).await?;
+    let mut writer = s.begin().await?;
+    assert!(writer.reserve_slot(&held).await?);
+
+    let mut reader = s.store.read().await?;
+    let before = reader.worker(&held.worker).await?;
+    assert_eq!(before.map(|worker| worker.assigned), Some(0));
+    assert!(reader.release_slots(&held.worker, 1).await.is_err());
+    drop(reader);
+    writer.commit().await?;
+    let after = s.store.read().await?.worker(&held.worker).await?;
+    assert_eq!(after.map(|worker| worker.assigned), Some(1));
     Ok(())
 }
 

@@ -49,7 +49,12 @@ pub(super) async fn login(
     let email = Email::parse(&body.email);
     let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
     let attempt = Attempt::begin(&app, &email, client).await?;
-    let user = app.store.read().await?.user_by_email(&email).await?;
+    let user = app
+        .store
+        .read_platform()
+        .await?
+        .user_by_email(&email)
+        .await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = app.passwords.verify(body.password, hash).await?;
     let Some(user) = user.filter(|_| right) else {

@@ -75,7 +75,7 @@ pub(in crate::http::v1) async fn read(
     let names = after.names()?;
     let filter = EventFilter { session, names };
     let from = page.after::<u64>()?.unwrap_or(0);
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let events = tx
         .events(caller.tenant, &filter, from, page.limit())
         .await?;

@@ -21,7 +21,7 @@ pub(super) async fn get(
 ) -> ApiResult<Answer<MessageView>> {
     let id = id.parse::<MessageId>();
     let id = id.map_err(|error| Problem::field("id", error.to_string()))?;
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let message = tx.message(caller.tenant, id).await?;
     let message = message.filter(|message| caller.may_touch(message.session).is_ok());
     let message = message.ok_or_else(|| Problem::not_found("message"))?;

@@ -83,7 +83,7 @@ pub(super) async fn read(
     page: &Page,
 ) -> ApiResult<Answer<Vec<MessageView>>> {
     let after = page.after::<Cursor>()?.map(|cursor| cursor.0);
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let rows = tx
         .messages(caller.tenant, filter, after, page.fetch())
         .await?;

@@ -60,7 +60,7 @@ pub(super) async fn history(
     page: Page,
 ) -> ApiResult<Answer<Vec<PlacementView>>> {
     let before = page.after::<u64>()?.map(Epoch);
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let session = session_of(&caller, &mut *tx, &reference).await?;
     let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());
     let rows = placements.await?;

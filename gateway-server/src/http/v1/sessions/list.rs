@@ -38,7 +38,7 @@ pub(super) async fn list(
         only: caller.only(),
     };
     let after = page.after()?;
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let rows = tx
         .cards(caller.tenant, &filter, after, page.fetch())
         .await?;

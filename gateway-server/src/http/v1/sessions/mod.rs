@@ -61,7 +61,7 @@ pub(super) fn routes() -> Routes {
 
 /// The caller's session that the path names.
 pub(super) async fn card(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<Session> {
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let session = session_of(caller, &mut *tx, reference).await?;
     note_session(session.id);
     Ok(session)

@@ -68,7 +68,7 @@ impl<'a> Watch<'a> {
 }
 
 async fn look(app: &App, tenant: TenantId, id: SessionId) -> ApiResult<(Session, Timestamp)> {
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let row = tx.card(tenant, &SessionRef::Id(id)).await?;
     let session = row.ok_or_else(|| Problem::not_found("session"))?;
     Ok((session, tx.now().await?))

@@ -105,7 +105,7 @@ pub(super) async fn ready(extract::State(app): extract::State<App>) -> ApiResult
             "the server is stopping",
         ));
     }
-    app.store.read().await?.now().await?;
+    app.store.read_platform().await?.now().await?;
     if app.metrics.message_log.stalled.any() {
         let text = "messages are not written; the log says why";
         return Err(Problem::new(Kind::ConnectivityError, text).retry_after(AGAIN));
@@ -159,7 +159,7 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
 }
 
 async fn fleet(app: &App) -> Result<Workers, StoreError> {
-    let workers = app.store.read().await?.workers().await?;
+    let workers = app.store.read_platform().await?.workers().await?;
     let active = workers
         .iter()
         .filter(|view| view.worker.status == WorkerStatus::Active);

@@ -39,7 +39,7 @@ pub(super) async fn metrics(
 }
 
 async fn fleet(app: &App) -> Result<Vec<WorkerStatus>, StoreError> {
-    let views = app.store.read().await?.workers().await?;
+    let views = app.store.read_platform().await?.workers().await?;
     Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 

@@ -27,7 +27,7 @@ pub fn routes() -> Routes {
 
 /// A person as they see themselves.
 pub(super) async fn profile(app: &App, person: &Person) -> ApiResult<Profile> {
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let user = row(&mut *tx, person).await?;
     let (tenant, _) = active_tenant(&mut *tx, person.tenant).await?;
     Ok(Profile::new(&user, tenant))

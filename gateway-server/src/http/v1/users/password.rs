@@ -42,7 +42,7 @@ pub(super) async fn replace(
     person: Person,
     ApiJson(body): ApiJson<ChangePassword>,
 ) -> ApiResult<Answer<Login>> {
-    let user = super::row(&mut *app.store.read().await?, &person).await?;
+    let user = super::row(&mut *app.store.read_platform().await?, &person).await?;
     let hash = Some(user.password_hash.clone());
     if !app.passwords.verify(body.current_password, hash).await? {
         return Err(Problem::field(

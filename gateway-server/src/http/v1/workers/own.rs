@@ -87,7 +87,7 @@ pub(super) async fn holds(
     epoch: Epoch,
 ) -> ApiResult<()> {
     note_session(session);
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let row = tx.session(session).await?;
     let row = row.ok_or_else(|| Problem::new(Kind::UnknownSession, "no such session; stop it"))?;
     if row.owner() == Some(owner) && row.epoch == epoch {

@@ -100,7 +100,7 @@ impl Ledger for SqlLedger {
                     .map_err(classify)?
             }
             Pool::Sqlite { .. } => {
-                let mut tx = self.pool.glance().await?;
+                let mut tx = self.pool.read().await?;
                 tx.query(sql::ROWS).columns(wanted).all().await?
             }
         };

@@ -18,7 +18,7 @@ pub(super) async fn get(
     State(app): State<App>,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<WorkerView>> {
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let worker = tx.worker(&named(&id)?).await?;
     let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;

@@ -55,7 +55,7 @@ struct Summary {
 #[utoipa::path(post, path = "/admin/workers/health-check", tag = "admin",
     responses((status = 200, body = Envelope<Checkups>)))]
 pub(super) async fn check_all(State(app): State<App>) -> ApiResult<Answer<Checkups>> {
-    let rows = app.store.read().await?.workers().await?;
+    let rows = app.store.read_platform().await?.workers().await?;
     let asked = rows.into_iter().map(|row| row.worker).filter(|worker| {
         matches!(
             worker.status,
@@ -81,7 +81,12 @@ pub(super) async fn check_one(
     State(app): State<App>,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<Checkup>> {
-    let worker = app.store.read().await?.worker(&named(&id)?).await?;
+    let worker = app
+        .store
+        .read_platform()
+        .await?
+        .worker(&named(&id)?)
+        .await?;
     let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
     Ok(Answer::ok(check(&app, worker).await))

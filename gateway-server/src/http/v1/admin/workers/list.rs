@@ -64,7 +64,7 @@ pub(super) async fn list(
     let after = page.after::<String>()?;
     let after = after.as_deref().map(WorkerId::parse).transpose();
     let after = after.map_err(|error| Problem::field("cursor", error.to_string()))?;
-    let mut rows = app.store.read().await?.workers().await?;
+    let mut rows = app.store.read_platform().await?.workers().await?;
     rows.retain(|row| after.as_ref().is_none_or(|after| row.worker.id > *after));
     rows.retain(|row| which.fits(&row.worker, label));
     let key = |row: &gateway_core::worker::WorkerView| row.worker.id.to_string();

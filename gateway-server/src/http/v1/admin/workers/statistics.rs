@@ -46,7 +46,7 @@ struct Capacity {
 #[utoipa::path(get, path = "/admin/workers/statistics", tag = "admin",
     responses((status = 200, body = Envelope<FleetStatistics>)))]
 pub(super) async fn statistics(State(app): State<App>) -> ApiResult<Answer<FleetStatistics>> {
-    let rows = app.store.read().await?.workers().await?;
+    let rows = app.store.read_platform().await?.workers().await?;
     Ok(Answer::ok(FleetStatistics::of(&rows)))
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn list(
     page: Page,
 ) -> ApiResult<Answer<Vec<Key>>> {
     let after: Option<ApiKeyId> = page.after()?;
-    let mut tx = app.store.read().await?;
+    let mut tx = app.store.read_platform().await?;
     let rows = tx.keys(person.tenant, after, page.fetch()).await?;
     Ok(Answer::page(
         rows,
