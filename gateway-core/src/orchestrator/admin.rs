@@ -122,7 +122,7 @@ impl Orchestrator {
         })
         .await?;
         self.announce_worker(id).await;
-        self.refresh_fleet().await?;
+        self.look_at_worker(id).await?;
         Ok(worker)
     }
 
@@ -158,7 +158,7 @@ impl Orchestrator {
         })
         .await?;
         self.announce_worker(id).await;
-        self.refresh_fleet().await?;
+        self.look_at_worker(id).await?;
         Ok(())
     }
 }

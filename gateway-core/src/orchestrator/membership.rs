@@ -124,7 +124,7 @@ impl Orchestrator {
         }
         let member = retry_conflicts(ATTEMPTS, || self.try_register(join, registration)).await?;
         self.announce_worker(&registration.owner.worker).await;
-        self.refresh_fleet().await?;
+        self.look_at_worker(&registration.owner.worker).await?;
         self.hint(&Notice::Outbox).await;
         Ok(Done {
             value: member,

@@ -8,16 +8,21 @@
 //! | call | when |
 //! |---|---|
 //! | an operation ([`Orchestrator::command`], [`Orchestrator::report`], [`Orchestrator::register`], …) | somebody asks or reports |
-//! | [`Orchestrator::tick`] | at the time the last one returned, or earlier on a nudge |
+//! | [`Orchestrator::claim_due`] | at the time the last one returned, or earlier on a nudge |
+//! | [`Orchestrator::watch_leases`], [`Orchestrator::follow_fleet`] | as often as workers report |
+//! | [`Orchestrator::tick`] | in place of these three, for a caller that has one loop |
 //! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
 //!
-//! Spawning, sleeping and parallelism belong to the caller. Every future may be dropped at any await
+//! [`EffectQueue`] keeps the books of a caller that performs many effects at once. Spawning, sleeping and parallelism belong to the caller. Every future may be dropped at any await
 //! without harm.
 
 mod admin;
 mod apply;
 mod card;
+mod claim_due;
+mod effect_queue;
 mod fence;
+mod follow_fleet;
 mod heartbeat;
 mod membership;
 mod perform;
@@ -25,6 +30,7 @@ mod place;
 mod qr;
 mod report;
 mod tick;
+mod watch_leases;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +38,8 @@ use std::time::Duration;
 
 pub use admin::{AddWorker, UpdateWorker, WorkerAdminError};
 pub use card::{CardPatch, CommandError, CreateError, NewCard};
+pub use claim_due::Claim;
+pub use effect_queue::{EffectLimits, EffectQueue};
 pub use heartbeat::BeatError;
 pub use membership::{Join, Member, RegisterError, Registration};
 pub use qr::QrError;
@@ -45,6 +53,7 @@ use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, SessionPolicy};
 use crate::state::StateStore;
 use crate::store::Store;
+use crate::time::Timestamp;
 use crate::worker::{LeaseAuthority, WorkerLink};
 
 /// How often an attempt that met another one is repeated.
@@ -117,6 +126,8 @@ pub struct Orchestrator {
     ports: Ports,
     policy: Policy,
     fleet: Mutex<Fleet>,
+    /// The store's time at the last look at the fleet.
+    fleet_seen_at: Mutex<Option<Timestamp>>,
 }
 
 impl fmt::Debug for Orchestrator {
@@ -128,7 +139,7 @@ impl fmt::Debug for Orchestrator {
 }
 
 impl Orchestrator {
-    /// Over these ports, knowing nothing yet: the first tick reads the fleet.
+    /// Over these ports, knowing nothing yet: the first look reads the whole fleet.
     #[must_use]
     pub fn new(ports: Ports, policy: Policy) -> Self {
         let fleet = Mutex::new(Fleet::new(policy.balance.clone()));
@@ -136,6 +147,7 @@ impl Orchestrator {
             ports,
             policy,
             fleet,
+            fleet_seen_at: Mutex::default(),
         }
     }
 
@@ -147,6 +159,11 @@ impl Orchestrator {
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fleet_seen_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        let seen_at = self.fleet_seen_at.lock();
+        seen_at.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hints that a session has a new version. Losing one costs a reader time, never truth.

@@ -5,14 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use super::Orchestrator;
 use super::apply::{ApplyError, events};
-use super::{Done, Orchestrator};
-use crate::balance::{Choice, Load, Request, WorkerSnapshot};
+use crate::balance::{Choice, Request};
 use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, Input, Owner, Phase, Placement, Session, decide};
 use crate::store::StoreError;
 use crate::time::Timestamp;
-use crate::worker::{WorkerStatus, WorkerView};
 
 /// How many workers are tried before the session goes back to waiting.
 const TRIES: usize = 8;
@@ -96,7 +95,7 @@ impl Orchestrator {
                 }
             }
             if look_again {
-                self.refresh_fleet().await?;
+                self.look_for_new_workers().await?;
             }
         }
         Ok(None)
@@ -136,42 +135,6 @@ impl Orchestrator {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Reads the fleet from the store.
-    pub(super) async fn refresh_fleet(&self) -> Result<(), StoreError> {
-        let mut tx = self.ports.store.read().await?;
-        let now = tx.now().await?;
-        let views = tx.workers().await?;
-        drop(tx);
-        let mut fleet = self.fleet();
-        let known: BTreeSet<WorkerId> = views.iter().map(|view| view.worker.id.clone()).collect();
-        let gone: Vec<WorkerId> = fleet
-            .iter()
-            .map(|snapshot| snapshot.worker.clone())
-            .filter(|id| !known.contains(id))
-            .collect();
-        for id in gone {
-            fleet.remove(&id);
-        }
-        for snapshot in views.iter().filter_map(|view| snapshot(view, now)) {
-            fleet.upsert(snapshot);
-        }
-        Ok(())
-    }
-
-    /// Looks at the fleet again and returns how many workers can be placed on.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn placeable_workers(&self) -> Result<Done<usize>, StoreError> {
-        self.refresh_fleet().await?;
-        let ready = self
-            .fleet()
-            .iter()
-            .filter(|worker| worker.active && !worker.cordoned)
-            .count();
-        Ok(Done::quiet(ready))
-    }
 }
 
 fn placement(
@@ -194,36 +157,4 @@ fn placement(
         placed_at: now,
         ended: None,
     }
-}
-
-/// What the balancer knows of a worker; none if it never registered.
-fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
-    let worker = &view.worker;
-    let lease = view.lease.as_ref();
-    let holds_lease = lease.is_some_and(|lease| lease.fenced_at.is_none() && !lease.disowned);
-    let persists = lease.is_none_or(|lease| lease.report.persist_ok != Some(false));
-    let mut snapshot = WorkerSnapshot::new(
-        worker.id.clone(),
-        worker.incarnation.clone()?,
-        worker.max_sessions,
-    );
-    snapshot.assigned = worker.assigned;
-    snapshot.cordoned = worker.cordoned;
-    snapshot.active = worker.status == WorkerStatus::Active && holds_lease && persists;
-    snapshot.labels.clone_from(&worker.labels);
-    snapshot.protocol_version = worker.protocol_version;
-    snapshot
-        .state_format
-        .clone_from(&worker.engine.state_format);
-    snapshot.load = lease.filter(|lease| lease.renewals > 0).map(|lease| Load {
-        cpu: lease.report.cpu,
-        memory: lease.report.memory,
-        connected: lease.report.connected.unwrap_or(0),
-        disconnected: lease.report.disconnected.unwrap_or(0),
-        qr_required: lease.report.qr_required.unwrap_or(0),
-        error: lease.report.error.unwrap_or(0),
-        report_age: now.since(lease.renewed_at),
-        ..Load::default()
-    });
-    Some(snapshot)
 }

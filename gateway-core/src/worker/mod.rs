@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use held::{Held, HeldPhase, Renewed};
-pub use lease::{Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, StoreRow};
+pub use lease::{Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, Silent, StoreRow};
 pub use link::{LinkError, Target, WorkerLink};
 pub use repo::{LeaseRepo, WorkerRepo};
 
@@ -182,6 +182,17 @@ pub struct WorkerView {
     pub worker: Worker,
     /// The lease of `worker.incarnation`.
     pub lease: Option<Lease>,
+}
+
+/// What moves all the time without a change of a worker's row that caches must obey.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerLoad {
+    /// The worker's status.
+    pub status: WorkerStatus,
+    /// How many sessions it holds.
+    pub assigned: u32,
+    /// The lease of its newest incarnation.
+    pub lease: Lease,
 }
 
 /// What a worker last said of itself. Unknown stays unknown: it counts as the fleet's median.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 
-use super::{Death, Lease, Worker, WorkerReport, WorkerStatus, WorkerView};
+use super::{Death, Lease, Worker, WorkerLoad, WorkerReport, WorkerStatus, WorkerView};
 use crate::id::WorkerId;
 use crate::session::Owner;
 use crate::store::StoreError;
+use crate::time::Timestamp;
 
 /// The rows of workers.
 #[async_trait]
@@ -20,6 +21,17 @@ pub trait WorkerRepo: Send {
 
     /// Every worker but the removed ones, in id order, with the lease of its newest incarnation.
     async fn workers(&mut self) -> Result<Vec<WorkerView>, StoreError>;
+
+    /// Workers whose row changed at or after `since`, removed ones too, in id order, with the lease of their
+    /// newest incarnation. What counts as a change is what [`crate::change::ChangeRepo`] says.
+    async fn workers_changed_since(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<WorkerView>, StoreError>;
+
+    /// What moves without a change of the row, of every worker whose newest incarnation has a lease that is
+    /// not fenced, in id order.
+    async fn worker_loads(&mut self) -> Result<Vec<WorkerLoad>, StoreError>;
 
     /// The worker, not removed, offline or pending, at this base URL.
     async fn worker_at(&mut self, endpoint: &str) -> Result<Option<Worker>, StoreError>;

@@ -43,6 +43,13 @@ impl MemoryStore {
         self.shared.world().available = available;
     }
 
+    /// Returns how many whole rows of workers were read since the store was made: what it costs to know the
+    /// fleet.
+    #[must_use]
+    pub fn worker_rows_read(&self) -> usize {
+        self.shared.world().worker_rows_read
+    }
+
     /// The whole event log, of all tenants and of none, in order of position.
     #[must_use]
     pub fn published(&self) -> Vec<LoggedEvent> {

@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use gateway_core::id::WorkerId;
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
-use gateway_core::worker::{Worker, WorkerRepo, WorkerStatus, WorkerView};
+use gateway_core::time::Timestamp;
+use gateway_core::worker::{Worker, WorkerLoad, WorkerRepo, WorkerStatus, WorkerView};
 
 use super::changes::{Changed, note};
 use super::table::{Halt, Me};
@@ -26,11 +27,22 @@ fn check_endpoint(world: &World, me: Me, row: &Worker) -> Result<(), Halt> {
     world.workers.unique(me, &row.id, same, "the endpoint")
 }
 
+fn view(world: &World, me: Me, row: &Worker) -> WorkerView {
+    let lease = row.owner().and_then(|owner| world.leases.get(me, &owner));
+    WorkerView {
+        worker: row.clone(),
+        lease: lease.cloned(),
+    }
+}
+
 #[async_trait]
 impl WorkerRepo for MemoryTx {
     async fn worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
-        self.run(|world, me| Ok(world.workers.get(me, id).cloned()))
-            .await
+        self.run(|world, me| {
+            world.worker_rows_read += 1;
+            Ok(world.workers.get(me, id).cloned())
+        })
+        .await
     }
 
     async fn lock_worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError> {
@@ -49,13 +61,42 @@ impl WorkerRepo for MemoryTx {
                 .workers
                 .rows(me)
                 .filter(|(_, row)| row.status != WorkerStatus::Removed);
-            let view = |row: &Worker| WorkerView {
-                lease: row
-                    .owner()
-                    .and_then(|owner| world.leases.get(me, &owner).cloned()),
-                worker: row.clone(),
+            let views: Vec<_> = known.map(|(_, row)| view(world, me, row)).collect();
+            world.worker_rows_read += views.len();
+            Ok(views)
+        })
+        .await
+    }
+
+    async fn workers_changed_since(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<WorkerView>, StoreError> {
+        self.run(|world, me| {
+            let changed = world.changed.rows(me).filter(|(_, at)| **at >= since);
+            let rows = changed.filter_map(|(row, _)| match row {
+                Changed::Worker(id) => world.workers.get(me, id),
+                _ => None,
+            });
+            let views: Vec<_> = rows.map(|row| view(world, me, row)).collect();
+            world.worker_rows_read += views.len();
+            Ok(views)
+        })
+        .await
+    }
+
+    async fn worker_loads(&mut self) -> Result<Vec<WorkerLoad>, StoreError> {
+        self.run(|world, me| {
+            let load = |row: &Worker| {
+                let lease = world.leases.get(me, &row.owner()?)?;
+                lease.fenced_at.is_none().then(|| WorkerLoad {
+                    status: row.status,
+                    assigned: row.assigned,
+                    lease: lease.clone(),
+                })
             };
-            Ok(known.map(|(_, row)| view(row)).collect())
+            let rows = world.workers.rows(me);
+            Ok(rows.filter_map(|(_, row)| load(row)).collect())
         })
         .await
     }

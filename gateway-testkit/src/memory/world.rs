@@ -36,6 +36,8 @@ pub(super) struct World {
     wakers: BTreeMap<u64, Vec<Waker>>,
     /// Whether the store answers.
     pub(super) available: bool,
+    /// How many whole rows of workers were read.
+    pub(super) worker_rows_read: usize,
 
     pub(super) workers: Table<WorkerId, Worker>,
     pub(super) leases: Table<Owner, Lease>,
@@ -69,6 +71,7 @@ impl World {
             waits: BTreeMap::new(),
             wakers: BTreeMap::new(),
             available: true,
+            worker_rows_read: 0,
             workers: Table::default(),
             leases: Table::default(),
             sessions: Table::default(),

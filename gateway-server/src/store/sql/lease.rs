@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use gateway_core::id::{Incarnation, WorkerId};
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
-use gateway_core::worker::{Death, Evidence, Lease, LeaseRepo, WorkerReport};
+use gateway_core::worker::{
+    Death, Evidence, Lease, LeaseRepo, WorkerLoad, WorkerReport, WorkerStatus,
+};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
@@ -38,6 +40,13 @@ const OPEN: &str = concat!(
     columns!(),
     " FROM worker_leases WHERE fenced_at IS NULL ORDER BY worker_id, incarnation"
 );
+
+/// Of the leases that are not fenced, those of newest incarnations.
+const LOADS: &str = "SELECT l.worker_id, l.incarnation, l.renewals, l.renewed_at, l.granted_at, l.disowned, \
+     l.fenced_at, l.report, w.status, w.assigned \
+     FROM worker_leases AS l \
+     JOIN workers AS w ON w.id = l.worker_id AND w.incarnation = l.incarnation \
+     WHERE l.fenced_at IS NULL ORDER BY l.worker_id";
 
 const RENEW: &str = "UPDATE worker_leases \
      SET renewals = renewals + 1, renewed_at = $3, report = $4 \
@@ -85,6 +94,35 @@ impl TryFrom<LeaseRow> for Lease {
             fenced_at: row.fenced_at.map(|at| at.0),
             report: row.report.0,
         })
+    }
+}
+
+#[derive(FromRow)]
+struct LoadRow {
+    #[sqlx(flatten)]
+    lease: LeaseRow,
+    status: String,
+    assigned: Count,
+}
+
+impl TryFrom<LoadRow> for WorkerLoad {
+    type Error = StoreError;
+
+    fn try_from(row: LoadRow) -> Result<Self, StoreError> {
+        let bad = |why: &str| corrupt("workers", &row.lease.worker_id, why);
+        Ok(Self {
+            status: WorkerStatus::parse(&row.status).ok_or_else(|| bad("unknown status"))?,
+            assigned: row.assigned.narrow().map_err(|why| bad(&why))?,
+            lease: Lease::try_from(row.lease)?,
+        })
+    }
+}
+
+impl Tx {
+    /// What moves of every living worker without a change of its row.
+    pub(super) async fn loads(&mut self) -> Result<Vec<WorkerLoad>, StoreError> {
+        let rows: Vec<LoadRow> = self.query(LOADS).all().await?;
+        rows.into_iter().map(WorkerLoad::try_from).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use gateway_core::id::{Incarnation, WorkerId};
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use gateway_core::worker::{Engine, Worker, WorkerRepo, WorkerStatus, WorkerView};
+use gateway_core::worker::{Engine, Worker, WorkerLoad, WorkerRepo, WorkerStatus, WorkerView};
 use sqlx::FromRow;
 use sqlx::types::Json;
 
@@ -38,16 +38,27 @@ const LOCK: Sql = Sql {
     sqlite: BY_ID,
 };
 
-const ALL: &str = concat!(
-    "SELECT ",
-    columns!(),
-    ", l.renewals AS lease_renewals, l.renewed_at AS lease_renewed_at, \
-       l.granted_at AS lease_granted_at, l.disowned AS lease_disowned, \
-       l.fenced_at AS lease_fenced_at, l.report AS lease_report \
-     FROM workers AS w \
-     LEFT JOIN worker_leases AS l ON l.worker_id = w.id AND l.incarnation = w.incarnation \
-     WHERE w.status <> 'REMOVED' ORDER BY w.id"
-);
+macro_rules! views {
+    ($condition:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", l.renewals AS lease_renewals, l.renewed_at AS lease_renewed_at, \
+               l.granted_at AS lease_granted_at, l.disowned AS lease_disowned, \
+               l.fenced_at AS lease_fenced_at, l.report AS lease_report \
+             FROM workers AS w \
+             LEFT JOIN worker_leases AS l \
+               ON l.worker_id = w.id AND l.incarnation = w.incarnation \
+             WHERE ",
+            $condition,
+            " ORDER BY w.id"
+        )
+    };
+}
+
+const ALL: &str = views!("w.status <> 'REMOVED'");
+
+const VIEWS_CHANGED: &str = views!("w.changed_at >= $1");
 
 const BY_ENDPOINT: &str = concat!(
     "SELECT ",
@@ -255,6 +266,19 @@ impl WorkerRepo for Tx {
     async fn workers(&mut self) -> Result<Vec<WorkerView>, StoreError> {
         let rows: Vec<ViewRow> = self.query(ALL).all().await?;
         rows.into_iter().map(WorkerView::try_from).collect()
+    }
+
+    async fn workers_changed_since(
+        &mut self,
+        since: Timestamp,
+    ) -> Result<Vec<WorkerView>, StoreError> {
+        let query = self.query(VIEWS_CHANGED).bind(Time(since));
+        let rows: Vec<ViewRow> = query.all().await?;
+        rows.into_iter().map(WorkerView::try_from).collect()
+    }
+
+    async fn worker_loads(&mut self) -> Result<Vec<WorkerLoad>, StoreError> {
+        self.loads().await
     }
 
     async fn worker_at(&mut self, endpoint: &str) -> Result<Option<Worker>, StoreError> {

@@ -62,7 +62,7 @@ fn a_token(hash: u8, family: u128, now: Timestamp) -> RefreshToken {
 const LOOKS: u32 = 1_000_000;
 
 /// A moment after everything that was written so far.
-async fn later(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
+pub(super) async fn later(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let before = s.now().await?;
     if let Some(clock) = &s.clock {
         clock.advance(Duration::from_secs(1));

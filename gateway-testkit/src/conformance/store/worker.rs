@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use gateway_core::id::Incarnation;
 use gateway_core::store::{PlatformStore, StoreError};
-use gateway_core::worker::{Capabilities, Engine, Worker, WorkerStatus};
+use gateway_core::worker::{Capabilities, Death, Engine, Worker, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
+use super::change::later;
 use crate::conformance::fixture::{CROWD, a_worker, at_once, owner, worker_id};
 use crate::conformance::{Verdict, cases};
 
@@ -19,6 +20,8 @@ cases!(StoreUnderTest, "worker":
     a_lock_is_held_by_one_at_a_time,
     workers_are_listed_in_id_order_without_removed_ones,
     the_list_shows_the_lease_of_the_newest_incarnation,
+    workers_that_changed_are_found_by_the_time_of_their_change,
+    the_loads_are_those_of_incarnations_that_are_not_fenced,
     an_endpoint_belongs_to_a_live_worker_only,
     a_status_shifts_from_the_stated_one_only,
     one_of_many_concurrent_shifts_does_it,
@@ -231,6 +234,67 @@ async fn the_list_shows_the_lease_of_the_newest_incarnation(s: &StoreUnderTest) 
         .filter_map(|view| view.lease.map(|lease| lease.owner))
         .collect();
     assert_eq!(owners, [owner("v", 1), newest]);
+    Ok(())
+}
+
+async fn workers_that_changed_are_found_by_the_time_of_their_change(s: &StoreUnderTest) -> Verdict {
+    let quiet = s.worker("quiet", 5).await?;
+    s.worker("v", 5).await?;
+    let since = later(s).await?;
+    let newest = s.restart_worker("v", 2).await?;
+    s.worker("w", 5).await?;
+    let (id, removed) = (worker_id("w"), WorkerStatus::Removed);
+    let mut tx = s.begin().await?;
+    assert!(tx.shift_worker(&id, WorkerStatus::Active, removed).await?);
+    // Neither a place that is taken nor a renewal is a change.
+    assert!(tx.reserve_slot(&quiet).await?);
+    let renewed = tx.renew_lease(&quiet, &WorkerReport::default()).await?;
+    assert_eq!(renewed, Some(1));
+    tx.commit().await?;
+    let mut tx = s.read().await?;
+    let changed = tx.workers_changed_since(since).await?;
+    let found: Vec<_> = changed
+        .iter()
+        .map(|view| (view.worker.id.as_str(), view.worker.status))
+        .collect();
+    assert_eq!(found, [("v", WorkerStatus::Active), ("w", removed)]);
+    let leases = changed.iter().map(|view| view.lease.as_ref());
+    let owners: Vec<_> = leases
+        .map(|lease| lease.map(|lease| &lease.owner))
+        .collect();
+    assert_eq!(owners, [Some(&newest), Some(&owner("w", 1))]);
+    Ok(())
+}
+
+async fn the_loads_are_those_of_incarnations_that_are_not_fenced(s: &StoreUnderTest) -> Verdict {
+    s.worker("v", 5).await?;
+    let newest = s.restart_worker("v", 2).await?;
+    let held = s.worker("held", 5).await?;
+    let dead = s.worker("dead", 5).await?;
+    let report = WorkerReport {
+        cpu: Some(0.5),
+        ..WorkerReport::default()
+    };
+    let mut tx = s.begin().await?;
+    assert!(tx.reserve_slot(&held).await?);
+    assert!(tx.renew_lease(&held, &report).await?.is_some());
+    assert!(tx.fence_lease(&Death::process_gone(dead)).await?);
+    tx.commit().await?;
+    let loads = s.read().await?.worker_loads().await?;
+    let found: Vec<_> = loads
+        .into_iter()
+        .map(|load| {
+            (
+                load.lease.owner,
+                load.status,
+                load.assigned,
+                load.lease.report.cpu,
+            )
+        })
+        .collect();
+    let active = WorkerStatus::Active;
+    let expected = [(held, active, 1, Some(0.5)), (newest, active, 0, None)];
+    assert_eq!(found, expected);
     Ok(())
 }
 

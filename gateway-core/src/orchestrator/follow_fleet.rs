@@ -1,0 +1,169 @@
+//! Keeping this replica's picture of the fleet up to date.
+//!
+//! The whole fleet is read once. After that a look reads the rows that changed in the last minute, as caches
+//! do, and of everybody else only what moves all the time: how many sessions a worker holds and what
+//! its last heartbeat said. A worker that registers here is read by itself; so a thousand that register at
+//! once cost a thousand rows and not a thousand times the fleet.
+//!
+//! A picture that is behind costs a pick that the store refuses, never a wrong assignment.
+
+use crate::balance::{Fleet, Load, WorkerSnapshot};
+use crate::change::{LONGEST_PAUSE, WINDOW};
+use crate::id::WorkerId;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+use crate::worker::{Lease, WorkerLoad, WorkerStatus, WorkerView};
+
+use super::{Done, Orchestrator};
+
+impl Orchestrator {
+    /// Brings the picture of the fleet up to date. Call it as often as workers report, and at least every
+    /// [`LONGEST_PAUSE`]: after a longer pause the whole fleet is read again.
+    ///
+    /// # Errors
+    /// The store's; the picture stays as it is.
+    pub async fn follow_fleet(&self) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.read().await?;
+        let now = tx.now().await?;
+        if self.has_missed_changes(now) {
+            let views = tx.workers().await?;
+            drop(tx);
+            self.replace_fleet(&views, now);
+        } else {
+            let views = tx.workers_changed_since(now.minus(WINDOW)).await?;
+            let loads = tx.worker_loads().await?;
+            drop(tx);
+            self.note_views(&views, now);
+            self.note_loads(&loads, now);
+        }
+        *self.fleet_seen_at() = Some(now);
+        Ok(())
+    }
+
+    /// Reads what changed of the fleet, before a pick that found nobody gives up.
+    pub(super) async fn look_for_new_workers(&self) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.read().await?;
+        let now = tx.now().await?;
+        if self.has_missed_changes(now) {
+            drop(tx);
+            return self.follow_fleet().await;
+        }
+        let views = tx.workers_changed_since(now.minus(WINDOW)).await?;
+        drop(tx);
+        self.note_views(&views, now);
+        Ok(())
+    }
+
+    /// Reads one worker that has just been changed here.
+    pub(super) async fn look_at_worker(&self, id: &WorkerId) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.read().await?;
+        let now = tx.now().await?;
+        let Some(worker) = tx.worker(id).await? else {
+            return Ok(());
+        };
+        let lease = match worker.owner() {
+            Some(owner) => tx.lease(&owner).await?,
+            None => None,
+        };
+        drop(tx);
+        self.note_views(&[WorkerView { worker, lease }], now);
+        Ok(())
+    }
+
+    /// Brings the picture of the fleet up to date and returns how many workers can be placed on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn placeable_workers(&self) -> Result<Done<usize>, StoreError> {
+        self.follow_fleet().await?;
+        let is_ready = |worker: &&WorkerSnapshot| worker.active && !worker.cordoned;
+        let ready = self.fleet().iter().filter(is_ready).count();
+        Ok(Done::quiet(ready))
+    }
+
+    /// Whether a change may have left the window since the last look, or the store's clock has jumped ahead.
+    fn has_missed_changes(&self, now: Timestamp) -> bool {
+        let seen_at = *self.fleet_seen_at();
+        seen_at.is_none_or(|seen_at| now.since(seen_at) > LONGEST_PAUSE)
+    }
+
+    fn replace_fleet(&self, views: &[WorkerView], now: Timestamp) {
+        let mut fleet = self.fleet();
+        let is_there = |id: &WorkerId| {
+            let found = views.binary_search_by(|view| view.worker.id.cmp(id));
+            found.is_ok()
+        };
+        let known = fleet.iter().map(|snapshot| &snapshot.worker);
+        let gone: Vec<WorkerId> = known.filter(|id| !is_there(id)).cloned().collect();
+        for id in gone {
+            fleet.remove(&id);
+        }
+        note(&mut fleet, views, now);
+    }
+
+    fn note_views(&self, views: &[WorkerView], now: Timestamp) {
+        note(&mut self.fleet(), views, now);
+    }
+
+    fn note_loads(&self, loads: &[WorkerLoad], now: Timestamp) {
+        let mut fleet = self.fleet();
+        for found in loads {
+            let known = fleet.get(&found.lease.owner.worker);
+            let same_run = known.filter(|known| known.incarnation == found.lease.owner.incarnation);
+            let Some(mut snapshot) = same_run.cloned() else {
+                continue;
+            };
+            snapshot.assigned = found.assigned;
+            snapshot.active = is_active(found.status, Some(&found.lease));
+            snapshot.load = load(&found.lease, now);
+            fleet.upsert(snapshot);
+        }
+    }
+}
+
+fn note(fleet: &mut Fleet, views: &[WorkerView], now: Timestamp) {
+    for view in views {
+        match snapshot(view, now) {
+            Some(snapshot) => fleet.upsert(snapshot),
+            None => drop(fleet.remove(&view.worker.id)),
+        }
+    }
+}
+
+/// What the balancer knows of a worker; none if it never registered, or is removed.
+fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
+    let (worker, lease) = (&view.worker, view.lease.as_ref());
+    let incarnation = worker.incarnation.clone()?;
+    let mut snapshot = WorkerSnapshot::new(worker.id.clone(), incarnation, worker.max_sessions);
+    snapshot.assigned = worker.assigned;
+    snapshot.cordoned = worker.cordoned;
+    snapshot.active = is_active(worker.status, lease);
+    snapshot.labels.clone_from(&worker.labels);
+    snapshot.protocol_version = worker.protocol_version;
+    snapshot
+        .state_format
+        .clone_from(&worker.engine.state_format);
+    snapshot.load = lease.and_then(|lease| load(lease, now));
+    Some(snapshot)
+}
+
+/// Whether a worker of this status takes sessions: not without a lease, nor while it cannot persist.
+fn is_active(status: WorkerStatus, lease: Option<&Lease>) -> bool {
+    let holds_lease = lease.is_some_and(|lease| lease.fenced_at.is_none() && !lease.disowned);
+    let persists = lease.is_none_or(|lease| lease.report.persist_ok != Some(false));
+    status == WorkerStatus::Active && holds_lease && persists
+}
+
+/// What the last heartbeat said; none before the first.
+fn load(lease: &Lease, now: Timestamp) -> Option<Load> {
+    (lease.renewals > 0).then(|| Load {
+        cpu: lease.report.cpu,
+        memory: lease.report.memory,
+        connected: lease.report.connected.unwrap_or(0),
+        disconnected: lease.report.disconnected.unwrap_or(0),
+        qr_required: lease.report.qr_required.unwrap_or(0),
+        error: lease.report.error.unwrap_or(0),
+        report_age: now.since(lease.renewed_at),
+        ..Load::default()
+    })
+}
