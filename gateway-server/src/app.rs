@@ -16,6 +16,7 @@ use gateway_core::id::{ReplicaId, TenantId};
 use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{Intake, MessageIds, MessageLog, Sender};
 use gateway_core::orchestrator::Orchestrator;
+use gateway_core::session::Effect;
 use gateway_core::state::StateStore;
 use gateway_core::store::{PlatformStore, Store, StoreError};
 use gateway_core::time::Clock;
@@ -32,6 +33,7 @@ use crate::http::problem::Problem;
 use crate::http::serve::{Serve, Timed, with_peer};
 use crate::identity::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::quota::{QuotaPorts, Quotas};
+use crate::runtime::EffectExecutor;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
@@ -99,6 +101,8 @@ pub struct Shared {
     pub entropy: Arc<dyn Entropy>,
     /// Every metric.
     pub metrics: Metrics,
+    /// Performs effects in the background.
+    pub effects: EffectExecutor,
     /// Spawns tasks and stops them in order.
     pub shutdown: Shutdown,
     /// Where everything runs that is not a core's own.
@@ -179,6 +183,12 @@ impl App {
             control: control.clone(),
         });
         let hashers = config.auth.password_hashers;
+        let effects = EffectExecutor::new(
+            Arc::clone(&ports.orchestrator),
+            config.orchestration.effect_limits(),
+            shutdown.clone(),
+            metrics.loops.clone(),
+        );
         Self(Arc::new(Shared {
             passwords: Passwords::new(hashers, Arc::clone(&ports.entropy)),
             config,
@@ -198,6 +208,7 @@ impl App {
             clock: ports.clock,
             entropy: ports.entropy,
             metrics,
+            effects,
             shutdown,
             control,
             verifiers,
@@ -218,6 +229,11 @@ impl App {
             router,
             sender: Arc::new(sender),
         }
+    }
+
+    /// Performs these effects in the background.
+    pub fn carry_out(&self, effects: Vec<Effect>) {
+        self.effects.carry_out(effects);
     }
 
     /// Lets a change of what credentials may do hold: for the next request here at once, elsewhere soon.

@@ -7,7 +7,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
@@ -18,7 +17,6 @@ use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
 use gateway_core::worker::{StoreRow, WorkerLink};
 use tokio::runtime::Handle;
-use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, CorePorts, Ports};
 use crate::cache::Caches;
@@ -26,25 +24,22 @@ use crate::config::{Config, Mode, Secrets};
 use crate::coord;
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
-use crate::runtime::belong::{self, Belonging};
-use crate::runtime::{self, Cores};
+use crate::runtime::Cores;
+use crate::runtime::belong::Belonging;
+use crate::runtime::jobs::{self, JobFrame};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
-use crate::store::replica::{Company, ReplicaError, ReplicaLock};
+use crate::store::replica::{Company, ReplicaLock};
 use crate::store::sql::SqlStore;
 use crate::store::state::StateVault;
 use crate::store::{folder, open};
 use crate::system::{OsEntropy, SystemClock, raise_open_files};
-use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::Metrics;
 use crate::worker_link::http::{HttpLink, LinkOptions};
 
 /// Connections to workers, databases and Redis.
 const FILES_BESIDE_CLIENTS: u64 = 500;
-
-/// How often a replica looks whether it may still be there.
-const LOOK_AFTER_LOCK: Duration = Duration::from_secs(2);
 
 /// Why the server does not start. Each text is one sentence that says what to change.
 pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
@@ -64,8 +59,8 @@ pub struct Server {
     link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
-    /// What is not yet known to be in common with the others.
-    belonging: Option<Belonging>,
+    /// What it must have in common with others, where there can be any.
+    belonging: Option<Belongs>,
 }
 
 impl Server {
@@ -94,17 +89,17 @@ impl Server {
             (Some(url), Some(_)) => Some(ReplicaLock::take(url.expose(), Company::Replicas).await?),
             (None, _) => None,
         };
+        let shutdown = Shutdown::new();
         let replica_name = format!("{:016x}", entropy.next_u64());
-        let coord = coord::open::coordinator(&config, &replica_name, &clock).await?;
+        let coord = coord::open::coordinator(&config, &replica_name, &clock, &shutdown).await?;
         let secrets = Secrets::resolve(&config, &*entropy)?;
         let belonging = match config.redis.url {
-            Some(_) => belongs(&config, &secrets, &*entropy, &*coord).await?,
+            Some(_) => Some(belongs(&config, &secrets, &*entropy, &*coord).await?),
             None => None,
         };
         open::put_tiers(&store, &config.plans()).await?;
 
         let metrics = Metrics::new()?;
-        let shutdown = Shutdown::new();
         let (log, log_task) = message_log(&config, Arc::new(store.ledger()), &metrics);
         let log: Arc<dyn MessageLog> = Arc::new(log);
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
@@ -181,15 +176,7 @@ impl Server {
         let shutdown = app.shutdown.clone();
         let log_task = self.log_task;
         shutdown.spawn_writer(|close| log_task.run(close));
-        runtime::spawn_all(&app);
-        if let Some(replica) = self.replica {
-            let stopping = shutdown.clone();
-            shutdown.spawn_loop(|stop| look_after(replica, stop, stopping));
-        }
-        if let Some(belonging) = self.belonging {
-            let late = app.clone();
-            shutdown.spawn_loop(|stop| belong::find_out(belonging, late, stop));
-        }
+        spawn_jobs(&app, self.link.clone(), self.replica, self.belonging);
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
         let serving = Serving::new(&app.config.http, connections, begun);
@@ -264,24 +251,34 @@ fn state_vault(
     ))
 }
 
-/// That this replica belongs beside those that run; if nobody can be seen, what is to be found out later.
+/// What this replica must have in common with the others, and whether they could be asked.
+#[derive(Debug)]
+struct Belongs {
+    belonging: Arc<Belonging>,
+    is_checked: bool,
+}
+
+/// Checks that this replica belongs beside those that run, if they can be seen.
 async fn belongs(
     config: &Config,
     secrets: &Secrets,
     entropy: &dyn Entropy,
     coord: &dyn Coordinator,
-) -> Result<Option<Belonging>, OpenError> {
+) -> Result<Belongs, OpenError> {
     let data = config.storage.data_dir.clone();
-    let belonging = Belonging {
+    let belonging = Arc::new(Belonging {
         files: folder::id(&data, entropy)?,
         data,
         ids: message_ids(secrets),
-    };
-    let Ok(others) = coord.live().await else {
-        return Ok(Some(belonging));
-    };
-    belonging.check(&others)?;
-    Ok(None)
+    });
+    let others = coord.live().await;
+    if let Ok(others) = &others {
+        belonging.check(others)?;
+    }
+    Ok(Belongs {
+        belonging,
+        is_checked: others.is_ok(),
+    })
 }
 
 fn message_ids(secrets: &Secrets) -> MessageIds {
@@ -312,26 +309,61 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
 /// Whatever watches over the process starts it again, and then it is refused or not.
 const GAVE_UP: &str = "stopped, because it must not run beside the others: see the error above";
 
-/// Stops this replica when another one has taken its place on the database. Where several may be, one that
-/// does not belong there is no reason for all the others to stop.
-async fn look_after(mut lock: ReplicaLock, stop: CancellationToken, shutdown: Shutdown) {
-    loop {
-        #[expect(clippy::disallowed_methods, reason = "the period of a loop")]
-        let pause = tokio::time::sleep(LOOK_AFTER_LOCK);
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = pause => {}
-        }
-        match lock.keep().await {
-            Ok(()) => {}
-            Err(error @ ReplicaError::Held) => {
-                tracing::error!(error = %ErrorChain(&error), "stopping");
-                shutdown.give_up();
-                return;
-            }
-            Err(error @ (ReplicaError::Alone | ReplicaError::Unreachable(_))) => {
-                tracing::warn!(error = %ErrorChain(&error), "cannot look after the replica lock");
-            }
-        }
+/// Starts every job of this replica.
+fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: Option<Belongs>) {
+    let frame = JobFrame {
+        coord: Arc::clone(&app.coord),
+        clock: Arc::clone(&app.clock),
+        shutdown: app.shutdown.clone(),
+        metrics: app.metrics.jobs.clone(),
+    };
+    frame.spawn(jobs::WatchLeases {
+        orchestrator: Arc::clone(&app.orchestrator),
+        effects: app.effects.clone(),
+        metrics: app.metrics.loops.clone(),
+    });
+    frame.spawn(jobs::FollowFleet {
+        orchestrator: Arc::clone(&app.orchestrator),
+        heartbeat: app.config.orchestration.heartbeat,
+    });
+    frame.spawn(jobs::ClaimDue {
+        orchestrator: Arc::clone(&app.orchestrator),
+        effects: app.effects.clone(),
+        metrics: app.metrics.loops.clone(),
+    });
+    frame.spawn(jobs::PublishEvents::new(
+        Arc::clone(&app.sequencing),
+        app.metrics.loops.clone(),
+    ));
+    frame.spawn(jobs::FollowChanges {
+        caches: app.caches.clone(),
+    });
+    frame.spawn(jobs::RegisterReplica {
+        replica: app.replica,
+        store: Arc::clone(&app.store),
+        quotas: app.quotas.clone(),
+        coord: Arc::clone(&app.coord),
+    });
+    frame.spawn(jobs::PublishNumbers {
+        replica: app.replica,
+        coord: Arc::clone(&app.coord),
+        metrics: app.metrics.clone(),
+        belonging: belonging.as_ref().map(|known| Arc::clone(&known.belonging)),
+    });
+    frame.spawn(jobs::FlushMetrics {
+        metrics: app.metrics.clone(),
+    });
+    frame.spawn(jobs::CloseIdleConnections { link });
+    if let Some(late) = belonging.filter(|known| !known.is_checked) {
+        frame.spawn(jobs::CheckPeers::new(
+            app.replica,
+            Arc::clone(&app.coord),
+            late.belonging,
+            app.shutdown.clone(),
+        ));
+    }
+    if let Some(lock) = lock {
+        let shutdown = app.shutdown.clone();
+        frame.spawn(jobs::KeepReplicaLock { lock, shutdown });
     }
 }

@@ -8,7 +8,8 @@
 //! 3. writers: they take what the sends left, write it, and close;
 //! 4. what replicas hold in common is given back (quota), by the caller's future;
 //! 5. loops: they stop between two steps;
-//! 6. the caller closes its pools and drops the runtime last.
+//! 6. connections that everything else may have used, as those to Redis;
+//! 7. the caller closes its pools and drops the runtime last.
 //!
 //! Each step has a time limit, so a stop ends even when a database does not answer: everything that
 //! was acknowledged is durable by then, and the rest is recovered at the next start.
@@ -27,7 +28,7 @@ use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
@@ -42,6 +43,8 @@ pub struct Shutdown {
     writers: TaskTracker,
     stop_loops: CancellationToken,
     loops: TaskTracker,
+    close_connections: CancellationToken,
+    connections: TaskTracker,
 }
 
 /// A group of tasks that did not end in its time.
@@ -117,7 +120,19 @@ impl Shutdown {
         self.loops.spawn(run(self.stop_loops.clone()));
     }
 
-    /// Steps 2 to 5, each for at most `limit`. Call it when the listeners have ended. Answers the groups
+    /// Runs what keeps a connection alive until everything that may use it has ended, or until it is aborted.
+    pub fn spawn_connection<F>(&self, keeping: F) -> AbortHandle
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let close = self.close_connections.clone();
+        let keeping = async move {
+            close.run_until_cancelled_owned(keeping).await;
+        };
+        self.connections.spawn(keeping).abort_handle()
+    }
+
+    /// Steps 2 to 6, each for at most `limit`. Call it when the listeners have ended. Answers the groups
     /// that did not end in time; their tasks are dropped with the runtime.
     pub async fn finish(
         &self,
@@ -137,6 +152,8 @@ impl Shutdown {
         }
         self.stop_loops.cancel();
         unfinished.extend(ended("loops", &self.loops, limit).await);
+        self.close_connections.cancel();
+        unfinished.extend(ended("connections", &self.connections, limit).await);
         unfinished
     }
 }
@@ -227,6 +244,21 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(600);
 
+    /// Calls a function when it is dropped.
+    struct Deferred<F: FnOnce()>(Option<F>);
+
+    impl<F: FnOnce()> Drop for Deferred<F> {
+        fn drop(&mut self) {
+            if let Some(call) = self.0.take() {
+                call();
+            }
+        }
+    }
+
+    fn defer<F: FnOnce()>(call: F) -> Deferred<F> {
+        Deferred(Some(call))
+    }
+
     #[tokio::test]
     async fn groups_end_one_after_the_other() {
         let shutdown = Shutdown::new();
@@ -236,6 +268,11 @@ mod tests {
             move || order.lock().expect("no panic").push(what)
         };
         let (loop_ended, writer_ended, given_back) = (note("loop"), note("writer"), note("quota"));
+        let connection_ended = defer(note("connection"));
+        shutdown.spawn_connection(async move {
+            let _connection_ended = connection_ended;
+            pending::<()>().await;
+        });
         shutdown.spawn_loop(|stop| async move {
             stop.cancelled().await;
             loop_ended();
@@ -261,7 +298,7 @@ mod tests {
         assert!(unfinished.is_empty(), "{unfinished:?}");
         assert_eq!(
             *order.lock().expect("no panic"),
-            ["send", "writer", "quota", "loop"]
+            ["send", "writer", "quota", "loop", "connection"]
         );
     }
 

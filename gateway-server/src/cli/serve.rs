@@ -33,10 +33,14 @@ impl Serve {
 /// Begins the shutdown when a signal asks for it.
 pub(super) fn stop_when_asked(server: &Server) {
     let shutdown = server.app.shutdown.clone();
-    tokio::spawn(async move {
+    let asked = async move {
         match shutdown::asked_to_stop().await {
             Ok(()) => shutdown.begin(),
             Err(error) => tracing::error!(%error, "signals cannot be received"),
         }
+    };
+    let shutdown = &server.app.shutdown;
+    shutdown.spawn_loop(|stop| async move {
+        stop.run_until_cancelled_owned(asked).await;
     });
 }

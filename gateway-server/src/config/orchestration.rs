@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_core::orchestrator::EffectLimits;
 use gateway_core::session::SessionPolicy;
 use gateway_core::worker::LeasePolicy;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,10 @@ pub struct Orchestration {
     /// Silence after which nothing new is placed on a worker.
     #[serde(with = "duration")]
     pub suspect_after: Duration,
+    /// Effects that are performed at once on one worker.
+    pub effects_per_worker: usize,
+    /// Effects that are performed at once in all.
+    pub effects_total: usize,
 }
 
 impl Orchestration {
@@ -105,6 +110,15 @@ impl Orchestration {
         }
     }
 
+    /// How many effects run at once, as the core takes it.
+    #[must_use]
+    pub const fn effect_limits(&self) -> EffectLimits {
+        EffectLimits {
+            per_worker: self.effects_per_worker,
+            total: self.effects_total,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         Invalid::unless_positive([
             ("orchestration.start", self.start),
@@ -121,6 +135,15 @@ impl Orchestration {
         ])?;
         let tries = self.start_tries > 0;
         Invalid::unless("orchestration.start_tries", tries, "must be more than 0")?;
+        let some = self.effects_per_worker > 0;
+        Invalid::unless(
+            "orchestration.effects_per_worker",
+            some,
+            "must be more than 0",
+        )?;
+        let enough = self.effects_total >= self.effects_per_worker;
+        let at_least = "must be at least orchestration.effects_per_worker";
+        Invalid::unless("orchestration.effects_total", enough, at_least)?;
         let growing = self.error_backoff_max >= self.error_backoff_min;
         let at_least = "must be at least orchestration.error_backoff_min";
         Invalid::unless("orchestration.error_backoff_max", growing, at_least)?;

@@ -9,9 +9,10 @@ use super::local::{LocalCoordinator, LocalLimits};
 use super::redis::{RedisCoordinator, RedisError, RedisOptions};
 use super::sheltered::Sheltered;
 use crate::config::Config;
+use crate::shutdown::Shutdown;
 
 /// Redis with this process's memory behind it, or that memory alone. `replica` is the name of this process
-/// among the others.
+/// among the others; `shutdown` knows the tasks that keep its connections.
 ///
 /// # Errors
 /// Redis is configured and what answers cannot be used. Nobody has to answer, now or later.
@@ -19,6 +20,7 @@ pub async fn coordinator(
     config: &Config,
     replica: &str,
     clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
 ) -> Result<Arc<dyn Coordinator>, RedisError> {
     let own = LocalCoordinator::new(Arc::clone(clock), LocalLimits::default());
     let Some(url) = &config.redis.url else {
@@ -31,6 +33,6 @@ pub async fn coordinator(
         probe_interval: config.redis.probe_interval,
         prefix: config.redis.prefix.clone(),
     };
-    let redis = RedisCoordinator::connect(&options, replica, Arc::clone(clock)).await?;
+    let redis = RedisCoordinator::connect(&options, replica, Arc::clone(clock), shutdown).await?;
     Ok(Arc::new(Sheltered::new(Arc::new(redis), own)))
 }

@@ -1,27 +1,17 @@
-//! Whether this replica belongs beside the others, found out late.
+//! Whether this replica belongs beside the others.
 //!
 //! Replicas show each other over the coordinator that they share their files and derive message ids alike, and
-//! one that would be the odd one out does not start. One that starts while the coordinator is away sees
-//! nobody; so it looks again when that is back, for as long as it takes all others to show themselves, and
-//! stops if it should not have started. Several may have started so, and if each that sees another kind stopped,
-//! none would be left: those stop that are of another kind than the first.
+//! one that would be the odd one out does not start. Several may have started while the coordinator was away,
+//! and if each that sees another kind stopped later, none would be left: those stop that are of another kind
+//! than the first.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use gateway_core::coord::Live;
 use gateway_core::message::MessageIds;
-use tokio_util::sync::CancellationToken;
 
-use super::wait;
-use crate::app::App;
 use crate::coord::same_key::{self, OtherKey};
 use crate::store::folder::{self, FolderError};
-
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(2);
-/// How many looks that see anything: others show themselves every five seconds.
-const LOOKS: u32 = 5;
 
 /// What this replica must have in common with the others.
 #[derive(Debug)]
@@ -46,48 +36,44 @@ pub(crate) enum NotInCommon {
 }
 
 impl Belonging {
-    /// Checks that this replica has everything in common with `others`.
+    /// Notes in what this replica shows what others can compare.
+    pub(crate) fn show(&self, live: &mut Live) {
+        folder::show(live, self.files);
+        same_key::show(live, &self.ids);
+    }
+
+    /// Checks that everybody in `others` has the same.
     ///
     /// # Errors
-    /// It has not; the error says what.
+    /// One sentence that says what is different.
     pub(crate) fn check(&self, others: &[Live]) -> Result<(), NotInCommon> {
         folder::check(others, self.files, &self.data)?;
         same_key::check(others, &self.ids)?;
         Ok(())
     }
 
-    /// Checks that it has so with the first of all that show themselves; names are ordered by when they were
-    /// given.
+    /// Says in the log what `all` do not have in common.
+    pub(crate) fn warn_of(&self, all: &[Live]) {
+        if let Err(error) = folder::check(all, self.files, &self.data) {
+            tracing::error!(%error, "sessions will have to be linked again");
+        }
+        if let Err(error) = same_key::check(all, &self.ids) {
+            tracing::error!(%error, "messages may go out twice");
+        }
+    }
+
+    /// Checks that the first of all that show themselves has the same, unless `own` is the first; names are
+    /// ordered by when they were given.
     ///
     /// # Errors
-    /// It has not; the error says what.
-    fn check_with_first(&self, own: &str, all: &[Live]) -> Result<(), NotInCommon> {
+    /// One sentence that says what is different.
+    pub(crate) fn check_with_first(&self, own: &str, all: &[Live]) -> Result<(), NotInCommon> {
         let others = all.iter().filter(|live| live.replica != own);
         let first = others.min_by(|a, b| a.replica.cmp(&b.replica));
         match first.filter(|first| *first.replica < *own) {
             Some(first) => self.check(std::slice::from_ref(first)),
             None => Ok(()),
         }
-    }
-}
-
-/// Finds out, and begins the shutdown if it does not belong.
-pub(crate) async fn find_out(belonging: Belonging, app: App, stop: CancellationToken) {
-    let own = app.replica.to_string();
-    let mut left = LOOKS;
-    while left > 0 && !stop.is_cancelled() {
-        if let Ok(all) = app.coord.live().await {
-            left -= 1;
-            // Before the last look not all have shown themselves.
-            if left == 0
-                && let Err(error) = belonging.check_with_first(&own, &all)
-            {
-                tracing::error!(%error, "stopping");
-                app.shutdown.give_up();
-                return;
-            }
-        }
-        wait(EVERY, &mut None, |_| false, &stop).await;
     }
 }
 

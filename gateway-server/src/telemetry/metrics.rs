@@ -21,13 +21,17 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::job_metrics::JobMetrics;
+
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 ];
 const BATCHES: [f64; 9] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0];
-const ABOUT: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+pub(super) const ABOUT: Metadata<'static> =
+    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
-/// All metrics of one server.
+/// All metrics of one server. Clones count together.
+#[derive(Clone)]
 pub struct Metrics {
     /// Requests, their answers and connections.
     pub http: HttpMetrics,
@@ -37,6 +41,8 @@ pub struct Metrics {
     pub sends: SendMetrics,
     /// What the loops do.
     pub loops: LoopMetrics,
+    /// How the jobs are.
+    pub jobs: JobMetrics,
     handle: PrometheusHandle,
 }
 
@@ -114,6 +120,8 @@ pub struct LoopMetrics {
     pub coordinator: Gauge,
     /// Whether the caches may be answered from: 1 or 0.
     pub caches_trusted: Gauge,
+    effects_waiting: Gauge,
+    effects_running: Gauge,
     workers: [Gauge; WorkerStatus::ALL.len()],
 }
 
@@ -144,12 +152,15 @@ impl Metrics {
         let message_log = MessageLogMetrics::new(&recorder);
         let sends = SendMetrics::new(&recorder);
         let loops = LoopMetrics::new(&recorder);
-        let http = HttpMetrics::new(Arc::new(recorder));
+        let recorder = Arc::new(recorder);
+        let jobs = JobMetrics::new(Arc::clone(&recorder));
+        let http = HttpMetrics::new(recorder);
         Ok(Self {
             http,
             message_log,
             sends,
             loops,
+            jobs,
             handle,
         })
     }
@@ -333,6 +344,10 @@ impl LoopMetrics {
         describe_gauge(recorder, workers, "Workers by status");
         let coordinator = "gateway_coordinator_available";
         describe_gauge(recorder, coordinator, "Whether the coordinator answers");
+        let waiting = "gateway_effects_waiting";
+        describe_gauge(recorder, waiting, "Effects that wait for their turn");
+        let running = "gateway_effects_running";
+        describe_gauge(recorder, running, "Effects that are being performed");
         let trusted = "gateway_caches_trusted";
         describe_gauge(recorder, trusted, "Whether the caches may be answered from");
         Self {
@@ -348,11 +363,19 @@ impl LoopMetrics {
             published: counted("gateway_events_published_total", "Events published"),
             coordinator: gauge(recorder, coordinator),
             caches_trusted: gauge(recorder, trusted),
+            effects_waiting: gauge(recorder, waiting),
+            effects_running: gauge(recorder, running),
             workers: WorkerStatus::ALL.map(|status| {
                 let labels = [("status", status.name())];
                 recorder.register_gauge(&Key::from_parts(workers, labels.as_slice()), &ABOUT)
             }),
         }
+    }
+
+    /// Notes how many effects wait and how many are being performed.
+    pub fn effects(&self, waiting: usize, running: usize) {
+        self.effects_waiting.set(waiting as f64);
+        self.effects_running.set(running as f64);
     }
 
     /// The fleet as it is now.
@@ -412,7 +435,7 @@ fn gauge(to: &PrometheusRecorder, name: &'static str) -> Gauge {
     to.register_gauge(&Key::from_name(name), &ABOUT)
 }
 
-fn describe_counter(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
+pub(super) fn describe_counter(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
     to.describe_counter(
         KeyName::from_const_str(name),
         None,
@@ -420,7 +443,7 @@ fn describe_counter(to: &PrometheusRecorder, name: &'static str, text: &'static 
     );
 }
 
-fn describe_gauge(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
+pub(super) fn describe_gauge(to: &PrometheusRecorder, name: &'static str, text: &'static str) {
     to.describe_gauge(
         KeyName::from_const_str(name),
         None,
@@ -469,6 +492,8 @@ mod tests {
             "gateway_sends_in_flight 0",
             "gateway_sends_total{outcome=\"unknown\"} 1",
             "gateway_session_placements_total 0",
+            "gateway_effects_waiting 0",
+            "gateway_effects_running 0",
             "gateway_coordinator_available 0",
             "gateway_workers{status=\"ACTIVE\"} 2",
             "gateway_workers{status=\"OFFLINE\"} 0",

@@ -1,6 +1,7 @@
 //! What the server says about itself: logs and metrics.
 
 mod chain;
+pub mod job_metrics;
 pub mod metrics;
 pub mod numbers;
 pub mod span;

@@ -108,6 +108,18 @@ impl HttpLink {
         }
     }
 
+    /// How long an unused connection is kept.
+    #[must_use]
+    pub fn idle_timeout(&self) -> Duration {
+        self.pool.idle_timeout()
+    }
+
+    /// Closes connections that nobody has used for [`HttpLink::idle_timeout`], of this link and of every one
+    /// that was made apart from it.
+    pub fn close_idle(&self) {
+        self.pool.close_idle();
+    }
+
     /// One attempt, from nothing to a complete answer.
     async fn call<T: Answer>(
         &self,

@@ -5,7 +5,6 @@
 //! token of its present run, which is a keyed hash.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -31,8 +30,13 @@ struct Inner {
     idle_timeout: Duration,
     max_idle: usize,
     places: Mutex<HashMap<Box<str>, Place>>,
-    is_swept: AtomicBool,
+    all: AllPools,
 }
+
+/// Every pool that was made apart from the same first one: what closes unused connections needs to know
+/// them, wherever they are polled.
+#[derive(Clone, Default)]
+struct AllPools(Arc<Mutex<Vec<Weak<Inner>>>>);
 
 /// What is known of an endpoint.
 struct Place {
@@ -83,19 +87,49 @@ pub(super) struct Way {
 impl Pool {
     /// No connection yet.
     pub(super) fn new(connector: Connector, idle_timeout: Duration, max_idle: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self::among(&AllPools::default(), connector, idle_timeout, max_idle)
+    }
+
+    fn among(
+        all: &AllPools,
+        connector: Connector,
+        idle_timeout: Duration,
+        max_idle: usize,
+    ) -> Self {
+        let inner = Arc::new(Inner {
             connector,
             idle_timeout,
             max_idle,
             places: Mutex::default(),
-            is_swept: AtomicBool::new(false),
-        }))
+            all: all.clone(),
+        });
+        all.lock().push(Arc::downgrade(&inner));
+        Self(inner)
     }
 
     /// The same with connections of its own.
     pub(super) fn apart(&self) -> Self {
         let inner = &self.0;
-        Self::new(inner.connector.clone(), inner.idle_timeout, inner.max_idle)
+        let (all, connector) = (inner.all.clone(), inner.connector.clone());
+        Self::among(&all, connector, inner.idle_timeout, inner.max_idle)
+    }
+
+    /// How long an unused connection is kept.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.0.idle_timeout
+    }
+
+    /// Closes what nobody has used for too long, here and in every pool that was made apart from this one.
+    pub(super) fn close_idle(&self) {
+        let mut living = Vec::new();
+        self.0.all.lock().retain(|pool| {
+            let pool = pool.upgrade();
+            living.extend(pool.clone());
+            pool.is_some()
+        });
+        for pool in living {
+            pool.close_idle();
+        }
     }
 
     /// The way to a worker; none if its endpoint or token cannot be written down.
@@ -140,7 +174,6 @@ impl Pool {
 
     /// A new connection; none if there was no way to make one.
     pub(super) async fn connect(&self, address: &Address) -> Option<Connection> {
-        self.begin_to_sweep();
         let mut connector = self.0.connector.clone();
         // It is always ready: every call is a connection of its own.
         let stream = connector.call(address.uri.clone()).await.ok()?;
@@ -162,13 +195,6 @@ impl Pool {
             place.kept.push(Kept { connection, since });
         }
     }
-
-    /// With the first connection: until then there may be no runtime, and there is nothing to close.
-    fn begin_to_sweep(&self) {
-        if !self.0.is_swept.swap(true, Ordering::Relaxed) {
-            tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.idle_timeout));
-        }
-    }
 }
 
 impl Inner {
@@ -176,7 +202,7 @@ impl Inner {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sweep(&self) {
+    fn close_idle(&self) {
         self.places().retain(|_, place| {
             place
                 .kept
@@ -186,13 +212,9 @@ impl Inner {
     }
 }
 
-/// Closes what nobody uses any more, as long as there is a pool.
-#[expect(clippy::disallowed_methods, reason = "the period of a loop")]
-async fn sweep(pool: Weak<Inner>, period: Duration) {
-    loop {
-        tokio::time::sleep(period).await;
-        let Some(pool) = pool.upgrade() else { return };
-        pool.sweep();
+impl AllPools {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Inner>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

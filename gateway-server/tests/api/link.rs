@@ -1,11 +1,12 @@
 //! The way to a worker that does what the test says.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::id::SessionId;
+use gateway_core::id::{SessionId, WorkerId};
 use gateway_core::protocol::{
     Accepted, Health, Passkey, Released, SendMessage, Sent, SessionCounts, SessionState,
     StartSession,
@@ -32,6 +33,8 @@ struct Script {
     on_health: Option<LinkError>,
     state: Option<SessionState>,
     held: Option<Arc<Semaphore>>,
+    held_stops: Option<Arc<Semaphore>>,
+    running_stops: BTreeMap<WorkerId, usize>,
     panics: bool,
 }
 
@@ -66,6 +69,18 @@ impl ScriptedLink {
         held
     }
 
+    /// Orders to stop hang until the semaphore gets a permit each.
+    pub(crate) fn hold_stops(&self) -> Arc<Semaphore> {
+        let held = Arc::new(Semaphore::new(0));
+        self.script().held_stops = Some(Arc::clone(&held));
+        held
+    }
+
+    /// How many orders to stop hang now, by worker.
+    pub(crate) fn running_stops(&self) -> BTreeMap<WorkerId, usize> {
+        self.script().running_stops.clone()
+    }
+
     /// Sends end in a defect of the gateway from now on, after the message has gone out.
     pub(crate) fn panic_in_sends(&self) {
         self.script().panics = true;
@@ -91,7 +106,18 @@ impl ScriptedLink {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stop(&self, how: &'static str, order: &Order) -> Result<Released, LinkError> {
+    async fn stop(&self, how: &'static str, order: &Order) -> Result<Released, LinkError> {
+        let held = self.script().held_stops.clone();
+        if let Some(held) = held {
+            let worker = &order.owner.worker;
+            let count = |script: &mut Script, more: isize| {
+                let running = script.running_stops.entry(worker.clone()).or_default();
+                *running = running.saturating_add_signed(more);
+            };
+            count(&mut self.script(), 1);
+            held.acquire().await.expect("never closed").forget();
+            count(&mut self.script(), -1);
+        }
         let mut script = self.script();
         script.stops.push((how, order.session));
         match &script.on_stop {
@@ -159,15 +185,15 @@ impl WorkerLink for ScriptedLink {
     }
 
     async fn release(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
-        self.stop("release", order)
+        self.stop("release", order).await
     }
 
     async fn logout(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
-        self.stop("logout", order)
+        self.stop("logout", order).await
     }
 
     async fn forget(&self, _: &Target, order: &Order, _: Duration) -> Result<Released, LinkError> {
-        self.stop("forget", order)
+        self.stop("forget", order).await
     }
 
     async fn passkey(

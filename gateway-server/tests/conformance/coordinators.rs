@@ -10,6 +10,7 @@ use fred::types::config::Config;
 use gateway_server::coord::local::{LocalCoordinator, LocalLimits};
 use gateway_server::coord::redis::RedisOptions;
 use gateway_server::coord::{RedisCoordinator, Sheltered};
+use gateway_server::shutdown::Shutdown;
 use gateway_server::system::SystemClock;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::conformance::{Advance, Backend, CoordinatorUnderTest, Failure, Need};
@@ -102,7 +103,9 @@ impl Backend for OverRedis {
             prefix: prefix(),
         };
         let replica = async |name| {
-            let connected = RedisCoordinator::connect(&options, name, Arc::new(SystemClock)).await;
+            let connected =
+                RedisCoordinator::connect(&options, name, Arc::new(SystemClock), &Shutdown::new())
+                    .await;
             connected.map(Arc::new)
         };
         let (coordinator, other) = (replica("a").await?, replica("b").await?);

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use gateway_server::coord::RedisCoordinator;
 use gateway_server::coord::redis::{RedisError, RedisOptions};
+use gateway_server::shutdown::Shutdown;
 use gateway_server::system::SystemClock;
 use gateway_testkit::services::{self, Missing};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -94,7 +95,13 @@ fn options(url: &str) -> RedisOptions {
 }
 
 async fn connect(url: &str, replica: &str) -> Result<RedisCoordinator, RedisError> {
-    RedisCoordinator::connect(&options(url), replica, Arc::new(SystemClock)).await
+    RedisCoordinator::connect(
+        &options(url),
+        replica,
+        Arc::new(SystemClock),
+        &Shutdown::new(),
+    )
+    .await
 }
 
 /// How long anything may take before a test has failed.

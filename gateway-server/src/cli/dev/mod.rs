@@ -44,9 +44,8 @@ impl Dev {
             writeln!(context.output, "{said}{READY}")?;
             context.output.flush()?;
             stop_when_asked(&server);
-            let workers = workers::start(&server, &url);
+            workers::start(&server, &url);
             server.run().await?;
-            workers.abort();
             Ok(())
         })
     }

@@ -6,7 +6,6 @@ use gateway_core::id::WorkerId;
 use gateway_core::worker::Death;
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
 use gateway_testkit::worker::{PhoneNetwork, Script};
-use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::cli::Failure;
@@ -42,13 +41,13 @@ pub(super) async fn bury_former(app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts both; they end with the returned task.
-pub(super) fn start(server: &Server, gateway: &str) -> JoinHandle<()> {
+/// Starts both; they end when the shutdown begins.
+pub(super) fn start(server: &Server, gateway: &str) {
     let token = server.secrets.worker_bootstrap.expose().to_owned();
     let network = Arc::new(PhoneNetwork::default());
     let app = server.app.clone();
     let gateway = gateway.to_owned();
-    tokio::spawn(async move {
+    let running = async move {
         let mut running = Vec::new();
         for id in WORKERS {
             match worker(&app, id, &gateway, &token, &network).await {
@@ -57,7 +56,8 @@ pub(super) fn start(server: &Server, gateway: &str) -> JoinHandle<()> {
             }
         }
         app.shutdown.begun().cancelled().await;
-    })
+    };
+    server.app.shutdown.spawn_loop(|_| running);
 }
 
 async fn worker(

@@ -28,6 +28,7 @@ use tokio::task::AbortHandle;
 
 use super::hints::Hints;
 use super::local::KINDS;
+use crate::shutdown::Shutdown;
 use breaker::Breaker;
 use connect::Connection;
 pub use connect::{RedisError, RedisOptions};
@@ -86,7 +87,7 @@ impl From<Unanswered> for CoordError {
 
 impl RedisCoordinator {
     /// Connects, and makes sure that Redis can be used. `replica` tells this process from all others.
-    /// Connections belong to the runtime that this is called on. If nobody answers it is an outage like any
+    /// Connections belong to the runtime that this is called on, and `shutdown` ends them last. If nobody answers it is an outage like any
     /// later one.
     ///
     /// # Errors
@@ -95,13 +96,14 @@ impl RedisCoordinator {
         options: &RedisOptions,
         replica: &str,
         clock: Arc<dyn Clock>,
+        shutdown: &Shutdown,
     ) -> Result<Self, RedisError> {
         let keys = Keys::new(&options.prefix);
         let hints = Hints::new(HINTS);
         let hearing = Arc::new(Hearing::new(hints, keys.channel(), replica.to_owned()));
         let ears = connect::client(options)?;
-        let listening = tokio::spawn(hearing::listen(Arc::clone(&hearing), &ears));
-        let mut tasks = Tasks(vec![listening.abort_handle()]);
+        let listening = hearing::listen(Arc::clone(&hearing), &ears);
+        let mut tasks = Tasks(vec![shutdown.spawn_connection(listening)]);
         let (commands, away) = connect::connect(connect::client(options)?, options).await?;
         let (ears, _) = match &away {
             None => connect::connect(ears, options).await?,
@@ -132,8 +134,8 @@ impl RedisCoordinator {
                 let _ = tokio::time::timeout(options.connect_timeout, shared.hearing.stood()).await;
             }
         }
-        let watching = tokio::spawn(watch::run(Arc::clone(&shared), commands, ears));
-        tasks.0.push(watching.abort_handle());
+        let watching = watch::run(Arc::clone(&shared), commands, ears);
+        tasks.0.push(shutdown.spawn_connection(watching));
         Ok(Self {
             shared,
             _tasks: tasks,

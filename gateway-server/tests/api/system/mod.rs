@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use gateway_core::coord::{Coordinator, Live};
+use gateway_core::time::Clock;
+use gateway_server::telemetry::job_metrics::StepOutcome;
 use gateway_testkit::fixture::a_worker;
+use serde_json::json;
 
 use crate::app::TestApp;
 
@@ -85,6 +88,38 @@ async fn replicas_show_their_numbers_side_by_side() {
     let answer = app.get("/health/detailed").expect(200).await;
     assert_eq!(answer.data()["coordinator"], "down");
     assert_eq!(answer.data()["status"], "ok", "requests are served");
+}
+
+#[tokio::test]
+async fn jobs_are_shown_with_their_last_success_and_their_last_error() {
+    let app = TestApp::start().await;
+    let now = app.clock.now();
+    let jobs = &app.app.metrics.jobs;
+    let (one, two) = (jobs.report("claim_due"), jobs.report("keep_retention"));
+    one.ended(StepOutcome::Done, None, now);
+    one.ended(StepOutcome::Failed("store_unavailable"), None, now);
+    two.ended(StepOutcome::Done, Some(true), now);
+    let answer = app.get("/health/detailed").expect(200).await;
+    let at = serde_json::to_value(now).expect("JSON");
+    let expected = json!([
+        {
+            "name": "claim_due", "status": "down", "lastSuccess": at,
+            "lastError": { "class": "store_unavailable", "at": at },
+        },
+        {
+            "name": "keep_retention", "status": "ok", "lastSuccess": at, "lastError": null,
+            "leader": true,
+        },
+    ]);
+    assert_eq!(answer.data()["jobs"], expected);
+    drop(one);
+    let answer = app.get("/health/detailed").expect(200).await;
+    assert_eq!(answer.data()["jobs"][0]["name"], "keep_retention");
+    let text = app.get("/metrics").expect(200).await.text;
+    assert!(
+        text.contains("gateway_job_leads{job=\"keep_retention\"} 1"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

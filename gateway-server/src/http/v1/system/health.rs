@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::extract;
 use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
 use gateway_core::worker::WorkerStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +19,7 @@ use crate::app::App;
 use crate::coord::in_common;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::telemetry::job_metrics::JobState;
 
 /// When to ask again whether messages are written.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -58,6 +60,55 @@ pub struct DetailedHealth {
     pub workers: Option<Workers>,
     /// Every replica, as far as it shows itself.
     pub replicas: Vec<Replica>,
+    /// What runs beside the requests in the replica that answers.
+    pub jobs: Vec<Job>,
+}
+
+/// What runs beside the requests, again and again.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = JobHealth)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Whether its last step succeeded.
+    pub status: State,
+    /// When a step last succeeded.
+    pub last_success: Option<Timestamp>,
+    /// The last error, if there was one.
+    pub last_error: Option<JobFailure>,
+    /// Whether this replica is the one that does it; absent if every replica does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leader: Option<bool>,
+}
+
+/// Why a step of a job failed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobFailure {
+    /// The class of the error; the log has the whole of it.
+    pub class: String,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+impl Job {
+    fn of(name: &str, state: JobState) -> Self {
+        let failure = |(class, at): (&str, Timestamp)| JobFailure {
+            class: class.to_owned(),
+            at,
+        };
+        Self {
+            name: name.to_owned(),
+            status: if state.is_failing {
+                State::Down
+            } else {
+                State::Ok
+            },
+            last_success: state.last_success,
+            last_error: state.last_error.map(failure),
+            leader: state.is_leader,
+        }
+    }
 }
 
 /// What a replica shows of itself, some seconds ago.
@@ -136,6 +187,7 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
     let live = app.coord.live().await;
     let coordinator = if live.is_ok() { State::Ok } else { State::Down };
     let replicas = live.unwrap_or_default().into_iter();
+    let jobs = app.metrics.jobs.states();
     Answer::ok(DetailedHealth {
         status: state,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -154,6 +206,10 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
                     numbers: live.numbers,
                 }
             })
+            .collect(),
+        jobs: jobs
+            .into_iter()
+            .map(|(name, job)| Job::of(name, job))
             .collect(),
     })
 }

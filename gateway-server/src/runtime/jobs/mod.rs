@@ -1,0 +1,31 @@
+//! What runs beside the requests, one file per job.
+//!
+//! A job calls one function of the core or of an adapter, again and again; there is no rule in here. It may
+//! be stopped between two steps or die in the middle of one: what it would have done is still due. How jobs
+//! are stepped, restarted, shown and stopped is the frame's.
+
+mod check_peers;
+mod claim_due;
+mod close_idle_connections;
+mod flush_metrics;
+mod follow_changes;
+mod follow_fleet;
+mod frame;
+mod keep_replica_lock;
+mod publish_events;
+mod publish_numbers;
+mod register_replica;
+mod watch_leases;
+
+pub(crate) use check_peers::CheckPeers;
+pub(crate) use claim_due::ClaimDue;
+pub(crate) use close_idle_connections::CloseIdleConnections;
+pub(crate) use flush_metrics::FlushMetrics;
+pub(crate) use follow_changes::FollowChanges;
+pub(crate) use follow_fleet::FollowFleet;
+pub(crate) use frame::JobFrame;
+pub(crate) use keep_replica_lock::KeepReplicaLock;
+pub(crate) use publish_events::PublishEvents;
+pub(crate) use publish_numbers::PublishNumbers;
+pub(crate) use register_replica::RegisterReplica;
+pub(crate) use watch_leases::WatchLeases;

@@ -1,0 +1,59 @@
+//! Shows this replica's numbers to the others, and compares what all must have in common.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway_core::coord::{Coordinator, Live};
+use gateway_core::id::ReplicaId;
+
+use super::frame::{Job, JobError, Next, Pace};
+use crate::runtime::belong::Belonging;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::numbers::numbers;
+
+/// How long numbers are shown: a replica that is silent for longer is not there.
+const SHOWN_FOR: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub(crate) struct PublishNumbers {
+    pub(crate) replica: ReplicaId,
+    pub(crate) coord: Arc<dyn Coordinator>,
+    pub(crate) metrics: Metrics,
+    /// What this replica must have in common with others, where there can be any.
+    pub(crate) belonging: Option<Arc<Belonging>>,
+}
+
+impl Job for PublishNumbers {
+    const NAME: &'static str = "publish_numbers";
+
+    fn pace(&self) -> Pace {
+        Pace::of(Duration::from_secs(5))
+    }
+
+    async fn step(&mut self) -> Result<Next, JobError> {
+        let published = self.publish().await;
+        let available = if published.is_ok() { 1.0 } else { 0.0 };
+        self.metrics.loops.coordinator.set(available);
+        published.map(|()| Next::AtPace)
+    }
+}
+
+impl PublishNumbers {
+    async fn publish(&self) -> Result<(), JobError> {
+        let mut live = Live {
+            replica: self.replica.to_string(),
+            numbers: numbers(&self.metrics.render()),
+        };
+        if let Some(belonging) = &self.belonging {
+            belonging.show(&mut live);
+        }
+        self.coord.put_live(&live, SHOWN_FOR).await?;
+        // Their number is kept by the coordinator for the time that it is away.
+        let all = self.coord.live().await?;
+        if let Some(belonging) = &self.belonging {
+            // Two that started at once could not see each other then.
+            belonging.warn_of(&all);
+        }
+        Ok(())
+    }
+}
