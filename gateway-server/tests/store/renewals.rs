@@ -1,4 +1,4 @@
-//! SQLite's heartbeats share transactions, and nothing else.
+//! Many heartbeats at once on SQLite.
 
 use std::path::Path;
 
@@ -12,7 +12,6 @@ use sqlx::SqlitePool;
 
 use crate::sqlite;
 
-/// More than one transaction takes.
 const WORKERS: usize = 250;
 
 pub(crate) async fn workers_that_report_at_once_are_each_answered_for_themselves(folder: &Path) {

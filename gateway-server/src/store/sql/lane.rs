@@ -1,10 +1,10 @@
-//! One PostgreSQL connection that a writer keeps, for the one statement it repeats.
+//! One PostgreSQL connection that a message log keeps, for the one statement it repeats.
 //!
-//! A pool asks a connection whether it still lives when it is taken and again when it is given back: two
-//! round trips around each statement, which is more than the statement costs. A writer has no use for
-//! that, because what it repeats may be repeated: a kept connection that turns out to be gone is replaced,
-//! and the statement is tried once more. Its plan is made once, too, and without nested loops: the planner
-//! does not know how long the lists of a group are.
+//! A pool asks a connection that is given back whether it still lives, which is one more round trip for each
+//! statement and about as much work as a small group. The log need not ask: what it repeats may be
+//! repeated, so a kept connection that turns out to be gone is replaced and the statement is tried once
+//! more. Its plan is made once, too, and without nested loops, because the planner does not know how long
+//! the lists of a group are.
 
 use std::fmt;
 use std::io;
@@ -55,15 +55,10 @@ impl fmt::Debug for Lane {
 }
 
 impl Lane {
-    /// For statements over lists. Connects when it is first used, on the runtime that uses it.
+    /// Connects when it is first used, on the runtime that uses it.
     pub(super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
-        Self::plain(&options.clone().options(PLANS), connect_timeout)
-    }
-
-    /// For statements that are planned like any other.
-    pub(super) fn plain(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
-            options: options.clone(),
+            options: options.clone().options(PLANS),
             connect_timeout,
             silence: Silence::default(),
             kept: Mutex::default(),

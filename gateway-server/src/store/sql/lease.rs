@@ -48,11 +48,21 @@ const LOADS: &str = "SELECT l.worker_id, l.incarnation, l.renewals, l.renewed_at
      JOIN workers AS w ON w.id = l.worker_id AND w.incarnation = l.incarnation \
      WHERE l.fenced_at IS NULL ORDER BY l.worker_id";
 
-const RENEW: &str = "UPDATE worker_leases \
-     SET renewals = renewals + 1, renewed_at = $3, report = $4 \
-     WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
-       AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
-     RETURNING renewals";
+/// Renews the lease of worker `$1` and incarnation `$2` with report `$3`, unless another is newer.
+macro_rules! renew_lease {
+    ($now:literal) => {
+        concat!(
+            "UPDATE worker_leases SET renewals = renewals + 1, renewed_at = ",
+            $now,
+            ", report = $3 \
+             WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
+               AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2)"
+        )
+    };
+}
+pub(super) use renew_lease;
+
+const RENEW: &str = concat!(renew_lease!("$4"), " RETURNING renewals");
 
 const DISOWN: &str = "UPDATE worker_leases SET disowned = TRUE \
      WHERE worker_id = $1 AND incarnation = $2";
@@ -194,8 +204,8 @@ impl LeaseRepo for Tx {
             .query(RENEW)
             .bind(owner.worker.as_str())
             .bind(owner.incarnation.as_str())
-            .bind(Time(now))
             .bind(Json(report))
+            .bind(Time(now))
             .optional()
             .await?;
         Ok(renewed.map(|(Count(renewals),)| renewals))

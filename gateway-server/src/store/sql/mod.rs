@@ -14,7 +14,6 @@ mod fill;
 mod json;
 mod key;
 mod lane;
-mod lanes;
 mod lease;
 mod lock;
 mod message;
@@ -28,7 +27,6 @@ mod reach;
 mod readers;
 mod refresh;
 mod renew;
-mod renewals;
 mod replica;
 mod rows;
 mod sequencer;
@@ -57,9 +55,7 @@ pub use pool::PostgresOptions;
 pub use reach::ServerError;
 pub use state::{SealedRows, StateRows};
 
-use lanes::Lanes;
 use pool::Pool;
-use renewals::Renewals;
 use tx::Tx;
 
 /// The database could not be opened.
@@ -84,33 +80,25 @@ pub enum OpenError {
     Server(#[from] ServerError),
 }
 
-/// How heartbeats are written.
-#[derive(Clone, Debug)]
-enum Renewing {
-    /// Each by itself, where more than one can write.
-    Alone(Lanes),
-    /// Those of a moment at once.
-    Together(Renewals),
-}
-
-impl Renewing {
-    fn on(pool: &Pool) -> Self {
-        match pool.lanes(renew::AT_ONCE) {
-            Some(lanes) => Self::Alone(lanes),
-            None => Self::Together(Renewals::new(pool.clone())),
-        }
-    }
-}
-
 /// The store over a SQL database. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     pool: Pool,
-    renewing: Renewing,
+    /// Renews leases: on PostgreSQL over connections that no request can hold.
+    heartbeats: Pool,
     _lock: Option<Arc<DataLock>>,
 }
 
 impl SqlStore {
+    fn over(pool: Pool) -> Self {
+        let heartbeats = pool.apart(renew::CONNECTIONS);
+        Self {
+            heartbeats: heartbeats.unwrap_or_else(|| pool.clone()),
+            pool,
+            _lock: None,
+        }
+    }
+
     /// Opens a SQLite file as its only gateway, making it if it is not there; `clock` is its clock.
     ///
     /// The schema is not touched: see [`SqlStore::migrate`].
@@ -135,11 +123,7 @@ impl SqlStore {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self {
-            renewing: Renewing::on(&pool),
-            pool,
-            _lock: None,
-        })
+        Ok(Self::over(pool))
     }
 
     /// Connects to a PostgreSQL server; the clock is the server's.
@@ -148,11 +132,7 @@ impl SqlStore {
     /// The server cannot be reached or refuses the login.
     pub async fn postgres(url: &str, options: &PostgresOptions) -> Result<Self, OpenError> {
         let pool = Pool::postgres(url, options).await?;
-        Ok(Self {
-            renewing: Renewing::on(&pool),
-            pool,
-            _lock: None,
-        })
+        Ok(Self::over(pool))
     }
 
     /// Brings the schema up to date. Safe beside other replicas that do the same.
@@ -195,14 +175,14 @@ impl SqlStore {
     /// database has only one writer. Nothing is connected before it is used.
     #[must_use]
     pub fn ledger_apart(&self) -> Option<SqlLedger> {
-        self.pool.apart().map(SqlLedger::new)
+        self.pool.apart(1).map(SqlLedger::new)
     }
 
     /// The same database over one connection of its own, for a loop that would otherwise go from connection
     /// to connection and find nothing that it has used before; itself where that makes no difference.
     #[must_use]
     pub fn apart(&self) -> Self {
-        let pool = self.pool.apart();
+        let pool = self.pool.apart(1);
         Self {
             pool: pool.unwrap_or_else(|| self.pool.clone()),
             ..self.clone()
@@ -217,9 +197,7 @@ impl SqlStore {
 
     /// Closes every connection, after those in use are given back. Part of an orderly shutdown.
     pub async fn close(&self) {
-        if let Renewing::Alone(lanes) = &self.renewing {
-            lanes.close().await;
-        }
+        self.heartbeats.close().await;
         self.pool.close().await;
     }
 }
@@ -250,10 +228,7 @@ impl Store for SqlStore {
         owner: &Owner,
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
-        match &self.renewing {
-            Renewing::Alone(lanes) => renew::renew_alone(lanes, owner, report).await,
-            Renewing::Together(renewals) => renewals.renew(owner, report).await,
-        }
+        self.heartbeats.renew(owner, report).await
     }
 }
 

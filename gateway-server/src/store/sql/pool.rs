@@ -19,7 +19,6 @@ use sqlx::sqlite::{
 
 use super::error::classify;
 use super::lane::Lane;
-use super::lanes::Lanes;
 use super::reach::ServerError;
 use super::readers::Readers;
 use super::silence::Silence;
@@ -121,14 +120,15 @@ impl Pool {
         })
     }
 
-    /// One more connection to PostgreSQL, for the runtime that calls this; none to SQLite.
-    pub(super) fn apart(&self) -> Option<Self> {
+    /// So many more connections to PostgreSQL, for the runtime that calls this; none to SQLite. Nothing is
+    /// connected before it is used.
+    pub(super) fn apart(&self, connections: u32) -> Option<Self> {
         let Self::Postgres { pool, clock, .. } = self else {
             return None;
         };
         let silence = Silence::default();
         let own = watched(&silence)
-            .max_connections(1)
+            .max_connections(connections)
             .acquire_timeout(pool.options().get_acquire_timeout())
             .idle_timeout(None)
             .connect_lazy_with((*pool.connect_options()).clone());
@@ -146,15 +146,6 @@ impl Pool {
         };
         let limit = pool.options().get_acquire_timeout();
         Some(Lane::new(&pool.connect_options(), limit))
-    }
-
-    /// A few connections for short statements, beside those of the pool; none to SQLite.
-    pub(super) fn lanes(&self, count: usize) -> Option<Lanes> {
-        let Self::Postgres { pool, .. } = self else {
-            return None;
-        };
-        let limit = pool.options().get_acquire_timeout();
-        Some(Lanes::new(&pool.connect_options(), count, limit))
     }
 
     /// Opens the file, making it if it is not there.

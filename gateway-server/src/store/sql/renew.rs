@@ -1,9 +1,7 @@
-//! A heartbeat in one exchange: the lease is renewed, and what the worker should know comes back.
+//! A heartbeat in one statement: the lease is renewed, and what the worker should know comes back.
 //!
-//! On PostgreSQL one statement is a transaction of its own. It runs on a connection that no request can hold,
-//! and reads what is held as of its beginning, which is after the worker spoke; repeating it because a
-//! connection has ended counts twice, and a count that grew is all that anybody looks for. On SQLite
-//! [`super::renewals`] has many of them in one transaction.
+//! On PostgreSQL the statement is a transaction of its own. It runs on one of a few connections that no request
+//! can hold, and reads what is held as of its beginning, which is after the worker spoke.
 //!
 //! What is held comes as one value: a row for each of a hundred sessions costs more than everything else.
 
@@ -19,12 +17,14 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::error::{classify, corrupt};
-use super::lanes::Lanes;
+use super::lease::renew_lease;
+use super::pool::Pool;
 use super::tx::{Sql, Tx};
 use super::types::Count;
 
-/// On PostgreSQL: a renewal waits for the disk, so a few at once share its turn; a thousand workers need no more.
-pub(super) const AT_ONCE: usize = 4;
+/// Connections for heartbeats on PostgreSQL. A renewal waits for the disk, so a few at once share its turn; a
+/// thousand workers need no more.
+pub(super) const CONNECTIONS: u32 = 4;
 
 /// What an owner holds, as one text: an array of id, epoch, status and phase for each.
 macro_rules! held {
@@ -39,24 +39,17 @@ macro_rules! held {
     };
 }
 
-/// Beside [`super::lease`], which renews in the same words.
 const RENEW: Sql = Sql {
     postgres: concat!(
-        "WITH renewed AS (UPDATE worker_leases \
-         SET renewals = renewals + 1, renewed_at = clock_timestamp(), report = $3 \
-         WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
-           AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
-         RETURNING renewals) \
-         SELECT w.status, w.max_sessions, w.assigned, ",
+        "WITH renewed AS (",
+        renew_lease!("clock_timestamp()"),
+        " RETURNING renewals) SELECT w.status, w.max_sessions, w.assigned, ",
         held!(postgres),
         " FROM renewed CROSS JOIN workers AS w WHERE w.id = $1"
     ),
     sqlite: concat!(
-        "UPDATE worker_leases \
-         SET renewals = renewals + 1, renewed_at = $4, report = $3 \
-         WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
-           AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2) \
-         RETURNING (SELECT status FROM workers WHERE id = $1) AS status, \
+        renew_lease!("$4"),
+        " RETURNING (SELECT status FROM workers WHERE id = $1) AS status, \
              (SELECT max_sessions FROM workers WHERE id = $1) AS max_sessions, \
              (SELECT assigned FROM workers WHERE id = $1) AS assigned, ",
         held!(sqlite)
@@ -117,6 +110,31 @@ impl RenewedRow {
     }
 }
 
+impl Pool {
+    /// Renews the lease of `owner` durably; none if it is not to be renewed.
+    pub(super) async fn renew(
+        &self,
+        owner: &Owner,
+        report: &WorkerReport,
+    ) -> Result<Option<Renewed>, StoreError> {
+        match self {
+            Self::Postgres { pool, silence, .. } => {
+                let arguments = arguments(owner, report).map_err(classify)?;
+                let renewing = sqlx::query_as_with(RENEW.postgres, arguments).fetch_optional(pool);
+                let row: Option<RenewedRow> = silence.limit(renewing).await.map_err(classify)?;
+                row.map(|row| row.parse(&owner.worker)).transpose()
+            }
+            Self::Sqlite { .. } => {
+                let mut tx = self.begin().await?;
+                let renewed = tx.renew(owner, report).await;
+                // What the worker is told makes no sense, say; its lease is renewed all the same.
+                tx.finish().await?;
+                renewed
+            }
+        }
+    }
+}
+
 fn arguments(owner: &Owner, report: &WorkerReport) -> Result<PgArguments, sqlx::Error> {
     let mut arguments = PgArguments::default();
     let added = arguments
@@ -127,21 +145,8 @@ fn arguments(owner: &Owner, report: &WorkerReport) -> Result<PgArguments, sqlx::
     Ok(arguments)
 }
 
-/// Renews on PostgreSQL, in a transaction by itself; none if the lease is not to be renewed.
-pub(super) async fn renew_alone(
-    lanes: &Lanes,
-    owner: &Owner,
-    report: &WorkerReport,
-) -> Result<Option<Renewed>, StoreError> {
-    let renewing = lanes.all(RENEW.postgres, || arguments(owner, report));
-    let rows: Vec<RenewedRow> = renewing.await.map_err(classify)?;
-    let row = rows.into_iter().next();
-    row.map(|row| row.parse(&owner.worker)).transpose()
-}
-
 impl Tx {
-    /// Renews on SQLite.
-    pub(super) async fn renew(
+    async fn renew(
         &mut self,
         owner: &Owner,
         report: &WorkerReport,
