@@ -43,13 +43,6 @@ impl<'a> Grouped<'a> {
         Self { facts, places }
     }
 
-    /// Whether each of the facts is usually the first about its message.
-    #[must_use]
-    pub fn are_firsts(&self) -> bool {
-        let is_first = |fact: &Fact| !matches!(fact, Fact::Status(_));
-        self.facts.iter().all(is_first)
-    }
-
     /// Every message's facts, folded as if nothing stood there, in the order of their keys.
     #[must_use]
     pub fn fresh(&self, now: Timestamp) -> Vec<Folded> {

@@ -1,16 +1,13 @@
 //! The message log's ledger in SQL.
 //!
-//! Nearly every message of a group is new, so the normal path takes that for granted: PostgreSQL inserts
-//! the rows with their events in one statement that commits by itself, SQLite in a few of one
-//! transaction. Rows that existed are read locked, folded by the core's rule, and written back with their
-//! events in a transaction of their own; facts are independent of each other, so it does no harm that
-//! the new ones are durable before.
+//! Nearly every message of a group is new, so those are inserted first, with their events: on PostgreSQL in one
+//! statement that commits by itself, on SQLite in a few of one transaction. Rows that existed are read locked, folded
+//! by the core's rule, and written back with their events in a transaction of their own; facts are independent of
+//! each other, so it does no harm that the new ones are durable before.
 
 mod statements;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use gateway_core::event::{NewEvent, OutboxRepo};
@@ -38,19 +35,12 @@ pub struct SqlLedger {
     pool: Pool,
     /// Writes what is new, on PostgreSQL.
     lane: Option<Lane>,
-    /// So many groups to come are not taken for new.
-    doubts: Arc<AtomicU32>,
 }
-
-/// Groups that are inserted carefully after one had a message that existed: where one worker repeats its
-/// reports it will go on for a while, and a group that fails is written twice.
-const DOUBTS: u32 = 64;
 
 impl SqlLedger {
     pub(super) fn new(pool: Pool) -> Self {
         let lane = pool.lane();
-        let doubts = Arc::default();
-        Self { pool, lane, doubts }
+        Self { pool, lane }
     }
 
     /// Closes its connections; for a ledger that has its own.
@@ -68,7 +58,7 @@ impl Ledger for SqlLedger {
         let grouped = Grouped::new(facts);
         let folded = match &self.lane {
             Some(lane) => {
-                let (new, known) = insert_alone(lane, &self.doubts, &grouped).await?;
+                let (new, known) = insert_alone(lane, &grouped).await?;
                 if known.is_empty() {
                     return answers(&grouped, new);
                 }
@@ -121,29 +111,10 @@ type Inserted = (Vec<Folded>, Vec<Key>);
 /// The moment of the statement; if not all rows are new, the keys of those that are.
 type Made = (Time, Option<Vec<Id>>, Option<Vec<Id>>);
 
-async fn insert_alone(
-    lane: &Lane,
-    doubts: &AtomicU32,
-    grouped: &Grouped<'_>,
-) -> Result<Inserted, StoreError> {
+async fn insert_alone(lane: &Lane, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
     let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
-    let insert = async |statement| -> Result<Vec<Made>, StoreError> {
-        lane.all(statement, lists).await.map_err(classify)
-    };
-    // One writer works on a ledger, so nothing is counted between the two.
-    let left = doubts.load(Ordering::Relaxed);
-    doubts.store(left.saturating_sub(1), Ordering::Relaxed);
-    let made = match grouped.are_firsts() && left == 0 {
-        true => match insert(sql::INSERT_ALL).await {
-            Err(StoreError::Duplicate { .. }) => {
-                doubts.store(DOUBTS, Ordering::Relaxed);
-                insert(sql::INSERT_NEW).await?
-            }
-            made => made?,
-        },
-        false => insert(sql::INSERT_NEW).await?,
-    };
+    let made: Vec<Made> = lane.all(sql::INSERT, lists).await.map_err(classify)?;
     let Some((Time(now), tenants, ids)) = made.into_iter().next() else {
         return Err(StoreError::Conflict);
     };
@@ -163,7 +134,9 @@ async fn insert(tx: &mut Tx, grouped: &Grouped<'_>) -> Result<Inserted, StoreErr
     let now = tx.moment().await?;
     let fresh = grouped.fresh(now);
     let rows: Vec<&Message> = fresh.iter().map(Folded::row).collect();
-    let made = tx.insert_rows(&sql::INSERT, &rows, sql::new_row).await?;
+    let made = tx
+        .insert_rows(&sql::INSERT_ROWS, &rows, sql::new_row)
+        .await?;
     let (new, known) = match made {
         all if all == fresh.len() => (fresh, Vec::new()),
         0 => parted(fresh, &BTreeSet::new()),

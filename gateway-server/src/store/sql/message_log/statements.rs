@@ -13,20 +13,11 @@ use super::super::types::{Count, Id, Time};
 use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
 
-/// Rows that are thought to be new, with their events, by themselves.
-pub(super) const INSERT_ALL: &str = concat!(
-    include_str!("rows.postgres.sql"),
-    include_str!("all_new.postgres.sql")
-);
+/// New rows with their events, on PostgreSQL.
+pub(super) const INSERT: &str = include_str!("insert.postgres.sql");
 
-/// The same for rows of which some may exist.
-pub(super) const INSERT_NEW: &str = concat!(
-    include_str!("rows.postgres.sql"),
-    include_str!("if_new.postgres.sql")
-);
-
-/// New rows, in a transaction that appends their events. The sequencer indexes them later.
-pub(super) static INSERT: Insertion = Insertion::new(
+/// New rows, on SQLite, in a transaction that appends their events. The sequencer indexes them later.
+pub(super) static INSERT_ROWS: Insertion = Insertion::new(
     "INSERT INTO messages (\
      tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
      error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
@@ -83,7 +74,7 @@ pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'
         .ids(keys.map(|(_, id)| id.as_u128()))
 }
 
-/// A row that the group has made, as the next parameters of [`INSERT`].
+/// A row that the group has made, as the next parameters of [`INSERT_ROWS`].
 pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
     let (error, line) = (row.error.as_ref(), &row.timeline);
     query
@@ -110,7 +101,7 @@ pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
         .bind(line.failed.map(Time))
 }
 
-/// Rows that the group has made, for [`INSERT_ALL`]: their times are given by the statement.
+/// Rows that the group has made, for [`INSERT`]: their times are given by the statement.
 pub(super) fn new_rows(made: &[Folded]) -> Columns<'_> {
     let rows = || made.iter().map(Folded::row);
     let lists = Columns::new()
