@@ -1,8 +1,8 @@
-//! New rows on SQLite, many in one exchange: `INSERT … VALUES (?, …), (?, …)`.
+//! New rows on SQLite, many in one statement: `INSERT … VALUES (?, …), (?, …)`.
 //!
 //! A row of parameters costs a quarter of the same row out of `json_each`, and a statement that is known by
-//! its text is parsed once per connection. Every exchange with the connection's thread wakes two threads, so
-//! any number of rows goes there at once: as one text of a few statements, each of a fixed size.
+//! its text is parsed once per connection. So any number of rows is written by a few statements of fixed
+//! sizes, one for each power of two.
 
 use std::sync::OnceLock;
 
@@ -10,9 +10,8 @@ use gateway_core::store::StoreError;
 
 use super::tx::{Query, Tx};
 
-/// Rows of one exchange. So many texts may be kept per insertion and connection, with half of this many rows
-/// each; a statement stays far below SQLite's 32,766 parameters.
-const AT_ONCE: usize = 64;
+/// Statements have 1, 2, 4 … 64 rows, which stays far below SQLite's 32,766 parameters.
+const SIZES: usize = 7;
 
 /// An insertion of any number of rows.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(super) struct Insertion {
     head: &'static str,
     row: &'static str,
     tail: &'static str,
-    texts: [OnceLock<String>; AT_ONCE],
+    texts: [OnceLock<String>; SIZES],
 }
 
 impl Insertion {
@@ -30,18 +29,15 @@ impl Insertion {
             head,
             row,
             tail,
-            texts: [const { OnceLock::new() }; AT_ONCE],
+            texts: [const { OnceLock::new() }; SIZES],
         }
     }
 
-    /// The text for `count` rows, at least one and at most [`AT_ONCE`].
-    fn text(&'static self, count: usize) -> &'static str {
-        self.texts[count - 1].get_or_init(|| {
-            let sizes = (0..=AT_ONCE.ilog2()).rev().map(|bit| 1 << bit);
-            let statements = sizes.filter(|size| count & size != 0);
-            let texts: Vec<String> = statements.map(|size| self.statement(size)).collect();
-            texts.join("; ")
-        })
+    /// Returns how many of at least one row the next statement takes, and its text.
+    fn next(&'static self, rows: usize) -> (usize, &'static str) {
+        let power = (rows.ilog2() as usize).min(SIZES - 1);
+        let size = 1 << power;
+        (size, self.texts[power].get_or_init(|| self.statement(size)))
     }
 
     fn statement(&self, size: usize) -> String {
@@ -53,18 +49,20 @@ impl Insertion {
 }
 
 impl Tx {
-    /// Inserts a row for every value, in their order; how many were not there before.
+    /// Inserts a row for every value, in their order, and returns how many were not there before.
     pub(super) async fn insert_rows<T: Sync>(
         &mut self,
         insertion: &'static Insertion,
-        values: &[T],
+        mut values: &[T],
         bind: impl for<'q> Fn(Query<'q>, &T) -> Query<'q> + Send + Sync,
     ) -> Result<usize, StoreError> {
         let mut inserted = 0;
-        for rows in values.chunks(AT_ONCE) {
-            let text = insertion.text(rows.len());
+        while !values.is_empty() {
+            let (size, text) = insertion.next(values.len());
+            let (rows, rest) = values.split_at(size);
             let query = rows.iter().fold(self.query(text), &bind);
             inserted += query.execute().await?;
+            values = rest;
         }
         Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
     }
@@ -77,13 +75,14 @@ mod tests {
     static PAIRS: Insertion = Insertion::new("INSERT INTO t (a, b) VALUES", "(?, ?)", "");
 
     #[test]
-    fn a_text_has_as_many_rows_as_are_asked_for() {
-        for count in 1..=AT_ONCE {
-            assert_eq!(PAIRS.text(count).matches("(?, ?)").count(), count);
+    fn a_statement_has_the_largest_power_of_two_of_rows() {
+        for (rows, size) in [(1, 1), (2, 2), (3, 2), (63, 32), (64, 64), (1_000, 64)] {
+            let (taken, text) = PAIRS.next(rows);
+            assert_eq!((taken, text.matches("(?, ?)").count()), (size, size));
         }
         assert_eq!(
-            PAIRS.text(3),
-            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?); INSERT INTO t (a, b) VALUES (?, ?)"
+            PAIRS.next(3).1,
+            "INSERT INTO t (a, b) VALUES (?, ?), (?, ?)"
         );
     }
 }
