@@ -63,17 +63,9 @@ impl Database {
         self.count("SELECT count(*) FROM messages").await
     }
 
-    /// How many events wait to be numbered, and on SQLite how many rows to be indexed.
+    /// How many events wait to be numbered.
     pub(crate) async fn waiting(&self) -> Result<u64, Failure> {
-        self.count(match self {
-            Self::Postgres(_) => "SELECT count(*) FROM outbox",
-            Self::Sqlite(_) => {
-                "SELECT (SELECT count(*) FROM outbox) \
-                 + (SELECT count(*) FROM messages WHERE fresh = 1) \
-                 + (SELECT count(*) FROM events WHERE fresh = 1)"
-            }
-        })
-        .await
+        self.count("SELECT count(*) FROM outbox").await
     }
 
     async fn count(&self, sql: &'static str) -> Result<u64, Failure> {

@@ -268,9 +268,6 @@ CREATE TABLE outbox (
 -- An event's id follows from its shard, its position and its time. Its `seq` needs no index: numbers are
 -- dense and unique because they are given under the lock of the shard, out of `session_heads`, in the
 -- transaction that gives the position; and readers go on from a position.
--- SQLite writes a whole page for every B-tree that a row goes to, and an index that begins with the tenant
--- changes a page for every session. So a new event, which is inserted as fresh, goes to the end of the log
--- and of `events_fresh`; the history's indexes take in many thousands at once.
 CREATE TABLE events (
     shard      INTEGER NOT NULL,
     position   INTEGER NOT NULL,
@@ -281,14 +278,10 @@ CREATE TABLE events (
     created_at INTEGER NOT NULL,
     name       TEXT    NOT NULL,
     data       TEXT    NOT NULL,
-    fresh      INTEGER NOT NULL,
     PRIMARY KEY (shard, position)
 ) STRICT;
-CREATE INDEX events_tenant ON events (tenant_id, position) WHERE fresh = 0;
-CREATE INDEX events_session ON events (tenant_id, session_id, position) WHERE fresh = 0;
--- With what a reader of a tenant's or a session's events asks first, so that the rows of others need not be
--- looked at.
-CREATE INDEX events_fresh ON events (position, tenant_id, session_id) WHERE fresh = 1;
+CREATE INDEX events_tenant ON events (tenant_id, position);
+CREATE INDEX events_session ON events (tenant_id, session_id, position);
 
 CREATE TABLE session_heads (
     session_id BLOB    NOT NULL PRIMARY KEY,
@@ -316,10 +309,6 @@ CREATE TABLE usage_hours (
 -- A message is written once and read seldom, and what a write costs is the pages it changes: a key that begins
 -- with the message's id, which grows with time, goes on where the last one ended. Chats are found in the
 -- history of their session.
--- SQLite writes a whole page for every B-tree that a row goes to. So a new message, which is inserted as
--- fresh, goes only to trees that grow at their end: the table, its key and `messages_fresh`. The sequencer
--- takes the mark from thousands of rows at once, and with that they enter the indexes of the history, where
--- many of them share a page. Who reads history looks into both.
 CREATE TABLE messages (
     tenant_id     BLOB    NOT NULL,
     id            BLOB    NOT NULL,
@@ -342,11 +331,7 @@ CREATE TABLE messages (
     read_at       INTEGER,
     played_at     INTEGER,
     failed_at     INTEGER,
-    fresh         INTEGER NOT NULL,
     PRIMARY KEY (id, tenant_id)
 ) STRICT;
-CREATE INDEX messages_time ON messages (tenant_id, created_at, id) WHERE fresh = 0;
-CREATE INDEX messages_session ON messages (session_id, created_at, id) WHERE fresh = 0;
--- With what a reader of a tenant's or a session's history asks first, so that the rows of others need not be
--- looked at.
-CREATE INDEX messages_fresh ON messages (created_at, id, tenant_id, session_id) WHERE fresh = 1;
+CREATE INDEX messages_time ON messages (tenant_id, created_at, id);
+CREATE INDEX messages_session ON messages (session_id, created_at, id);

@@ -7,7 +7,6 @@
 )]
 
 mod connections;
-mod fresh;
 mod renewals;
 mod rows;
 mod statements;
@@ -145,10 +144,6 @@ fn main() {
     tests.extend(in_a_folder![
         rows::a_row_that_makes_no_sense_keeps_no_other_from_its_turn,
         rows::a_row_that_makes_no_sense_is_named,
-        fresh::what_is_new_is_indexed_when_it_is_many_or_when_nothing_is_to_be_published,
-        fresh::a_message_without_an_event_is_indexed_as_well,
-        fresh::a_page_is_of_what_is_indexed_and_of_what_is_not,
-        fresh::what_a_crash_left_new_is_listed_and_indexed_later,
         renewals::workers_that_report_at_once_are_each_answered_for_themselves,
         renewals::who_asks_a_closed_store_hears_that_it_could_not_be_done,
         renewals::a_transaction_that_sqlite_ends_by_itself_is_not_the_last,

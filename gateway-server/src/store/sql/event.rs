@@ -1,7 +1,4 @@
 //! The reading end of the event log.
-//!
-//! On SQLite an event is *fresh* until the indexes of the history take it in, as a message is
-//! (see [`super::message`]): a page is merged of both.
 
 use async_trait::async_trait;
 use gateway_core::event::{Event, EventFilter, EventRepo, LoggedEvent, event_id};
@@ -22,48 +19,34 @@ macro_rules! columns {
     };
 }
 
-macro_rules! rows {
-    ($index:literal, $filter:literal) => {
+macro_rules! page {
+    ($filter:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM events ",
-            $index,
-            " WHERE tenant_id = $1 AND position > $2",
-            $filter
+            " FROM events WHERE tenant_id = $1 AND position > $2",
+            $filter,
+            " ORDER BY position LIMIT $3"
         )
     };
-}
-
-macro_rules! page {
-    ($index:literal, $filter:literal) => {
-        page!($index, $filter, $filter)
-    };
-    ($index:literal, $postgres:literal, $sqlite:literal) => {
+    ($postgres:literal, $sqlite:literal) => {
         Sql {
-            postgres: concat!(rows!("", $postgres), " ORDER BY position LIMIT $3"),
-            sqlite: concat!(
-                rows!($index, $sqlite),
-                " AND fresh = 0 UNION ALL ",
-                rows!("INDEXED BY events_fresh", $sqlite),
-                " AND fresh = 1 ORDER BY position LIMIT $3"
-            ),
+            postgres: page!($postgres),
+            sqlite: page!($sqlite),
         }
     };
 }
 
-const ALL: Sql = page!("INDEXED BY events_tenant", "");
+const ALL: Sql = page!("", "");
 
 const NAMED: Sql = page!(
-    "INDEXED BY events_tenant",
     " AND name = ANY($4)",
     " AND name IN (SELECT value->>0 FROM json_each($4))"
 );
 
-const OF_SESSION: Sql = page!("INDEXED BY events_session", " AND session_id = $4");
+const OF_SESSION: Sql = page!(" AND session_id = $4", " AND session_id = $4");
 
 const NAMED_OF_SESSION: Sql = page!(
-    "INDEXED BY events_session",
     " AND session_id = $4 AND name = ANY($5)",
     " AND session_id = $4 AND name IN (SELECT value->>0 FROM json_each($5))"
 );

@@ -2,9 +2,6 @@
 //!
 //! A page is found by its place in the order (time, id) and never by counting, on the index of the session
 //! or of all of the tenant. Chats have none: one more index is one more page changed by every message.
-//! On SQLite a row enters even those indexes only with many others, by the sequencer; until then it is
-//! *fresh*, and found in the order of time among the others that are. There a page is merged of both, each
-//! read in its order and only as far as needed.
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
@@ -19,7 +16,7 @@ use sqlx::FromRow;
 use sqlx::types::Json;
 
 use super::error::corrupt;
-use super::tx::{Sql, Tx};
+use super::tx::Tx;
 use super::types::{Count, Id, Time};
 
 /// Every column of `messages`, in the order of [`MessageRow`].
@@ -31,36 +28,17 @@ macro_rules! columns {
     };
 }
 
-macro_rules! rows {
-    ($index:literal, $place:literal) => {
+macro_rules! page {
+    ($place:literal) => {
         concat!(
             "SELECT ",
             columns!(),
-            " FROM messages ",
-            $index,
-            " WHERE tenant_id = $1 AND ",
+            " FROM messages WHERE tenant_id = $1 AND ",
             $place,
             " AND ($4 IS NULL OR direction = $4) AND ($5 IS NULL OR status = $5) \
              AND ($6 IS NULL OR kind = $6) AND created_at >= $7 AND created_at < $8 \
-             AND (created_at, id) < ($9, $10)"
+             AND (created_at, id) < ($9, $10) ORDER BY created_at DESC, id DESC LIMIT $11"
         )
-    };
-}
-
-macro_rules! page {
-    ($index:literal, $place:literal) => {
-        Sql {
-            postgres: concat!(
-                rows!("", $place),
-                " ORDER BY created_at DESC, id DESC LIMIT $11"
-            ),
-            sqlite: concat!(
-                rows!($index, $place),
-                " AND fresh = 0 UNION ALL ",
-                rows!("INDEXED BY messages_fresh", $place),
-                " AND fresh = 1 ORDER BY created_at DESC, id DESC LIMIT $11"
-            ),
-        }
     };
 }
 
@@ -70,15 +48,9 @@ const BY_ID: &str = concat!(
     " FROM messages WHERE tenant_id = $1 AND id = $2"
 );
 
-const OF_TENANT: Sql = page!(
-    "INDEXED BY messages_time",
-    "($2 IS NULL OR session_id = $2) AND ($3 IS NULL OR chat_id = $3)"
-);
+const OF_TENANT: &str = page!("($2 IS NULL OR session_id = $2) AND ($3 IS NULL OR chat_id = $3)");
 
-const OF_SESSION: Sql = page!(
-    "INDEXED BY messages_session",
-    "session_id = $2 AND ($3 IS NULL OR chat_id = $3)"
-);
+const OF_SESSION: &str = page!("session_id = $2 AND ($3 IS NULL OR chat_id = $3)");
 
 /// A row of `messages`.
 #[derive(FromRow)]
@@ -200,5 +172,31 @@ impl MessageRepo for Tx {
             .all()
             .await?;
         rows.into_iter().map(Message::try_from).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::sqlite::SqliteConnection;
+    use sqlx::{AssertSqlSafe, Connection as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_of_a_session_is_read_from_its_own_index() {
+        let mut file = SqliteConnection::connect("sqlite::memory:")
+            .await
+            .expect("a database");
+        let schema = include_str!("../../../../migrations/sqlite/0001_init.sql");
+        let made = sqlx::raw_sql(schema).execute(&mut file).await;
+        made.expect("the schema");
+        // The index of the tenant would do, too, and look at every message of the tenant.
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {OF_SESSION}"));
+        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+            .fetch_all(&mut file)
+            .await
+            .expect("a plan");
+        let used = plan.iter().any(|step| step.3.contains("messages_session"));
+        assert!(used, "{plan:?}");
     }
 }

@@ -16,13 +16,13 @@ use crate::message_log::ledger::Key;
 /// New rows with their events, on PostgreSQL.
 pub(super) const INSERT: &str = include_str!("insert.postgres.sql");
 
-/// New rows, on SQLite, in a transaction that appends their events. The sequencer indexes them later.
+/// New rows, on SQLite, in a transaction that appends their events.
 pub(super) static INSERT_ROWS: Insertion = Insertion::new(
     "INSERT INTO messages (\
      tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
      error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
-     played_at, failed_at, fresh) VALUES",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+     played_at, failed_at) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id, tenant_id) DO NOTHING",
 );
 

@@ -4,8 +4,6 @@
 //! SQLite, and no event leaves the database. The shard's row is locked for the whole step and skipped
 //! when another replica has it, so numbers are given by one at a time.
 
-mod index;
-
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -46,11 +44,11 @@ const STEP: &str = "SELECT max(row_id), count(*) \
      FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $1) AS w";
 
 const LOG: &str = "INSERT INTO events (shard, position, seq, tenant_id, session_id, epoch, \
-         created_at, name, data, fresh) \
+         created_at, name, data) \
      SELECT $1, s.position + row_number() OVER (ORDER BY o.row_id), \
          CASE WHEN o.session_id IS NOT NULL THEN coalesce(h.seq, 0) \
              + row_number() OVER (PARTITION BY o.session_id ORDER BY o.row_id) END, \
-         o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.data, 1 \
+         o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.data \
      FROM outbox AS o \
      JOIN sequencer_shards AS s ON s.shard = $1 \
      LEFT JOIN session_heads AS h ON h.session_id = o.session_id \
@@ -150,12 +148,11 @@ impl Tx {
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
-    /// A step on SQLite, which fills the indexes of the history, too.
+    /// A step on SQLite.
     async fn publish_in_turn(&mut self, shard: u16, limit: u32) -> Result<usize, StoreError> {
         let shard = Count(shard.into());
         let step = self.query(STEP).bind(Count::from(limit));
         let (Some(last), count): (Option<i64>, Count) = step.one().await? else {
-            self.index_at_rest(limit).await?;
             return Ok(0);
         };
         let log = self.query(LOG).bind(shard).bind(last);
@@ -168,7 +165,6 @@ impl Tx {
         self.query(CONSUME).bind(last).execute().await?;
         let moving = self.query(MOVE_SHARD).bind(shard).bind(count);
         moving.execute().await?;
-        self.index_under_load(limit).await?;
         Ok(usize::try_from(count.0).unwrap_or_default())
     }
 }
