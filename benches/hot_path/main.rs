@@ -47,6 +47,8 @@ struct Cli {
 enum Mode {
     /// Throughput, cost and latency of a send beside nginx (the default).
     Send(mode::send::Send),
+    /// Latency at a fixed rate, and the longest stall.
+    Paced(mode::paced::Paced),
     /// The same at several numbers of sessions and workers.
     Sizes(mode::sizes::Sizes),
     /// Memory per routed session.
@@ -97,6 +99,7 @@ fn run() -> Result<(), Failure> {
     runtime.block_on(async {
         match mode {
             Mode::Send(send) => send.run(&launch).await,
+            Mode::Paced(paced) => paced.run(&launch).await,
             Mode::Sizes(sizes) => sizes.run(&launch).await,
             Mode::Memory(memory) => memory.run(&launch).await,
             Mode::Start(start) => start.run(&launch).await,

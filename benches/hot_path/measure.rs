@@ -59,6 +59,10 @@ pub(crate) struct Sample {
     pub(crate) p50: f64,
     /// See `p50`.
     pub(crate) p99: f64,
+    /// The longest latency, where requests are sent on schedule.
+    pub(crate) max: f64,
+    /// The longest time without an answer, likewise in milliseconds.
+    pub(crate) stall: f64,
     /// Requests that were refused or lost.
     pub(crate) errors: f64,
     /// New message rows per answered request; none where nothing is written.
@@ -171,13 +175,15 @@ fn sample(
         load: each(outcome.cpu),
         p50: millis(outcome.p50),
         p99: millis(outcome.p99),
+        max: millis(outcome.max),
+        stall: millis(outcome.stall),
         errors: outcome.errors as f64,
         rows: added.map(|added| added as f64 / answered),
         drain: drained.as_secs_f64(),
     }
 }
 
-/// The median of each figure by itself.
+/// The median of each figure by itself; of errors the sum, and of what must never happen the worst.
 pub(crate) fn median(samples: &[Sample]) -> Sample {
     let of = |figure: fn(&Sample) -> f64| middle(samples.iter().map(figure).collect());
     let rows: Vec<f64> = samples.iter().filter_map(|sample| sample.rows).collect();
@@ -191,10 +197,16 @@ pub(crate) fn median(samples: &[Sample]) -> Sample {
         load: of(|sample| sample.load),
         p50: of(|sample| sample.p50),
         p99: of(|sample| sample.p99),
+        max: worst(samples, |sample| sample.max),
+        stall: worst(samples, |sample| sample.stall),
         errors: samples.iter().map(|sample| sample.errors).sum(),
         rows: (!rows.is_empty()).then(|| middle(rows)),
         drain: of(|sample| sample.drain),
     }
+}
+
+fn worst(samples: &[Sample], figure: fn(&Sample) -> f64) -> f64 {
+    samples.iter().map(figure).fold(0.0, f64::max)
 }
 
 fn middle(mut values: Vec<f64>) -> f64 {
@@ -212,11 +224,13 @@ mod tests {
             rate,
             p50,
             errors: 1.0,
+            max: p50 * 10.0,
             rows: Some(1.0),
             ..Sample::default()
         };
         let median = median(&[one(3.0, 1.0), one(1.0, 2.0), one(2.0, 9.0)]);
         assert_eq!((median.rate, median.p50), (2.0, 2.0));
         assert_eq!((median.errors, median.rows), (3.0, Some(1.0)));
+        assert_eq!(median.max, 90.0, "the worst of all rounds");
     }
 }

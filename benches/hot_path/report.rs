@@ -59,15 +59,22 @@ pub(crate) fn saturated(lines: &[Line<'_>], base: Option<&Sample>) -> String {
 /// Latencies at a given rate.
 pub(crate) fn paced(lines: &[Line<'_>]) -> String {
     let mut text = String::from(
-        "| target | requests/s | p50 / p99 ms | own CPU µs | errors | rows per answer |\n|---|---|---|---|---|---|\n",
+        "| target | requests/s | p50 / p99 / max ms | longest stall ms | own CPU µs | errors | rows per answer |\n\
+         |---|---|---|---|---|---|---|\n",
     );
     for Line { name, sample } in lines {
         let rows = sample
             .rows
             .map_or("–".to_owned(), |rows| format!("{rows:.3}"));
         text.push_str(&format!(
-            "| {name} | {:.0} | {:.2} / {:.2} | {:.1} | {:.0} | {rows} |\n",
-            sample.rate, sample.p50, sample.p99, sample.own, sample.errors,
+            "| {name} | {:.0} | {:.2} / {:.2} / {:.2} | {:.2} | {:.1} | {:.0} | {rows} |\n",
+            sample.rate,
+            sample.p50,
+            sample.p99,
+            sample.max,
+            sample.stall,
+            sample.own,
+            sample.errors,
         ));
     }
     text

@@ -40,6 +40,10 @@ pub(crate) struct Outcome {
     pub(crate) p50: Duration,
     /// The latency that one of a hundred exceeds.
     pub(crate) p99: Duration,
+    /// The longest latency; zero if it was not measured.
+    pub(crate) max: Duration,
+    /// The longest time from one answer to the next, over all connections; zero if it was not measured.
+    pub(crate) stall: Duration,
     /// CPU time of the load generator.
     pub(crate) cpu: Duration,
 }

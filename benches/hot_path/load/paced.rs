@@ -40,6 +40,22 @@ pub(crate) enum Rate {
 struct Work {
     due: RefCell<VecDeque<(u64, Moment)>>,
     ready: Semaphore,
+    answers: RefCell<Answers>,
+}
+
+/// When answers came, whoever asked.
+#[derive(Default)]
+struct Answers {
+    last: Option<Moment>,
+    longest_pause: Duration,
+}
+
+impl Answers {
+    fn note(&mut self, moment: Moment) {
+        if let Some(last) = self.last.replace(moment) {
+            self.longest_pause = self.longest_pause.max(moment - last);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -60,6 +76,7 @@ pub(crate) async fn drive(load: &Load, rate: Rate) -> Result<Outcome, Failure> {
     let work = Rc::new(Work {
         due: RefCell::default(),
         ready: Semaphore::new(0),
+        answers: RefCell::default(),
     });
     let before = proc::cpu(std::process::id())?;
     let started = now();
@@ -84,6 +101,8 @@ pub(crate) async fn drive(load: &Load, rate: Rate) -> Result<Outcome, Failure> {
         time,
         p50: percentile(&micros, 50),
         p99: percentile(&micros, 99),
+        max: percentile(&micros, 100),
+        stall: work.answers.borrow().longest_pause,
         cpu: proc::cpu(std::process::id())?.saturating_sub(before),
     })
 }
@@ -182,7 +201,9 @@ async fn connection(
         request.push_str("\r\n");
         request.push_str(tail);
         stream.write_all(request.as_bytes()).await?;
-        match answer(&mut stream, &mut buffer).await? {
+        let status = answer(&mut stream, &mut buffer).await?;
+        work.answers.borrow_mut().note(now());
+        match status {
             200..=299 => {
                 let micros = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
                 tally.micros.push(micros);
@@ -256,6 +277,15 @@ mod tests {
         assert_eq!(percentile(&values, 99), Duration::from_micros(99));
         assert_eq!(percentile(&[7], 99), Duration::from_micros(7));
         assert_eq!(percentile(&[], 50), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_stall_is_the_longest_time_without_an_answer() {
+        let (mut answers, start) = (Answers::default(), now());
+        for millis in [0, 3, 40, 41] {
+            answers.note(start + Duration::from_millis(millis));
+        }
+        assert_eq!(answers.longest_pause, Duration::from_millis(37));
     }
 
     #[test]

@@ -76,7 +76,7 @@ fn parse(text: &str) -> Option<Outcome> {
         time: Duration::from_micros(field("duration_us")?),
         p50: Duration::from_micros(field("p50_us")?),
         p99: Duration::from_micros(field("p99_us")?),
-        cpu: Duration::ZERO,
+        ..Outcome::default()
     })
 }
 
