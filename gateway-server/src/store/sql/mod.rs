@@ -1,9 +1,8 @@
 //! The store over SQL: one set of statements for SQLite and PostgreSQL.
 //!
-//! In reading order: `pool` opens connections, `tx` runs statements on either engine, `types`,
-//! `columns` and `rows` say how values travel, `error` what a failure means, `migrate` carries the schema, and
-//! then one file per aggregate. The engine is chosen once, at the connection; no method of an aggregate
-//! asks which one it is on.
+//! In reading order: `pool` opens connections, `tx` runs statements on either engine, `types` and
+//! `columns` say how values travel, `error` what a failure means, `migrate` carries the schema, and
+//! then one file per aggregate. What only one engine has is in `postgres` and `sqlite`.
 
 mod card;
 mod change;
@@ -13,25 +12,21 @@ mod event;
 mod fill;
 mod json;
 mod key;
-mod lane;
 mod lease;
-mod lock;
 mod message;
 mod message_log;
 mod migrate;
 mod outbox;
 mod placement;
 mod pool;
+mod postgres;
 mod quota;
-mod reach;
-mod readers;
 mod refresh;
 mod renew;
 mod replica;
-mod rows;
 mod sequencer;
 mod session;
-mod silence;
+mod sqlite;
 mod state;
 mod tenant;
 mod tx;
@@ -48,11 +43,11 @@ use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, Sto
 use gateway_core::time::{Clock, Timestamp};
 use gateway_core::worker::{Renewed, WorkerReport};
 
-pub use lock::{DataLock, LockError};
 pub use message_log::SqlLedger;
 pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
-pub use reach::ServerError;
+pub use postgres::reach::ServerError;
+pub use sqlite::lock::{DataLock, LockError};
 pub use state::{SealedRows, StateRows};
 
 use pool::Pool;

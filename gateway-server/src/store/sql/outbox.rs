@@ -8,8 +8,8 @@ use gateway_core::time::Timestamp;
 use sqlx::types::Json;
 
 use super::columns::Columns;
-use super::rows::Insertion;
 use super::sequencer::counts;
+use super::sqlite::rows::Insertion;
 use super::tx::{Query, Tx};
 use super::types::{Count, Id, Time};
 

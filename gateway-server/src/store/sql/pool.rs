@@ -18,10 +18,10 @@ use sqlx::sqlite::{
 };
 
 use super::error::classify;
-use super::lane::Lane;
-use super::reach::ServerError;
-use super::readers::Readers;
-use super::silence::Silence;
+use super::postgres::lane::Lane;
+use super::postgres::reach::ServerError;
+use super::postgres::silence::Silence;
+use super::sqlite::readers::Readers;
 use super::tx::{OnPostgres, OnSqlite, Tx};
 use crate::system::SystemClock;
 

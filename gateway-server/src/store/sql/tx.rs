@@ -16,8 +16,8 @@ use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type}
 
 use super::columns::{Columns, List};
 use super::error::classify;
-use super::readers::Reader;
-use super::silence::Silence;
+use super::postgres::silence::Silence;
+use super::sqlite::readers::Reader;
 use super::types::Time;
 
 /// A statement: the same on both engines, or a pair.

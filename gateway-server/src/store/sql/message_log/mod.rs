@@ -19,9 +19,9 @@ use sqlx::postgres::PgArguments;
 
 use super::columns::Columns;
 use super::error::classify;
-use super::lane::Lane;
 use super::message::MessageRow;
 use super::pool::Pool;
+use super::postgres::lane::Lane;
 use super::tx::Tx;
 use super::types::{Count, Id, Time};
 use crate::message_log::Ledger;

@@ -6,15 +6,15 @@ use gateway_core::message::{Message, WaMessageId};
 use sqlx::types::Json;
 
 use super::super::columns::{Columns, raw};
-use super::super::rows::Insertion;
 use super::super::sequencer::counts;
+use super::super::sqlite::rows::Insertion;
 use super::super::tx::{Query, Sql};
 use super::super::types::{Count, Id, Time};
 use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
 
 /// New rows with their events, on PostgreSQL.
-pub(super) const INSERT: &str = include_str!("insert.postgres.sql");
+pub(super) const INSERT: &str = include_str!("../postgres/insert_messages.sql");
 
 /// New rows, on SQLite, in a transaction that appends their events.
 pub(super) static INSERT_ROWS: Insertion = Insertion::new(

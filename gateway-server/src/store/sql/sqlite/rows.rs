@@ -8,14 +8,14 @@ use std::sync::OnceLock;
 
 use gateway_core::store::StoreError;
 
-use super::tx::{Query, Tx};
+use super::super::tx::{Query, Tx};
 
 /// Statements have 1, 2, 4 … 64 rows, which stays far below SQLite's 32,766 parameters.
 const SIZES: usize = 7;
 
 /// An insertion of any number of rows.
 #[derive(Debug)]
-pub(super) struct Insertion {
+pub(in super::super) struct Insertion {
     head: &'static str,
     row: &'static str,
     tail: &'static str,
@@ -24,7 +24,11 @@ pub(super) struct Insertion {
 
 impl Insertion {
     /// `head` ends with `VALUES`, `row` is one row's parameters, `tail` what follows the rows.
-    pub(super) const fn new(head: &'static str, row: &'static str, tail: &'static str) -> Self {
+    pub(in super::super) const fn new(
+        head: &'static str,
+        row: &'static str,
+        tail: &'static str,
+    ) -> Self {
         Self {
             head,
             row,
@@ -50,7 +54,7 @@ impl Insertion {
 
 impl Tx {
     /// Inserts a row for every value, in their order, and returns how many were not there before.
-    pub(super) async fn insert_rows<T: Sync>(
+    pub(in super::super) async fn insert_rows<T: Sync>(
         &mut self,
         insertion: &'static Insertion,
         mut values: &[T],

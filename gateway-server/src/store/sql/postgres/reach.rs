@@ -50,7 +50,7 @@ pub enum ServerError {
 
 impl ServerError {
     /// What it means that connecting ended with `error` after at most `limit`.
-    pub(super) async fn new(
+    pub(in super::super) async fn new(
         options: &PgConnectOptions,
         error: sqlx::Error,
         limit: Duration,

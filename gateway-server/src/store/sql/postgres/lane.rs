@@ -28,13 +28,16 @@ const PLANS: [(&str, &str); 2] = [
 ];
 
 /// A row of an answer.
-pub(super) trait Answer: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+pub(in super::super) trait Answer:
+    for<'r> FromRow<'r, PgRow> + Send + Unpin
+{
+}
 
 impl<T> Answer for T where T: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A connection for one statement after the other. Clones share it.
 #[derive(Clone)]
-pub(super) struct Lane(Arc<Inner>);
+pub(in super::super) struct Lane(Arc<Inner>);
 
 struct Inner {
     options: PgConnectOptions,
@@ -56,7 +59,7 @@ impl fmt::Debug for Lane {
 
 impl Lane {
     /// Connects when it is first used, on the runtime that uses it.
-    pub(super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
+    pub(in super::super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
             options: options.clone().options(PLANS),
             connect_timeout,
@@ -67,7 +70,7 @@ impl Lane {
 
     /// Runs a statement that is a transaction of its own and may be repeated; `arguments` is asked anew for
     /// each attempt.
-    pub(super) async fn all<R: Answer>(
+    pub(in super::super) async fn all<R: Answer>(
         &self,
         statement: &'static str,
         arguments: impl Fn() -> Result<PgArguments, sqlx::Error>,
@@ -114,7 +117,7 @@ impl Lane {
     }
 
     /// Says goodbye to the server.
-    pub(super) async fn close(&self) {
+    pub(in super::super) async fn close(&self) {
         let kept = self.0.kept.lock().await.take();
         if let Some(kept) = kept {
             // It is closed either way.

@@ -30,7 +30,7 @@ const LOCK_SHARD: Sql = Sql {
 const OUTBOX: &str = "SELECT row_id, created_at, tenant_id, session_id, epoch, name, data \
      FROM outbox ORDER BY row_id LIMIT $1";
 
-const PUBLISH: &str = include_str!("publish.postgres.sql");
+const PUBLISH: &str = include_str!("postgres/publish.sql");
 
 /// Nobody knows how long the outbox is when the step is planned, and what is best for a few rows takes
 /// seconds for thousands: this transaction joins by hashing and looks rows up in indexes, which costs the

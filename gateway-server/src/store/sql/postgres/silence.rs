@@ -24,11 +24,11 @@ const PROOF: Duration = Duration::from_secs(1);
 
 /// Watches the answers of one server. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Silence(Arc<AtomicBool>);
+pub(in super::super) struct Silence(Arc<AtomicBool>);
 
 impl Silence {
     /// The answer, unless it takes too long; then whether it was executed is not known.
-    pub(super) async fn limit<T>(
+    pub(in super::super) async fn limit<T>(
         &self,
         asked: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
@@ -42,7 +42,10 @@ impl Silence {
     ///
     /// # Errors
     /// It may not, and is to be closed without another word.
-    pub(super) async fn prove(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    pub(in super::super) async fn prove(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<bool, sqlx::Error> {
         if !self.0.load(Ordering::Relaxed) {
             return Ok(true);
         }

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Error};
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::pool::TURN;
+use super::super::pool::TURN;
 
 const READERS: u32 = 4;
 
@@ -38,7 +38,7 @@ pub(crate) struct Reader {
 
 impl Readers {
     /// Opens the first connection, so that a file that cannot be read shows at once.
-    pub(super) async fn open(connect: SqliteConnectOptions) -> Result<Self, Error> {
+    pub(in super::super) async fn open(connect: SqliteConnectOptions) -> Result<Self, Error> {
         let readers = Self {
             connect: Arc::new(connect.pragma("query_only", "ON")),
             slots: (0..READERS).map(|_| Slot::default()).collect(),
@@ -49,7 +49,7 @@ impl Readers {
     }
 
     /// Waits for a turn and takes a connection.
-    pub(super) async fn take(&self) -> Result<Reader, Error> {
+    pub(in super::super) async fn take(&self) -> Result<Reader, Error> {
         let taking = timeout(TURN, Arc::clone(&self.turns).acquire_owned());
         let taken = taking.await.map_err(|_| Error::PoolTimedOut)?;
         let turn = taken.map_err(|_| Error::PoolClosed)?;
@@ -64,7 +64,7 @@ impl Readers {
     }
 
     /// Closes every connection, after those in use are given back.
-    pub(super) async fn close(&self) {
+    pub(in super::super) async fn close(&self) {
         let Ok(_all) = self.turns.acquire_many(READERS).await else {
             return;
         };
@@ -83,12 +83,12 @@ impl Reader {
     ///
     /// # Errors
     /// It has failed before.
-    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection, Error> {
+    pub(in super::super) fn connection(&mut self) -> Result<&mut SqliteConnection, Error> {
         self.slot.as_mut().ok_or(Error::WorkerCrashed)
     }
 
     /// Closes the connection if `error` is its own and not a statement's.
-    pub(super) fn failed(&mut self, error: &Error) {
+    pub(in super::super) fn failed(&mut self, error: &Error) {
         match error {
             Error::WorkerCrashed | Error::Io(_) => *self.slot = None,
             _ => {}
