@@ -2,11 +2,13 @@
 //!
 //! In reading order: `pool` opens connections, `tx` runs statements on either engine, `types` and
 //! `columns` say how values travel, `error` what a failure means, `migrate` carries the schema, and
-//! then one file per aggregate. What only one engine has is in `postgres` and `sqlite`.
+//! then one file per aggregate. What only one engine has is in `postgres` and `sqlite`, and
+//! `dialect` chooses between the two: no aggregate asks which engine it is on.
 
 mod card;
 mod change;
 mod columns;
+mod dialect;
 mod error;
 mod event;
 mod fill;

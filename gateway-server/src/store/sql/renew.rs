@@ -1,24 +1,18 @@
 //! A heartbeat in one statement: the lease is renewed, and what the worker should know comes back.
 //!
-//! On PostgreSQL the statement is a transaction of its own. It runs on one of a few connections that no request
-//! can hold, and reads what is held as of its beginning, which is after the worker spoke.
-//!
 //! What is held comes as one value: a row for each of a hundred sessions costs more than everything else.
 
 use gateway_core::id::{Epoch, SessionId, WorkerId};
 use gateway_core::session::{Owner, Status};
 use gateway_core::store::StoreError;
-use gateway_core::worker::{Held, HeldPhase, Renewed, WorkerReport, WorkerStatus};
+use gateway_core::worker::{Held, HeldPhase, Renewed, WorkerStatus};
 use serde::Deserialize;
-use sqlx::Arguments as _;
 use sqlx::FromRow;
-use sqlx::postgres::PgArguments;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::error::{classify, corrupt};
+use super::error::corrupt;
 use super::lease::renew_lease;
-use super::pool::Pool;
 use super::tx::{Sql, Tx};
 use super::types::Count;
 
@@ -39,7 +33,8 @@ macro_rules! held {
     };
 }
 
-const RENEW: Sql = Sql {
+/// Renews the lease of `$1` and `$2` with report `$3`.
+pub(super) const RENEW: Sql = Sql {
     postgres: concat!(
         "WITH renewed AS (",
         renew_lease!("clock_timestamp()"),
@@ -63,7 +58,7 @@ const HELD: Sql = Sql {
 
 /// The one row of [`RENEW`].
 #[derive(FromRow)]
-struct RenewedRow {
+pub(super) struct RenewedRow {
     status: String,
     max_sessions: Count,
     assigned: Count,
@@ -97,7 +92,7 @@ fn held(Json(rows): &HeldList) -> Result<Vec<Held>, StoreError> {
 }
 
 impl RenewedRow {
-    fn parse(self, worker: &WorkerId) -> Result<Renewed, StoreError> {
+    pub(super) fn parse(self, worker: &WorkerId) -> Result<Renewed, StoreError> {
         let bad = |why: String| corrupt("workers", worker, &why);
         let status = WorkerStatus::parse(&self.status);
         let max_sessions: u32 = self.max_sessions.narrow().map_err(bad)?;
@@ -110,57 +105,7 @@ impl RenewedRow {
     }
 }
 
-impl Pool {
-    /// Renews the lease of `owner` durably; none if it is not to be renewed.
-    pub(super) async fn renew(
-        &self,
-        owner: &Owner,
-        report: &WorkerReport,
-    ) -> Result<Option<Renewed>, StoreError> {
-        match self {
-            Self::Postgres { pool, silence, .. } => {
-                let arguments = arguments(owner, report).map_err(classify)?;
-                let renewing = sqlx::query_as_with(RENEW.postgres, arguments).fetch_optional(pool);
-                let row: Option<RenewedRow> = silence.limit(renewing).await.map_err(classify)?;
-                row.map(|row| row.parse(&owner.worker)).transpose()
-            }
-            Self::Sqlite { .. } => {
-                let mut tx = self.begin().await?;
-                let renewed = tx.renew(owner, report).await;
-                // What the worker is told makes no sense, say; its lease is renewed all the same.
-                tx.finish().await?;
-                renewed
-            }
-        }
-    }
-}
-
-fn arguments(owner: &Owner, report: &WorkerReport) -> Result<PgArguments, sqlx::Error> {
-    let mut arguments = PgArguments::default();
-    let added = arguments
-        .add(owner.worker.as_str())
-        .and_then(|()| arguments.add(owner.incarnation.as_str()))
-        .and_then(|()| arguments.add(Json(report)));
-    added.map_err(sqlx::Error::Encode)?;
-    Ok(arguments)
-}
-
 impl Tx {
-    async fn renew(
-        &mut self,
-        owner: &Owner,
-        report: &WorkerReport,
-    ) -> Result<Option<Renewed>, StoreError> {
-        let renewing = self
-            .query(RENEW)
-            .bind(owner.worker.as_str())
-            .bind(owner.incarnation.as_str())
-            .bind(Json(report))
-            .stamp();
-        let row: Option<RenewedRow> = renewing.optional().await?;
-        row.map(|row| row.parse(&owner.worker)).transpose()
-    }
-
     /// What `owner` holds, from few columns.
     pub(super) async fn read_held(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
         let asking = self

@@ -15,6 +15,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, Encode, FromRow, Postgres, Sqlite, Transaction, Type};
 
 use super::columns::{Columns, List};
+use super::dialect::Dialect;
 use super::error::classify;
 use super::postgres::silence::Silence;
 use super::sqlite::readers::Reader;
@@ -181,9 +182,12 @@ impl Tx {
         }
     }
 
-    /// Which engine it is on: for the few steps that are more than one statement on one of them.
-    pub(super) const fn is_postgres(&self) -> bool {
-        matches!(self.engine, Engine::Postgres { .. })
+    /// Which engine it is on: for [`super::dialect`] alone.
+    pub(super) const fn dialect(&self) -> Dialect {
+        match self.engine {
+            Engine::Postgres { .. } => Dialect::Postgres,
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+        }
     }
 
     /// Whether it is for reading only.

@@ -14,10 +14,10 @@ use crate::message_log::grouped::Folded;
 use crate::message_log::ledger::Key;
 
 /// New rows with their events, on PostgreSQL.
-pub(super) const INSERT: &str = include_str!("../postgres/insert_messages.sql");
+pub(in super::super) const INSERT: &str = include_str!("../postgres/insert_messages.sql");
 
 /// New rows, on SQLite, in a transaction that appends their events.
-pub(super) static INSERT_ROWS: Insertion = Insertion::new(
+pub(in super::super) static INSERT_ROWS: Insertion = Insertion::new(
     "INSERT INTO messages (\
      tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
      error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
@@ -27,7 +27,7 @@ pub(super) static INSERT_ROWS: Insertion = Insertion::new(
 );
 
 /// The rows inserted last. SQLite's writer is alone, and numbers new rows upwards from the highest.
-pub(super) const NEWEST: &str = "SELECT tenant_id, id FROM messages \
+pub(in super::super) const NEWEST: &str = "SELECT tenant_id, id FROM messages \
      WHERE rowid > (SELECT max(rowid) FROM messages) - $1";
 
 pub(super) const UPDATE: Sql = Sql {
@@ -75,7 +75,7 @@ pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'
 }
 
 /// A row that the group has made, as the next parameters of [`INSERT_ROWS`].
-pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
+pub(in super::super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
     let (error, line) = (row.error.as_ref(), &row.timeline);
     query
         .bind(Id(row.tenant.as_u128()))
@@ -102,7 +102,7 @@ pub(super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'q> {
 }
 
 /// Rows that the group has made, for [`INSERT`]: their times are given by the statement.
-pub(super) fn new_rows(made: &[Folded]) -> Columns<'_> {
+pub(in super::super) fn new_rows(made: &[Folded]) -> Columns<'_> {
     let rows = || made.iter().map(Folded::row);
     let lists = Columns::new()
         .ids(rows().map(|row| row.tenant.as_u128()))
@@ -158,7 +158,7 @@ fn known<'m, I: Iterator<Item = &'m Message>>(
 }
 
 /// The events of new rows, each with the message that must have been made for it.
-pub(super) fn new_events(made: &[Folded]) -> Columns<'_> {
+pub(in super::super) fn new_events(made: &[Folded]) -> Columns<'_> {
     let events = || {
         made.iter()
             .flat_map(|folded| folded.events.iter().map(move |event| (folded.row(), event)))

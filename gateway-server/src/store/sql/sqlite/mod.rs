@@ -1,5 +1,9 @@
-//! What SQLite alone has: a file that one process may use, and rows that are bound one by one.
+//! What SQLite alone has: a file that one process may use, one writer, and rows that are bound one by one.
 
 pub(super) mod lock;
+pub(super) mod message_log;
+pub(super) mod outbox;
 pub(super) mod readers;
+pub(super) mod renew;
 pub(super) mod rows;
+pub(super) mod sequencer;
