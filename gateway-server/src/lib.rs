@@ -10,6 +10,7 @@
 //! - [`accounts`]: where people and tenants come from
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
+//! - [`effects`]: carrying out what the core wants done
 //! - [`http`]: the listener and what stands behind it
 //! - [`identity`]: credentials, passwords and tokens, and whom they belong to
 //! - [`message_log`]: facts about messages, written in groups
@@ -27,6 +28,7 @@ pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod coord;
+pub mod effects;
 pub mod http;
 pub mod identity;
 pub mod message_log;

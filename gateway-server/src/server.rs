@@ -18,10 +18,12 @@ use gateway_core::time::Clock;
 use gateway_core::worker::{StoreRow, WorkerLink};
 use tokio::runtime::Handle;
 
-use crate::app::{App, CorePorts, Ports};
+use crate::app::{App, Ports};
 use crate::cache::Caches;
 use crate::config::{Config, Mode, Secrets};
 use crate::coord;
+use crate::http;
+use crate::http::core::{Core, CorePorts};
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::Cores;
@@ -183,12 +185,20 @@ impl Server {
         let (cut, cores) = match app.config.runtime.cores() {
             Some(count) => {
                 let (store, link) = (self.store.clone(), self.link);
-                let ports = move |app: &App| core_ports(app, &store, &link);
-                let mut cores = Cores::start(&app, self.listener, &serving, count, ports)?;
+                let own = app.clone();
+                let (router, parts) = (http::router(&app), app.parts.clone());
+                let core = move || {
+                    Core::new(
+                        parts.clone(),
+                        router.clone(),
+                        core_ports(&own, &store, &link),
+                    )
+                };
+                let mut cores = Cores::start(self.listener, &serving, &shutdown, count, core)?;
                 (cores.served().await?, Some(cores))
             }
             None => {
-                let router = crate::http::router(&app);
+                let router = http::router(&app);
                 (self.listener.serve(router, serving).await?, None)
             }
         };
@@ -347,11 +357,11 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: O
     frame.spawn(jobs::PublishNumbers {
         replica: app.replica,
         coord: Arc::clone(&app.coord),
-        metrics: app.metrics.clone(),
+        metrics: Metrics::clone(&app.metrics),
         belonging: belonging.as_ref().map(|known| Arc::clone(&known.belonging)),
     });
     frame.spawn(jobs::FlushMetrics {
-        metrics: app.metrics.clone(),
+        metrics: Metrics::clone(&app.metrics),
     });
     frame.spawn(jobs::CloseIdleConnections { link });
     if let Some(late) = belonging.filter(|known| !known.is_checked) {

@@ -8,12 +8,14 @@
 //! through [`Caches::announcing`], and whoever ends a credential calls [`Caches::forget`] after the commit.
 //!
 //! In reading order: `freshness` (whether to obey), `shards` (the map), `principals`, `workers`, `routes`
-//! (what is remembered), `fill` (reading on a miss), `flights` (once for many), `look` (reading what changed), `announce` (hints).
+//! (what is remembered), `fill` (reading on a miss), `flights` (once for many), `look` (reading what changed), `announce` (hints),
+//! `invalidate` (ending what has ended).
 
 mod announce;
 mod fill;
 mod flights;
 mod freshness;
+mod invalidate;
 mod look;
 mod principals;
 mod routes;
@@ -34,6 +36,7 @@ use tokio::runtime::Handle;
 
 pub use fill::CachedRoutes;
 pub use freshness::TRUSTED;
+pub use invalidate::CacheInvalidator;
 pub(crate) use principals::{KnownKey, KnownLogin};
 
 use crate::identity::Caller;

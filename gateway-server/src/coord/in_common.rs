@@ -1,6 +1,6 @@
 //! Numbers that all replicas must show alike.
 //!
-//! They stand beside those that people read (`GET /health/detailed`), where they say nothing and are hidden. Who
+//! They stand beside those that people read (`GET /health/detailed`), where they say nothing and are left out (`telemetry::numbers`). Who
 //! shows none, an older release say, is in nobody's way.
 
 use gateway_core::coord::Live;
@@ -13,13 +13,6 @@ pub const MESSAGE_IDS: &str = "messageIds";
 /// Notes a number in what this replica shows.
 pub fn show(live: &mut Live, name: &str, number: u64) {
     live.numbers.insert(name.to_owned(), number);
-}
-
-/// Takes all of them out again, for people.
-pub fn hide(live: &mut Live) {
-    for name in [DATA_FOLDER, MESSAGE_IDS] {
-        live.numbers.remove(name);
-    }
 }
 
 /// Whether nobody shows another one.

@@ -53,7 +53,5 @@ mod tests {
         show(&mut live, &ours);
         assert_eq!(check(&[live.clone()], &ours), Ok(()));
         assert_eq!(check(&[live.clone()], &theirs), Err(OtherKey));
-        in_common::hide(&mut live);
-        assert!(live.numbers.is_empty());
     }
 }

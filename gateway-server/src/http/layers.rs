@@ -4,16 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRef, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use gateway_core::entropy::Entropy;
+use gateway_core::time::Clock;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tracing::{Instrument, Span, info_span};
 
 use super::problem::{Kind, Problem};
-use crate::app::App;
 use crate::config::Http;
+use crate::http::parts::ServerParts;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::span;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,10 +26,32 @@ const LONGEST_ID: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
 
+/// What the layer around every route uses.
+#[derive(Clone, Debug)]
+pub(super) struct RequestObserver {
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    metrics: Arc<Metrics>,
+}
+
+impl FromRef<ServerParts> for RequestObserver {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            clock: Arc::clone(&parts.clock),
+            entropy: Arc::clone(&parts.entropy),
+            metrics: Arc::clone(&parts.metrics),
+        }
+    }
+}
+
 /// Gives the request an id and a span, writes the body of a problem, counts and logs the answer.
-pub(super) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let started = app.clock.uptime();
-    let id = request_id(&app, request.headers());
+pub(super) async fn observe(
+    State(observer): State<RequestObserver>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started = observer.clock.uptime();
+    let id = request_id(&*observer.entropy, request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route: Cow<'static, str> = match &route {
         Some(route) => Cow::Owned(route.as_str().to_owned()),
@@ -46,8 +71,9 @@ pub(super) async fn observe(State(app): State<App>, mut request: Request, next: 
     let response = next.run(request).instrument(span.clone()).await;
     let _entered = span.enter();
     let response = finished(response, &id);
-    let took = app.clock.uptime().since(started);
-    app.metrics.http.answered(&route, response.status(), took);
+    let took = observer.clock.uptime().since(started);
+    let metrics = &observer.metrics.http;
+    metrics.answered(&route, response.status(), took);
     let status = response.status().as_u16();
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     tracing::debug!(
@@ -68,7 +94,7 @@ pub(super) fn finished(response: Response, id: &str) -> Response {
 }
 
 /// The id that the client gave, if it can be one; else a fresh one.
-pub(super) fn request_id(app: &App, headers: &HeaderMap) -> Arc<str> {
+pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(REQUEST_ID);
     let given = given.and_then(|value| value.to_str().ok());
     let fits = |text: &&str| {
@@ -76,12 +102,7 @@ pub(super) fn request_id(app: &App, headers: &HeaderMap) -> Arc<str> {
     };
     match given.filter(fits) {
         Some(given) => given.into(),
-        None => format!(
-            "req_{:016x}{:016x}",
-            app.entropy.next_u64(),
-            app.entropy.next_u64()
-        )
-        .into(),
+        None => format!("req_{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()).into(),
     }
 }
 

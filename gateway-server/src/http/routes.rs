@@ -4,6 +4,8 @@
 //! the class, the security requirement and the `x-access` mark in the API document, and with them the
 //! test that walks all routes; so a route cannot be added without deciding who may use it.
 
+use std::sync::Arc;
+
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
@@ -14,10 +16,10 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder, RefOr};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::auth::{Gate, guard};
+use super::auth::{Gate, GateParts, guard};
 use super::body::BodyLimit;
 use super::openapi;
-use crate::app::App;
+use super::parts::ServerParts;
 
 /// Routes of one resource or of all.
 #[derive(Default)]
@@ -31,7 +33,7 @@ struct Route {
     counted: bool,
     schemas: Vec<(String, RefOr<Schema>)>,
     paths: Paths,
-    handler: MethodRouter<App>,
+    handler: MethodRouter<ServerParts>,
 }
 
 impl Routes {
@@ -41,7 +43,7 @@ impl Routes {
     }
 
     /// Adds what `routes!(…)` makes of handlers of one path, all of the same access class.
-    pub fn add(self, access: Access, route: UtoipaMethodRouter<App>) -> Self {
+    pub fn add(self, access: Access, route: UtoipaMethodRouter<ServerParts>) -> Self {
         self.push(access, true, route)
     }
 
@@ -50,7 +52,7 @@ impl Routes {
         self,
         access: Access,
         bytes: usize,
-        (schemas, paths, handler): UtoipaMethodRouter<App>,
+        (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         let handler = handler.layer(Extension(BodyLimit(bytes)));
         self.push(access, true, (schemas, paths, handler))
@@ -58,7 +60,7 @@ impl Routes {
 
     /// Adds a public route for machines that ask often, such as health checks: it costs nothing and is
     /// not counted against their address.
-    pub fn add_probe(self, route: UtoipaMethodRouter<App>) -> Self {
+    pub fn add_probe(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
         self.push(Access::Public, false, route)
     }
 
@@ -110,10 +112,10 @@ impl Routes {
     }
 
     /// All of them, each behind its guard.
-    pub(super) fn router(self, app: &App) -> Router<App> {
+    pub(super) fn router(self, parts: &Arc<GateParts>) -> Router<ServerParts> {
         self.list.into_iter().fold(Router::new(), |router, route| {
             let gate = Gate {
-                app: app.clone(),
+                parts: Arc::clone(parts),
                 access: route.access,
                 counted: route.counted,
             };
@@ -127,7 +129,7 @@ impl Routes {
         mut self,
         access: Access,
         counted: bool,
-        (schemas, paths, handler): UtoipaMethodRouter<App>,
+        (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         self.list.push(Route {
             access,

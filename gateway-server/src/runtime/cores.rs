@@ -4,7 +4,7 @@
 //! that accepts, serves and calls workers by itself costs a quarter less of the processor. So a core owns
 //! its accepted sockets, its connections to workers, and on PostgreSQL its own message log with its own
 //! connection. Everything else lives on the *control* runtime, to which a core hands whole requests
-//! ([`crate::app::Core`]): a pooled connection only works while the runtime that opened it is polled.
+//! ([`crate::http::core`]): a pooled connection only works while the runtime that opened it is polled.
 //!
 //! A core outlives its listener: sends and the log's writer run on it until the shutdown lets it go.
 
@@ -17,8 +17,8 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, CorePorts};
-use crate::http::serve::{Listener, Serving};
+use crate::http::serve::{Listener, Serve, Serving};
+use crate::shutdown::Shutdown;
 
 /// The cores of a running server.
 #[derive(Debug)]
@@ -29,39 +29,38 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Starts `count` cores on the port of `listener`. `ports` is called once by each, on its runtime.
+    /// Starts `count` cores on the port of `listener`. `core` is called once by each, on its runtime, and makes
+    /// what it serves with. Should a core die, `shutdown` begins.
     ///
     /// # Errors
     /// The system is out of threads or sockets.
-    pub(crate) fn start(
-        app: &App,
+    pub(crate) fn start<C: Serve>(
         listener: Listener,
         serving: &Serving,
+        shutdown: &Shutdown,
         count: NonZero<usize>,
-        ports: impl Fn(&App) -> CorePorts + Send + Sync + 'static,
+        core: impl Fn() -> C + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let mut listeners = Vec::with_capacity(count.get());
         for _ in 1..count.get() {
             listeners.push(listener.sibling()?);
         }
         listeners.push(listener);
-        let ports = Arc::new(ports);
+        let core = Arc::new(core);
         let mut cores = Self {
             served: Vec::new(),
             threads: Vec::new(),
             released: CancellationToken::new(),
         };
-        let router = crate::http::router(app);
         for (number, listener) in listeners.into_iter().enumerate() {
-            let (app, router, serving) = (app.clone(), router.clone(), serving.clone());
-            let (ports, released) = (Arc::clone(&ports), cores.released.clone());
+            let (core, serving) = (Arc::clone(&core), serving.clone());
+            let released = cores.released.clone();
             let (tell, served) = oneshot::channel();
             let runtime = Builder::new_current_thread().enable_all().build()?;
             // Whatever ends a core, its siblings must not serve on as if it were there.
-            let alive = app.shutdown.begun().clone().drop_guard();
+            let alive = shutdown.begun().clone().drop_guard();
             let run = async move {
-                let core = app.core(router, ports(&app));
-                let ended = listener.serve(core, serving).await;
+                let ended = listener.serve(core(), serving).await;
                 let _ = tell.send(ended);
                 released.cancelled().await;
             };

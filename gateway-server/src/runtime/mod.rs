@@ -1,9 +1,7 @@
-//! What runs beside the requests: cores, jobs, and the effects of operations.
+//! What runs beside the requests: cores and jobs.
 
 pub(crate) mod belong;
 mod cores;
-mod effects;
 pub(crate) mod jobs;
 
 pub(crate) use cores::Cores;
-pub use effects::EffectExecutor;

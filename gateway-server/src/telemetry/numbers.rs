@@ -22,6 +22,13 @@ pub fn numbers(text: &str) -> BTreeMap<String, u64> {
     sums.into()
 }
 
+/// Returns those of a replica's numbers that are meant for people: replicas show each other more than these.
+#[must_use]
+pub fn for_people(mut numbers: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    numbers.retain(|name, _| SHOWN.iter().any(|(shown, _)| name == shown));
+    numbers
+}
+
 /// The sum over all labels.
 fn sum(text: &str, metric: &str) -> u64 {
     let lines = text.lines().filter_map(|line| line.strip_prefix(metric));
@@ -49,5 +56,11 @@ gateway_sends_in_flight -1
         assert_eq!(found["sends"], 42);
         assert_eq!(found["connections"], 3);
         assert_eq!((found["requests"], found["sendsInFlight"]), (0, 0));
+    }
+
+    #[test]
+    fn what_replicas_compare_is_not_for_people() {
+        let shown = [("sends", 42), ("messageIds", 7)].map(|(name, n)| (name.to_owned(), n));
+        assert_eq!(for_people(shown.into()), [("sends".to_owned(), 42)].into());
     }
 }

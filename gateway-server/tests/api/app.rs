@@ -120,7 +120,7 @@ impl TestApp {
         let (clock, store) = (self.clock.clone(), self.store.clone());
         let link = self.link.clone();
         let workers = Arc::new(link.clone());
-        Self::on(self.app.config.clone(), clock, store, link, workers)
+        Self::on(Config::clone(&self.app.config), clock, store, link, workers)
     }
 
     fn on(

@@ -38,8 +38,8 @@ async fn a_worker_that_loses_all_its_sessions_gets_a_few_orders_at_a_time() {
     let (two, _) = app.a_worker(&a_worker("two").build()).await;
     let held = app.link.hold_stops();
     let orders = (0..1_000).map(|session| release(session, &one));
-    app.app.carry_out(orders.collect());
-    app.app.carry_out(
+    app.app.effects.carry_out(orders.collect());
+    app.app.effects.carry_out(
         (2_000..2_010)
             .map(|session| release(session, &two))
             .collect(),

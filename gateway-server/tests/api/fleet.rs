@@ -28,7 +28,7 @@ pub(crate) async fn pass(app: &TestApp, fleet: &SimFleet, seconds: u64) {
     for _ in 0..seconds * 10 {
         fleet.settle(app).await;
         let tick = app.app.orchestrator.tick().await.expect("a tick");
-        app.app.carry_out(tick.effects);
+        app.app.effects.carry_out(tick.effects);
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }

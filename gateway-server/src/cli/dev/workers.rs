@@ -35,7 +35,7 @@ pub(super) async fn bury_former(app: &App) -> Result<(), Failure> {
     for owner in former {
         let death = Death::process_gone(owner);
         if let Some(effects) = app.orchestrator.fence(&death).await? {
-            app.carry_out(effects);
+            app.effects.carry_out(effects);
         }
     }
     Ok(())

@@ -9,14 +9,14 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str;
+use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
-use gateway_core::coord::Counted;
+use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
+use gateway_core::coord::{CoordError, Coordinator, Counted};
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 
-use crate::app::App;
-use crate::config::Network;
+use crate::config::{Http, Limits, Network};
 use crate::http::problem::{Kind, Problem};
 
 /// Every proxy appends the address it was called from.
@@ -27,11 +27,11 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    pub(crate) fn of(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Self {
+    pub(crate) fn of(options: &Http, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
         let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |peer| peer.0.ip());
         let peer = peer.to_canonical();
-        let trusted = &app.config.http.trusted_proxies;
+        let trusted = &options.trusted_proxies;
         Self(forwarded(peer, headers, trusted).unwrap_or(peer))
     }
 
@@ -48,11 +48,16 @@ impl ClientAddress {
     }
 }
 
-impl FromRequestParts<App> for ClientAddress {
+impl<S> FromRequestParts<S> for ClientAddress
+where
+    Arc<Http>: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(app, &parts.headers, &parts.extensions))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        let options = Arc::<Http>::from_ref(state);
+        Ok(Self::of(&options, &parts.headers, &parts.extensions))
     }
 }
 
@@ -84,47 +89,55 @@ fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     Some(address.ok()?.to_canonical())
 }
 
+/// Counts strangers per address.
+#[derive(Clone, Debug)]
+pub(super) struct StrangerLimit {
+    coord: Arc<dyn Coordinator>,
+    limits: Arc<Limits>,
+}
+
+impl StrangerLimit {
+    pub(super) fn new(coord: Arc<dyn Coordinator>, limits: Arc<Limits>) -> Self {
+        Self { coord, limits }
+    }
+
+    /// Refuses an address that is over the limit; counts nothing.
+    pub(super) async fn check(&self, client: ClientAddress) -> Result<(), Problem> {
+        let counted = self.coord.counted(&name(client)).await;
+        let counted = counted.unwrap_or_else(|error| uncounted(&error));
+        self.refuse(counted.filter(|counted| counted.count >= self.limit()))
+    }
+
+    /// Counts a request without a valid credential, and refuses it if that was one too many.
+    pub(super) async fn count(&self, client: ClientAddress) -> Result<(), Problem> {
+        let window = self.limits.address_window;
+        let counted = self.coord.count(&name(client), window).await.map(Some);
+        let counted = counted.unwrap_or_else(|error| uncounted(&error));
+        self.refuse(counted.filter(|counted| counted.count > self.limit()))
+    }
+
+    fn limit(&self) -> u64 {
+        u64::from(self.limits.address_requests)
+    }
+
+    fn refuse(&self, over: Option<Counted>) -> Result<(), Problem> {
+        let Some(counted) = over else { return Ok(()) };
+        let text = "too many requests without a valid credential from this address";
+        Err(Problem::new(Kind::RateLimited, text)
+            .with("limit", self.limits.address_requests)
+            .with("used", counted.count)
+            .retry_after(counted.resets_in))
+    }
+}
+
 fn name(client: ClientAddress) -> String {
     format!("address:{}", client.key())
 }
 
-/// Refuses an address that is over the limit; counts nothing.
-pub(super) async fn check(app: &App, client: ClientAddress) -> Result<(), Problem> {
-    let counted = app.coord.counted(&name(client)).await;
-    verdict(app, counted.unwrap_or_else(|error| away(&error)))
-}
-
-/// Counts a request without a valid credential, and refuses it if that was one too many.
-pub(super) async fn count(app: &App, client: ClientAddress) -> Result<(), Problem> {
-    let window = app.config.limits.address_window;
-    let counted = app.coord.count(&name(client), window).await.map(Some);
-    let over = counted.unwrap_or_else(|error| away(&error));
-    let over = over.filter(|counted| counted.count > u64::from(app.config.limits.address_requests));
-    over.map_or(Ok(()), |counted| Err(too_many(app, counted)))
-}
-
-fn verdict(app: &App, counted: Option<Counted>) -> Result<(), Problem> {
-    let limit = u64::from(app.config.limits.address_requests);
-    match counted {
-        Some(counted) if counted.count >= limit => Err(too_many(app, counted)),
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// Without the coordinator nobody is refused: this limit guards resources, not data.
-fn away(error: &gateway_core::coord::CoordError) -> Option<Counted> {
+fn uncounted(error: &CoordError) -> Option<Counted> {
     tracing::warn!(%error, "requests are not counted per address");
     None
-}
-
-fn too_many(app: &App, counted: Counted) -> Problem {
-    Problem::new(
-        Kind::RateLimited,
-        "too many requests without a valid credential from this address",
-    )
-    .with("limit", app.config.limits.address_requests)
-    .with("used", counted.count)
-    .retry_after(counted.resets_in)
 }
 
 #[cfg(test)]

@@ -7,30 +7,60 @@
 use std::sync::Arc;
 
 use axum::body::{Body, HttpBody as _};
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_core::identity::{Access, ApiKeySecret, Principal};
 use gateway_core::session::Owner;
 use gateway_core::store::PlatformTx;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
-use gateway_core::time::Uptime;
+use gateway_core::time::{Clock, Uptime};
 use tracing::Span;
 
-use super::address::{self, ClientAddress};
+use super::address::{ClientAddress, StrangerLimit};
 use super::slow_body::WhileKnown;
-use crate::app::App;
-use crate::cache::{KnownLogin, minute};
+use crate::cache::{Caches, KnownLogin, minute};
+use crate::config::Http;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::http::quota;
-use crate::identity::{Caller, Claims, Credential, Joiner, Person, WorkerCaller};
+use crate::identity::{
+    Caller, Claims, Credential, Joiner, LastUsed, Person, Verifiers, WorkerCaller,
+};
+use crate::quota::Quotas;
 use crate::telemetry::span;
 
-/// What the layer of one route knows.
+/// What all guards share.
+#[derive(Debug)]
+pub(crate) struct GateParts {
+    options: Arc<Http>,
+    strangers: StrangerLimit,
+    verifiers: Arc<Verifiers>,
+    caches: Caches,
+    last_used: Arc<LastUsed>,
+    quotas: Quotas,
+    clock: Arc<dyn Clock>,
+}
+
+impl FromRef<ServerParts> for GateParts {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            options: Arc::clone(&parts.http),
+            strangers: StrangerLimit::new(Arc::clone(&parts.coord), Arc::clone(&parts.limits)),
+            verifiers: Arc::clone(&parts.verifiers),
+            caches: parts.caches.clone(),
+            last_used: Arc::clone(&parts.last_used),
+            quotas: parts.quotas.clone(),
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+}
+
+/// What the guard of one route knows.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    /// The server.
-    pub(crate) app: App,
+    /// What it shares with the others.
+    pub(crate) parts: Arc<GateParts>,
     /// Who the route is for.
     pub(crate) access: Access,
     /// Whether requests of strangers count against their address.
@@ -41,7 +71,7 @@ pub(crate) struct Gate {
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.admit(&mut request).await {
         Ok(None) => next.run(request).await,
-        Ok(Some(caller)) => quota::serve(&gate.app.quotas, &caller, request, next).await,
+        Ok(Some(caller)) => quota::serve(&gate.parts.quotas, &caller, request, next).await,
         Err(problem) => problem.into_response(),
     }
 }
@@ -49,17 +79,18 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 impl Gate {
     /// The caller whose quota is to be used, if the request has an API key.
     async fn admit(&self, request: &mut Request) -> ApiResult<Option<Caller>> {
-        let client = ClientAddress::of(&self.app, request.headers(), request.extensions());
+        let client =
+            ClientAddress::of(&self.parts.options, request.headers(), request.extensions());
         if self.access == Access::Public {
             if self.counted {
-                address::count(&self.app, client).await?;
+                self.parts.strangers.count(client).await?;
             }
             return Ok(None);
         }
         let outcome = self.identify(request, client).await;
         match &outcome {
             Err(problem) if problem.kind() == Kind::Unauthorized => {
-                address::count(&self.app, client).await?;
+                self.parts.strangers.count(client).await?;
             }
             Ok(_) | Err(_) => {}
         }
@@ -71,43 +102,44 @@ impl Gate {
         request: &mut Request,
         client: ClientAddress,
     ) -> ApiResult<Option<Caller>> {
-        let app = &self.app;
-        let credential = app.verifiers.read(request.headers(), app.clock.now())?;
+        let parts = &self.parts;
+        let now = parts.clock.now();
+        let credential = parts.verifiers.read(request.headers(), now)?;
         let extensions = request.extensions_mut();
         match credential {
             Credential::Bootstrap => {
-                address::check(app, client).await?;
+                parts.strangers.check(client).await?;
                 self.join(extensions, Joiner::Fleet)
             }
             Credential::Ticket(hash) => {
-                address::check(app, client).await?;
+                parts.strangers.check(client).await?;
                 self.join(extensions, Joiner::Ticket(hash))
             }
             Credential::Worker(owner) => {
-                present(app, &owner).await?;
+                parts.present(&owner).await?;
                 self.access.admits(&Principal::Worker(owner.clone()))?;
                 Span::current().record(span::WORKER_ID, owner.worker.as_str());
                 extensions.insert(WorkerCaller(owner));
                 Ok(None)
             }
             Credential::Login(claims) => {
-                let (person, caller) = logged_in(app, &claims, client).await?;
+                let (person, caller) = parts.logged_in(&claims, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(person);
                 extensions.insert(caller);
-                self.while_known(request, move |app, now| {
-                    let login = app.caches.login(claims.fam, now);
+                self.while_known(request, move |caches, now| {
+                    let login = caches.login(claims.fam, now);
                     login.is_some_and(|login| shows(&claims, &login) && login.tenant().is_active())
                 });
                 Ok(None)
             }
             Credential::Key(secret) => {
-                let caller = with_key(app, &secret, client).await?;
+                let caller = parts.with_key(&secret, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
                 let hash = secret.hash();
-                self.while_known(request, move |app, now| {
-                    let known = app.caches.key(&hash, now);
+                self.while_known(request, move |caches, now| {
+                    let known = caches.key(&hash, now);
                     known.is_some_and(|(known, _)| known.tenant().is_active())
                 });
                 Ok(Some(caller))
@@ -119,15 +151,15 @@ impl Gate {
     fn while_known(
         &self,
         request: &mut Request,
-        is_known: impl Fn(&App, Uptime) -> bool + Send + Unpin + 'static,
+        is_known: impl Fn(&Caches, Uptime) -> bool + Send + Unpin + 'static,
     ) {
         if request.body().is_end_stream() {
             return;
         }
-        let app = self.app.clone();
+        let caches = self.parts.caches.clone();
         let body = std::mem::take(request.body_mut());
-        let is_known = move |now| is_known(&app, now);
-        *request.body_mut() = Body::new(WhileKnown::new(body, &self.app.clock, is_known));
+        let is_known = move |now| is_known(&caches, now);
+        *request.body_mut() = Body::new(WhileKnown::new(body, &self.parts.clock, is_known));
     }
 
     fn tenant(&self, caller: &Caller) -> ApiResult<()> {
@@ -147,63 +179,66 @@ impl Gate {
     }
 }
 
-/// Whether the token's incarnation is the worker's present one. Only the store's word refuses it: it may
-/// have registered with another replica a moment ago.
-async fn present(app: &App, owner: &Owner) -> ApiResult<()> {
-    let known = app.caches.is_present(owner, app.clock.uptime());
-    if known || app.caches.read_present(owner).await? {
-        return Ok(());
-    }
-    Err(unauthorized(
-        "another run of this worker has registered since; take a new incarnation and register",
-    ))
-}
-
-/// Who shows an access token. A login that is not remembered costs a look-up, and the address must not be
-/// over its limit.
-async fn logged_in(
-    app: &App,
-    claims: &Claims,
-    client: ClientAddress,
-) -> ApiResult<(Person, Caller)> {
-    let is_of = |login: &Arc<KnownLogin>| shows(claims, login);
-    let known = app.caches.login(claims.fam, app.clock.uptime());
-    let login = match known.filter(is_of) {
-        Some(login) => login,
-        None => {
-            address::check(app, client).await?;
-            let read = app.caches.read_login(claims).await?;
-            read.filter(is_of)
-                .ok_or_else(|| unauthorized("this login has ended; log in again"))?
+impl GateParts {
+    /// Checks that the token's incarnation is the worker's present one. Only the store's word refuses it: the
+    /// worker may have registered with another replica a moment ago.
+    async fn present(&self, owner: &Owner) -> ApiResult<()> {
+        let known = self.caches.is_present(owner, self.clock.uptime());
+        if known || self.caches.read_present(owner).await? {
+            return Ok(());
         }
-    };
-    active(login.tenant().is_active())?;
-    Ok((login.person(), login.caller()))
+        Err(unauthorized(
+            "another run of this worker has registered since; take a new incarnation and register",
+        ))
+    }
+
+    /// Finds out who shows an access token. A login that is not remembered costs a look-up, and the address
+    /// must not be over its limit.
+    async fn logged_in(
+        &self,
+        claims: &Claims,
+        client: ClientAddress,
+    ) -> ApiResult<(Person, Caller)> {
+        let is_of = |login: &Arc<KnownLogin>| shows(claims, login);
+        let known = self.caches.login(claims.fam, self.clock.uptime());
+        let login = match known.filter(is_of) {
+            Some(login) => login,
+            None => {
+                self.strangers.check(client).await?;
+                let read = self.caches.read_login(claims).await?;
+                read.filter(is_of)
+                    .ok_or_else(|| unauthorized("this login has ended; log in again"))?
+            }
+        };
+        active(login.tenant().is_active())?;
+        Ok((login.person(), login.caller()))
+    }
+
+    /// Finds out who shows an API key. One that is not remembered costs a look-up, and the address must not be
+    /// over its limit.
+    async fn with_key(&self, secret: &ApiKeySecret, client: ClientAddress) -> ApiResult<Caller> {
+        let hash = secret.hash();
+        let (known, now) = match self.caches.key(&hash, self.clock.uptime()) {
+            Some(known) => known,
+            None => {
+                self.strangers.check(client).await?;
+                let read = self.caches.read_key(hash).await?;
+                read.filter(|(known, now)| known.key.is_valid(*now))
+                    .ok_or_else(|| unauthorized("unknown, expired or revoked API key"))?
+            }
+        };
+        active(known.tenant().is_active())?;
+        if !known.is_noted(minute(now)) {
+            self.last_used.note(&known.key, now);
+            known.note(minute(now));
+        }
+        Ok(Caller::clone(known.caller()))
+    }
 }
 
 /// Whether the token was made for that login, as it is now.
 fn shows(claims: &Claims, login: &KnownLogin) -> bool {
     login.is_of(claims.tenant, claims.sub, claims.generation)
-}
-
-/// Who shows an API key; the same.
-async fn with_key(app: &App, secret: &ApiKeySecret, client: ClientAddress) -> ApiResult<Caller> {
-    let hash = secret.hash();
-    let (known, now) = match app.caches.key(&hash, app.clock.uptime()) {
-        Some(known) => known,
-        None => {
-            address::check(app, client).await?;
-            let read = app.caches.read_key(hash).await?;
-            read.filter(|(known, now)| known.key.is_valid(*now))
-                .ok_or_else(|| unauthorized("unknown, expired or revoked API key"))?
-        }
-    };
-    active(known.tenant().is_active())?;
-    if !known.is_noted(minute(now)) {
-        app.last_used.note(&known.key, now);
-        known.note(minute(now));
-    }
-    Ok(Caller::clone(known.caller()))
 }
 
 fn unauthorized(why: &'static str) -> Problem {

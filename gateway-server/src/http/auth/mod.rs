@@ -13,6 +13,6 @@ pub use address::ClientAddress;
 pub(crate) use address::FORWARDED_FOR;
 pub use own_session::OwnSession;
 
-pub(crate) use guard::{Gate, active_tenant, guard};
+pub(crate) use guard::{Gate, GateParts, active_tenant, guard};
 pub(crate) use own_session::session_of;
 pub(crate) use slow_body::{NotKnownAnyMore, WhileKnown};

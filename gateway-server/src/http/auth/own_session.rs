@@ -3,12 +3,13 @@
 //! The guard of the route puts the caller into the request; a handler that asks for one which its route's
 //! access class does not give is a defect and answers 500.
 
-use axum::extract::FromRequestParts;
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts};
 use gateway_core::session::{Session, SessionRef};
-use gateway_core::store::PlatformTx;
+use gateway_core::store::{PlatformStore, PlatformTx};
 use http::request::Parts;
 
-use crate::app::App;
 use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::{Caller, Joiner, Person, WorkerCaller};
@@ -20,28 +21,41 @@ use crate::identity::{Caller, Joiner, Person, WorkerCaller};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnSession(pub SessionRef);
 
-impl FromRequestParts<App> for OwnSession {
+impl<S> FromRequestParts<S> for OwnSession
+where
+    Arc<dyn PlatformStore>: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
         let Some((name, text)) = segments.0.into_iter().next() else {
             return Err(Problem::internal("the route has no session in its path"));
         };
         let reference =
             SessionRef::parse(&text).map_err(|error| Problem::field(name, error.to_string()))?;
-        permit(app, &caller, &reference).await?;
+        permit(
+            &*Arc::<dyn PlatformStore>::from_ref(state),
+            &caller,
+            &reference,
+        )
+        .await?;
         Ok(Self(reference))
     }
 }
 
-async fn permit(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<()> {
+async fn permit(
+    store: &dyn PlatformStore,
+    caller: &Caller,
+    reference: &SessionRef,
+) -> ApiResult<()> {
     match (caller.only(), reference) {
         (None, _) => Ok(()),
         (Some(_), SessionRef::Id(id)) => Ok(caller.may_touch(*id)?),
         (Some(_), SessionRef::Name(_)) => {
-            let mut tx = app.store.read_platform().await?;
+            let mut tx = store.read_platform().await?;
             session_of(caller, &mut *tx, reference).await.map(|_| ())
         }
     }

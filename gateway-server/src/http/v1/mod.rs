@@ -11,7 +11,7 @@ mod workers;
 
 use super::routes::Routes;
 
-pub(crate) use messages::serve_send;
+pub(super) use messages::{Sending, serve_send};
 
 /// Every route below the API's base.
 pub fn routes() -> Routes {

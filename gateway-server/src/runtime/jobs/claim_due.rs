@@ -7,7 +7,7 @@ use gateway_core::coord::Notice;
 use gateway_core::orchestrator::Orchestrator;
 
 use super::frame::{Job, JobError, Next, Pace};
-use crate::runtime::EffectExecutor;
+use crate::effects::EffectExecutor;
 use crate::telemetry::metrics::LoopMetrics;
 
 /// The shortest pause keeps a row that stays due from spinning a core.

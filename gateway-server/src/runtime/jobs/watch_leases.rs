@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway_core::orchestrator::Orchestrator;
 
 use super::frame::{Job, JobError, Next, Pace};
-use crate::runtime::EffectExecutor;
+use crate::effects::EffectExecutor;
 use crate::telemetry::metrics::LoopMetrics;
 
 #[derive(Debug)]

@@ -178,7 +178,7 @@ async fn a_cordoned_worker_gets_nothing_new() {
         .tick()
         .await
         .expect("a tick");
-    office.scene.app.app.carry_out(tick.effects);
+    office.scene.app.app.effects.carry_out(tick.effects);
     office.scene.settle().await;
     assert_eq!(office.scene.app.link.starts().len(), 1);
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use gateway_core::worker::WorkerLink;
-use gateway_server::app::CorePorts;
 use gateway_server::http;
+use gateway_server::http::core::{Core, CorePorts};
 use gateway_server::http::serve::{Listener, Serving};
 use metrics::Gauge;
 use reqwest::{Client, RequestBuilder, Response};
@@ -37,7 +37,8 @@ impl Served {
         let link = ScriptedLink::default();
         let own: Arc<dyn WorkerLink> = Arc::new(link.clone());
         let log = Arc::clone(&app.log);
-        let core = app.core(http::router(app), CorePorts { link: own, log });
+        let ports = CorePorts { link: own, log };
+        let core = Core::new(app.parts.clone(), http::router(app), ports);
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let base = format!("http://{}", listener.address());
         let stop = CancellationToken::new();

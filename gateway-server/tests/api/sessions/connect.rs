@@ -140,7 +140,7 @@ async fn without_room_waiting_says_so_and_keeps_the_wish() {
     let worker = crate::scene::registration("late", "incarnation-9");
     scene.register(&worker).expect(200).await;
     let tick = scene.app.app.orchestrator.tick().await.expect("a tick");
-    scene.app.app.carry_out(tick.effects);
+    scene.app.app.effects.carry_out(tick.effects);
     scene.settle().await;
     assert_eq!(
         scene.app.link.starts().len(),

@@ -31,7 +31,7 @@ async fn a_held_session_is_gone_when_its_worker_has_let_go() {
     scene.app.link.fail_stops(None);
     scene.app.advance(6);
     let tick = scene.app.app.orchestrator.tick().await.expect("a tick");
-    scene.app.app.carry_out(tick.effects);
+    scene.app.app.effects.carry_out(tick.effects);
     scene.settle().await;
     scene.get(&path).expect(404).await;
     assert!(

@@ -169,7 +169,7 @@ async fn after_a_goodbye_the_sessions_are_placed_elsewhere() {
     let path = format!("/api/v1/workers/{WORKER}");
     scene.as_worker(scene.app.delete(&path)).expect(200).await;
     let tick = scene.app.app.orchestrator.tick().await.expect("a tick");
-    scene.app.app.carry_out(tick.effects);
+    scene.app.app.effects.carry_out(tick.effects);
     scene.settle().await;
     let starts = scene.app.link.starts();
     let last = starts.last().expect("a start");

@@ -9,11 +9,11 @@ use utoipa::ToSchema;
 
 use super::throttle::Attempt;
 use super::tokens::{self, Login};
-use crate::app::App;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::{ClientAddress, active_tenant};
 use crate::http::extract::ApiJson;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// Who logs in.
@@ -42,27 +42,27 @@ fn at_most_128(password: &Secret, (): &()) -> Result<(), garde::Error> {
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn login(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     client: ClientAddress,
     ApiJson(body): ApiJson<Credentials>,
 ) -> ApiResult<Answer<Login>> {
     let email = Email::parse(&body.email);
     let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
-    let attempt = Attempt::begin(&app, &email, client).await?;
-    let user = app
+    let attempt = Attempt::begin(&parts, &email, client).await?;
+    let user = parts
         .store
         .read_platform()
         .await?
         .user_by_email(&email)
         .await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
-    let right = app.passwords.verify(body.password, hash).await?;
+    let right = parts.passwords.verify(body.password, hash).await?;
     let Some(user) = user.filter(|_| right) else {
         attempt.failed().await;
         return Err(wrong());
     };
     attempt.succeeded().await;
-    let login = retry_conflicts(3, || enter(&app, &user)).await?;
+    let login = retry_conflicts(3, || enter(&parts, &user)).await?;
     Ok(Answer::ok(login))
 }
 
@@ -74,8 +74,8 @@ fn wrong() -> Problem {
 }
 
 /// Begins a login of `user`, whose password was checked a moment ago.
-async fn enter(app: &App, user: &User) -> ApiResult<Login> {
-    let mut tx = app.store.begin_platform().await?;
+async fn enter(parts: &ServerParts, user: &User) -> ApiResult<Login> {
+    let mut tx = parts.store.begin_platform().await?;
     let now = tx.now().await?;
     let present = tx.user(user.tenant, user.id).await?;
     let present = present.filter(|present| present.password_hash == user.password_hash);
@@ -84,7 +84,7 @@ async fn enter(app: &App, user: &User) -> ApiResult<Login> {
     present.last_login_at = Some(now);
     present.version += 1;
     tx.save_user(&present).await?;
-    let login = tokens::open(app, &mut *tx, &present, tenant, None).await?;
+    let login = tokens::open(parts, &mut *tx, &present, tenant, None).await?;
     tx.commit().await?;
     Ok(login)
 }

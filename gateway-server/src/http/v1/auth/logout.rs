@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 
-use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -18,12 +18,15 @@ use crate::identity::Person;
     responses((status = 200, body = Envelope<Option<String>>))
 )]
 pub(super) async fn logout(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
 ) -> ApiResult<Answer<Option<String>>> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     tx.revoke_family(person.tenant, person.family).await?;
     tx.commit().await?;
-    app.end(person.tenant, Ended::Login(person.family)).await;
+    parts
+        .invalidator
+        .end(person.tenant, Ended::Login(person.family))
+        .await;
     Ok(Answer::ok(None).message("logged out"))
 }

@@ -3,8 +3,8 @@
 use axum::extract::State;
 
 use super::tokens::Profile;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::v1::users;
 use crate::identity::Person;
@@ -16,6 +16,9 @@ use crate::identity::Person;
     tag = "auth",
     responses((status = 200, body = Envelope<Profile>))
 )]
-pub(super) async fn me(State(app): State<App>, person: Person) -> ApiResult<Answer<Profile>> {
-    users::profile(&app, &person).await.map(Answer::ok)
+pub(super) async fn me(
+    State(parts): State<ServerParts>,
+    person: Person,
+) -> ApiResult<Answer<Profile>> {
+    users::profile(&parts, &person).await.map(Answer::ok)
 }

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::tokens::{self, Login};
-use crate::app::App;
 use crate::cache::Ended;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::active_tenant;
 use crate::http::extract::ApiJson;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The token to exchange.
@@ -39,15 +39,18 @@ pub(super) struct Exchange {
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn refresh(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     ApiJson(body): ApiJson<Exchange>,
 ) -> ApiResult<Answer<Login>> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     let token = match tx.use_refresh(&tokens::hash(&body.refresh_token)).await? {
         RefreshUse::First(token) => token,
         RefreshUse::Again(token) => {
             tx.commit().await?;
-            app.end(token.tenant, Ended::Login(token.family)).await;
+            parts
+                .invalidator
+                .end(token.tenant, Ended::Login(token.family))
+                .await;
             tracing::warn!(user.id = %token.user, "a refresh token was used twice; its login has ended");
             return Err(ended());
         }
@@ -55,7 +58,7 @@ pub(super) async fn refresh(
     };
     let user = tx.user(token.tenant, token.user).await?.ok_or_else(ended)?;
     let (tenant, _) = active_tenant(&mut *tx, user.tenant).await?;
-    let login = tokens::open(&app, &mut *tx, &user, tenant, Some(token.family)).await?;
+    let login = tokens::open(&parts, &mut *tx, &user, tenant, Some(token.family)).await?;
     tx.commit().await?;
     Ok(Answer::ok(login))
 }

@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 
 use super::tokens::{self, Login, NewPassword};
 use crate::accounts::{self, NewAccount};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, one_line};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 
 /// The plan of everybody who registers.
@@ -45,12 +45,12 @@ pub(super) struct Register {
     responses((status = 201, body = Envelope<Login>))
 )]
 pub(super) async fn register(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     ApiJson(body): ApiJson<Register>,
 ) -> ApiResult<Answer<Login>> {
     let email = Email::parse(&body.email);
     let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
-    let hash = app.passwords.hash(body.password.0.clone()).await?;
+    let hash = parts.passwords.hash(body.password.0.clone()).await?;
     let account = NewAccount {
         tenant_name: body
             .tenant_name
@@ -60,9 +60,9 @@ pub(super) async fn register(
         role: Role::User,
         tier: TierName::parse(FIRST_TIER).map_err(Problem::internal)?,
     };
-    let mut tx = app.store.begin_platform().await?;
-    let (tenant, user) = accounts::insert(&mut *tx, &*app.entropy, account, hash).await?;
-    let login = tokens::open(&app, &mut *tx, &user, tenant, None).await?;
+    let mut tx = parts.store.begin_platform().await?;
+    let (tenant, user) = accounts::insert(&mut *tx, &*parts.entropy, account, hash).await?;
+    let login = tokens::open(&parts, &mut *tx, &user, tenant, None).await?;
     tx.commit().await?;
     Ok(Answer::created(login))
 }

@@ -8,13 +8,13 @@ use gateway_core::coord::{CoordError, Counted};
 use gateway_core::user::Email;
 use sha2::{Digest, Sha256};
 
-use crate::app::App;
 use crate::http::auth::ClientAddress;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The counters of one attempt.
 pub(super) struct Attempt<'a> {
-    app: &'a App,
+    parts: &'a ServerParts,
     account: String,
     address: String,
 }
@@ -25,26 +25,26 @@ impl<'a> Attempt<'a> {
     /// # Errors
     /// There were too many.
     pub(super) async fn begin(
-        app: &'a App,
+        parts: &'a ServerParts,
         email: &Email,
         client: ClientAddress,
     ) -> ApiResult<Self> {
         let digest = Sha256::digest(email.as_str());
         let attempt = Self {
-            app,
+            parts,
             account: format!("login:account:{}", hex::encode(&digest[..16])),
             address: format!("login:address:{}", client.key()),
         };
-        attempt.refuse(app.coord.counted(&attempt.address).await, 0)?;
-        let window = app.config.auth.login_window;
-        let counted = app.coord.count(&attempt.account, window).await;
+        attempt.refuse(parts.coord.counted(&attempt.address).await, 0)?;
+        let window = parts.auth.login_window;
+        let counted = parts.coord.count(&attempt.account, window).await;
         attempt.refuse(counted.map(Some), 1)?;
         Ok(attempt)
     }
 
     /// The password was right.
     pub(super) async fn succeeded(self) {
-        let forgotten = self.app.coord.reset_counter(&self.account).await;
+        let forgotten = self.parts.coord.reset_counter(&self.account).await;
         if let Err(error) = forgotten {
             tracing::warn!(%error, "logins are not counted");
         }
@@ -52,15 +52,15 @@ impl<'a> Attempt<'a> {
 
     /// It was not.
     pub(super) async fn failed(self) {
-        let window = self.app.config.auth.login_window;
-        if let Err(error) = self.app.coord.count(&self.address, window).await {
+        let window = self.parts.auth.login_window;
+        if let Err(error) = self.parts.coord.count(&self.address, window).await {
             tracing::warn!(%error, "logins are not counted");
         }
     }
 
     /// `own`: whether this attempt is in the count already.
     fn refuse(&self, counted: Result<Option<Counted>, CoordError>, own: u64) -> ApiResult<()> {
-        let limit = u64::from(self.app.config.auth.login_attempts);
+        let limit = u64::from(self.parts.auth.login_attempts);
         match counted {
             Ok(Some(counted)) if counted.count >= limit + own => Err(Problem::new(
                 Kind::RateLimited,

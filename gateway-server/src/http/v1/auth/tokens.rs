@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use crate::app::App;
 use crate::config::Secret;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 
 /// What refresh tokens start with.
@@ -87,27 +87,27 @@ pub(in crate::http) fn hash(token: &Secret) -> [u8; 32] {
 
 /// Stores the next refresh token of a family in `tx`; commit before answering it.
 pub(in crate::http) async fn open(
-    app: &App,
+    parts: &ServerParts,
     tx: &mut dyn PlatformTx,
     user: &User,
     tenant: Tenant,
     family: Option<TokenFamilyId>,
 ) -> ApiResult<Login> {
     let now = tx.now().await?;
-    let family = family.unwrap_or_else(|| TokenFamilyId::generate(now, &*app.entropy));
-    let refresh = draw(&*app.entropy);
+    let family = family.unwrap_or_else(|| TokenFamilyId::generate(now, &*parts.entropy));
+    let refresh = draw(&*parts.entropy);
     let row = RefreshToken {
         hash: hash(&refresh),
         family,
         tenant: user.tenant,
         user: user.id,
-        expires_at: now.plus(app.config.auth.refresh_ttl),
+        expires_at: now.plus(parts.auth.refresh_ttl),
         used_at: None,
         created_at: now,
     };
     tx.insert_refresh(&row).await?;
-    let access = &app.verifiers.access;
-    let token = access.issue(user, family, app.clock.now(), &*app.entropy);
+    let access = &parts.verifiers.access;
+    let token = access.issue(user, family, parts.clock.now(), &*parts.entropy);
     Ok(Login {
         access_token: token.map_err(Problem::internal)?,
         refresh_token: refresh.expose().to_owned(),

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view::{EventView, Views};
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::Caller;
 
@@ -57,16 +57,16 @@ impl After {
 #[utoipa::path(get, path = "/events", tag = "events", params(After),
     responses((status = 200, body = Listed<EventView>)))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     caller: Caller,
     ApiQuery(after): ApiQuery<After>,
 ) -> ApiResult<Answer<Vec<EventView>>> {
-    read(&app, &caller, caller.only(), &after).await
+    read(&parts, &caller, caller.only(), &after).await
 }
 
 /// The caller's events, of one session or of all.
 pub(in crate::http::v1) async fn read(
-    app: &App,
+    parts: &ServerParts,
     caller: &Caller,
     session: Option<SessionId>,
     after: &After,
@@ -75,12 +75,12 @@ pub(in crate::http::v1) async fn read(
     let names = after.names()?;
     let filter = EventFilter { session, names };
     let from = page.after::<u64>()?.unwrap_or(0);
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = parts.store.read_platform().await?;
     let events = tx
         .events(caller.tenant, &filter, from, page.limit())
         .await?;
     let newest = events.last().map_or(from, |event| event.position);
-    let mut views = Views::new(app, caller.tenant);
+    let mut views = Views::new(parts, caller.tenant);
     views.know(&mut *tx, &events).await?;
     drop(tx);
     let views = views.of(events).await;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use crate::http::parts::ServerParts;
 use crate::http::v1::sessions::challenge;
 
 /// An event.
@@ -46,15 +46,15 @@ struct SubjectView {
 
 /// Makes views: the rows of the sessions are read once, the codes where they are still valid.
 pub(super) struct Views<'a> {
-    app: &'a App,
+    parts: &'a ServerParts,
     tenant: TenantId,
     sessions: BTreeMap<SessionId, SubjectView>,
 }
 
 impl<'a> Views<'a> {
-    pub(super) fn new(app: &'a App, tenant: TenantId) -> Self {
+    pub(super) fn new(parts: &'a ServerParts, tenant: TenantId) -> Self {
         Self {
-            app,
+            parts,
             tenant,
             sessions: BTreeMap::new(),
         }
@@ -107,7 +107,7 @@ impl<'a> Views<'a> {
         let (Event::SessionQr(shown), Some(session)) = (&event.event, event.session) else {
             return;
         };
-        let Ok(Some(secret)) = self.app.coord.secret(session, shown.kind).await else {
+        let Ok(Some(secret)) = self.parts.coord.secret(session, shown.kind).await else {
             return;
         };
         if Some(secret.epoch) != event.epoch || secret.index != shown.index {

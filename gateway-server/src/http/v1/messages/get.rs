@@ -1,10 +1,12 @@
 //! `GET /messages/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::MessageId;
+use gateway_core::store::PlatformStore;
 
 use super::view::MessageView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
@@ -15,13 +17,13 @@ use crate::identity::Caller;
     params(("id" = String, Path, description = "`msg_…`")),
     responses((status = 200, body = Envelope<MessageView>)))]
 pub(super) async fn get(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<MessageView>> {
     let id = id.parse::<MessageId>();
     let id = id.map_err(|error| Problem::field("id", error.to_string()))?;
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let message = tx.message(caller.tenant, id).await?;
     let message = message.filter(|message| caller.may_touch(message.session).is_ok());
     let message = message.ok_or_else(|| Problem::not_found("message"))?;

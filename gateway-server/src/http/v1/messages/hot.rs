@@ -16,12 +16,13 @@ use tracing::info_span;
 
 use super::SEND;
 use super::body::SendMessage;
-use super::send::{deliver, key};
-use crate::app::{App, Core};
+use super::send::key;
 use crate::http::auth::WhileKnown;
 use crate::http::body::BodyLimit;
+use crate::http::core::Core;
 use crate::http::extract::api_json;
 use crate::http::layers;
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::quota;
 use crate::http::serve::Timed;
@@ -35,13 +36,13 @@ pub(crate) async fn serve(
     core: &Core,
     request: Request<Timed>,
 ) -> Result<Response, Request<Timed>> {
-    let Some(known) = Known::of(&core.app, &request) else {
+    let Some(known) = Known::of(&core.parts, &request) else {
         return Err(request);
     };
-    let app = &core.app;
-    let started = app.clock.uptime();
+    let parts = &core.parts;
+    let started = parts.clock.uptime();
     let (head, body) = request.into_parts();
-    let id = layers::request_id(app, &head.headers);
+    let id = layers::request_id(&*parts.entropy, &head.headers);
     let Known {
         caller,
         route,
@@ -62,8 +63,8 @@ pub(crate) async fn serve(
     };
     quota::settle(counted, &mut response);
     layers::secure(response.headers_mut());
-    let took = app.clock.uptime().since(started);
-    app.metrics.http.sent(response.status(), took);
+    let took = parts.clock.uptime().since(started);
+    parts.metrics.http.sent(response.status(), took);
     Ok(response)
 }
 
@@ -74,19 +75,21 @@ async fn answer(
     headers: &HeaderMap,
     body: Timed,
 ) -> ApiResult<Response> {
-    let app = &core.app;
-    let body = WhileKnown::new(body, &app.clock, |now| is_still(app, caller, headers, now));
-    let body = BodyLimit(app.config.http.body_limit).read(body).await?;
+    let parts = &core.parts;
+    let body = WhileKnown::new(body, &parts.clock, |now| {
+        is_still(parts, caller, headers, now)
+    });
+    let body = BodyLimit(parts.http.body_limit).read(body).await?;
     let message: SendMessage = api_json(headers, &body)?;
     let request = message.letter()?.request(caller, &route, key(headers)?);
-    let answer = deliver(&core.app, &core.sender, request, route).await?;
+    let answer = core.sending.deliver(request, route).await?;
     Ok(answer.into_response())
 }
 
 /// Whether the credential still stands for the same caller.
-fn is_still(app: &App, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -> bool {
+fn is_still(parts: &ServerParts, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -> bool {
     let hash = Verifiers::api_key(headers).map(|secret| secret.hash());
-    let known = hash.and_then(|hash| app.caches.key(&hash, now));
+    let known = hash.and_then(|hash| parts.caches.key(&hash, now));
     known
         .is_some_and(|(known, _)| known.tenant().is_active() && Arc::ptr_eq(known.caller(), caller))
 }
@@ -100,16 +103,16 @@ struct Known {
 
 impl Known {
     /// None: the router has to look closer.
-    fn of(app: &App, request: &Request<Timed>) -> Option<Self> {
+    fn of(parts: &ServerParts, request: &Request<Timed>) -> Option<Self> {
         let reference = SessionRef::parse(session(request)?).ok()?;
-        let now = app.clock.uptime();
+        let now = parts.clock.uptime();
         let hash = Verifiers::api_key(request.headers())?.hash();
-        let caller = app.caches.caller(&hash, now)?;
+        let caller = parts.caches.caller(&hash, now)?;
         SEND.admits(&caller.principal).ok()?;
-        let route = app.caches.open_route(caller.tenant, &reference, now)?;
+        let route = parts.caches.open_route(caller.tenant, &reference, now)?;
         caller.may_touch(route.session).ok()?;
         let limit = caller.tier.requests_per_hour;
-        let counted = app.quotas.count_now(caller.tenant, limit)?;
+        let counted = parts.quotas.count_now(caller.tenant, limit)?;
         Some(Self {
             caller,
             route,

@@ -1,14 +1,16 @@
 //! `GET /sessions/{id}/messages`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::SessionId;
 use gateway_core::message::{ChatId, Direction, InvalidChatId, MessageFilter, MessageStatus};
+use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view::{Cursor, MessageView};
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::OwnSession;
 use crate::http::extract::ApiQuery;
@@ -65,25 +67,25 @@ impl Which {
     params(("id" = String, Path, description = "Id or name"), Which, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     ApiQuery(which): ApiQuery<Which>,
     page: Page,
 ) -> ApiResult<Answer<Vec<MessageView>>> {
-    let session = card(&app, &caller, &reference).await?;
+    let session = card(&*store, &caller, &reference).await?;
     let filter = which.filter(Some(session.id))?;
-    read(&app, &caller, &filter, &page).await
+    read(&*store, &caller, &filter, &page).await
 }
 
 pub(super) async fn read(
-    app: &App,
+    store: &dyn PlatformStore,
     caller: &Caller,
     filter: &MessageFilter,
     page: &Page,
 ) -> ApiResult<Answer<Vec<MessageView>>> {
     let after = page.after::<Cursor>()?.map(|cursor| cursor.0);
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let rows = tx
         .messages(caller.tenant, filter, after, page.fetch())
         .await?;

@@ -1,13 +1,15 @@
 //! `GET /messages`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::session::SessionRef;
+use gateway_core::store::PlatformStore;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::list::{Which, read};
 use super::view::MessageView;
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
@@ -30,7 +32,7 @@ pub(super) struct OfSession {
 #[utoipa::path(get, path = "/messages", tag = "messages", params(OfSession, Which, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list_all(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     ApiQuery(of): ApiQuery<OfSession>,
     ApiQuery(which): ApiQuery<Which>,
@@ -42,8 +44,8 @@ pub(super) async fn list_all(
             let reference = SessionRef::parse(text);
             let reference =
                 reference.map_err(|error| Problem::field("session", error.to_string()))?;
-            Some(card(&app, &caller, &reference).await?.id)
+            Some(card(&*store, &caller, &reference).await?.id)
         }
     };
-    read(&app, &caller, &which.filter(session)?, &page).await
+    read(&*store, &caller, &which.filter(session)?, &page).await
 }

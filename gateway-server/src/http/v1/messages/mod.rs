@@ -13,7 +13,8 @@ use utoipa_axum::routes;
 
 use crate::http::routes::Routes;
 
-pub(crate) use hot::serve as serve_send;
+pub(in crate::http) use hot::serve as serve_send;
+pub(in crate::http) use send::Sending;
 
 const READ: Access = Access::Key(Scope::MessagesRead);
 const SEND: Access = Access::Key(Scope::MessagesSend);

@@ -6,20 +6,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use gateway_core::message::{SendRequest, Sender};
 use gateway_core::session::Route;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::SendMessage;
 use super::view::MessageView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::extract::ApiJson;
 use crate::http::note_session;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::Caller;
+use crate::shutdown::Shutdown;
+use crate::telemetry::metrics::Metrics;
 
 const KEY: &str = "Idempotency-Key";
 /// Says that an earlier request with the same key had this outcome.
@@ -40,52 +42,74 @@ const TO_STORE: Duration = Duration::from_secs(5);
     ),
     responses((status = 200, body = Envelope<MessageView>)))]
 pub(super) async fn send(
-    State(app): State<App>,
+    State(sending): State<Sending>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     headers: HeaderMap,
     ApiJson(body): ApiJson<SendMessage>,
 ) -> ApiResult<Answer<MessageView>> {
     let letter = body.letter()?;
-    let route = app.sender.routes.route(caller.tenant, &reference, false);
+    let route = sending
+        .sender
+        .routes
+        .route(caller.tenant, &reference, false);
     let route = route.await?.ok_or_else(|| Problem::not_found("session"))?;
     caller.may_touch(route.session)?;
     note_session(route.session);
     let request = letter.request(&caller, &route, key(&headers)?);
-    deliver(&app, &app.sender, request, route).await
+    sending.deliver(request, route).await
 }
 
-/// Sends, to the end even if the caller goes away, over the connections and the log of `sender`.
-pub(super) async fn deliver(
-    app: &App,
-    sender: &Arc<Sender>,
-    request: SendRequest,
-    route: Route,
-) -> ApiResult<Answer<MessageView>> {
-    let key = request.idempotency_key.as_deref();
-    let id = sender.message_id(request.tenant, route.session, key);
-    let limit = sender.limits.worker * 2 + TO_STORE;
-    let (sender, shared) = (Arc::clone(sender), app.clone());
-    let sending = app.shutdown.see_through(async move {
-        let in_flight = shared.metrics.sends.begun();
-        let outcome = sender.send_along(id, &request, route).await;
-        in_flight.ended(&outcome);
-        outcome
-    });
-    let unknown = |text| Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string());
-    let Ok(ended) = tokio::time::timeout(limit, sending).await else {
-        let text = "the outcome is not stored yet; the message may have been sent";
-        return Err(unknown(text));
-    };
-    let outcome = ended.map_err(|panicked| {
-        let text = "something went wrong here; the message may have been sent";
-        unknown(text).because(panicked)
-    })??;
-    let answer = Answer::ok(MessageView::from(outcome.message));
-    Ok(match outcome.repeated {
-        true => answer.header(REPLAYED, HeaderValue::from_static("true")),
-        false => answer,
-    })
+/// What a send takes: the way to workers and the log, and what sees it through.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct Sending {
+    pub(in crate::http) sender: Arc<Sender>,
+    pub(in crate::http) shutdown: Shutdown,
+    pub(in crate::http) metrics: Arc<Metrics>,
+}
+
+impl FromRef<ServerParts> for Sending {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            sender: Arc::clone(&parts.sender),
+            shutdown: parts.shutdown.clone(),
+            metrics: Arc::clone(&parts.metrics),
+        }
+    }
+}
+
+impl Sending {
+    /// Sends, to the end even if the caller goes away.
+    pub(super) async fn deliver(
+        &self,
+        request: SendRequest,
+        route: Route,
+    ) -> ApiResult<Answer<MessageView>> {
+        let key = request.idempotency_key.as_deref();
+        let id = self.sender.message_id(request.tenant, route.session, key);
+        let limit = self.sender.limits.worker * 2 + TO_STORE;
+        let (sender, metrics) = (Arc::clone(&self.sender), Arc::clone(&self.metrics));
+        let sending = self.shutdown.see_through(async move {
+            let in_flight = metrics.sends.begun();
+            let outcome = sender.send_along(id, &request, route).await;
+            in_flight.ended(&outcome);
+            outcome
+        });
+        let unknown = |text| Problem::new(Kind::OutcomeUnknown, text).with("id", id.to_string());
+        let Ok(ended) = tokio::time::timeout(limit, sending).await else {
+            let text = "the outcome is not stored yet; the message may have been sent";
+            return Err(unknown(text));
+        };
+        let outcome = ended.map_err(|panicked| {
+            let text = "something went wrong here; the message may have been sent";
+            unknown(text).because(panicked)
+        })??;
+        let answer = Answer::ok(MessageView::from(outcome.message));
+        Ok(match outcome.repeated {
+            true => answer.header(REPLAYED, HeaderValue::from_static("true")),
+            false => answer,
+        })
+    }
 }
 
 pub(super) fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {

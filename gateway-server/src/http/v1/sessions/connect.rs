@@ -1,9 +1,11 @@
 //! `POST /sessions/{id}/connect`
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::coord::Coordinator;
 use gateway_core::message::{ChatId, ChatKind};
 use gateway_core::session::{Command, Pairing, Phase, Session, Status};
 use gateway_core::time::Timestamp;
@@ -11,10 +13,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::SessionCommands;
 use super::qr::{self, CodeView};
 use super::view::SessionView;
 use super::watch::Watch;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::extract::{ApiQuery, OptionalJson};
@@ -77,27 +79,31 @@ pub(super) struct ConnectedSession {
         (status = 202, body = Envelope<ConnectedSession>),
     ))]
 pub(super) async fn connect(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
+    State(coord): State<Arc<dyn Coordinator>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     ApiQuery(wait): ApiQuery<Wait>,
     OptionalJson(body): OptionalJson<ConnectSession>,
 ) -> ApiResult<Answer<ConnectedSession>> {
     let (wait, pairing) = (wait.limit()?, body.pairing()?);
-    let before = super::card(&app, &caller, &reference).await?;
+    let before = super::card(&*commands.store, &caller, &reference).await?;
     let watch = match wait {
-        Some(limit) => Some((Watch::begin(&app, &before).await?, limit)),
+        Some(limit) => Some((
+            Watch::begin(&*commands.store, &*coord, &before).await?,
+            limit,
+        )),
         None => None,
     };
     let priority = caller.tier.priority;
     let command = Command::Connect { pairing, priority };
-    let session = super::command(&app, &caller, &reference, command).await?;
+    let session = commands.command(&caller, &reference, command).await?;
     let mut session = session.ok_or_else(|| Problem::not_found("session"))?;
     let mut code = None;
     if let Some((watch, limit)) = watch {
         let (seen, now) = watch.settled(limit).await?;
         refuse_without_room(&seen, now)?;
-        code = qr::present(&app, &seen).await?;
+        code = qr::present(&commands.orchestrator, &seen).await?;
         session = seen;
     }
     Ok(answer(&caller, session, code))

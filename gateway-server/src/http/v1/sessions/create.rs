@@ -1,17 +1,17 @@
 //! `POST /sessions`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
 use gateway_core::id::SessionName;
-use gateway_core::orchestrator::NewCard;
+use gateway_core::orchestrator::{NewCard, Orchestrator};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::view::{SessionView, few_pairs};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Kind, Problem};
@@ -40,7 +40,7 @@ pub(super) struct CreateSession {
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
     responses((status = 201, body = Envelope<SessionView>)))]
 pub(super) async fn create(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     caller: Caller,
     ApiJson(body): ApiJson<CreateSession>,
 ) -> ApiResult<Answer<SessionView>> {
@@ -57,6 +57,6 @@ pub(super) async fn create(
         metadata: body.metadata,
         limit: Some(caller.tier.sessions),
     };
-    let session = app.orchestrator.create(card).await?;
+    let session = orchestrator.create(card).await?;
     Ok(Answer::created(SessionView::of(session, &caller)))
 }

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
+use super::SessionCommands;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
@@ -31,16 +31,16 @@ pub(super) struct DeletedSession {
         (status = 202, body = Envelope<DeletedSession>),
     ))]
 pub(super) async fn delete(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<DeletedSession>> {
-    let id = super::card(&app, &caller, &reference).await?.id;
-    let done = app
+    let id = super::card(&*commands.store, &caller, &reference).await?.id;
+    let done = commands
         .orchestrator
         .command(caller.tenant, id, Command::Delete)
         .await?;
-    app.carry_out(done.effects);
+    commands.effects.carry_out(done.effects);
     let deleted = done.value.is_none();
     let status = if deleted {
         StatusCode::OK

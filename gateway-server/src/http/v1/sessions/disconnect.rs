@@ -3,8 +3,8 @@
 use axum::extract::State;
 use gateway_core::session::Command;
 
+use super::SessionCommands;
 use super::view::SessionView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
@@ -20,10 +20,12 @@ use crate::identity::Caller;
         (status = 202, body = Envelope<SessionView>),
     ))]
 pub(super) async fn disconnect(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<SessionView>> {
-    let session = super::command(&app, &caller, &reference, Command::Disconnect).await?;
+    let session = commands
+        .command(&caller, &reference, Command::Disconnect)
+        .await?;
     super::as_it_stands(&caller, session)
 }

@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::OwnSession;
 use crate::http::extract::ApiQuery;
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::v1::events::{After, EventView, read};
 use crate::identity::Caller;
@@ -15,11 +15,11 @@ use crate::identity::Caller;
     params(("id" = String, Path, description = "Id or name"), After),
     responses((status = 200, body = Listed<EventView>)))]
 pub(super) async fn events(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     ApiQuery(after): ApiQuery<After>,
 ) -> ApiResult<Answer<Vec<EventView>>> {
-    let session = super::card(&app, &caller, &reference).await?;
-    read(&app, &caller, Some(session.id), &after).await
+    let session = super::card(&*parts.store, &caller, &reference).await?;
+    read(&parts, &caller, Some(session.id), &after).await
 }

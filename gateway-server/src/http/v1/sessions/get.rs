@@ -1,9 +1,11 @@
 //! `GET /sessions/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::store::PlatformStore;
 
 use super::view::SessionView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
@@ -14,10 +16,10 @@ use crate::identity::Caller;
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionView>)))]
 pub(super) async fn get(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<SessionView>> {
-    let session = super::card(&app, &caller, &reference).await?;
+    let session = super::card(&*store, &caller, &reference).await?;
     Ok(Answer::ok(SessionView::of(session, &caller)))
 }

@@ -1,14 +1,16 @@
 //! `GET /sessions/{id}/history`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::{Epoch, WorkerId};
 use gateway_core::session::Placement;
+use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::{OwnSession, session_of};
 use crate::http::page::{Page, PageQuery};
@@ -54,13 +56,13 @@ impl From<Placement> for PlacementView {
     params(("id" = String, Path, description = "Id or name"), PageQuery),
     responses((status = 200, body = Listed<PlacementView>)))]
 pub(super) async fn history(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     page: Page,
 ) -> ApiResult<Answer<Vec<PlacementView>>> {
     let before = page.after::<u64>()?.map(Epoch);
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let session = session_of(&caller, &mut *tx, &reference).await?;
     let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());
     let rows = placements.await?;

@@ -1,12 +1,14 @@
 //! `GET /sessions`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::session::{SessionFilter, Status};
+use gateway_core::store::PlatformStore;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view::SessionView;
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
@@ -28,7 +30,7 @@ pub(super) struct Which {
 #[utoipa::path(get, path = "/sessions", tag = "sessions", params(Which, PageQuery),
     responses((status = 200, body = Listed<SessionView>)))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     ApiQuery(which): ApiQuery<Which>,
     page: Page,
@@ -38,7 +40,7 @@ pub(super) async fn list(
         only: caller.only(),
     };
     let after = page.after()?;
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let rows = tx
         .cards(caller.tenant, &filter, after, page.fetch())
         .await?;

@@ -22,17 +22,23 @@ mod update;
 mod view;
 mod watch;
 
+use std::sync::Arc;
+
+use axum::extract::FromRef;
 use gateway_core::identity::{Access, Scope};
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::session::{Command, Session, SessionRef};
+use gateway_core::store::PlatformStore;
 use http::StatusCode;
 use utoipa_axum::routes;
 
 pub(super) use self::qr::challenge;
 use self::view::SessionView;
-use crate::app::App;
+use crate::effects::EffectExecutor;
 use crate::http::answer::Answer;
 use crate::http::auth::session_of;
 use crate::http::note_session;
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::routes::Routes;
 use crate::identity::Caller;
@@ -60,25 +66,51 @@ pub(super) fn routes() -> Routes {
 }
 
 /// The caller's session that the path names.
-pub(super) async fn card(app: &App, caller: &Caller, reference: &SessionRef) -> ApiResult<Session> {
-    let mut tx = app.store.read_platform().await?;
+pub(super) async fn card(
+    store: &dyn PlatformStore,
+    caller: &Caller,
+    reference: &SessionRef,
+) -> ApiResult<Session> {
+    let mut tx = store.read_platform().await?;
     let session = session_of(caller, &mut *tx, reference).await?;
     note_session(session.id);
     Ok(session)
 }
 
-/// Gives one command and has its effects carried out. None: the session is gone.
-async fn command(
-    app: &App,
-    caller: &Caller,
-    reference: &SessionRef,
-    command: Command,
-) -> ApiResult<Option<Session>> {
-    let session = card(app, caller, reference).await?;
-    let commanded = app.orchestrator.command(caller.tenant, session.id, command);
-    let done = commanded.await?;
-    app.carry_out(done.effects);
-    Ok(done.value)
+/// What a command to a session takes.
+#[derive(Clone, Debug)]
+pub(super) struct SessionCommands {
+    store: Arc<dyn PlatformStore>,
+    orchestrator: Arc<Orchestrator>,
+    effects: EffectExecutor,
+}
+
+impl FromRef<ServerParts> for SessionCommands {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            store: Arc::clone(&parts.store),
+            orchestrator: Arc::clone(&parts.orchestrator),
+            effects: parts.effects.clone(),
+        }
+    }
+}
+
+impl SessionCommands {
+    /// Gives one command and has its effects carried out. Returns `None` if the session is gone.
+    async fn command(
+        &self,
+        caller: &Caller,
+        reference: &SessionRef,
+        command: Command,
+    ) -> ApiResult<Option<Session>> {
+        let session = card(&*self.store, caller, reference).await?;
+        let commanded = self
+            .orchestrator
+            .command(caller.tenant, session.id, command);
+        let done = commanded.await?;
+        self.effects.carry_out(done.effects);
+        Ok(done.value)
+    }
 }
 
 /// 202 while a worker still has to do its part, else 200.

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::SessionCommands;
 use super::view::SessionView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::extract::ApiJson;
@@ -33,13 +33,13 @@ pub(super) struct PasskeyAnswer {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn answer(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     ApiJson(body): ApiJson<PasskeyAnswer>,
 ) -> ApiResult<Answer<SessionView>> {
     hand_over(
-        &app,
+        &commands,
         &caller,
         &reference,
         Some(Value::Object(body.assertion)),
@@ -54,21 +54,21 @@ pub(super) async fn answer(
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn confirm(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<SessionView>> {
-    hand_over(&app, &caller, &reference, None).await
+    hand_over(&commands, &caller, &reference, None).await
 }
 
 async fn hand_over(
-    app: &App,
+    commands: &SessionCommands,
     caller: &Caller,
     reference: &SessionRef,
     assertion: Option<Value>,
 ) -> ApiResult<Answer<SessionView>> {
-    let session = super::card(app, caller, reference).await?;
-    let handed = app
+    let session = super::card(&*commands.store, caller, reference).await?;
+    let handed = commands
         .orchestrator
         .passkey(caller.tenant, session.id, assertion)
         .await;

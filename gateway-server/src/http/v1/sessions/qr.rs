@@ -1,10 +1,13 @@
 //! `GET /sessions/{id}/qr`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use gateway_core::coord::PairingSecret;
-use gateway_core::orchestrator::QrError;
+use gateway_core::orchestrator::{Orchestrator, QrError};
 use gateway_core::session::{ChallengeKind, Observed, Phase, Session};
+use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
@@ -12,7 +15,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::render::{self, Form};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::{ApiResult, Kind, Problem};
@@ -74,20 +76,20 @@ pub(in crate::http::v1) fn challenge(text: String) -> Value {
         (String = "text/plain"),
     ))))]
 pub(super) async fn qr(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let form = Form::accepted(&headers)
         .ok_or_else(|| Problem::new(Kind::NotAcceptable, render::OFFERS))?;
-    let session = super::card(&app, &caller, &reference).await?;
+    let session = super::card(&*store, &caller, &reference).await?;
     let kind = asked(&session);
     if kind != ChallengeKind::Qr && form != Form::Json {
         let text = "this session is not linked by QR code; read its code as application/json";
         return Err(Problem::new(Kind::QrNotAvailable, text));
     }
-    let orchestrator = &app.orchestrator;
     let secret = orchestrator
         .pairing_secret(caller.tenant, session.id, kind)
         .await?;
@@ -102,7 +104,10 @@ pub(super) async fn qr(
 }
 
 /// The code that a session shows now, if it waits for a person.
-pub(super) async fn present(app: &App, session: &Session) -> ApiResult<Option<CodeView>> {
+pub(super) async fn present(
+    orchestrator: &Orchestrator,
+    session: &Session,
+) -> ApiResult<Option<CodeView>> {
     if !matches!(
         &session.phase,
         Phase::Active {
@@ -112,7 +117,6 @@ pub(super) async fn present(app: &App, session: &Session) -> ApiResult<Option<Co
     ) {
         return Ok(None);
     }
-    let orchestrator = &app.orchestrator;
     let secret = orchestrator
         .pairing_secret(session.tenant, session.id, asked(session))
         .await;

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use gateway_core::session::Command;
 
+use super::SessionCommands;
 use super::view::SessionView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::{ApiResult, Problem};
@@ -17,11 +17,13 @@ use crate::identity::Caller;
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn restart(
-    State(app): State<App>,
+    State(commands): State<SessionCommands>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<SessionView>> {
-    let session = super::command(&app, &caller, &reference, Command::Restart).await?;
+    let session = commands
+        .command(&caller, &reference, Command::Restart)
+        .await?;
     let session = session.ok_or_else(|| Problem::not_found("session"))?;
     Ok(Answer::accepted(SessionView::of(session, &caller)))
 }

@@ -1,13 +1,15 @@
 //! `GET /sessions/{id}/status`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::{SessionId, SessionName};
 use gateway_core::session::Desired;
+use gateway_core::store::PlatformStore;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::StandingView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::problem::ApiResult;
@@ -28,11 +30,11 @@ pub(super) struct SessionStatus {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionStatus>)))]
 pub(super) async fn status(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
 ) -> ApiResult<Answer<SessionStatus>> {
-    let session = super::card(&app, &caller, &reference).await?;
+    let session = super::card(&*store, &caller, &reference).await?;
     Ok(Answer::ok(SessionStatus {
         standing: StandingView::from(session.status()),
         id: session.id,

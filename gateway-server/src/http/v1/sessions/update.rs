@@ -1,17 +1,18 @@
 //! `PATCH /sessions/{id}`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
 use gateway_core::id::SessionName;
-use gateway_core::orchestrator::CardPatch;
+use gateway_core::orchestrator::{CardPatch, Orchestrator};
+use gateway_core::store::PlatformStore;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::view::{SessionView, some_few_pairs};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
 use crate::http::extract::{ApiJson, nullable};
@@ -42,7 +43,8 @@ pub(super) struct UpdateSession {
     params(("id" = String, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionView>)))]
 pub(super) async fn update(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
     ApiJson(body): ApiJson<UpdateSession>,
@@ -53,7 +55,7 @@ pub(super) async fn update(
         description: body.description,
         metadata: body.metadata,
     };
-    let session = super::card(&app, &caller, &reference).await?;
-    let updated = app.orchestrator.update(caller.tenant, session.id, &patch);
+    let session = super::card(&*store, &caller, &reference).await?;
+    let updated = orchestrator.update(caller.tenant, session.id, &patch);
     Ok(Answer::ok(SessionView::of(updated.await?, &caller)))
 }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gateway_core::coord::{Notice, Notices};
+use gateway_core::coord::{Coordinator, Notice, Notices};
 use gateway_core::id::{SessionId, TenantId};
 use gateway_core::session::{Observed, Phase, Session, SessionRef};
+use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 
-use crate::app::App;
 use crate::http::problem::{ApiResult, Problem};
 
 /// How long a lost hint may go unnoticed.
@@ -19,19 +19,23 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One session under observation. Made before whatever is to be observed begins, so no hint is missed.
 pub(super) struct Watch<'a> {
-    app: &'a App,
+    store: &'a dyn PlatformStore,
     tenant: TenantId,
     session: SessionId,
     notices: Notices,
 }
 
 impl<'a> Watch<'a> {
-    pub(super) async fn begin(app: &'a App, session: &Session) -> ApiResult<Self> {
+    pub(super) async fn begin(
+        store: &'a dyn PlatformStore,
+        coord: &dyn Coordinator,
+        session: &Session,
+    ) -> ApiResult<Self> {
         Ok(Self {
-            app,
+            store,
             tenant: session.tenant,
             session: session.id,
-            notices: app.coord.notices().await?,
+            notices: coord.notices().await?,
         })
     }
 
@@ -39,13 +43,13 @@ impl<'a> Watch<'a> {
     pub(super) async fn settled(mut self, limit: Duration) -> ApiResult<(Session, Timestamp)> {
         match tokio::time::timeout(limit, self.wait()).await {
             Ok(outcome) => outcome,
-            Err(_) => look(self.app, self.tenant, self.session).await,
+            Err(_) => look(self.store, self.tenant, self.session).await,
         }
     }
 
     async fn wait(&mut self) -> ApiResult<(Session, Timestamp)> {
         loop {
-            let (session, now) = look(self.app, self.tenant, self.session).await?;
+            let (session, now) = look(self.store, self.tenant, self.session).await?;
             if is_settled(&session) {
                 return Ok((session, now));
             }
@@ -67,8 +71,12 @@ impl<'a> Watch<'a> {
     }
 }
 
-async fn look(app: &App, tenant: TenantId, id: SessionId) -> ApiResult<(Session, Timestamp)> {
-    let mut tx = app.store.read_platform().await?;
+async fn look(
+    store: &dyn PlatformStore,
+    tenant: TenantId,
+    id: SessionId,
+) -> ApiResult<(Session, Timestamp)> {
+    let mut tx = store.read_platform().await?;
     let row = tx.card(tenant, &SessionRef::Id(id)).await?;
     let session = row.ok_or_else(|| Problem::not_found("session"))?;
     Ok((session, tx.now().await?))

@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::app::App;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{Kind, Problem};
 
 /// The pages of Swagger UI. Their files change only with the binary, so browsers may keep them.
-pub fn docs() -> Router<App> {
+pub fn docs() -> Router<ServerParts> {
     let pages = SwaggerUi::new("/docs").config(Config::new([super::openapi::PATH]));
     Router::from(pages).layer(from_fn(headers))
 }

@@ -6,20 +6,23 @@
 //! are served.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract;
-use gateway_core::store::StoreError;
+use gateway_core::coord::Coordinator;
+use gateway_core::store::{PlatformStore, StoreError};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::WorkerStatus;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::app::App;
-use crate::coord::in_common;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::shutdown::Shutdown;
 use crate::telemetry::job_metrics::JobState;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::numbers::for_people;
 
 /// When to ask again whether messages are written.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -149,15 +152,19 @@ pub(super) async fn live() -> Answer<Health> {
 
 /// Whether the server should get requests
 #[utoipa::path(get, path = "/health/ready", tag = "system", responses((status = 200, body = Envelope<Health>)))]
-pub(super) async fn ready(extract::State(app): extract::State<App>) -> ApiResult<Answer<Health>> {
-    if app.shutdown.begun().is_cancelled() {
+pub(super) async fn ready(
+    extract::State(shutdown): extract::State<Shutdown>,
+    extract::State(store): extract::State<Arc<dyn PlatformStore>>,
+    extract::State(metrics): extract::State<Arc<Metrics>>,
+) -> ApiResult<Answer<Health>> {
+    if shutdown.begun().is_cancelled() {
         return Err(Problem::new(
             Kind::ConnectivityError,
             "the server is stopping",
         ));
     }
-    app.store.read_platform().await?.now().await?;
-    if app.metrics.message_log.stalled.any() {
+    store.read_platform().await?.now().await?;
+    if metrics.message_log.stalled.any() {
         let text = "messages are not written; the log says why";
         return Err(Problem::new(Kind::ConnectivityError, text).retry_after(AGAIN));
     }
@@ -171,8 +178,12 @@ pub(super) async fn ready(extract::State(app): extract::State<App>) -> ApiResult
     tag = "system",
     responses((status = 200, body = Envelope<DetailedHealth>))
 )]
-pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer<DetailedHealth> {
-    let workers = match fleet(&app).await {
+pub(super) async fn detailed(
+    extract::State(store): extract::State<Arc<dyn PlatformStore>>,
+    extract::State(coord): extract::State<Arc<dyn Coordinator>>,
+    extract::State(metrics): extract::State<Arc<Metrics>>,
+) -> Answer<DetailedHealth> {
+    let workers = match fleet(&*store).await {
         Ok(workers) => Some(workers),
         Err(error) => {
             tracing::warn!(%error, "the database does not answer a health check");
@@ -184,27 +195,24 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
     } else {
         State::Down
     };
-    let live = app.coord.live().await;
+    let live = coord.live().await;
     let coordinator = if live.is_ok() { State::Ok } else { State::Down };
     let replicas = live.unwrap_or_default().into_iter();
-    let jobs = app.metrics.jobs.states();
+    let jobs = metrics.jobs.states();
     Answer::ok(DetailedHealth {
         status: state,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         database: state,
-        message_log: match app.metrics.message_log.stalled.any() {
+        message_log: match metrics.message_log.stalled.any() {
             true => State::Down,
             false => State::Ok,
         },
         coordinator,
         workers,
         replicas: replicas
-            .map(|mut live| {
-                in_common::hide(&mut live);
-                Replica {
-                    id: live.replica,
-                    numbers: live.numbers,
-                }
+            .map(|live| Replica {
+                id: live.replica,
+                numbers: for_people(live.numbers),
             })
             .collect(),
         jobs: jobs
@@ -214,8 +222,8 @@ pub(super) async fn detailed(extract::State(app): extract::State<App>) -> Answer
     })
 }
 
-async fn fleet(app: &App) -> Result<Workers, StoreError> {
-    let workers = app.store.read_platform().await?.workers().await?;
+async fn fleet(store: &dyn PlatformStore) -> Result<Workers, StoreError> {
+    let workers = store.read_platform().await?.workers().await?;
     let active = workers
         .iter()
         .filter(|view| view.worker.status == WorkerStatus::Active);

@@ -1,15 +1,41 @@
 //! `GET /metrics`: everything the server counts, for Prometheus.
 
+use std::sync::Arc;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
-use gateway_core::store::StoreError;
+use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::time::Clock;
 use gateway_core::worker::WorkerStatus;
 use http::{HeaderMap, HeaderName, header};
 
-use crate::app::App;
+use crate::cache::Caches;
+use crate::config::Http;
 use crate::http::auth::{ClientAddress, FORWARDED_FOR};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::telemetry::metrics::Metrics;
+
+/// The metrics, and what is looked up for them when they are asked for.
+#[derive(Clone, Debug)]
+pub(super) struct ScrapedParts {
+    metrics: Arc<Metrics>,
+    store: Arc<dyn PlatformStore>,
+    caches: Caches,
+    clock: Arc<dyn Clock>,
+}
+
+impl FromRef<ServerParts> for ScrapedParts {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            metrics: Arc::clone(&parts.metrics),
+            store: Arc::clone(&parts.store),
+            caches: parts.caches.clone(),
+            clock: Arc::clone(&parts.clock),
+        }
+    }
+}
 
 /// Metrics in the text format of Prometheus
 ///
@@ -22,24 +48,25 @@ use crate::http::problem::{ApiResult, Kind, Problem};
     responses((status = 200, content_type = "text/plain", body = String))
 )]
 pub(super) async fn metrics(
-    State(app): State<App>,
+    State(options): State<Arc<Http>>,
+    State(scraped): State<ScrapedParts>,
     client: ClientAddress,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    permit(&app, client, &headers)?;
+    permit(&options, client, &headers)?;
     // What cannot be read stays as it was: the rest is wanted most when the store is away.
-    if let Ok(fleet) = fleet(&app).await {
-        app.metrics.loops.fleet(&fleet);
+    let loops = &scraped.metrics.loops;
+    if let Ok(fleet) = fleet(&*scraped.store).await {
+        loops.fleet(&fleet);
     }
-    let trusted = app.caches.are_trusted(app.clock.uptime());
-    let loops = &app.metrics.loops;
+    let trusted = scraped.caches.are_trusted(scraped.clock.uptime());
     loops.caches_trusted.set(if trusted { 1.0 } else { 0.0 });
     let kind = (header::CONTENT_TYPE, "text/plain; version=0.0.4");
-    Ok(([kind], app.metrics.render()).into_response())
+    Ok(([kind], scraped.metrics.render()).into_response())
 }
 
-async fn fleet(app: &App) -> Result<Vec<WorkerStatus>, StoreError> {
-    let views = app.store.read_platform().await?.workers().await?;
+async fn fleet(store: &dyn PlatformStore) -> Result<Vec<WorkerStatus>, StoreError> {
+    let views = store.read_platform().await?.workers().await?;
     Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 
@@ -51,8 +78,8 @@ const FORWARDED: [HeaderName; 4] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-fn permit(app: &App, client: ClientAddress, headers: &HeaderMap) -> ApiResult<()> {
-    let Some(token) = &app.config.http.metrics_token else {
+fn permit(options: &Http, client: ClientAddress, headers: &HeaderMap) -> ApiResult<()> {
+    let Some(token) = &options.metrics_token else {
         // A proxy on this machine speaks for others.
         let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(name));
         return match client.0.is_loopback() && !is_forwarded {

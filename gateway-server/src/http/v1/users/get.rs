@@ -2,8 +2,8 @@
 
 use axum::extract::State;
 
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::v1::auth::tokens::Profile;
 use crate::identity::Person;
@@ -15,6 +15,9 @@ use crate::identity::Person;
     tag = "users",
     responses((status = 200, body = Envelope<Profile>))
 )]
-pub(super) async fn get(State(app): State<App>, person: Person) -> ApiResult<Answer<Profile>> {
-    super::profile(&app, &person).await.map(Answer::ok)
+pub(super) async fn get(
+    State(parts): State<ServerParts>,
+    person: Person,
+) -> ApiResult<Answer<Profile>> {
+    super::profile(&parts, &person).await.map(Answer::ok)
 }

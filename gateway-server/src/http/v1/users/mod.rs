@@ -11,8 +11,8 @@ use gateway_core::user::User;
 use utoipa_axum::routes;
 
 use super::auth::tokens::Profile;
-use crate::app::App;
 use crate::http::auth::active_tenant;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
 use crate::identity::Person;
@@ -26,8 +26,8 @@ pub fn routes() -> Routes {
 }
 
 /// A person as they see themselves.
-pub(super) async fn profile(app: &App, person: &Person) -> ApiResult<Profile> {
-    let mut tx = app.store.read_platform().await?;
+pub(super) async fn profile(parts: &ServerParts, person: &Person) -> ApiResult<Profile> {
+    let mut tx = parts.store.read_platform().await?;
     let user = row(&mut *tx, person).await?;
     let (tenant, _) = active_tenant(&mut *tx, person.tenant).await?;
     Ok(Profile::new(&user, tenant))

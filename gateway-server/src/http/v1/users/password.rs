@@ -6,12 +6,12 @@ use gateway_core::user::User;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
 use crate::cache::Ended;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::active_tenant;
 use crate::http::extract::ApiJson;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::auth::tokens::{self, Login, NewPassword};
 use crate::identity::Person;
@@ -38,20 +38,20 @@ pub(super) struct ChangePassword {
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn replace(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     ApiJson(body): ApiJson<ChangePassword>,
 ) -> ApiResult<Answer<Login>> {
-    let user = super::row(&mut *app.store.read_platform().await?, &person).await?;
+    let user = super::row(&mut *parts.store.read_platform().await?, &person).await?;
     let hash = Some(user.password_hash.clone());
-    if !app.passwords.verify(body.current_password, hash).await? {
+    if !parts.passwords.verify(body.current_password, hash).await? {
         return Err(Problem::field(
             "currentPassword",
             "is not the present password",
         ));
     }
-    let hash = app.passwords.hash(body.new_password.0).await?;
-    let login = write(&app, user, hash).await?;
+    let hash = parts.passwords.hash(body.new_password.0).await?;
+    let login = write(&parts, user, hash).await?;
     Ok(Answer::ok(login).message("every other login has ended"))
 }
 
@@ -66,16 +66,16 @@ pub(super) async fn replace(
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn change(
-    app: State<App>,
+    parts: State<ServerParts>,
     person: Person,
     body: ApiJson<ChangePassword>,
 ) -> ApiResult<Answer<Login>> {
-    replace(app, person, body).await
+    replace(parts, person, body).await
 }
 
 /// Conditional on the row whose password was checked: of two changes at once, one is refused.
-async fn write(app: &App, mut user: User, hash: String) -> ApiResult<Login> {
-    let mut tx = app.store.begin_platform().await?;
+async fn write(parts: &ServerParts, mut user: User, hash: String) -> ApiResult<Login> {
+    let mut tx = parts.store.begin_platform().await?;
     user.password_hash = hash;
     user.token_generation += 1;
     user.updated_at = tx.now().await?;
@@ -83,8 +83,11 @@ async fn write(app: &App, mut user: User, hash: String) -> ApiResult<Login> {
     tx.save_user(&user).await?;
     tx.revoke_user_refresh(user.tenant, user.id).await?;
     let (tenant, _) = active_tenant(&mut *tx, user.tenant).await?;
-    let login = tokens::open(app, &mut *tx, &user, tenant, None).await?;
+    let login = tokens::open(parts, &mut *tx, &user, tenant, None).await?;
     tx.commit().await?;
-    app.end(user.tenant, Ended::User(user.id)).await;
+    parts
+        .invalidator
+        .end(user.tenant, Ended::User(user.id))
+        .await;
     Ok(login)
 }

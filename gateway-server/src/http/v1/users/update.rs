@@ -8,9 +8,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::accounts::AccountError;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, nullable, one_line};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::auth::tokens::Profile;
 use crate::identity::Person;
@@ -36,23 +36,23 @@ pub(super) struct UpdateProfile {
     responses((status = 200, body = Envelope<Profile>))
 )]
 pub(super) async fn update(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     ApiJson(body): ApiJson<UpdateProfile>,
 ) -> ApiResult<Answer<Profile>> {
     let email = body.email.as_deref().map(Email::parse).transpose();
     let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
-    retry_conflicts(3, || write(&app, &person, &body.name, email.as_ref())).await?;
-    super::profile(&app, &person).await.map(Answer::ok)
+    retry_conflicts(3, || write(&parts, &person, &body.name, email.as_ref())).await?;
+    super::profile(&parts, &person).await.map(Answer::ok)
 }
 
 async fn write(
-    app: &App,
+    parts: &ServerParts,
     person: &Person,
     name: &Option<Option<String>>,
     email: Option<&Email>,
 ) -> ApiResult<()> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     let now = tx.now().await?;
     let mut user = super::row(&mut *tx, person).await?;
     if let Some(name) = name {

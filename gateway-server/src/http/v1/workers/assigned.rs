@@ -1,10 +1,12 @@
 //! `GET /workers/{id}/sessions/assigned`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::AssignedSession;
 
 use super::own::OwnWorker;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::ApiResult;
 
@@ -13,8 +15,8 @@ use crate::http::problem::ApiResult;
     params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Vec<AssignedSession>>)))]
 pub(super) async fn assigned(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     OwnWorker(owner): OwnWorker,
 ) -> ApiResult<Answer<Vec<AssignedSession>>> {
-    Ok(Answer::ok(app.orchestrator.assigned(&owner).await?))
+    Ok(Answer::ok(orchestrator.assigned(&owner).await?))
 }

@@ -1,12 +1,15 @@
 //! `DELETE /workers/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::WorkerId;
+use gateway_core::orchestrator::Orchestrator;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::own::OwnWorker;
-use crate::app::App;
+use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::ApiResult;
 
@@ -24,11 +27,12 @@ pub(super) struct Farewell {
     params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Farewell>)))]
 pub(super) async fn goodbye(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
+    State(effects): State<EffectExecutor>,
     OwnWorker(owner): OwnWorker,
 ) -> ApiResult<Answer<Farewell>> {
-    let done = app.orchestrator.goodbye(&owner).await?;
-    app.carry_out(done.effects);
+    let done = orchestrator.goodbye(&owner).await?;
+    effects.carry_out(done.effects);
     let worker_id = owner.worker;
     Ok(Answer::ok(Farewell { worker_id }))
 }

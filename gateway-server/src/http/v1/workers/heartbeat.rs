@@ -1,10 +1,13 @@
 //! `PUT /workers/{id}/heartbeat` and `PUT /admin/workers/{id}/heartbeat`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::{Beat, BeatAnswer};
 
 use super::own::{OwnWorker, same};
-use crate::app::App;
+use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::WireJson;
 use crate::http::problem::ApiResult;
@@ -17,13 +20,14 @@ use crate::http::problem::ApiResult;
     params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<BeatAnswer>)))]
 pub(super) async fn heartbeat(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
+    State(effects): State<EffectExecutor>,
     OwnWorker(owner): OwnWorker,
     WireJson(beat): WireJson<Beat>,
 ) -> ApiResult<Answer<BeatAnswer>> {
     same(&owner, None, beat.incarnation.as_deref())?;
-    let done = app.orchestrator.heartbeat(&owner, &beat).await?;
-    app.carry_out(done.effects);
+    let done = orchestrator.heartbeat(&owner, &beat).await?;
+    effects.carry_out(done.effects);
     Ok(Answer::ok(done.value))
 }
 
@@ -32,9 +36,10 @@ pub(super) async fn heartbeat(
     params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<BeatAnswer>)))]
 pub(super) async fn heartbeat_alias(
-    state: State<App>,
+    orchestrator: State<Arc<Orchestrator>>,
+    effects: State<EffectExecutor>,
     owner: OwnWorker,
     beat: WireJson<Beat>,
 ) -> ApiResult<Answer<BeatAnswer>> {
-    heartbeat(state, owner, beat).await
+    heartbeat(orchestrator, effects, owner, beat).await
 }

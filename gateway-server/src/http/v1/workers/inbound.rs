@@ -1,11 +1,13 @@
 //! `POST /webhooks/messages`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::message::Intake;
 use gateway_core::protocol::{InboundMessage, Reports};
 
 use super::batch::{Batch, Received, take_in};
 use super::own::is_self;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::FactJson;
 use crate::http::problem::ApiResult;
@@ -19,14 +21,14 @@ use crate::identity::WorkerCaller;
     request_body = Reports<InboundMessage>,
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn report(
-    State(app): State<App>,
+    State(intake): State<Arc<Intake>>,
     WorkerCaller(owner): WorkerCaller,
     FactJson(batch): FactJson<Batch<InboundMessage>>,
 ) -> ApiResult<Answer<Received>> {
-    let (app, owner) = (&app, &owner);
+    let (intake, owner) = (&intake, &owner);
     let take = |report: InboundMessage| async move {
         is_self(owner, report.worker_id.as_deref())?;
-        Ok(app.intake.inbound(owner, report).await)
+        Ok(intake.inbound(owner, report).await)
     };
     Ok(Answer::ok(take_in(batch, take).await?))
 }

@@ -3,10 +3,10 @@
 use axum::extract::FromRequestParts;
 use gateway_core::id::{Epoch, SessionId, WorkerId};
 use gateway_core::session::Owner;
+use gateway_core::store::PlatformStore;
 use http::HeaderMap;
 use http::request::Parts;
 
-use crate::app::App;
 use crate::http::extract::ApiPath;
 use crate::http::note_session;
 use crate::http::problem::{ApiResult, Kind, Problem};
@@ -16,12 +16,12 @@ use crate::identity::WorkerCaller;
 #[derive(Clone, Debug)]
 pub(super) struct OwnWorker(pub(super) Owner);
 
-impl FromRequestParts<App> for OwnWorker {
+impl<S: Send + Sync> FromRequestParts<S> for OwnWorker {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let WorkerCaller(owner) = WorkerCaller::from_request_parts(parts, app).await?;
-        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let WorkerCaller(owner) = WorkerCaller::from_request_parts(parts, state).await?;
+        let segments = ApiPath::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
         let named = segments
             .0
             .first()
@@ -81,13 +81,13 @@ pub(super) fn number(headers: &HeaderMap, name: &'static str) -> ApiResult<u64> 
 /// # Errors
 /// There is no such session, or it is at another epoch or somebody else's.
 pub(super) async fn holds(
-    app: &App,
+    store: &dyn PlatformStore,
     owner: &Owner,
     session: SessionId,
     epoch: Epoch,
 ) -> ApiResult<()> {
     note_session(session);
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let row = tx.session(session).await?;
     let row = row.ok_or_else(|| Problem::new(Kind::UnknownSession, "no such session; stop it"))?;
     if row.owner() == Some(owner) && row.epoch == epoch {

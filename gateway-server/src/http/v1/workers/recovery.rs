@@ -1,11 +1,14 @@
 //! `POST /workers/{id}/sessions/recovery-status`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::RecoveryReport;
 
 use super::batch::{self, Received};
 use super::own::OwnWorker;
-use crate::app::App;
+use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::WireJson;
 use crate::http::problem::ApiResult;
@@ -18,15 +21,15 @@ use crate::http::problem::ApiResult;
     params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn recovery_status(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
+    State(effects): State<EffectExecutor>,
     OwnWorker(owner): OwnWorker,
     WireJson(report): WireJson<RecoveryReport>,
 ) -> ApiResult<Answer<Received>> {
     batch::check_size("results", report.results.len())?;
-    let done = app
-        .orchestrator
+    let done = orchestrator
         .recovery_status(&owner, &report.results)
         .await?;
-    app.carry_out(done.effects);
+    effects.carry_out(done.effects);
     Ok(Answer::ok(Received::all(report.results.len())))
 }

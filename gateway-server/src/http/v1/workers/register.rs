@@ -1,19 +1,22 @@
 //! `POST /workers/register` and `POST /admin/workers/register`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use gateway_core::id::{Incarnation, WorkerId};
-use gateway_core::orchestrator::{Join, Member, Registration};
+use gateway_core::identity::WorkerTokens;
+use gateway_core::orchestrator::{Join, Member, Orchestrator, Registration};
 use gateway_core::protocol::{MIN_PROTOCOL_VERSION, Register, Registered};
 use gateway_core::session::Owner;
 use gateway_core::worker::Engine;
 use reqwest::Url;
 
-use crate::app::App;
 use crate::config::Workers;
+use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::WireJson;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Detail, Problem};
 use crate::identity::Joiner;
 
@@ -26,6 +29,26 @@ const LABELS: usize = 50;
 /// The longest name or value of a label.
 const LABEL_CHARS: usize = 100;
 
+/// What a registration takes.
+#[derive(Clone, Debug)]
+pub(super) struct Registrar {
+    options: Arc<Workers>,
+    orchestrator: Arc<Orchestrator>,
+    effects: EffectExecutor,
+    tokens: WorkerTokens,
+}
+
+impl FromRef<ServerParts> for Registrar {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            options: Arc::clone(&parts.workers),
+            orchestrator: Arc::clone(&parts.orchestrator),
+            effects: parts.effects.clone(),
+            tokens: parts.worker_tokens.clone(),
+        }
+    }
+}
+
 /// Register a worker
 ///
 /// With the fleet's bootstrap token, or the one-time token of a reserved id. The answer has the token for
@@ -33,7 +56,7 @@ const LABEL_CHARS: usize = 100;
 #[utoipa::path(post, path = "/workers/register", tag = "workers", request_body = Register,
     responses((status = 200, body = Envelope<Registered>)))]
 pub(super) async fn register(
-    State(app): State<App>,
+    State(registrar): State<Registrar>,
     joiner: Joiner,
     WireJson(body): WireJson<Register>,
 ) -> ApiResult<Answer<Registered>> {
@@ -41,12 +64,13 @@ pub(super) async fn register(
         Joiner::Fleet => Join::Bootstrap,
         Joiner::Ticket(hash) => Join::OneTime(hash),
     };
-    let registration = registration(&app.config.workers, body)?;
-    let done = app.orchestrator.register(join, &registration).await?;
-    app.carry_out(done.effects);
+    let registration = registration(&registrar.options, body)?;
+    let done = registrar.orchestrator.register(join, &registration).await?;
+    registrar.effects.carry_out(done.effects);
+    let token = registrar.tokens.issue(&registration.owner);
     Ok(Answer::ok(registered(
-        &app,
         &registration.owner,
+        token,
         &done.value,
     )))
 }
@@ -55,17 +79,17 @@ pub(super) async fn register(
 #[utoipa::path(post, path = "/admin/workers/register", tag = "workers", request_body = Register,
     responses((status = 200, body = Envelope<Registered>)))]
 pub(super) async fn register_alias(
-    state: State<App>,
+    registrar: State<Registrar>,
     joiner: Joiner,
     body: WireJson<Register>,
 ) -> ApiResult<Answer<Registered>> {
-    register(state, joiner, body).await
+    register(registrar, joiner, body).await
 }
 
-fn registered(app: &App, owner: &Owner, member: &Member) -> Registered {
+fn registered(owner: &Owner, worker_token: String, member: &Member) -> Registered {
     Registered {
         worker_id: owner.worker.to_string(),
-        worker_token: app.worker_tokens.issue(owner),
+        worker_token,
         lease_seconds: member.lease.as_secs(),
         heartbeat_interval_ms: u64::try_from(member.heartbeat.as_millis()).unwrap_or(u64::MAX),
         recovery_required: member.assigned > 0,

@@ -1,11 +1,14 @@
 //! `POST /webhooks/session-status`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::SessionReport;
 
 use super::batch::Received;
 use super::own::same;
-use crate::app::App;
+use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::WireJson;
 use crate::http::note_session;
@@ -20,7 +23,8 @@ use crate::identity::WorkerCaller;
     request_body = SessionReport,
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn report(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
+    State(effects): State<EffectExecutor>,
     WorkerCaller(owner): WorkerCaller,
     WireJson(report): WireJson<SessionReport>,
 ) -> ApiResult<Answer<Received>> {
@@ -30,7 +34,7 @@ pub(super) async fn report(
         report.incarnation.as_deref(),
     )?;
     note_session(report.session_id);
-    let done = app.orchestrator.report(&owner, &report).await?;
-    app.carry_out(done.effects);
+    let done = orchestrator.report(&owner, &report).await?;
+    effects.carry_out(done.effects);
     Ok(Answer::ok(Received::all(1)))
 }

@@ -3,7 +3,9 @@
 //! Opaque bytes, only for the session's owner at its present epoch. The row is asked first, so that a
 //! former owner learns the epoch; what makes a late write fail is the state store's own seal.
 
-use axum::extract::{FromRequestParts, State};
+use std::sync::Arc;
+
+use axum::extract::{FromRef, FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use gateway_core::id::{Epoch, InvalidId, SessionId};
@@ -11,13 +13,14 @@ use gateway_core::protocol::state::{
     EPOCH_HEADER, SNAPSHOT_SEQ_HEADER, STATE_MEDIA_TYPE, STATE_SEQ_HEADER, decode_entries,
     encode_state,
 };
+use gateway_core::state::StateStore;
+use gateway_core::store::PlatformStore;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::own::{OwnWorker, holds, number};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiPath, Octets};
 use crate::http::problem::{ApiResult, Problem};
@@ -28,17 +31,27 @@ pub(super) struct Held {
     epoch: Epoch,
 }
 
-impl FromRequestParts<App> for Held {
+impl<S> FromRequestParts<S> for Held
+where
+    Arc<dyn PlatformStore>: FromRef<S>,
+    S: Send + Sync,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
-        let OwnWorker(owner) = OwnWorker::from_request_parts(parts, app).await?;
-        let segments = ApiPath::<(String, String)>::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let OwnWorker(owner) = OwnWorker::from_request_parts(parts, state).await?;
+        let segments = ApiPath::<(String, String)>::from_request_parts(parts, state).await?;
         let ApiPath((_, session)) = segments;
         let session: Result<SessionId, InvalidId> = session.parse();
         let session = session.map_err(|error| Problem::field("sid", error.to_string()))?;
         let epoch = Epoch(number(&parts.headers, EPOCH_HEADER)?);
-        holds(app, &owner, session, epoch).await?;
+        holds(
+            &*Arc::<dyn PlatformStore>::from_ref(state),
+            &owner,
+            session,
+            epoch,
+        )
+        .await?;
         Ok(Self { session, epoch })
     }
 }
@@ -62,8 +75,11 @@ pub(super) struct Sequence {
     ),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream",
         headers(("x-epoch" = u64), ("x-state-seq" = u64), ("x-snapshot-seq" = u64)))))]
-pub(super) async fn read(State(app): State<App>, held: Held) -> ApiResult<Response> {
-    let state = app.state.seal(held.session, held.epoch).await?;
+pub(super) async fn read(
+    State(states): State<Arc<dyn StateStore>>,
+    held: Held,
+) -> ApiResult<Response> {
+    let state = states.seal(held.session, held.epoch).await?;
     let snapshot_seq = state.snapshot.as_ref().map_or(0, |(seq, _)| *seq);
     let mut response = encode_state(&state).into_response();
     let headers = response.headers_mut();
@@ -95,14 +111,13 @@ pub(super) async fn read(State(app): State<App>, held: Held) -> ApiResult<Respon
     ),
     responses((status = 200, body = Envelope<Sequence>)))]
 pub(super) async fn replace(
-    State(app): State<App>,
+    State(states): State<Arc<dyn StateStore>>,
     held: Held,
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> ApiResult<Answer<Sequence>> {
     let after = number(&headers, STATE_SEQ_HEADER)?;
-    let seq = app
-        .state
+    let seq = states
         .put_snapshot(held.session, held.epoch, after, &body)
         .await?;
     Ok(Answer::ok(Sequence { seq }))
@@ -122,15 +137,14 @@ pub(super) async fn replace(
     ),
     responses((status = 200, body = Envelope<Sequence>)))]
 pub(super) async fn append(
-    State(app): State<App>,
+    State(states): State<Arc<dyn StateStore>>,
     held: Held,
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> ApiResult<Answer<Sequence>> {
     let after = number(&headers, STATE_SEQ_HEADER)?;
     let entries = entries(&body)?;
-    let seq = app
-        .state
+    let seq = states
         .append(held.session, held.epoch, after, &entries)
         .await?;
     Ok(Answer::ok(Sequence { seq }))

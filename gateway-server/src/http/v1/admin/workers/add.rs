@@ -1,19 +1,19 @@
 //! `POST /admin/workers`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use garde::Validate;
 use gateway_core::entropy::Entropy;
-use gateway_core::orchestrator::AddWorker;
+use gateway_core::orchestrator::{AddWorker, Orchestrator};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::view::WorkerView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
@@ -57,19 +57,20 @@ pub(super) struct ReservedWorker {
 #[utoipa::path(post, path = "/admin/workers", tag = "admin", request_body = ReserveWorker,
     responses((status = 201, body = Envelope<ReservedWorker>)))]
 pub(super) async fn add(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
+    State(entropy): State<Arc<dyn Entropy>>,
     ApiJson(body): ApiJson<ReserveWorker>,
 ) -> ApiResult<Answer<ReservedWorker>> {
     labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
     let id = worker_id(&body.worker_id).map_err(|error| Problem::field("workerId", error))?;
-    let join_token = ticket(&*app.entropy);
+    let join_token = ticket(&*entropy);
     let add = AddWorker {
         id,
         max_sessions: body.max_sessions,
         labels: body.labels,
         join_token_hash: Sha256::digest(&join_token).into(),
     };
-    let worker = app.orchestrator.add_worker(&add).await?.into();
+    let worker = orchestrator.add_worker(&add).await?.into();
     Ok(Answer::created(ReservedWorker { worker, join_token }))
 }
 

@@ -1,11 +1,13 @@
 //! `GET /admin/workers/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::store::PlatformStore;
 use gateway_core::worker::{WorkerStatus, WorkerView as Row};
 
 use super::named;
 use super::view::WorkerView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
@@ -15,10 +17,10 @@ use crate::http::problem::{ApiResult, Problem};
     params(("id" = String, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<WorkerView>)))]
 pub(super) async fn get(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<WorkerView>> {
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = store.read_platform().await?;
     let worker = tx.worker(&named(&id)?).await?;
     let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;

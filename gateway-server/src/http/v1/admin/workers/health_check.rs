@@ -1,18 +1,21 @@
 //! `POST /admin/workers/health-check` and `POST /admin/workers/{id}/health-check`
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use futures_util::{StreamExt, stream};
 use gateway_core::id::WorkerId;
-use gateway_core::worker::{LinkError, Target, Worker, WorkerStatus};
+use gateway_core::store::PlatformStore;
+use gateway_core::time::Clock;
+use gateway_core::worker::{LinkError, Target, Worker, WorkerLink, WorkerStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::named;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiPath;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 
 /// Workers asked at the same time.
@@ -54,15 +57,18 @@ struct Summary {
 /// All that have registered and are not offline.
 #[utoipa::path(post, path = "/admin/workers/health-check", tag = "admin",
     responses((status = 200, body = Envelope<Checkups>)))]
-pub(super) async fn check_all(State(app): State<App>) -> ApiResult<Answer<Checkups>> {
-    let rows = app.store.read_platform().await?.workers().await?;
+pub(super) async fn check_all(
+    State(store): State<Arc<dyn PlatformStore>>,
+    State(checker): State<HealthChecker>,
+) -> ApiResult<Answer<Checkups>> {
+    let rows = store.read_platform().await?.workers().await?;
     let asked = rows.into_iter().map(|row| row.worker).filter(|worker| {
         matches!(
             worker.status,
             WorkerStatus::Active | WorkerStatus::Suspect | WorkerStatus::Draining
         )
     });
-    let checks = asked.map(|worker| check(&app, worker));
+    let checks = asked.map(|worker| checker.check(worker));
     let workers: Vec<Checkup> = stream::iter(checks).buffered(AT_ONCE).collect().await;
     let healthy = workers.iter().filter(|checkup| checkup.healthy).count();
     let summary = Summary {
@@ -78,46 +84,60 @@ pub(super) async fn check_all(State(app): State<App>) -> ApiResult<Answer<Checku
     params(("id" = String, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<Checkup>)))]
 pub(super) async fn check_one(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
+    State(checker): State<HealthChecker>,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<Checkup>> {
-    let worker = app
-        .store
-        .read_platform()
-        .await?
-        .worker(&named(&id)?)
-        .await?;
+    let worker = store.read_platform().await?.worker(&named(&id)?).await?;
     let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
-    Ok(Answer::ok(check(&app, worker).await))
+    Ok(Answer::ok(checker.check(worker).await))
 }
 
-async fn check(app: &App, worker: Worker) -> Checkup {
-    let started = app.clock.uptime();
-    let outcome = ask(app, &worker).await;
-    let took = app.clock.uptime().since(started);
-    let (status, error) = match outcome {
-        Ok(status) => (Some(status), None),
-        Err(error) => (None, Some(error)),
-    };
-    Checkup {
-        worker_id: worker.id,
-        healthy: status.as_deref() == Some("ok"),
-        status,
-        error,
-        latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+/// Asks workers how they are, and measures how long that takes.
+#[derive(Clone, Debug)]
+pub(super) struct HealthChecker {
+    link: Arc<dyn WorkerLink>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FromRef<ServerParts> for HealthChecker {
+    fn from_ref(parts: &ServerParts) -> Self {
+        Self {
+            link: Arc::clone(&parts.link),
+            clock: Arc::clone(&parts.clock),
+        }
     }
 }
 
-async fn ask(app: &App, worker: &Worker) -> Result<String, String> {
-    let (Some(owner), Some(endpoint)) = (worker.owner(), worker.endpoint.clone()) else {
-        return Err("it has not registered yet".to_owned());
-    };
-    let target = Target { owner, endpoint };
-    let health = app.link.health(&target, LIMIT).await;
-    let health = health.map_err(|error: LinkError| error.to_string())?;
-    if health.incarnation != target.owner.incarnation.as_str() {
-        return Err("another run of it answers than the one that registered".to_owned());
+impl HealthChecker {
+    async fn check(&self, worker: Worker) -> Checkup {
+        let started = self.clock.uptime();
+        let outcome = self.ask(&worker).await;
+        let took = self.clock.uptime().since(started);
+        let (status, error) = match outcome {
+            Ok(status) => (Some(status), None),
+            Err(error) => (None, Some(error)),
+        };
+        Checkup {
+            worker_id: worker.id,
+            healthy: status.as_deref() == Some("ok"),
+            status,
+            error,
+            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        }
     }
-    Ok(health.status)
+
+    async fn ask(&self, worker: &Worker) -> Result<String, String> {
+        let (Some(owner), Some(endpoint)) = (worker.owner(), worker.endpoint.clone()) else {
+            return Err("it has not registered yet".to_owned());
+        };
+        let target = Target { owner, endpoint };
+        let health = self.link.health(&target, LIMIT).await;
+        let health = health.map_err(|error: LinkError| error.to_string())?;
+        if health.incarnation != target.owner.incarnation.as_str() {
+            return Err("another run of it answers than the one that registered".to_owned());
+        }
+        Ok(health.status)
+    }
 }

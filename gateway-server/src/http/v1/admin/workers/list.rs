@@ -1,13 +1,15 @@
 //! `GET /admin/workers`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::WorkerId;
+use gateway_core::store::PlatformStore;
 use gateway_core::worker::{Worker, WorkerStatus};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::view::WorkerView;
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
@@ -56,7 +58,7 @@ impl Which {
 #[utoipa::path(get, path = "/admin/workers", tag = "admin", params(Which, PageQuery),
     responses((status = 200, body = Listed<WorkerView>)))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(store): State<Arc<dyn PlatformStore>>,
     ApiQuery(which): ApiQuery<Which>,
     page: Page,
 ) -> ApiResult<Answer<Vec<WorkerView>>> {
@@ -64,7 +66,7 @@ pub(super) async fn list(
     let after = page.after::<String>()?;
     let after = after.as_deref().map(WorkerId::parse).transpose();
     let after = after.map_err(|error| Problem::field("cursor", error.to_string()))?;
-    let mut rows = app.store.read_platform().await?.workers().await?;
+    let mut rows = store.read_platform().await?.workers().await?;
     rows.retain(|row| after.as_ref().is_none_or(|after| row.worker.id > *after));
     rows.retain(|row| which.fits(&row.worker, label));
     let key = |row: &gateway_core::worker::WorkerView| row.worker.id.to_string();

@@ -1,12 +1,14 @@
 //! `DELETE /admin/workers/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use gateway_core::id::WorkerId;
+use gateway_core::orchestrator::Orchestrator;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::named;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::ApiPath;
 use crate::http::problem::ApiResult;
@@ -24,10 +26,10 @@ pub(super) struct RemovedWorker {
     params(("id" = String, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<RemovedWorker>)))]
 pub(super) async fn remove(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<RemovedWorker>> {
     let id = named(&id)?;
-    app.orchestrator.remove_worker(&id).await?;
+    orchestrator.remove_worker(&id).await?;
     Ok(Answer::ok(RemovedWorker { id }))
 }

@@ -1,14 +1,15 @@
 //! `GET /admin/workers/statistics`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::store::PlatformStore;
 use gateway_core::worker::{WorkerStatus, WorkerView as Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::ReportedSessions;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::ApiResult;
 
@@ -45,8 +46,10 @@ struct Capacity {
 /// Read the fleet's numbers
 #[utoipa::path(get, path = "/admin/workers/statistics", tag = "admin",
     responses((status = 200, body = Envelope<FleetStatistics>)))]
-pub(super) async fn statistics(State(app): State<App>) -> ApiResult<Answer<FleetStatistics>> {
-    let rows = app.store.read_platform().await?.workers().await?;
+pub(super) async fn statistics(
+    State(store): State<Arc<dyn PlatformStore>>,
+) -> ApiResult<Answer<FleetStatistics>> {
+    let rows = store.read_platform().await?.workers().await?;
     Ok(Answer::ok(FleetStatistics::of(&rows)))
 }
 

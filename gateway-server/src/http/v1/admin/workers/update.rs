@@ -1,16 +1,16 @@
 //! `PATCH /admin/workers/{id}`
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::orchestrator;
+use gateway_core::orchestrator::{self, Orchestrator};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::named;
 use super::view::WorkerView;
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::problem::{ApiResult, Problem};
@@ -39,7 +39,7 @@ pub(super) struct UpdateWorker {
     params(("id" = String, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<WorkerView>)))]
 pub(super) async fn update(
-    State(app): State<App>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     ApiPath(id): ApiPath<String>,
     ApiJson(body): ApiJson<UpdateWorker>,
 ) -> ApiResult<Answer<WorkerView>> {
@@ -51,9 +51,6 @@ pub(super) async fn update(
         max_sessions: body.max_sessions,
         cordoned: body.cordoned,
     };
-    let worker = app
-        .orchestrator
-        .update_worker(&named(&id)?, &update)
-        .await?;
+    let worker = orchestrator.update_worker(&named(&id)?, &update).await?;
     Ok(Answer::ok(worker.into()))
 }

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{CreatedKey, Wish, distinct, in_future, make};
-use crate::app::App;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, one_line};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::Person;
 
@@ -45,11 +45,11 @@ pub(super) struct CreateKey {
     responses((status = 201, body = Envelope<CreatedKey>))
 )]
 pub(super) async fn create(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> ApiResult<Answer<CreatedKey>> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     in_future(body.expires_at, tx.now().await?)?;
     if let Some(id) = body.session_id {
         let session = tx.card(person.tenant, &SessionRef::Id(id)).await?;
@@ -61,7 +61,7 @@ pub(super) async fn create(
         session: body.session_id,
         expires_at: body.expires_at,
     };
-    let created = make(&app, &mut *tx, &person, wish).await?;
+    let created = make(&parts, &mut *tx, &person, wish).await?;
     tx.commit().await?;
     Ok(Answer::created(created).message("keep the key: it is not shown again"))
 }

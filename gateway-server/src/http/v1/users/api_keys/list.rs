@@ -4,9 +4,9 @@ use axum::extract::State;
 use gateway_core::id::ApiKeyId;
 
 use super::Key;
-use crate::app::App;
 use crate::http::answer::{Answer, Listed};
 use crate::http::page::{Page, PageQuery};
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -19,12 +19,12 @@ use crate::identity::Person;
     responses((status = 200, body = Listed<Key>))
 )]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     page: Page,
 ) -> ApiResult<Answer<Vec<Key>>> {
     let after: Option<ApiKeyId> = page.after()?;
-    let mut tx = app.store.read_platform().await?;
+    let mut tx = parts.store.read_platform().await?;
     let rows = tx.keys(person.tenant, after, page.fetch()).await?;
     Ok(Answer::page(
         rows,

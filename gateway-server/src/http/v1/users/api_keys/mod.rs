@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::app::App;
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
 use crate::identity::Person;
@@ -104,15 +104,15 @@ struct Wish {
 
 /// Stores a fresh key in `tx`; commit before answering it.
 async fn make(
-    app: &App,
+    parts: &ServerParts,
     tx: &mut dyn PlatformTx,
     person: &Person,
     wish: Wish,
 ) -> ApiResult<CreatedKey> {
     let now = tx.now().await?;
-    let secret = ApiKeySecret::generate(&*app.entropy);
+    let secret = ApiKeySecret::generate(&*parts.entropy);
     let key = ApiKey {
-        id: ApiKeyId::generate(now, &*app.entropy),
+        id: ApiKeyId::generate(now, &*parts.entropy),
         tenant: person.tenant,
         name: wish.name,
         hash: secret.hash(),

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{CreatedKey, Wish, make, row};
-use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, ApiPath};
+use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::Person;
 
@@ -45,12 +45,12 @@ pub(super) struct RotateKey {
     responses((status = 201, body = Envelope<CreatedKey>))
 )]
 pub(super) async fn rotate(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     ApiPath(id): ApiPath<ApiKeyId>,
     ApiJson(body): ApiJson<RotateKey>,
 ) -> ApiResult<Answer<CreatedKey>> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     let now = tx.now().await?;
     let old = row(&mut *tx, &person, id).await?;
     if !old.is_valid(now) {
@@ -65,11 +65,14 @@ pub(super) async fn rotate(
         session: old.session,
         expires_at: old.expires_at,
     };
-    let created = make(&app, &mut *tx, &person, wish).await?;
+    let created = make(&parts, &mut *tx, &person, wish).await?;
     let old = ending(old, now, Duration::from_secs(body.overlap_seconds));
     tx.save_key(&old).await?;
     tx.commit().await?;
-    app.end(old.tenant, Ended::Key(old.hash)).await;
+    parts
+        .invalidator
+        .end(old.tenant, Ended::Key(old.hash))
+        .await;
     Ok(Answer::created(created).message("keep the key: it is not shown again"))
 }
 

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Key, distinct, in_future, row};
-use crate::app::App;
 use crate::cache::Ended;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::{ApiJson, ApiPath, nullable, one_line};
+use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -44,17 +44,20 @@ pub(super) struct UpdateKey {
     responses((status = 200, body = Envelope<Key>))
 )]
 pub(super) async fn update(
-    State(app): State<App>,
+    State(parts): State<ServerParts>,
     person: Person,
     ApiPath(id): ApiPath<ApiKeyId>,
     ApiJson(body): ApiJson<UpdateKey>,
 ) -> ApiResult<Answer<Key>> {
-    let mut tx = app.store.begin_platform().await?;
+    let mut tx = parts.store.begin_platform().await?;
     in_future(body.expires_at.flatten(), tx.now().await?)?;
     let key = body.apply(row(&mut *tx, &person, id).await?);
     tx.save_key(&key).await?;
     tx.commit().await?;
-    app.end(key.tenant, Ended::Key(key.hash)).await;
+    parts
+        .invalidator
+        .end(key.tenant, Ended::Key(key.hash))
+        .await;
     Ok(Answer::ok(key.into()))
 }
 
