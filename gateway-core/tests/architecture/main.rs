@@ -1,7 +1,12 @@
-//! What must stay true of the workspace as a whole: who may depend on whom, and how long a file may be.
+//! What must stay true of the workspace as a whole: who may depend on whom, who may import whom
+//! (`imports`), what the invariants rest on (`invariants`), and how long a file may be.
 //!
 //! The tree of dependencies is read from the lock file and the manifests, so the test needs no network
 //! and no other program.
+
+mod imports;
+mod invariants;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,192 @@
+//! Who may import whom, and that no large circle of files forms.
+//!
+//! The compiler lets every module of a crate use every other one. These tables say what each folder (or
+//! file) at the top of a crate may use of the others; a folder that has no line may not be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::root;
+use super::sources::{Graph, ModulePath, graph};
+
+/// In a circle of more files than this, none can be understood without all others.
+const LARGEST_CIRCLE: usize = 5;
+
+/// Files around which a larger circle is known: `store.rs` has the traits of whole transactions and, beside
+/// them, the error that every repository answers with.
+const KNOWN_CIRCLES: &[(&str, &str)] = &[("gateway-core", "store")];
+
+type Table = &'static [(&'static str, &'static [&'static [&'static str]])];
+
+const GROUND: &[&str] = &["entropy", "id", "time"];
+
+/// Nouns and the ports that keep them know each other.
+const NOUNS: &[&str] = &[
+    "change", "coord", "event", "fill", "identity", "message", "protocol", "session", "state",
+    "store", "tenant", "user", "worker",
+];
+
+/// Sequences use everything; nothing uses them.
+const CORE: Table = &[
+    ("entropy", &[GROUND]),
+    ("id", &[GROUND]),
+    ("time", &[GROUND]),
+    ("balance", &[GROUND]),
+    ("change", &[GROUND, NOUNS]),
+    ("coord", &[GROUND, NOUNS]),
+    ("event", &[GROUND, NOUNS]),
+    ("fill", &[GROUND, NOUNS]),
+    ("identity", &[GROUND, NOUNS]),
+    ("message", &[GROUND, NOUNS]),
+    ("protocol", &[GROUND, NOUNS]),
+    ("session", &[GROUND, NOUNS]),
+    ("state", &[GROUND, NOUNS]),
+    ("store", &[GROUND, NOUNS]),
+    ("tenant", &[GROUND, NOUNS]),
+    ("user", &[GROUND, NOUNS]),
+    ("worker", &[GROUND, NOUNS]),
+    ("orchestrator", &[GROUND, NOUNS, &["balance"]]),
+];
+
+/// What is there for all: options, logs and metrics, and the order of the stop.
+const BASE: &[&str] = &["config", "shutdown", "telemetry"];
+
+/// Adapters do not use each other, the edge uses no adapter, and only composition uses composition. Two
+/// exceptions: the message log says what it wants stored (`message_log::Ledger`) and the store does it; and
+/// the folder of the files is one of the things that replicas show each other (`coord::in_common`).
+const SERVER: Table = &[
+    ("config", &[]),
+    ("shutdown", &[]),
+    ("system", &[]),
+    ("telemetry", &[&["config"]]),
+    ("accounts", &[BASE, &["identity"]]),
+    ("cache", &[BASE, &["identity"]]),
+    ("coord", &[BASE]),
+    ("effects", &[BASE]),
+    ("identity", &[BASE]),
+    ("message_log", &[BASE]),
+    ("quota", &[BASE]),
+    ("store", &[BASE, &["coord", "message_log", "system"]]),
+    ("worker_link", &[BASE]),
+    (
+        "http",
+        &[BASE, &["accounts", "cache", "effects", "identity", "quota"]],
+    ),
+    (
+        "runtime",
+        &[BASE, ADAPTERS, &["cache", "effects", "http", "quota"]],
+    ),
+    (
+        "app",
+        &[BASE, &["cache", "effects", "http", "identity", "quota"]],
+    ),
+    (
+        "server",
+        &[
+            BASE,
+            ADAPTERS,
+            &["app", "cache", "http", "runtime", "system"],
+        ],
+    ),
+    (
+        "cli",
+        &[
+            BASE,
+            ADAPTERS,
+            &["accounts", "app", "http", "identity", "server", "system"],
+        ],
+    ),
+];
+
+const ADAPTERS: &[&str] = &["coord", "message_log", "store", "worker_link"];
+
+fn source(member: &str) -> Graph {
+    let graph = graph(&root().join(member).join("src"));
+    assert!(graph.len() > 10, "{member} is read");
+    graph
+}
+
+fn name(module: &ModulePath) -> String {
+    module.join("::")
+}
+
+/// Every import from one folder at the top to another that the table does not allow.
+fn forbidden(graph: &Graph, table: Table) -> Vec<String> {
+    let table: BTreeMap<_, _> = table.iter().copied().collect();
+    let mut found = Vec::new();
+    for (from, targets) in graph {
+        let Some(own) = from.first() else { continue };
+        let Some(allowed) = table.get(own.as_str()) else {
+            found.push(format!("{own} has no line in the table"));
+            continue;
+        };
+        for to in targets {
+            let Some(other) = to.first().filter(|other| *other != own) else {
+                continue;
+            };
+            if !allowed.iter().any(|group| group.contains(&other.as_str())) {
+                found.push(format!("{} imports {}", name(from), name(to)));
+            }
+        }
+    }
+    let known: BTreeSet<_> = graph.keys().filter_map(|module| module.first()).collect();
+    let gone = table
+        .keys()
+        .filter(|folder| !known.contains(&(**folder).to_owned()));
+    found.extend(gone.map(|folder| format!("{folder} has a line and is not there")));
+    found
+}
+
+#[test]
+fn folders_import_only_what_they_may() {
+    for (member, table) in [("gateway-core", CORE), ("gateway-server", SERVER)] {
+        let found = forbidden(&source(member), table);
+        assert!(found.is_empty(), "{member}: {found:#?}");
+    }
+}
+
+/// The circles: sets of modules that all reach each other. Small graphs, so by reachability.
+fn circles(graph: &Graph) -> Vec<BTreeSet<&ModulePath>> {
+    let reached: BTreeMap<&ModulePath, BTreeSet<&ModulePath>> = graph
+        .keys()
+        .map(|module| (module, reachable(graph, module)))
+        .collect();
+    let mut found: Vec<BTreeSet<&ModulePath>> = Vec::new();
+    for (module, ahead) in &reached {
+        if !ahead.contains(module) || found.iter().any(|circle| circle.contains(module)) {
+            continue;
+        }
+        let back = ahead
+            .iter()
+            .filter(|other| reached[**other].contains(module));
+        found.push(back.copied().collect());
+    }
+    found
+}
+
+fn reachable<'a>(graph: &'a Graph, from: &ModulePath) -> BTreeSet<&'a ModulePath> {
+    let mut found = BTreeSet::new();
+    let mut left: Vec<&ModulePath> = graph[from].iter().collect();
+    while let Some(module) = left.pop() {
+        if found.insert(module) {
+            left.extend(&graph[module]);
+        }
+    }
+    found
+}
+
+#[test]
+fn no_large_circle_of_files_imports_itself() {
+    for member in ["gateway-core", "gateway-server", "gateway-testkit"] {
+        let graph = source(member);
+        for circle in circles(&graph) {
+            let names: Vec<_> = circle.into_iter().map(name).collect();
+            let is_known = |known: &(&str, &str)| {
+                known.0 == member && names.iter().any(|name| name == known.1)
+            };
+            if KNOWN_CIRCLES.iter().any(is_known) {
+                continue;
+            }
+            assert!(names.len() <= LARGEST_CIRCLE, "{member}: {names:#?}");
+        }
+    }
+}
