@@ -142,6 +142,19 @@ pub struct SendMessage {
     pub content: Map<String, Value>,
 }
 
+/// `POST /sessions/{id}/calls/{name}`: something else than a message, by the name of what is called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedCall {
+    /// At which epoch.
+    pub epoch: Epoch,
+    /// To which run.
+    pub incarnation: Incarnation,
+    /// The fields of the call.
+    #[serde(flatten)]
+    pub arguments: Map<String, Value>,
+}
+
 /// The answer to a send: written to the socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -44,7 +44,7 @@ fn every_invariant_names_tests_that_are_there() {
 
 #[test]
 fn hash_maps_are_banned_where_order_counts() {
-    for member in ["gateway-core", "gateway-testkit"] {
+    for member in ["gateway-core", "gateway-testkit", "workers/runtime"] {
         let bans = read(&root().join(member).join("clippy.toml"));
         for name in ["std::collections::HashMap", "std::collections::HashSet"] {
             assert!(

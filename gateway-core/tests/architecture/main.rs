@@ -109,6 +109,36 @@ fn core_has_no_runtime_server_database_or_client_anywhere_below_it() {
     );
 }
 
+/// What the worker runtime needs without its `http` feature: all that is not optional.
+fn worker_rules_dependencies() -> BTreeSet<String> {
+    let manifest = read(&root().join("workers/runtime/Cargo.toml"));
+    let optional = |name: &String| {
+        let line = format!("{name} = {{");
+        let mut lines = manifest.lines().filter(|text| text.starts_with(&line));
+        lines.any(|text| text.contains("optional = true"))
+    };
+    let mut all = dependencies("workers/runtime");
+    all.retain(|name| !optional(name));
+    all
+}
+
+#[test]
+fn the_rules_of_a_worker_depend_on_no_more_than_they_may() {
+    let allowed = names("async-trait gateway-core serde_json thiserror tracing");
+    let actual = worker_rules_dependencies();
+    let more: Vec<_> = actual.difference(&allowed).collect();
+    assert!(more.is_empty(), "without http, no {more:?}");
+    assert!(actual.contains("gateway-core"), "the manifest is read");
+}
+
+#[test]
+fn workers_know_neither_the_testkit_nor_the_server() {
+    let direct = dependencies("workers/runtime");
+    for banned in ["gateway-testkit", "gateway-server"] {
+        assert!(!direct.contains(banned), "gateway-worker needs {banned}");
+    }
+}
+
 #[test]
 fn testkit_does_not_depend_on_the_server() {
     assert!(!reachable(dependencies("gateway-testkit")).contains("gateway-server"));

@@ -19,7 +19,7 @@ use gateway_core::worker::{Worker, WorkerLink};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryLog, MemoryState, MemoryStore};
-use gateway_testkit::worker::{Script, SimFleet, WorkerCard};
+use gateway_testkit::worker::{Script, SimFleet, sim_card};
 
 use super::block_on;
 use super::gateway::{Gateway, Shared, TICK};
@@ -136,7 +136,7 @@ impl World {
     }
 
     pub(crate) fn add_worker(&self, number: u32, room: u32, script: Script) {
-        let mut card = WorkerCard::new(worker(number));
+        let mut card = sim_card(worker(number));
         card.max_sessions = room;
         self.fleet.add_card(card, script);
     }

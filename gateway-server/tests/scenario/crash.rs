@@ -162,7 +162,7 @@ pub(crate) async fn a_crash_between_the_workers_answer_and_the_commit_sends_once
     let tenant = gateway.tenant("once@example.com").await;
     tenant.connected_session("once").await;
     // From here on the worker sends at once and takes its time to say so.
-    worker.with(|worker, _| worker.script_mut().latency_ms = 3_000);
+    worker.with(|worker, _| worker.change_script(|script| script.latency_ms = 3_000));
     let sending = {
         let tenant = tenant.clone();
         tokio::spawn(async move { tenant.send("once", "exactly once", Some("order-17")).await })
@@ -173,7 +173,7 @@ pub(crate) async fn a_crash_between_the_workers_answer_and_the_commit_sends_once
     .await;
     gateway.process.kill();
     assert!(sending.await.expect("a task").is_none(), "nobody was told");
-    worker.with(|worker, _| worker.script_mut().latency_ms = 0);
+    worker.with(|worker, _| worker.change_script(|script| script.latency_ms = 0));
     gateway.start_again();
     tenant.until_connected("once").await;
     assert!(

@@ -10,14 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use gateway_core::id::{SessionId, WorkerId};
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
+use gateway_worker::{GatewayApi, Moment, WorkerCard};
 
-use super::gateway_api::{GatewayApi, Outbound};
-use super::held::Moment;
+use super::engine::Upstream;
+use super::faults::{Loss, SimCall};
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
-use super::script::{Restart, Script};
-use super::sim::{SimWorker, WorkerCard, World};
-use super::upstream::Upstream;
+use super::script::Script;
+use super::sim::{SimWorker, sim_card};
+use super::world::World;
 use crate::entropy::SeededEntropy;
 
 #[derive(Debug)]
@@ -53,7 +54,7 @@ impl SimFleet {
 
     /// Starts a worker for 100 sessions; an id that is known is started anew.
     pub fn add(&self, id: &WorkerId, script: Script) {
-        self.add_card(WorkerCard::new(id.clone()), script);
+        self.add_card(sim_card(id.clone()), script);
     }
 
     /// Starts a worker.
@@ -77,16 +78,14 @@ impl SimFleet {
     /// The process is started again: as a new one, or, by its script, as the image of before.
     pub fn restart(&self, id: &WorkerId) {
         let now = self.now();
-        let world = self.world.clone();
         self.with(id, |slot| {
-            if slot.worker.script.faults.restart == Restart::OldEpochs {
+            if slot.worker.is_resumed() {
                 return slot.worker.resurrect(now);
             }
             if !slot.worker.has_crashed() {
                 slot.worker.crash(now);
             }
-            let (card, script) = (slot.worker.card.clone(), slot.worker.script.clone());
-            slot.worker = SimWorker::new(card, script, world, now);
+            slot.worker = slot.worker.started_anew(now);
         });
     }
 
@@ -118,7 +117,7 @@ impl SimFleet {
 
     /// Changes a worker's script while it runs.
     pub fn change_script(&self, id: &WorkerId, change: impl FnOnce(&mut Script)) {
-        self.with(id, |slot| change(&mut slot.worker.script));
+        self.with(id, |slot| slot.worker.change_script(change));
     }
 
     /// Looks at a worker; none if there is no such.
@@ -164,12 +163,12 @@ impl SimFleet {
     pub async fn step(&self, api: &dyn GatewayApi) -> usize {
         let due = self.due();
         let calls = due.len();
-        for (id, outbound) in due {
-            let result = outbound.perform(api).await;
+        for (id, call) in due {
+            let result = call.perform(api).await;
             let now = self.now();
             self.with(&id, |slot| {
                 if !slot.frozen {
-                    slot.worker.answered(outbound.id, now, result);
+                    slot.worker.answered(call.outbound.id, now, result);
                 }
             });
         }
@@ -207,15 +206,15 @@ impl SimFleet {
         self.slots().get_mut(id).map(act)
     }
 
-    fn due(&self) -> Vec<(WorkerId, Outbound)> {
+    fn due(&self) -> Vec<(WorkerId, SimCall)> {
         let now = self.now();
         let mut due = Vec::new();
         for (id, slot) in self.slots().iter_mut().filter(|(_, slot)| !slot.frozen) {
-            for mut outbound in slot.worker.advance(now) {
+            for mut call in slot.worker.advance(now) {
                 if slot.partitioned {
-                    outbound.loss = super::gateway_api::Loss::Request;
+                    call.loss = Loss::Request;
                 }
-                due.push((id.clone(), outbound));
+                due.push((id.clone(), call));
             }
         }
         due

@@ -13,10 +13,10 @@ use gateway_core::protocol::{
 };
 use gateway_core::session::Order;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
+use gateway_worker::{Moment, Refusal, Stopping};
 
-use super::commands::{Refusal, Reply, Stopping};
+use super::faults::Reply;
 use super::fleet::SimFleet;
-use super::held::Moment;
 use super::recorder::CommandKind;
 use super::sim::SimWorker;
 
@@ -58,7 +58,7 @@ impl SimFleet {
 
     fn finish(&self, target: &Target, order: &Order, how: Stopping) -> Result<Released, LinkError> {
         let incarnation = &order.owner.incarnation;
-        self.ask(target, how.kind(), order.session, |worker, now| {
+        self.ask(target, how.into(), order.session, |worker, now| {
             worker.finish(order.session, order.epoch, incarnation, how, now)
         })
     }

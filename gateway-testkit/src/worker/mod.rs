@@ -1,42 +1,42 @@
 //! The simulated worker (section 6 of the specification).
 //!
-//! - [`SimWorker`]: one worker as a state machine without runtime and clock; [`Script`] says what it
-//!   does, [`PhoneNetwork`] is the other side of WhatsApp, [`Recorder`] writes down what happened.
+//! - [`SimEngine`]: a WhatsApp client without WhatsApp, run by the worker runtime as any engine is;
+//!   [`Script`] says what it does, [`PhoneNetwork`] is the other side, [`Recorder`] writes down what happened.
+//! - [`SimWorker`]: a worker with that engine, and what its script lets go wrong around it.
 //! - [`SimFleet`]: several of them in one process, as a [`WorkerLink`](gateway_core::worker::WorkerLink)
 //!   for an orchestrator, with crashes, freezes and partitions.
-//! - [`GatewayApi`]: how they reach the gateway. Implement it over an orchestrator to close the circle.
+//! - [`StubGateway`]: a gateway that agrees to everything, for tests of workers alone.
 //! - `http` (feature `http`): one worker as a real HTTP server and client.
 //!
 //! Nothing but `http` sleeps or spawns: whoever drives a worker moves its time with `advance` or `step`.
+//! How workers reach the gateway is the runtime's [`GatewayApi`]: implement it over an orchestrator to
+//! close the circle.
 
-mod answers;
-mod calls;
-mod commands;
+mod engine;
+mod faults;
 mod fleet;
-mod gateway_api;
-mod held;
 #[cfg(feature = "http")]
 pub mod http;
 mod link;
-mod outbox;
 mod phone;
 mod recorder;
 mod script;
-mod sending;
 mod sim;
-mod stages;
-mod storing;
-mod upstream;
+mod stub;
+mod world;
 
-pub use commands::{Refusal, Reply, Stopping};
+pub use engine::{SimEngine, Upstream};
+pub use faults::{Loss, Reply, SimCall};
 pub use fleet::SimFleet;
-pub use gateway_api::{Answer, Call, Caller, GatewayApi, GatewayError, Loss, Outbound};
-pub use held::Moment;
+pub use gateway_worker::{
+    Answer, Call, Caller, GatewayApi, GatewayError, Moment, Outbound, Refusal, Stopping, WorkerCard,
+};
 pub use phone::{PhoneNetwork, ShownMessage};
 pub use recorder::{CommandKind, CommandRecord, Frame, Life, Recorder};
 pub use script::{
     Crash, CrashPoint, Curve, FaultScope, Faults, InboundTraffic, Receipts, RefusedSend,
     RejectedSend, Restart, Script, Window,
 };
-pub use sim::{SimWorker, WorkerCard, World};
-pub use upstream::Upstream;
+pub use sim::{SimWorker, sim_card};
+pub use stub::{StubGateway, Told};
+pub use world::World;

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::session::Owner;
 use gateway_core::time::Uptime;
+use gateway_worker::{Observer, Stopping};
 
 /// The kinds of command a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,16 @@ pub enum CommandKind {
     Forget,
     /// Answer or confirm a passkey challenge.
     Passkey,
+}
+
+impl From<Stopping> for CommandKind {
+    fn from(how: Stopping) -> Self {
+        match how {
+            Stopping::Release => Self::Release,
+            Stopping::Logout => Self::Logout,
+            Stopping::Forget => Self::Forget,
+        }
+    }
 }
 
 /// A command that reached a worker.
@@ -181,27 +192,9 @@ impl Recorder {
         self.write(|log| log.frames.push(frame));
     }
 
-    pub(super) fn opened(&self, session: SessionId, owner: &Owner, epoch: Epoch, from: Uptime) {
-        self.write(|log| {
-            let key = (session, owner.clone(), epoch);
-            log.open.insert(key, log.lives.len());
-            log.lives.push(Life {
-                session,
-                owner: owner.clone(),
-                epoch,
-                from,
-                until: None,
-            });
-        });
-    }
-
-    pub(super) fn closed(&self, session: SessionId, owner: &Owner, epoch: Epoch, until: Uptime) {
-        self.write(|log| {
-            let open = log.open.remove(&(session, owner.clone(), epoch));
-            if let Some(life) = open.and_then(|index| log.lives.get_mut(index)) {
-                life.until = Some(until);
-            }
-        });
+    /// A process image that was away holds a session again.
+    pub(super) fn reopened(&self, session: SessionId, owner: &Owner, epoch: Epoch, from: Uptime) {
+        self.opened(session, owner, epoch, from);
     }
 
     /// The run is over: nothing it held is live after `until`.
@@ -211,12 +204,6 @@ impl Recorder {
             for life in lives.filter(|life| life.owner == *owner && life.until.is_none()) {
                 life.until = Some(until);
             }
-        });
-    }
-
-    pub(super) fn leased(&self, owner: &Owner, until: Uptime) {
-        self.write(|log| {
-            log.leases.insert(owner.clone(), until);
         });
     }
 
@@ -231,6 +218,37 @@ impl Recorder {
         if let Some(log) = &self.log {
             note(&mut guard(log));
         }
+    }
+}
+
+impl Observer for Recorder {
+    fn opened(&self, session: SessionId, owner: &Owner, epoch: Epoch, from: Uptime) {
+        self.write(|log| {
+            let key = (session, owner.clone(), epoch);
+            log.open.insert(key, log.lives.len());
+            log.lives.push(Life {
+                session,
+                owner: owner.clone(),
+                epoch,
+                from,
+                until: None,
+            });
+        });
+    }
+
+    fn closed(&self, session: SessionId, owner: &Owner, epoch: Epoch, until: Uptime) {
+        self.write(|log| {
+            let open = log.open.remove(&(session, owner.clone(), epoch));
+            if let Some(life) = open.and_then(|index| log.lives.get_mut(index)) {
+                life.until = Some(until);
+            }
+        });
+    }
+
+    fn leased(&self, owner: &Owner, until: Uptime) {
+        self.write(|log| {
+            log.leases.insert(owner.clone(), until);
+        });
     }
 }
 

@@ -7,10 +7,11 @@ use gateway_core::protocol::{AssignedSession, BeatAnswer, Dropped, Mode};
 use gateway_core::session::Desired;
 use gateway_core::time::Clock;
 use gateway_core::worker::LinkError;
-use gateway_testkit::worker::{Restart, Script, Window};
+use gateway_testkit::worker::{Restart, Script, StubGateway, Window};
 
-use crate::gateway::LEASE;
 use crate::stage::{SESSION, Stage, worker};
+
+const LEASE: Duration = StubGateway::LEASE;
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)

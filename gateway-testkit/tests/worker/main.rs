@@ -1,6 +1,5 @@
 //! The simulated worker against a gateway of a few lines: on a clock that is moved by hand, and over HTTP.
 
-mod gateway;
 mod leases;
 mod linking;
 mod messages;

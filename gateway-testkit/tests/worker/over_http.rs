@@ -18,7 +18,9 @@ use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Timestamp, Uptime};
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
-use gateway_testkit::worker::{Caller, CrashPoint, GatewayApi, GatewayError, Script, SimWorker};
+use gateway_testkit::worker::{
+    Caller, CrashPoint, GatewayApi, GatewayError, Script, SimWorker, StubGateway,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -30,7 +32,6 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::gateway::Gateway;
 use crate::stage::{SESSION, message, worker};
 use gateway_core::worker::Target;
 
@@ -50,14 +51,14 @@ impl Clock for MachineClock {
 /// The gateway of a few lines, behind HTTP.
 #[derive(Debug, Default)]
 struct Server {
-    gateway: Gateway,
+    gateway: StubGateway,
     changed: Notify,
 }
 
 type Gate = State<Arc<Server>>;
 
 impl Server {
-    async fn until(&self, seen: impl Fn(&Gateway) -> bool) {
+    async fn until(&self, seen: impl Fn(&StubGateway) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(30), async {
             loop {
                 let changed = self.changed.notified();
@@ -351,7 +352,7 @@ async fn a_session_is_linked_sends_and_is_forgotten() {
         (status, sent["status"].as_str()),
         (StatusCode::ACCEPTED, Some("accepted"))
     );
-    let receipts = |g: &Gateway| g.told().receipts.iter().any(|r| r.status == "delivered");
+    let receipts = |g: &StubGateway| g.told().receipts.iter().any(|r| r.status == "delivered");
     pair.server.until(receipts).await;
     pair.server.until(|g| !g.told().inbound.is_empty()).await;
 

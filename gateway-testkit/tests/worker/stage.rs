@@ -10,9 +10,7 @@ use gateway_core::session::{Order, Owner};
 use gateway_core::time::Clock;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
 use gateway_testkit::clock::ManualClock;
-use gateway_testkit::worker::{Script, SimFleet};
-
-use crate::gateway::Gateway;
+use gateway_testkit::worker::{Script, SimFleet, StubGateway};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -20,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) fleet: SimFleet,
-    pub(crate) gateway: Gateway,
+    pub(crate) gateway: StubGateway,
 }
 
 pub(crate) const SESSION: SessionId = SessionId::from_u128(7);
@@ -48,7 +46,7 @@ impl Stage {
         let stage = Self {
             clock,
             fleet,
-            gateway: Gateway::default(),
+            gateway: StubGateway::default(),
         };
         stage.settle();
         stage

@@ -1,13 +1,11 @@
 //! The simulated worker as a real HTTP server and client of the worker protocol.
 //!
-//! The same [`SimWorker`] as in process, driven by real time: a server gives it commands, one loop makes
-//! the calls it wants and sleeps until the next. `dev` runs two of them inside the gateway's process,
-//! `sim-worker` one in a process of its own.
+//! The same [`SimWorker`] as in process, run by the worker runtime's HTTP shell as any engine is. What the
+//! script lets go wrong lies around it: a layer over the server's routes, and a carrier that loses calls.
+//! One more loop lets the simulated clients live. `dev` runs two such workers inside the gateway's
+//! process, `sim-worker` one in a process of its own.
 
-mod client;
-mod drive;
-mod registering;
-mod server;
+mod scripted;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,27 +13,34 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::WorkerId;
 use gateway_core::time::Clock;
-use tokio::net::TcpListener;
+use gateway_worker::http::{HttpGateway, Listener, Running, pause, run_with};
+pub use gateway_worker::http::{StartError, TokenRefused};
+use gateway_worker::{Moment, WorkerCard};
 use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
-use self::client::HttpGateway;
-use self::registering::Registering;
-pub use self::registering::TokenRefused;
-use super::held::Moment;
+use self::scripted::{ScriptedCarrier, scripted};
+use super::engine::SimEngine;
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
 use super::script::Script;
-use super::sim::{SimWorker, WorkerCard, World};
-
-/// How long a clean shutdown waits for its goodbye to arrive.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
+use super::sim::SimWorker;
+use super::world::World;
 
 /// Messages a long-running worker's recipients remember.
 const REMEMBERED: usize = 100_000;
+
+/// How long a send waits for its cipher counters to be stored.
+const COUNTERS_LIMIT: Duration = Duration::from_secs(2);
+
+/// The longest sleep of the simulated clients: what tests write into the phone network from outside is
+/// noticed by then.
+const LONGEST: Duration = Duration::from_millis(100);
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How to run a worker.
 #[derive(Clone)]
@@ -107,46 +112,18 @@ impl fmt::Debug for Options {
     }
 }
 
-/// Why a worker cannot be started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: choose another address, or port 0")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The gateway's URL cannot be used.
-    #[error("{url} is not the base URL of a gateway: expected http://host:port")]
-    Gateway {
-        /// Which.
-        url: String,
-    },
-}
-
-/// What the server and the loop share.
+/// What the layer, the carrier and the loop share.
 #[derive(Debug)]
-struct Shared {
+struct Stage {
     worker: Mutex<SimWorker>,
-    registering: Mutex<Registering>,
     clock: Arc<dyn Clock>,
-    /// Something may be due earlier than the loop thinks.
-    nudge: Notify,
-    /// The gateway has answered something.
-    answered: Notify,
+    /// The clients may have something to do.
+    changed: Notify,
 }
 
-impl Shared {
+impl Stage {
     fn worker(&self) -> MutexGuard<'_, SimWorker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn registering(&self) -> MutexGuard<'_, Registering> {
-        self.registering
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> Moment {
@@ -158,9 +135,18 @@ impl Shared {
 #[derive(Debug)]
 pub struct SimHttpWorker {
     endpoint: String,
-    shared: Arc<Shared>,
-    server: JoinHandle<()>,
-    driver: JoinHandle<()>,
+    stage: Arc<Stage>,
+    running: Running,
+    clients: AbortOnDrop,
+}
+
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl SimHttpWorker {
@@ -170,52 +156,42 @@ impl SimHttpWorker {
     /// # Errors
     /// The address is taken, or the gateway's URL makes no sense.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let gateway = HttpGateway::new(&options.gateway, &options.bootstrap_token);
-        let gateway = gateway.ok_or_else(|| StartError::Gateway {
-            url: options.gateway.clone(),
-        })?;
-        let address = options.listen;
-        let listen = |source| StartError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen)?;
-        let mut bound = listener.local_addr().map_err(listen)?;
-        if bound.ip().is_unspecified() {
-            bound.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        let endpoint = options
-            .endpoint
-            .unwrap_or_else(|| format!("http://{bound}"));
-        let registering = Registering::new(&options.gateway, options.worker.clone());
+        let gateway = HttpGateway::new(&options.gateway, &options.bootstrap_token)?;
+        let listener = Listener::bind(options.listen).await?;
+        let bound = listener.base_url().to_owned();
+        let endpoint = options.endpoint.unwrap_or(bound);
         let card = WorkerCard {
-            id: options.worker,
-            endpoint: endpoint.clone(),
             max_sessions: options.max_sessions,
             environment: options.environment,
             labels: options.labels,
+            ..WorkerCard::new(options.worker, &endpoint)
         };
         let world = World {
             network: options.network,
             recorder: options.recorder,
             entropy: options.entropy,
         };
-        let now = Moment::of(&*options.clock);
-        let shared = Arc::new(Shared {
-            worker: Mutex::new(SimWorker::new(card, options.script, world, now)),
-            registering: Mutex::new(registering),
-            clock: options.clock,
-            nudge: Notify::new(),
-            answered: Notify::new(),
+        let clock = options.clock;
+        let now = Moment::of(&*clock);
+        let engine = SimEngine::new(options.script, world.clone(), now).waiting(COUNTERS_LIMIT);
+        let worker = SimWorker::with_engine(card, engine, world, now);
+        let runtime = Arc::clone(worker.runtime());
+        let stage = Arc::new(Stage {
+            worker: Mutex::new(worker),
+            clock: Arc::clone(&clock),
+            changed: Notify::new(),
         });
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&shared)));
-        let driver = drive::drive(
-            Arc::clone(&shared),
-            Arc::new(gateway),
-            server.abort_handle(),
-        );
+        let carrier = ScriptedCarrier::new(gateway, Arc::clone(&stage));
+        let layer = from_fn_with_state(Arc::clone(&stage), scripted);
+        let running = run_with(listener, runtime, Arc::new(carrier), clock, |routes| {
+            routes.layer(layer)
+        });
+        let clients = tokio::spawn(live(Arc::clone(&stage), running.abort_handles()));
         Ok(Self {
             endpoint,
-            shared,
-            server,
-            driver: tokio::spawn(driver),
+            stage,
+            running,
+            clients: AbortOnDrop(clients.abort_handle()),
         })
     }
 
@@ -227,9 +203,10 @@ impl SimHttpWorker {
 
     /// Looks at the worker, or changes what it does.
     pub fn with<T>(&self, act: impl FnOnce(&mut SimWorker, Moment) -> T) -> T {
-        let now = self.shared.now();
-        let value = act(&mut self.shared.worker(), now);
-        self.shared.nudge.notify_one();
+        let now = self.stage.now();
+        let value = act(&mut self.stage.worker(), now);
+        self.stage.changed.notify_one();
+        self.running.nudge();
         value
     }
 
@@ -238,32 +215,44 @@ impl SimHttpWorker {
     /// # Errors
     /// The gateway does not take its token.
     pub async fn ended(&mut self) -> Result<(), TokenRefused> {
-        if !self.driver.is_finished() {
-            // A loop that was aborted has ended too.
-            let _ = (&mut self.driver).await;
-        }
-        self.shared.registering().refused().map_or(Ok(()), Err)
+        self.running.ended().await
     }
 
     /// SIGTERM: closes its sessions, says goodbye and stops, whether or not the gateway has heard it
     /// within five seconds.
-    pub async fn shutdown(mut self) {
-        self.with(SimWorker::stop);
-        // Whether it was heard or not, this is the end.
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, self.ended()).await;
+    pub async fn shutdown(self) {
+        self.running.shutdown().await;
+        drop(self.clients);
     }
 
     /// SIGKILL: its connections break, and the gateway hears nothing.
     pub fn kill(&self) {
         self.with(SimWorker::crash);
-        self.server.abort();
-        self.driver.abort();
+        self.running.kill();
     }
 }
 
-impl Drop for SimHttpWorker {
-    fn drop(&mut self) {
-        self.server.abort();
-        self.driver.abort();
+/// Lets the simulated clients live until the worker's script lets it crash; then the process ends.
+async fn live(stage: Arc<Stage>, process: [AbortHandle; 2]) {
+    let runtime = Arc::clone(stage.worker().runtime());
+    loop {
+        let now = stage.now();
+        let next = {
+            let worker = stage.worker();
+            if worker.has_crashed() {
+                process.iter().for_each(AbortHandle::abort);
+                return;
+            }
+            if !worker.is_frozen(now) {
+                worker.live(now);
+            }
+            runtime.engine().next_due()
+        };
+        let wait = next.map_or(LONGEST, |next| next.since(now.uptime));
+        tokio::select! {
+            () = stage.changed.notified() => {}
+            () = runtime.engine().changed() => {}
+            () = pause(wait.clamp(SHORTEST, LONGEST)) => {}
+        }
     }
 }

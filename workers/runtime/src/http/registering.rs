@@ -6,7 +6,8 @@
 
 use gateway_core::id::WorkerId;
 
-use crate::worker::gateway_api::{Answer, GatewayError};
+use crate::call::Answer;
+use crate::gateway::GatewayError;
 
 /// The gateway does not take the token: a worker that shows another one has to be started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,33 +1,13 @@
-//! A session as the worker that holds it sees it.
+//! One session, as the simulated client sees it.
 
 use std::time::Duration;
 
-use gateway_core::id::{Epoch, SessionId};
-use gateway_core::protocol::{Accepted, HeldSession, Mode, SessionState};
+use gateway_core::protocol::{Mode, SessionState, StartSession};
 use gateway_core::time::{Timestamp, Uptime};
+use gateway_worker::{Moment, Session};
 use serde_json::Value;
 
-use super::storing::StateLine;
-
-/// Both clocks of the machine a worker runs on, read at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// The suspend-proof clock; everything is timed by it.
-    pub uptime: Uptime,
-    /// The wall clock, for what people read.
-    pub wall: Timestamp,
-}
-
-impl Moment {
-    /// Reads both.
-    #[must_use]
-    pub fn of(clock: &dyn gateway_core::time::Clock) -> Self {
-        Self {
-            uptime: clock.uptime(),
-            wall: clock.now(),
-        }
-    }
-}
+use super::counters::Counters;
 
 /// The lives of the QR codes of one linking, in WhatsApp's milliseconds.
 pub(super) const QR_LIVES_MS: [u64; 6] = [60_000, 20_000, 20_000, 20_000, 20_000, 20_000];
@@ -39,7 +19,7 @@ pub(super) const PASSKEY_LIFE_MS: u64 = 600_000;
 /// How far a session has come.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stage {
-    /// Its state is being read and sealed.
+    /// Its state has been read.
     Reading,
     /// Restored: the next block of counters is being stored.
     Reserving,
@@ -97,15 +77,6 @@ impl Stage {
         }
     }
 
-    pub(super) const fn action_required(&self) -> Option<&'static str> {
-        match self {
-            Self::Qr { .. } => Some("scan_qr"),
-            Self::Code { .. } => Some("enter_pairing_code"),
-            Self::Passkey { .. } => Some("passkey"),
-            _ => None,
-        }
-    }
-
     /// Writes the codes of this stage into what the worker says of the session.
     pub(super) fn describe(&self, said: &mut SessionState) {
         self.status().clone_into(&mut said.status);
@@ -137,14 +108,13 @@ impl Stage {
     }
 }
 
-/// A session that is held.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) epoch: Epoch,
+/// A session that the engine runs.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) session: Session,
     pub(super) mode: Mode,
     /// For which number a pairing code was asked.
     pub(super) code_for: Option<String>,
-    pub(super) accepted: Accepted,
     pub(super) stage: Stage,
     /// When the stage ends by itself.
     pub(super) due: Option<Uptime>,
@@ -152,17 +122,35 @@ pub(super) struct Held {
     pub(super) scan_at: Option<Uptime>,
     /// When somebody writes by themselves.
     pub(super) written_to_at: Option<Uptime>,
-    /// Where the session stands in the worker's timers.
+    /// Where the session stands in the engine's timers.
     pub(super) timer: Option<Uptime>,
     /// The linked device, once there is one.
     pub(super) device: Option<u64>,
     pub(super) phone_number: Option<String>,
-    pub(super) state: StateLine,
+    pub(super) counters: Counters,
     pub(super) last_inbound_at: Option<Timestamp>,
     pub(super) last_ack_at: Option<Timestamp>,
 }
 
-impl Held {
+impl Client {
+    pub(super) fn new(session: Session, order: StartSession, counters: Counters) -> Self {
+        Self {
+            session,
+            mode: order.mode,
+            code_for: order.phone_number,
+            stage: Stage::Reading,
+            due: None,
+            scan_at: None,
+            written_to_at: None,
+            timer: None,
+            device: None,
+            phone_number: None,
+            counters,
+            last_inbound_at: None,
+            last_ack_at: None,
+        }
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         self.stage == Stage::Connected
     }
@@ -177,19 +165,9 @@ impl Held {
         self.enter(stage, Some(now.uptime.plus(span)));
     }
 
-    pub(super) fn line(&self, session: SessionId) -> HeldSession {
-        HeldSession {
-            session_id: session,
-            epoch: self.epoch,
-            status: self.stage.status().to_owned(),
-        }
-    }
-
     /// What the client itself says at this moment.
-    pub(super) fn say(&self, session: SessionId, now: Moment) -> SessionState {
+    pub(super) fn say(&self, now: Moment) -> SessionState {
         let mut said = SessionState {
-            session_id: Some(session),
-            epoch: self.epoch,
             phone_number: self.phone_number.clone(),
             last_inbound_at: self.last_inbound_at,
             last_ack_at: self.last_ack_at,

@@ -22,14 +22,15 @@ use hyper_util::rt::TokioExecutor;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
-use crate::worker::gateway_api::{Caller, GatewayApi, GatewayError};
+use super::StartError;
+use crate::gateway::{Caller, GatewayApi, GatewayError};
 
 /// How long a call may take; shorter than what the worker takes for lost.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// A client of one gateway.
-pub(super) struct HttpGateway {
-    base: String,
+/// A client of one gateway over HTTP.
+pub struct HttpGateway {
+    base_url: String,
     bootstrap_token: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -37,7 +38,7 @@ pub(super) struct HttpGateway {
 impl std::fmt::Debug for HttpGateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HttpGateway")
-            .field("base", &self.base)
+            .field("base_url", &self.base_url)
             .finish_non_exhaustive()
     }
 }
@@ -112,19 +113,33 @@ impl<'a> Draft<'a> {
 }
 
 impl HttpGateway {
-    /// A client; none if the URL is not `http://…`.
-    pub(super) fn new(gateway: &str, bootstrap_token: &str) -> Option<Self> {
-        let base = gateway.trim_end_matches('/');
-        let url: Uri = base.parse().ok()?;
-        url.host().filter(|_| url.scheme_str() == Some("http"))?;
+    /// Makes a client of the gateway at `base_url` (`http://host:port`, without `/api`). The token is the
+    /// fleet's bootstrap token, or the one-time token of a reserved worker id.
+    ///
+    /// # Errors
+    /// The URL is not `http://…`.
+    pub fn new(base_url: &str, bootstrap_token: &str) -> Result<Self, StartError> {
+        let base = base_url.trim_end_matches('/');
+        let url: Option<Uri> = base.parse().ok();
+        let usable = url.filter(|url| url.host().is_some() && url.scheme_str() == Some("http"));
+        if usable.is_none() {
+            let url = base_url.to_owned();
+            return Err(StartError::Gateway { url });
+        }
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(LIMIT));
-        Some(Self {
-            base: format!("{base}/api/v1"),
+        Ok(Self {
+            base_url: base.to_owned(),
             bootstrap_token: bootstrap_token.to_owned(),
             client: Client::builder(TokioExecutor::new()).build(connector),
         })
+    }
+
+    /// Returns the base URL of the gateway.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
     }
 
     async fn call<T: DeserializeOwned>(&self, draft: Draft<'_>) -> Result<T, GatewayError> {
@@ -139,7 +154,7 @@ impl HttpGateway {
     async fn exchange(&self, draft: Draft<'_>) -> Result<(HeaderMap, Bytes), GatewayError> {
         let mut request = Request::builder()
             .method(draft.method)
-            .uri(format!("{}{}", self.base, draft.path))
+            .uri(format!("{}/api/v1{}", self.base_url, draft.path))
             .header(AUTHORIZATION, format!("Bearer {}", draft.token))
             .header(CONTENT_TYPE, draft.media_type);
         for (name, value) in draft.headers {

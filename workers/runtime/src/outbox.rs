@@ -10,46 +10,46 @@ use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{InboundMessage, MessageReport, RecoveryResult, SessionReport};
 use gateway_core::time::Uptime;
 
-use super::phone::MailKey;
+use crate::ticket::Ticket;
 
 /// The most facts in one call.
 const BATCH: usize = 200;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// A call that has had no answer for so long is taken for lost.
-pub(super) const FLIGHT_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const FLIGHT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits between attempts: doubling, from a tenth of a second to five.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
     not_before: Uptime,
 }
 
 impl Backoff {
-    pub(super) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
+    pub(crate) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
         let wait = FIRST_WAIT * 2u32.saturating_pow(self.failures.min(6));
         let wait = wait.min(LONGEST_WAIT).max(at_least.unwrap_or_default());
         self.failures += 1;
         self.not_before = now.plus(wait);
     }
 
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         *self = Self::default();
     }
 
-    pub(super) fn is_over(&self, now: Uptime) -> bool {
+    pub(crate) fn is_over(&self, now: Uptime) -> bool {
         now >= self.not_before
     }
 
-    pub(super) const fn until(&self) -> Uptime {
+    pub(crate) const fn until(&self) -> Uptime {
         self.not_before
     }
 }
 
 /// Things in order, of which the first `flying` are on their way.
 #[derive(Clone, Debug)]
-pub(super) struct Line<T> {
+pub(crate) struct Line<T> {
     waiting: VecDeque<T>,
     flying: usize,
     backoff: Backoff,
@@ -66,15 +66,15 @@ impl<T> Default for Line<T> {
 }
 
 impl<T: Clone> Line<T> {
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         self.waiting.push_back(item);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(super) fn any(&self, test: impl Fn(&T) -> bool) -> bool {
+    pub(crate) fn any(&self, test: impl Fn(&T) -> bool) -> bool {
         self.waiting.iter().any(test)
     }
 
@@ -88,7 +88,7 @@ impl<T: Clone> Line<T> {
     }
 
     /// What was on its way has arrived, or will never be taken.
-    pub(super) fn settled(&mut self) -> Vec<T> {
+    pub(crate) fn settled(&mut self) -> Vec<T> {
         self.backoff.succeeded();
         let flying = std::mem::take(&mut self.flying);
         self.waiting
@@ -96,7 +96,7 @@ impl<T: Clone> Line<T> {
             .collect()
     }
 
-    pub(super) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
+    pub(crate) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
         self.flying = 0;
         self.backoff.failed(now, at_least);
     }
@@ -112,12 +112,12 @@ impl<T: Clone> Line<T> {
     }
 }
 
-/// A fact, with the piece of mail it acknowledges.
-pub(super) type Fact<T> = (SessionId, MailKey, T);
+/// A fact, and the ticket of who submitted it.
+pub(crate) type Fact<T> = (T, Ticket<()>);
 
 /// What a call that is on its way was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Flight {
+pub(crate) enum Flight {
     Register,
     Beat,
     Goodbye,
@@ -129,18 +129,18 @@ pub(super) enum Flight {
     State(SessionId, Epoch),
 }
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Outbox {
-    pub(super) reports: BTreeMap<SessionId, Line<SessionReport>>,
-    pub(super) receipts: Line<Fact<MessageReport>>,
-    pub(super) inbound: Line<Fact<InboundMessage>>,
-    pub(super) recovery: Line<RecoveryResult>,
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) reports: BTreeMap<SessionId, Line<SessionReport>>,
+    pub(crate) receipts: Line<Fact<MessageReport>>,
+    pub(crate) inbound: Line<Fact<InboundMessage>>,
+    pub(crate) recovery: Line<RecoveryResult>,
     flights: BTreeMap<u64, (Uptime, Flight)>,
     last_id: u64,
 }
 
 impl Outbox {
-    pub(super) fn report(&mut self, report: SessionReport) {
+    pub(crate) fn report(&mut self, report: SessionReport) {
         self.reports
             .entry(report.session_id)
             .or_default()
@@ -149,7 +149,7 @@ impl Outbox {
 
     /// Session reports whose turn it is. What follows a recovery waits for the recovery's result to
     /// be known, which it would otherwise seem to undo.
-    pub(super) fn due_reports(&mut self, now: Uptime) -> Vec<SessionReport> {
+    pub(crate) fn due_reports(&mut self, now: Uptime) -> Vec<SessionReport> {
         let recovery = &self.recovery;
         let lines = self.reports.iter_mut();
         let free = lines.filter(|(id, _)| !recovery.any(|result| result.session_id == **id));
@@ -158,49 +158,49 @@ impl Outbox {
             .collect()
     }
 
-    pub(super) fn due_receipts(&mut self, now: Uptime) -> Option<Vec<MessageReport>> {
+    pub(crate) fn due_receipts(&mut self, now: Uptime) -> Option<Vec<MessageReport>> {
         let facts = self.receipts.take(BATCH, now)?;
-        Some(facts.into_iter().map(|(_, _, fact)| fact).collect())
+        Some(facts.into_iter().map(|(fact, _)| fact).collect())
     }
 
-    pub(super) fn due_inbound(&mut self, now: Uptime) -> Option<Vec<InboundMessage>> {
+    pub(crate) fn due_inbound(&mut self, now: Uptime) -> Option<Vec<InboundMessage>> {
         let facts = self.inbound.take(BATCH, now)?;
-        Some(facts.into_iter().map(|(_, _, fact)| fact).collect())
+        Some(facts.into_iter().map(|(fact, _)| fact).collect())
     }
 
-    pub(super) fn due_recovery(&mut self, now: Uptime) -> Option<Vec<RecoveryResult>> {
+    pub(crate) fn due_recovery(&mut self, now: Uptime) -> Option<Vec<RecoveryResult>> {
         self.recovery.take(BATCH, now)
     }
 
-    pub(super) fn departs(&mut self, now: Uptime, flight: Flight) -> u64 {
+    pub(crate) fn departs(&mut self, now: Uptime, flight: Flight) -> u64 {
         self.last_id += 1;
         self.flights.insert(self.last_id, (now, flight));
         self.last_id
     }
 
-    pub(super) fn arrives(&mut self, id: u64) -> Option<(Uptime, Flight)> {
+    pub(crate) fn arrives(&mut self, id: u64) -> Option<(Uptime, Flight)> {
         self.flights.remove(&id)
     }
 
-    pub(super) fn is_flying(&self, flight: &Flight) -> bool {
+    pub(crate) fn is_flying(&self, flight: &Flight) -> bool {
         self.flights.values().any(|(_, known)| known == flight)
     }
 
     /// Calls that nobody will answer any more.
-    pub(super) fn lost(&self, now: Uptime) -> Vec<u64> {
+    pub(crate) fn lost(&self, now: Uptime) -> Vec<u64> {
         let flights = self.flights.iter();
         let old = flights.take_while(|(_, (sent, _))| now.since(*sent) >= FLIGHT_LIMIT);
         old.map(|(id, _)| *id).collect()
     }
 
     /// When the oldest call on its way counts as lost.
-    pub(super) fn next_loss(&self) -> Option<Uptime> {
+    pub(crate) fn next_loss(&self) -> Option<Uptime> {
         let (sent_at, _) = self.flights.values().next()?;
         Some(sent_at.plus(FLIGHT_LIMIT))
     }
 
     /// Forgets a session's reports up to this epoch: it has moved on.
-    pub(super) fn forget_reports(&mut self, session: SessionId, epoch: Epoch) {
+    pub(crate) fn forget_reports(&mut self, session: SessionId, epoch: Epoch) {
         let Some(line) = self.reports.get_mut(&session) else {
             return;
         };
@@ -211,7 +211,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn report_settled(&mut self, session: SessionId) {
+    pub(crate) fn report_settled(&mut self, session: SessionId) {
         let Some(line) = self.reports.get_mut(&session) else {
             return;
         };
@@ -222,7 +222,7 @@ impl Outbox {
     }
 
     /// A new incarnation: state reports of the old one would only be refused, facts stay.
-    pub(super) fn start_over(&mut self) {
+    pub(crate) fn start_over(&mut self) {
         self.reports.clear();
         self.recovery = Line::default();
         self.flights.clear();
@@ -230,7 +230,7 @@ impl Outbox {
         self.inbound.ground();
     }
 
-    pub(super) fn next_due(&self) -> Option<Uptime> {
+    pub(crate) fn next_due(&self) -> Option<Uptime> {
         let reports = self.reports.values().filter_map(Line::next_due).min();
         let facts = [
             self.receipts.next_due(),

@@ -1,4 +1,7 @@
 //! A gateway as small as it can be: it grants leases, keeps state and notes what it is told.
+//!
+//! For tests of workers and engines, where an orchestrator would only be in the way. It asks for no
+//! token and orders nothing; whoever tests gives the commands.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,49 +16,79 @@ use gateway_core::protocol::{
 use gateway_core::session::Owner;
 use gateway_core::state::{StateError, StateStore, StoredState};
 use gateway_core::time::Timestamp;
-use gateway_testkit::memory::MemoryState;
-use gateway_testkit::worker::{Caller, GatewayApi, GatewayError};
+use gateway_worker::{Caller, GatewayApi, GatewayError};
 
-pub(crate) const LEASE: Duration = Duration::from_secs(20);
+use crate::memory::MemoryState;
 
+/// What a [`StubGateway`] was told, and what it answers next.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) registrations: Vec<Register>,
-    pub(crate) beats: Vec<Beat>,
-    pub(crate) reports: Vec<SessionReport>,
-    pub(crate) receipts: Vec<MessageReport>,
-    pub(crate) inbound: Vec<InboundMessage>,
-    pub(crate) recoveries: Vec<RecoveryReport>,
-    pub(crate) goodbyes: Vec<Owner>,
-    /// What it answers.
-    pub(crate) beat_answer: Option<BeatAnswer>,
-    pub(crate) assigned: Vec<AssignedSession>,
-    pub(crate) overtaken: BTreeSet<SessionId>,
-    pub(crate) down: bool,
-    pub(crate) renewals_refused: bool,
-    pub(crate) next_run_has_ended: bool,
+#[non_exhaustive]
+pub struct Told {
+    /// Every registration, in order.
+    pub registrations: Vec<Register>,
+    /// Every heartbeat that was granted.
+    pub beats: Vec<Beat>,
+    /// Every session report that was taken.
+    pub reports: Vec<SessionReport>,
+    /// Every message report.
+    pub receipts: Vec<MessageReport>,
+    /// Every message that came in.
+    pub inbound: Vec<InboundMessage>,
+    /// Every recovery report.
+    pub recoveries: Vec<RecoveryReport>,
+    /// Who said goodbye.
+    pub goodbyes: Vec<Owner>,
+    /// The answer to the next heartbeat, if not the ordinary one.
+    pub beat_answer: Option<BeatAnswer>,
+    /// What is assigned to whoever registers.
+    pub assigned: Vec<AssignedSession>,
+    /// Sessions whose reports are refused as stale.
+    pub overtaken: BTreeSet<SessionId>,
+    /// It cannot answer anything.
+    pub down: bool,
+    /// It refuses heartbeats.
+    pub renewals_refused: bool,
+    /// It refuses the next registration, because that incarnation has ended.
+    pub next_run_has_ended: bool,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Gateway {
-    pub(crate) told: Mutex<Told>,
-    pub(crate) state: MemoryState,
+/// A gateway that agrees to everything, unless it is told not to.
+#[derive(Debug)]
+pub struct StubGateway {
+    told: Mutex<Told>,
+    /// The state it keeps.
+    pub state: MemoryState,
+    lease: Duration,
 }
 
-impl Gateway {
-    pub(crate) fn told(&self) -> MutexGuard<'_, Told> {
+impl Default for StubGateway {
+    fn default() -> Self {
+        Self::granting(Self::LEASE)
+    }
+}
+
+impl StubGateway {
+    /// How long a renewal lasts, unless something else is asked for.
+    pub const LEASE: Duration = Duration::from_secs(20);
+
+    /// A gateway whose renewals last so long.
+    #[must_use]
+    pub fn granting(lease: Duration) -> Self {
+        Self {
+            told: Mutex::default(),
+            state: MemoryState::default(),
+            lease,
+        }
+    }
+
+    /// What it was told; change it to change what it answers.
+    pub fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn up(&self) -> Result<MutexGuard<'_, Told>, GatewayError> {
-        let told = self.told();
-        if told.down {
-            return Err(GatewayError::Unavailable { retry_after: None });
-        }
-        Ok(told)
-    }
-
-    pub(crate) fn statuses(&self, session: SessionId) -> Vec<String> {
+    /// The reported statuses of a session in order, each with its reason.
+    #[must_use]
+    pub fn statuses(&self, session: SessionId) -> Vec<String> {
         let told = self.told();
         let reports = told.reports.iter().filter(|r| r.session_id == session);
         reports
@@ -64,6 +97,14 @@ impl Gateway {
                 None => r.status.clone(),
             })
             .collect()
+    }
+
+    fn up(&self) -> Result<MutexGuard<'_, Told>, GatewayError> {
+        let told = self.told();
+        if told.down {
+            return Err(GatewayError::Unavailable { retry_after: None });
+        }
+        Ok(told)
     }
 }
 
@@ -78,7 +119,7 @@ fn state_error(error: &StateError) -> GatewayError {
 }
 
 #[async_trait]
-impl GatewayApi for Gateway {
+impl GatewayApi for StubGateway {
     async fn register(&self, body: &Register) -> Result<Registered, GatewayError> {
         let mut told = self.up()?;
         told.registrations.push(body.clone());
@@ -88,7 +129,7 @@ impl GatewayApi for Gateway {
         Ok(Registered {
             worker_id: body.worker_id.clone(),
             worker_token: format!("token-{}", body.incarnation),
-            lease_seconds: LEASE.as_secs(),
+            lease_seconds: self.lease.as_secs(),
             heartbeat_interval_ms: 2_000,
             recovery_required: !told.assigned.is_empty(),
             assigned_session_count: 0,
@@ -98,13 +139,13 @@ impl GatewayApi for Gateway {
 
     async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError> {
         let mut told = self.up()?;
-        assert_eq!(caller.token, format!("token-{}", caller.owner.incarnation));
-        if told.renewals_refused {
+        let shown = format!("token-{}", caller.owner.incarnation);
+        if told.renewals_refused || caller.token != shown {
             return Err(GatewayError::Unauthorized);
         }
         told.beats.push(body.clone());
         Ok(told.beat_answer.take().unwrap_or(BeatAnswer {
-            lease_seconds: LEASE.as_secs(),
+            lease_seconds: self.lease.as_secs(),
             dropped: Vec::new(),
             start: Vec::new(),
             drain: false,

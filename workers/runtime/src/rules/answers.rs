@@ -1,26 +1,26 @@
 //! What the gateway's answers do to a worker.
 
-use gateway_core::id::{Epoch, SessionId};
-use gateway_core::protocol::{
-    AssignedSession, BeatAnswer, Mode, RecoveryResult, Registered, StartSession,
-};
-use gateway_core::session::Desired;
-use gateway_core::time::Uptime;
 use std::time::Duration;
 
-use super::gateway_api::{Answer, GatewayError};
-use super::held::Moment;
-use super::outbox::{Backoff, Fact, Flight, Line};
-use super::phone::PhoneNetwork;
-use super::sim::{Membership, SimWorker};
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{AssignedSession, BeatAnswer, Mode, Registered, StartSession};
+use gateway_core::session::Desired;
+use gateway_core::time::Uptime;
 
-impl SimWorker {
+use super::{Membership, Rules};
+use crate::call::Answer;
+use crate::gateway::GatewayError;
+use crate::moment::Moment;
+use crate::outbox::{Backoff, Fact, Flight, Line};
+
+/// How long to wait after a refused registration: somebody has to act first.
+const REFUSED_WAIT: Duration = Duration::from_secs(2);
+
+impl Rules {
     /// Takes the answer to the call `id`. Unknown ids are ignored: the call was given up, or made by an
     /// incarnation that is over.
-    pub fn answered(&mut self, id: u64, now: Moment, result: Result<Answer, GatewayError>) {
-        if self.crashed || self.is_frozen(now) {
-            return;
-        }
+    pub(crate) fn answered(&mut self, id: u64, now: Moment, result: Result<Answer, GatewayError>) {
+        self.now = now;
         let Some((sent_at, flight)) = self.outbox.arrives(id) else {
             return;
         };
@@ -42,15 +42,13 @@ impl SimWorker {
                 self.outbox.recovery.settled();
             }
             (Flight::Report(session, _), _) => self.outbox.report_settled(session),
-            (Flight::Receipts, _) => {
-                settle(&mut self.outbox.receipts, &self.world.network);
-            }
-            (Flight::Inbound, _) => settle(&mut self.outbox.inbound, &self.world.network),
+            (Flight::Receipts, _) => settle(&mut self.outbox.receipts),
+            (Flight::Inbound, _) => settle(&mut self.outbox.inbound),
             (Flight::State(session, epoch), Answer::State(stored)) => {
-                self.state_read(session, epoch, &stored, now);
+                self.state_read(session, epoch, stored);
             }
             (Flight::State(session, epoch), Answer::Written(seq)) => {
-                self.state_written(session, epoch, seq, now);
+                self.state_written(session, epoch, seq);
             }
             (flight, _) => self.refused(&flight, &GatewayError::Unreachable, now),
         }
@@ -94,18 +92,16 @@ impl SimWorker {
                 self.outbox.recovery.settled();
             }
             Flight::Receipts if again => self.outbox.receipts.failed(now.uptime, wait),
-            Flight::Receipts => settle(&mut self.outbox.receipts, &self.world.network),
+            Flight::Receipts => settle(&mut self.outbox.receipts),
             Flight::Inbound if again => self.outbox.inbound.failed(now.uptime, wait),
-            Flight::Inbound => settle(&mut self.outbox.inbound, &self.world.network),
+            Flight::Inbound => settle(&mut self.outbox.inbound),
         }
     }
 
     fn registered(&mut self, registered: Registered, sent_at: Uptime) {
         let lease = Duration::from_secs(registered.lease_seconds);
         self.gate.granted(sent_at, lease);
-        self.world
-            .recorder
-            .leased(&self.owner(), sent_at.plus(lease));
+        self.observer.leased(&self.owner(), sent_at.plus(lease));
         let interval = Duration::from_millis(registered.heartbeat_interval_ms.max(1));
         self.wants_assigned = registered.recovery_required.then(Backoff::default);
         self.membership = Membership::Member {
@@ -123,7 +119,7 @@ impl SimWorker {
         let lease = Duration::from_secs(answer.lease_seconds);
         self.gate.granted(sent_at, lease);
         if let Some(until) = self.gate.deadline() {
-            self.world.recorder.leased(&self.owner(), until);
+            self.observer.leased(&self.owner(), until);
         }
         self.send_held |= answer.send_held;
         self.draining = answer.drain;
@@ -137,15 +133,12 @@ impl SimWorker {
         }
     }
 
-    /// The session is not ours up to this epoch: closed without a logout, and remembered.
+    /// The session is not ours up to this epoch: dropped without a logout, and remembered.
     fn overtaken(&mut self, session: SessionId, epoch: Epoch, now: Moment) {
         self.outbox.forget_reports(session, epoch);
-        if self
-            .held
-            .get(&session)
-            .is_some_and(|held| held.epoch <= epoch)
-        {
-            self.close(session, now.uptime);
+        let held = self.held.get(&session);
+        if held.is_some_and(|held| held.epoch <= epoch) {
+            self.abandon(session, now.uptime);
             self.recovering.remove(&session);
         }
         let seen = self.seen.entry(session).or_default();
@@ -153,7 +146,6 @@ impl SimWorker {
     }
 
     fn register_failed(&mut self, again: bool, wait: Option<Duration>, now: Moment) {
-        // A refused registration is worth another try, but not soon: somebody has to act first.
         let wait = if again { wait } else { Some(REFUSED_WAIT) };
         if let Membership::Outside(backoff) = &mut self.membership {
             backoff.failed(now.uptime, wait);
@@ -190,18 +182,6 @@ impl SimWorker {
             }
         }
     }
-
-    /// The credentials are there: a recovery has succeeded as far as the worker can tell.
-    pub(super) fn recovered(&mut self, session: SessionId) {
-        if let Some(epoch) = self.recovering.remove(&session) {
-            self.outbox.recovery.push(RecoveryResult {
-                session_id: session,
-                epoch,
-                status: "RECOVERED".to_owned(),
-                error: None,
-            });
-        }
-    }
 }
 
 /// Whether the gateway says that the session is not ours at that epoch, or does not exist any more.
@@ -220,10 +200,8 @@ const fn is_over(error: &GatewayError) -> bool {
     )
 }
 
-const REFUSED_WAIT: Duration = Duration::from_secs(2);
-
-fn settle<T: Clone>(line: &mut Line<Fact<T>>, network: &PhoneNetwork) {
-    for (session, key, _) in line.settled() {
-        network.acknowledge(session, key);
+fn settle<T: Clone>(line: &mut Line<Fact<T>>) {
+    for (_, ticket) in line.settled() {
+        ticket.settle(());
     }
 }

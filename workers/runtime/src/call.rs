@@ -1,0 +1,136 @@
+//! The calls of a worker to the gateway, as values.
+
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{
+    AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
+    Registered, SessionReport,
+};
+use gateway_core::state::StoredState;
+use gateway_core::time::Uptime;
+
+use crate::gateway::{Caller, GatewayApi, GatewayError};
+
+/// One call that a worker wants to make.
+#[derive(Clone, Debug)]
+pub enum Call {
+    /// [`GatewayApi::register`]
+    Register(Box<Register>),
+    /// [`GatewayApi::heartbeat`]
+    Heartbeat(Box<Beat>),
+    /// [`GatewayApi::goodbye`]
+    Goodbye,
+    /// [`GatewayApi::assigned`]
+    Assigned,
+    /// [`GatewayApi::recovery_status`]
+    Recovery(RecoveryReport),
+    /// [`GatewayApi::session_report`]
+    Session(Box<SessionReport>),
+    /// [`GatewayApi::message_reports`]
+    Messages(Vec<MessageReport>),
+    /// [`GatewayApi::inbound`]
+    Inbound(Vec<InboundMessage>),
+    /// [`GatewayApi::state`]
+    ReadState {
+        /// Of which session.
+        session: SessionId,
+        /// Sealed to which epoch.
+        epoch: Epoch,
+    },
+    /// [`GatewayApi::put_state`]
+    PutState {
+        /// Of which session.
+        session: SessionId,
+        /// At which epoch.
+        epoch: Epoch,
+        /// The sequence it follows.
+        after: u64,
+        /// The bytes.
+        snapshot: Vec<u8>,
+    },
+    /// [`GatewayApi::append_state`]
+    AppendState {
+        /// Of which session.
+        session: SessionId,
+        /// At which epoch.
+        epoch: Epoch,
+        /// The sequence they follow.
+        after: u64,
+        /// The entries.
+        entries: Vec<Vec<u8>>,
+    },
+}
+
+/// What the gateway answered.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// To a registration.
+    Registered(Registered),
+    /// To a heartbeat.
+    Beat(BeatAnswer),
+    /// To the question for assigned sessions.
+    Assigned(Vec<AssignedSession>),
+    /// To a read of state.
+    State(StoredState),
+    /// To a write of state.
+    Written(u64),
+    /// To everything else.
+    Done,
+}
+
+/// A call on its way out.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Names it in [`Worker::answered`](crate::Worker::answered).
+    pub id: u64,
+    /// Who calls.
+    pub caller: Caller,
+    /// When it was handed out; a lease counts from here.
+    pub sent_at: Uptime,
+    /// What.
+    pub call: Call,
+}
+
+impl Outbound {
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// What the gateway answered, or that it did not.
+    pub async fn perform(&self, api: &dyn GatewayApi) -> Result<Answer, GatewayError> {
+        let caller = &self.caller;
+        Ok(match &self.call {
+            Call::Register(body) => Answer::Registered(api.register(body).await?),
+            Call::Heartbeat(body) => Answer::Beat(api.heartbeat(caller, body).await?),
+            Call::Assigned => Answer::Assigned(api.assigned(caller).await?),
+            Call::Goodbye => done(api.goodbye(caller).await?),
+            Call::Recovery(body) => done(api.recovery_status(caller, body).await?),
+            Call::Session(body) => done(api.session_report(caller, body).await?),
+            Call::Messages(body) => done(api.message_reports(caller, body).await?),
+            Call::Inbound(body) => done(api.inbound(caller, body).await?),
+            Call::ReadState { session, epoch } => {
+                Answer::State(api.state(caller, *session, *epoch).await?)
+            }
+            Call::PutState {
+                session,
+                epoch,
+                after,
+                snapshot,
+            } => {
+                let written = api.put_state(caller, *session, *epoch, *after, snapshot);
+                Answer::Written(written.await?)
+            }
+            Call::AppendState {
+                session,
+                epoch,
+                after,
+                entries,
+            } => {
+                let written = api.append_state(caller, *session, *epoch, *after, entries);
+                Answer::Written(written.await?)
+            }
+        })
+    }
+}
+
+const fn done((): ()) -> Answer {
+    Answer::Done
+}

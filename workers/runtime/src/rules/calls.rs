@@ -1,0 +1,136 @@
+//! The calls a worker makes: its membership first, then, while its lease stands, what it owes.
+
+use gateway_core::protocol::{
+    Beat, HeldSession, PROTOCOL_VERSION, RecoveryReport, Register, SessionCounts,
+};
+
+use super::{Membership, Rules};
+use crate::call::{Call, Outbound};
+use crate::engine::Load;
+use crate::gateway::Caller;
+use crate::moment::Moment;
+use crate::outbox::Flight;
+
+impl Rules {
+    pub(super) fn calls_due(&mut self, load: Load, now: Moment) -> Vec<Outbound> {
+        let mut calls: Vec<_> = self.membership_call(load, now).into_iter().collect();
+        if self.is_registered(now) {
+            self.member_calls(now, &mut calls);
+        }
+        calls
+            .into_iter()
+            .map(|(flight, call)| self.depart(flight, call, now))
+            .collect()
+    }
+
+    fn membership_call(&mut self, load: Load, now: Moment) -> Option<(Flight, Call)> {
+        let at = now.uptime;
+        match &mut self.membership {
+            Membership::Outside(backoff) if backoff.is_over(at) => {
+                let idle = !self.outbox.is_flying(&Flight::Register);
+                idle.then(|| {
+                    let registration = Box::new(self.registration());
+                    (Flight::Register, Call::Register(registration))
+                })
+            }
+            Membership::Leaving { backoff, .. } if backoff.is_over(at) => {
+                let idle = !self.outbox.is_flying(&Flight::Goodbye);
+                idle.then_some((Flight::Goodbye, Call::Goodbye))
+            }
+            Membership::Member {
+                interval,
+                next_beat,
+                ..
+            } if *next_beat <= at => {
+                *next_beat = at.plus(*interval);
+                let beat = Box::new(self.beat(load, now));
+                Some((Flight::Beat, Call::Heartbeat(beat)))
+            }
+            _ => None,
+        }
+    }
+
+    fn member_calls(&mut self, now: Moment, calls: &mut Vec<(Flight, Call)>) {
+        let at = now.uptime;
+        let wait = self.wants_assigned.as_ref();
+        let asks = wait.is_some_and(|wait| wait.is_over(at));
+        if asks && !self.outbox.is_flying(&Flight::Assigned) {
+            calls.push((Flight::Assigned, Call::Assigned));
+        }
+        if let Some(results) = self.outbox.due_recovery(at) {
+            calls.push((Flight::Recovery, Call::Recovery(RecoveryReport { results })));
+        }
+        for report in self.outbox.due_reports(at) {
+            let flight = Flight::Report(report.session_id, report.epoch);
+            calls.push((flight, Call::Session(Box::new(report))));
+        }
+        calls.append(&mut self.due_state_calls(now));
+        if let Some(receipts) = self.outbox.due_receipts(at) {
+            calls.push((Flight::Receipts, Call::Messages(receipts)));
+        }
+        if let Some(messages) = self.outbox.due_inbound(at) {
+            calls.push((Flight::Inbound, Call::Inbound(messages)));
+        }
+    }
+
+    fn depart(&mut self, flight: Flight, call: Call, now: Moment) -> Outbound {
+        Outbound {
+            id: self.outbox.departs(now.uptime, flight),
+            caller: Caller {
+                owner: self.owner(),
+                token: self.token().unwrap_or_default().to_owned(),
+            },
+            sent_at: now.uptime,
+            call,
+        }
+    }
+
+    fn registration(&self) -> Register {
+        let (card, info) = (&self.card, &self.info);
+        Register {
+            worker_id: card.id.to_string(),
+            endpoint: card.endpoint.clone(),
+            max_sessions: card.max_sessions,
+            incarnation: self.incarnation.to_string(),
+            protocol_version: Some(PROTOCOL_VERSION),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            environment: card.environment.clone(),
+            labels: card.labels.clone(),
+            engine: Some(info.name.clone()),
+            engine_version: Some(info.version.clone()),
+            state_format: Some(info.state_format.clone()),
+            capabilities: info.capabilities.clone(),
+        }
+    }
+
+    fn beat(&mut self, load: Load, now: Moment) -> Beat {
+        let held = self.holds();
+        let in_full = std::mem::take(&mut self.send_held);
+        Beat {
+            incarnation: Some(self.incarnation.to_string()),
+            sent_at: Some(now.wall),
+            applied_seq: None,
+            persist_ok: Some(self.persist_ok),
+            cpu_usage: load.cpu,
+            memory_usage: load.memory,
+            uptime_seconds: Some(now.uptime.since(self.born).as_secs()),
+            sessions: Some(self.counts()),
+            session_count: None,
+            held_digest: (!in_full).then(|| HeldSession::digest(&held)),
+            held: in_full.then_some(held),
+        }
+    }
+
+    pub(super) fn counts(&self) -> SessionCounts {
+        let mut counts = SessionCounts::default();
+        for held in self.held.values() {
+            counts.total += 1;
+            match held.status.as_str() {
+                "CONNECTED" => counts.connected += 1,
+                "QR_REQUIRED" => counts.qr_required += 1,
+                _ => counts.disconnected += 1,
+            }
+        }
+        counts
+    }
+}

@@ -1,0 +1,192 @@
+//! How sessions begin and end, and what is reported of them.
+
+use gateway_core::id::{Epoch, Incarnation, SessionId};
+use gateway_core::protocol::{RecoveryResult, SessionReport};
+use gateway_core::time::Uptime;
+use gateway_core::worker::gate::Gate;
+
+use super::{Held, Membership, Order, Rules};
+use crate::moment::Moment;
+use crate::outbox::Backoff;
+use crate::progress::{Ending, Progress};
+use crate::session::Session;
+
+impl Rules {
+    /// SIGTERM: drops the sessions and says goodbye.
+    pub(crate) fn stop(&mut self, now: Moment) {
+        self.now = now;
+        self.drop_everything(now.uptime);
+        self.outbox.reports.clear();
+        self.membership = match std::mem::replace(&mut self.membership, Membership::Gone) {
+            Membership::Member { token, .. } => Membership::Leaving {
+                token,
+                backoff: Backoff::default(),
+            },
+            other @ Membership::Leaving { .. } => other,
+            Membership::Outside(_) | Membership::Gone => Membership::Gone,
+        };
+    }
+
+    /// Asked before everything: drops all sessions once the lease is over.
+    pub(super) fn check_gate(&mut self, now: Moment) {
+        self.now = now;
+        let member = matches!(self.membership, Membership::Member { .. });
+        if member && !self.gate.is_open(now.uptime) {
+            let deadline = self.gate.deadline().unwrap_or(now.uptime);
+            self.lose_lease(deadline.min(now.uptime), now);
+        }
+    }
+
+    /// The lease ended at `at`: everything is dropped, and a new incarnation registers as empty.
+    pub(super) fn lose_lease(&mut self, at: Uptime, now: Moment) {
+        tracing::info!(worker.id = %self.card.id, "the lease is over: starting again as empty");
+        self.gate.shut();
+        self.drop_everything(at);
+        let mut backoff = Backoff::default();
+        if matches!(self.membership, Membership::Outside(_)) {
+            backoff.failed(now.uptime, None);
+        }
+        self.incarnation = Incarnation::generate(&*self.entropy);
+        self.gate = Gate::default();
+        self.membership = Membership::Outside(backoff);
+        self.outbox.start_over();
+        self.recovering.clear();
+        self.wants_assigned = None;
+        self.send_held = true;
+        self.draining = false;
+    }
+
+    fn drop_everything(&mut self, at: Uptime) {
+        let sessions: Vec<_> = self.held.keys().copied().collect();
+        for session in sessions {
+            self.abandon(session, at);
+        }
+    }
+
+    /// Drops a session without a word, and tells the engine so.
+    pub(super) fn abandon(&mut self, session: SessionId, at: Uptime) {
+        let Some((epoch, started)) = self.close(session, at) else {
+            return;
+        };
+        if started {
+            self.orders.push_back(Order::Abandon { session, epoch });
+        }
+    }
+
+    /// Drops a session that the engine does not run (any more): its epoch, and whether it did.
+    pub(super) fn close(&mut self, session: SessionId, at: Uptime) -> Option<(Epoch, bool)> {
+        let held = self.held.remove(&session)?;
+        self.storing.remove(&session);
+        let seen = self.seen.entry(session).or_default();
+        seen.epoch = seen.epoch.max(held.epoch);
+        seen.last_seq = held.state.seq;
+        let owner = self.owner();
+        self.observer.closed(session, &owner, held.epoch, at);
+        held.state.give_up();
+        Some((held.epoch, held.started))
+    }
+
+    /// The session ended by itself: closes it and reports why. Ignored if it is not held at `epoch`.
+    pub(crate) fn end(&mut self, session: SessionId, epoch: Epoch, ending: &Ending) {
+        if !self.is_held(session, epoch) {
+            return;
+        }
+        self.close(session, self.now.uptime);
+        if self.recovering.remove(&session).is_some() {
+            let fresh = ending.reason == "no_credentials";
+            let status = if fresh { "QR_REQUIRED" } else { "FAILED" };
+            self.outbox.recovery.push(RecoveryResult {
+                session_id: session,
+                epoch,
+                status: status.to_owned(),
+                error: Some(ending.reason.clone()),
+            });
+            return;
+        }
+        let mut report = self.blank_report(session, epoch);
+        ending.status.clone_into(&mut report.status);
+        report.reason = Some(ending.reason.clone());
+        report.action_required = ending.action_required.map(str::to_owned);
+        report.until = ending.until;
+        report.retry_at = ending.retry_at;
+        self.outbox.report(report);
+    }
+
+    /// The engine runs the session: a recovery has succeeded as far as the worker can tell.
+    pub(crate) fn started(&mut self, session: SessionId, epoch: Epoch) {
+        if self.recovering.get(&session) != Some(&epoch) {
+            return;
+        }
+        self.recovering.remove(&session);
+        self.outbox.recovery.push(RecoveryResult {
+            session_id: session,
+            epoch,
+            status: "RECOVERED".to_owned(),
+            error: None,
+        });
+    }
+
+    /// Reports how a held session is getting on.
+    pub(crate) fn progress(&mut self, session: &Session, progress: Progress) {
+        let action_required = progress.action_required();
+        let Some(held) = live_at(self.held.get_mut(&session.id), session.epoch) else {
+            return;
+        };
+        held.status.clone_from(&progress.state.status);
+        let said = progress.state;
+        let blank = self.blank_report(session.id, session.epoch);
+        self.outbox.report(SessionReport {
+            status: said.status,
+            reason: said.reason,
+            retry_at: progress.retry_at,
+            action_required: action_required.map(str::to_owned),
+            qr_code: said.qr_code,
+            qr_expires_at: said.qr_expires_at,
+            qr_index: said.qr_index,
+            pairing_code: said.pairing_code,
+            pairing_expires_at: said.pairing_expires_at,
+            passkey_challenge: said.passkey_challenge,
+            passkey_expires_at: said.passkey_expires_at,
+            phone_number: said.phone_number,
+            last_inbound_at: said.last_inbound_at,
+            last_ack_at: said.last_ack_at,
+            last_pong_at: said.last_pong_at,
+            ..blank
+        });
+    }
+
+    fn blank_report(&mut self, session: SessionId, epoch: Epoch) -> SessionReport {
+        let seq = self.report_seq.entry(session).or_default();
+        *seq += 1;
+        SessionReport {
+            worker_id: Some(self.card.id.to_string()),
+            session_id: session,
+            incarnation: Some(self.incarnation.to_string()),
+            epoch,
+            report_id: Some(format!("{}-{session}-{seq}", self.incarnation)),
+            report_seq: Some(*seq),
+            status: String::new(),
+            reason: None,
+            until: None,
+            retry_at: None,
+            action_required: None,
+            qr_code: None,
+            qr_expires_at: None,
+            qr_index: None,
+            pairing_code: None,
+            pairing_expires_at: None,
+            passkey_challenge: None,
+            passkey_expires_at: None,
+            phone_number: None,
+            last_inbound_at: None,
+            last_ack_at: None,
+            last_pong_at: None,
+            occurred_at: Some(self.now.wall),
+        }
+    }
+}
+
+/// The session, if it is held at exactly this epoch.
+pub(super) fn live_at(held: Option<&mut Held>, epoch: Epoch) -> Option<&mut Held> {
+    held.filter(|held| held.epoch == epoch)
+}

@@ -1,0 +1,376 @@
+//! A worker: the rules of the protocol around an engine.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use gateway_core::entropy::Entropy;
+use gateway_core::id::{Epoch, Incarnation, MessageId, SessionId, WorkerId};
+use gateway_core::protocol::{
+    Accepted, Health, HeldSession, NamedCall, Passkey, Released, SendMessage, Sent, SessionState,
+    StartSession,
+};
+use gateway_core::session::Owner;
+use gateway_core::time::Uptime;
+use serde_json::Value;
+
+use crate::call::{Answer, Outbound};
+use crate::engine::{Engine, PasskeyAnswer, Start};
+use crate::gateway::GatewayError;
+use crate::moment::Moment;
+use crate::observer::{NoObserver, Observer};
+use crate::refusal::{Refusal, Stopping};
+use crate::rules::{Admitted, Finishing, Looked, Order, Rules, Shared, lock};
+use crate::session::Session;
+
+/// Who a worker is.
+#[derive(Clone, Debug)]
+pub struct WorkerCard {
+    /// The slot.
+    pub id: WorkerId,
+    /// The base URL under which the gateway reaches it.
+    pub endpoint: String,
+    /// The most sessions it takes.
+    pub max_sessions: u32,
+    /// The deployment environment.
+    pub environment: Option<String>,
+    /// Labels for placement.
+    pub labels: BTreeMap<String, String>,
+    /// How many results of sends it remembers for repetitions.
+    pub remembered_sends: usize,
+}
+
+impl WorkerCard {
+    /// A worker for 100 sessions.
+    #[must_use]
+    pub fn new(id: WorkerId, endpoint: &str) -> Self {
+        Self {
+            id,
+            endpoint: endpoint.to_owned(),
+            max_sessions: 100,
+            environment: None,
+            labels: BTreeMap::new(),
+            remembered_sends: 10_000,
+        }
+    }
+}
+
+/// A worker without runtime, sockets and clock.
+///
+/// Whoever drives it gives it the time: [`advance`](Self::advance) returns the calls that are due, each of
+/// which must be [`answered`](Self::answered), and [`next_due`](Self::next_due) says when to come back. The
+/// methods named after commands take the gateway's orders. All methods take `&self`, so that commands,
+/// answers and the engine's own tasks may come from different threads.
+#[derive(Debug)]
+pub struct Worker<E> {
+    engine: E,
+    shared: Arc<Shared>,
+    /// Held while the engine is told something, so that it hears of a session in order.
+    turn: Mutex<()>,
+}
+
+impl<E: Engine> Worker<E> {
+    /// Makes a worker that starts at `now`, holding nothing; the first [`advance`](Self::advance) makes it
+    /// register. `entropy` must be cryptographically secure outside of tests.
+    #[must_use]
+    pub fn new(card: WorkerCard, engine: E, entropy: Arc<dyn Entropy>, now: Moment) -> Self {
+        Self::observed(card, engine, entropy, Arc::new(NoObserver), now)
+    }
+
+    /// As [`Self::new`], with somebody who is told what the worker holds.
+    #[must_use]
+    pub fn observed(
+        card: WorkerCard,
+        engine: E,
+        entropy: Arc<dyn Entropy>,
+        observer: Arc<dyn Observer>,
+        now: Moment,
+    ) -> Self {
+        let rules = Rules::new(card, engine.info(), entropy, observer, now);
+        Self {
+            engine,
+            shared: Arc::new(Shared::new(rules)),
+            turn: Mutex::default(),
+        }
+    }
+
+    /// Returns the engine.
+    pub const fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Calls `wake` whenever the engine has said something, so that whoever drives the worker can call
+    /// [`advance`](Self::advance) at once. Only the first caller is heard.
+    pub fn on_change(&self, wake: impl Fn() + Send + Sync + 'static) {
+        self.shared.on_push(Box::new(wake));
+    }
+
+    /// Returns the slot and the present run.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.shared.read(Rules::owner)
+    }
+
+    /// Returns the base URL that it registers.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        self.shared.read(|rules| rules.endpoint().to_owned())
+    }
+
+    /// Returns the token that the gateway has to show, once there is one.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        self.shared.read(|rules| rules.token().map(str::to_owned))
+    }
+
+    /// Returns whether it may act for its sessions at `now`.
+    #[must_use]
+    pub fn is_registered(&self, now: Moment) -> bool {
+        self.shared.read(|rules| rules.is_registered(now))
+    }
+
+    /// Returns until when it may act for its sessions, unless its lease is renewed.
+    #[must_use]
+    pub fn lease_until(&self) -> Option<Uptime> {
+        self.shared.read(Rules::lease_until)
+    }
+
+    /// Returns whether the gateway is emptying it.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.read(Rules::is_draining)
+    }
+
+    /// Returns whether it has said goodbye.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.shared.read(Rules::is_gone)
+    }
+
+    /// Returns what it holds, as it stands in a heartbeat.
+    #[must_use]
+    pub fn holds(&self) -> Vec<HeldSession> {
+        self.shared.read(Rules::holds)
+    }
+
+    /// Closes everything if the lease is over. [`Self::advance`] does so, too; call this first if the
+    /// engine's own time is moved by the same hand.
+    pub fn enforce_lease(&self, now: Moment) {
+        self.change(|rules| rules.enforce_lease(now));
+    }
+
+    /// Lets time pass and returns the calls that are due. Each must be answered with
+    /// [`Self::answered`]; one that never is counts as lost after ten seconds.
+    pub fn advance(&self, now: Moment) -> Vec<Outbound> {
+        let (uptime, sessions) = self.shared.read(|rules| rules.load_so_far(now));
+        let load = self.engine.load(uptime, sessions);
+        self.change(|rules| rules.advance(load, now))
+    }
+
+    /// Returns when [`Self::advance`] next has something to do.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Uptime> {
+        self.shared.read(Rules::next_due)
+    }
+
+    /// Takes the gateway's answer to the call `id`.
+    pub fn answered(&self, id: u64, now: Moment, result: Result<Answer, GatewayError>) {
+        self.change(|rules| rules.answered(id, now, result));
+    }
+
+    /// Drops all sessions and says goodbye; [`Self::is_gone`] once that has arrived.
+    pub fn stop(&self, now: Moment) {
+        self.change(|rules| rules.stop(now));
+    }
+
+    /// `POST /sessions`
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn start(&self, body: &StartSession, now: Moment) -> Result<Accepted, Refusal> {
+        self.change(|rules| rules.start(body, now))
+    }
+
+    /// `GET /sessions/{id}`: what the engine says at this moment.
+    ///
+    /// # Errors
+    /// It is not held.
+    pub async fn session(&self, session: SessionId, now: Moment) -> Result<SessionState, Refusal> {
+        let epoch = match self.change(|rules| rules.look(session, now))? {
+            Looked::Starting(state) => return Ok(*state),
+            Looked::AskEngine(epoch) => epoch,
+        };
+        let state = self.engine.state(session).await;
+        Ok(SessionState {
+            session_id: Some(session),
+            epoch,
+            ..state
+        })
+    }
+
+    /// `POST /sessions/{id}/messages`: repeated by message id, the first result again.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing has gone out.
+    pub async fn send(
+        &self,
+        session: SessionId,
+        body: &SendMessage,
+        now: Moment,
+    ) -> Result<Sent, Refusal> {
+        loop {
+            match self.change(|rules| rules.admit_send(session, body, now))? {
+                Admitted::Go => break,
+                Admitted::Repeated(sent) => return Ok(sent),
+                Admitted::Underway(ticket) => {
+                    if let Some(sent) = ticket.await {
+                        return Ok(sent);
+                    }
+                }
+            }
+        }
+        let mut underway = Underway {
+            shared: &self.shared,
+            session,
+            message: body.message_id,
+            sent: None,
+        };
+        let accepted_at = self.engine.send(session, body).await?;
+        let sent = Sent {
+            message_id: body.message_id,
+            wa_message_id: body.wa_message_id.clone(),
+            status: "accepted".to_owned(),
+            accepted_at: Some(accepted_at),
+        };
+        underway.sent = Some(sent.clone());
+        Ok(sent)
+    }
+
+    /// `POST /sessions/{id}/calls/{name}`
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn call(
+        &self,
+        session: SessionId,
+        name: &str,
+        body: &NamedCall,
+        now: Moment,
+    ) -> Result<Value, Refusal> {
+        self.change(|rules| {
+            rules.admit(&body.incarnation, now)?;
+            rules.admit_connected(session, body.epoch)
+        })?;
+        self.engine.call(session, name, &body.arguments).await
+    }
+
+    /// `POST …/release`, `POST …/logout` and `DELETE /sessions/{id}`: stops and tombstones the epoch, also
+    /// one that was never started here, and says the same when asked again.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn finish(
+        &self,
+        session: SessionId,
+        epoch: Epoch,
+        incarnation: &Incarnation,
+        how: Stopping,
+        now: Moment,
+    ) -> Result<Released, Refusal> {
+        let begun = self.change(|rules| rules.begin_finish(session, epoch, incarnation, now));
+        let unlinked = match (begun?, how) {
+            (Finishing::AskEngine, Stopping::Release) => {
+                self.engine.release(session).await;
+                None
+            }
+            (Finishing::AskEngine, Stopping::Logout) => Some(self.engine.logout(session).await),
+            (Finishing::AskEngine, Stopping::Forget) => Some(self.engine.forget(session).await),
+            (Finishing::Nothing, Stopping::Release) => None,
+            (Finishing::Nothing, Stopping::Logout | Stopping::Forget) => Some(false),
+        };
+        Ok(self.change(|rules| rules.end_finish(session, epoch, unlinked)))
+    }
+
+    /// `POST …/passkey` and, with `confirm`, `…/passkey/confirm`.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn passkey(
+        &self,
+        session: SessionId,
+        body: &Passkey,
+        confirm: bool,
+        now: Moment,
+    ) -> Result<(), Refusal> {
+        self.change(|rules| {
+            rules.admit(&body.incarnation, now)?;
+            rules.admit_held(session, body.epoch)
+        })?;
+        let answer = match (&body.assertion, confirm) {
+            (_, true) => PasskeyAnswer::Confirmation,
+            (Some(assertion), false) => PasskeyAnswer::Assertion(assertion.clone()),
+            (None, false) => return Err(Refusal::conflict("assertion_missing")),
+        };
+        self.engine.passkey(session, answer).await
+    }
+
+    /// `GET /health`
+    #[must_use]
+    pub fn health(&self, now: Moment) -> Health {
+        self.shared.read(|rules| rules.health(now))
+    }
+
+    /// Changes the rules, and then tells the engine what follows from it.
+    fn change<T>(&self, act: impl FnOnce(&mut Rules) -> T) -> T {
+        let value = self.shared.change(act);
+        self.carry_out_orders();
+        value
+    }
+
+    fn carry_out_orders(&self) {
+        let _turn = lock(&self.turn);
+        while let Some(order) = self.shared.change(Rules::next_order) {
+            match order {
+                Order::Abandon { session, epoch } => self.engine.abandon(session, epoch),
+                Order::Start {
+                    session: id,
+                    epoch,
+                    owner,
+                    order,
+                    stored,
+                } => {
+                    let session = Session {
+                        id,
+                        epoch,
+                        owner,
+                        shared: Arc::clone(&self.shared),
+                    };
+                    let start = Start {
+                        session,
+                        order: *order,
+                        stored,
+                    };
+                    match self.engine.start(start) {
+                        Ok(()) => self.shared.change(|rules| rules.started(id, epoch)),
+                        Err(ending) => self.shared.change(|rules| rules.end(id, epoch, &ending)),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A send that the engine is at; when it ends, however it ends, its repetitions are told.
+struct Underway<'a> {
+    shared: &'a Shared,
+    session: SessionId,
+    message: MessageId,
+    sent: Option<Sent>,
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        let sent = self.sent.take();
+        self.shared
+            .change(|rules| rules.finish_send(self.session, self.message, sent));
+    }
+}

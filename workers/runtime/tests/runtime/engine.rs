@@ -1,0 +1,225 @@
+//! An engine whose answers a test holds back, a worker around it, and a gateway for both.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
+use gateway_core::message::MessageIds;
+use gateway_core::protocol::{Mode, SendMessage, SessionState, StartSession};
+use gateway_core::time::Timestamp;
+use gateway_testkit::clock::ManualClock;
+use gateway_testkit::entropy::SeededEntropy;
+use gateway_testkit::worker::StubGateway;
+use gateway_worker::{
+    Ending, Engine, EngineInfo, Moment, Progress, Refusal, Session, Start, Worker, WorkerCard,
+};
+
+pub(crate) const SESSION: SessionId = SessionId::from_u128(7);
+
+/// What a test says to the engine, and hears from it.
+#[derive(Debug, Default)]
+pub(crate) struct Played {
+    /// What the engine was told, in order.
+    pub(crate) heard: Vec<String>,
+    pub(crate) session: Option<Session>,
+    /// Sends and releases wait while this is set.
+    pub(crate) held_back: bool,
+    waiting: Vec<Waker>,
+    /// Why the next start is refused.
+    pub(crate) refusal: Option<Ending>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PlayedEngine(Arc<Mutex<Played>>);
+
+impl PlayedEngine {
+    pub(crate) fn played(&self) -> MutexGuard<'_, Played> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn let_go(&self) {
+        let mut played = self.played();
+        played.held_back = false;
+        for waker in std::mem::take(&mut played.waiting) {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn session(&self) -> Session {
+        self.played()
+            .session
+            .clone()
+            .expect("a session was started")
+    }
+
+    pub(crate) fn heard(&self) -> Vec<String> {
+        self.played().heard.clone()
+    }
+
+    fn hear(&self, what: impl Into<String>) {
+        self.played().heard.push(what.into());
+    }
+
+    async fn allowed(&self) {
+        std::future::poll_fn(|context| {
+            let mut played = self.played();
+            if !played.held_back {
+                return Poll::Ready(());
+            }
+            played.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+#[async_trait]
+impl Engine for PlayedEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo {
+            name: "played".to_owned(),
+            ..EngineInfo::default()
+        }
+    }
+
+    fn start(&self, start: Start) -> Result<(), Ending> {
+        self.hear(format!("start {}", start.session.epoch()));
+        let mut played = self.played();
+        if let Some(ending) = played.refusal.take() {
+            return Err(ending);
+        }
+        start.session.report(Progress::connected(None));
+        played.session = Some(start.session);
+        Ok(())
+    }
+
+    fn abandon(&self, _: SessionId, epoch: Epoch) {
+        self.hear(format!("abandon {epoch}"));
+    }
+
+    async fn state(&self, _: SessionId) -> SessionState {
+        Progress::connecting("of the engine").state
+    }
+
+    async fn send(&self, _: SessionId, message: &SendMessage) -> Result<Timestamp, Refusal> {
+        self.hear(format!("send {}", message.content["text"]));
+        self.allowed().await;
+        Ok(Timestamp::default())
+    }
+
+    async fn release(&self, _: SessionId) {
+        self.hear("release");
+        let stored = self.session().append(vec![b"last".to_vec()]);
+        let stored = stored.await;
+        self.hear(format!("stored {}", stored.is_ok()));
+    }
+
+    async fn logout(&self, _: SessionId) -> bool {
+        self.hear("logout");
+        true
+    }
+}
+
+/// A worker that is registered, with its engine, its gateway and its clock.
+pub(crate) struct Stage {
+    pub(crate) clock: ManualClock,
+    pub(crate) engine: PlayedEngine,
+    pub(crate) worker: Worker<PlayedEngine>,
+    pub(crate) gateway: StubGateway,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        let clock = ManualClock::default();
+        let engine = PlayedEngine::default();
+        let card = WorkerCard::new(WorkerId::parse("w").expect("an id"), "http://w:1");
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let worker = Worker::new(card, engine.clone(), entropy, Moment::of(&clock));
+        let stage = Self {
+            clock,
+            engine,
+            worker,
+            gateway: StubGateway::default(),
+        };
+        stage.settle();
+        stage
+    }
+
+    /// A worker whose session is connected at epoch 1.
+    pub(crate) fn connected() -> Self {
+        let stage = Self::new();
+        stage.start(1, Mode::Qr).expect("it is taken");
+        stage.settle();
+        stage
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        Moment::of(&self.clock)
+    }
+
+    /// Makes the calls that are due until there are none.
+    pub(crate) fn settle(&self) {
+        loop {
+            let due = self.worker.advance(self.now());
+            if due.is_empty() {
+                return;
+            }
+            for outbound in due {
+                let answer = at_once(outbound.perform(&self.gateway)).expect("at once");
+                self.worker.answered(outbound.id, self.now(), answer);
+            }
+        }
+    }
+
+    pub(crate) fn pass(&self, span: Duration) {
+        self.clock.advance(span);
+        self.settle();
+    }
+
+    pub(crate) fn start(&self, epoch: u64, mode: Mode) -> Result<(), Refusal> {
+        let body = StartSession {
+            session_id: SESSION,
+            epoch: Epoch(epoch),
+            incarnation: self.worker.owner().incarnation,
+            mode,
+            phone_number: None,
+            proxy: None,
+            config: None,
+        };
+        self.worker.start(&body, self.now()).map(drop)
+    }
+
+    pub(crate) fn message(&self, number: u128) -> SendMessage {
+        let id = MessageId::from_u128(number);
+        let mut content = serde_json::Map::new();
+        content.insert("text".to_owned(), number.to_string().into());
+        SendMessage {
+            message_id: id,
+            wa_message_id: MessageIds::new(b"a key").wa(id),
+            body_hash: number.to_string(),
+            epoch: Epoch(1),
+            incarnation: self.worker.owner().incarnation,
+            to: "491701234567@s.whatsapp.net".to_owned(),
+            kind: "text".to_owned(),
+            content,
+        }
+    }
+}
+
+/// The outcome of a future that does not have to wait.
+pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    poll(std::pin::pin!(future))
+}
+
+/// Lets a future get on; its outcome, once it has come to its end.
+pub(crate) fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match future.poll(&mut context) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}

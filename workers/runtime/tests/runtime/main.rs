@@ -1,0 +1,6 @@
+//! The runtime around an engine that does only what it is told: what every engine can rely on.
+
+mod engine;
+mod orders;
+mod sends;
+mod state;
