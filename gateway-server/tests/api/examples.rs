@@ -11,7 +11,7 @@ use gateway_testkit::worker::{Script, SimFleet};
 use hyper::Method;
 use serde_json::Value;
 
-use crate::app::{TestApp, text};
+use crate::app::{BOOTSTRAP, TestApp, text};
 use crate::fleet::pass;
 
 #[derive(Debug, Default, PartialEq)]
@@ -99,10 +99,14 @@ impl Known {
     }
 }
 
-async fn run(file: &str, app: &TestApp, fleet: &SimFleet) {
+/// `seconds` pass during each request.
+async fn run(file: &str, app: &TestApp, fleet: &SimFleet, seconds: u64) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/http");
     let content = std::fs::read_to_string(folder.join(file)).expect("a file");
-    let (variables, examples) = parse(&content);
+    let (mut variables, examples) = parse(&content);
+    if let Some(token) = variables.get_mut("bootstrap") {
+        *token = BOOTSTRAP.to_owned();
+    }
     assert!(!examples.is_empty(), "{file}");
     let answers = BTreeMap::new();
     let mut known = Known { variables, answers };
@@ -119,13 +123,15 @@ async fn run(file: &str, app: &TestApp, fleet: &SimFleet) {
                 "content-type" => "content-type",
                 "x-api-key" => "x-api-key",
                 "idempotency-key" => "idempotency-key",
+                "x-epoch" => "x-epoch",
+                "x-state-seq" => "x-state-seq",
                 other => panic!("{file}: unknown header {other}"),
             };
             request = request.header(name, &known.fill(value));
         }
         let sending = request.body(known.fill(&example.body)).send();
         // Time passes for the workers while a request waits for them.
-        let (answer, ()) = tokio::join!(sending, pass(app, fleet, 8));
+        let (answer, ()) = tokio::join!(sending, pass(app, fleet, seconds));
         let title = &example.title;
         assert!(
             answer.status.is_success(),
@@ -151,26 +157,33 @@ async fn server() -> (TestApp, SimFleet) {
 #[tokio::test(start_paused = true)]
 async fn an_account_is_made_as_written() {
     let (app, fleet) = server().await;
-    run("account.http", &app, &fleet).await;
+    run("account.http", &app, &fleet, 8).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_lives_as_written() {
     let (app, fleet) = server().await;
-    run("sessions.http", &app, &fleet).await;
+    run("sessions.http", &app, &fleet, 8).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_sent_as_written() {
     let (app, fleet) = server().await;
-    run("messages.http", &app, &fleet).await;
+    run("messages.http", &app, &fleet, 8).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_works_as_written() {
     let (app, fleet) = server().await;
     app.register_admin("admin").await;
-    run("admin.http", &app, &fleet).await;
+    run("admin.http", &app, &fleet, 8).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_speaks_as_written() {
+    let (app, fleet) = TestApp::with_fleet().await;
+    // Nobody sends heartbeats but the file.
+    run("workers.http", &app, &fleet, 1).await;
 }
 
 #[test]
@@ -192,7 +205,8 @@ fn every_file_is_run() {
             "account.http",
             "admin.http",
             "messages.http",
-            "sessions.http"
+            "sessions.http",
+            "workers.http"
         ]
     );
 }
