@@ -15,7 +15,7 @@ use gateway_core::message::{MessageIds, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
-use gateway_core::worker::{StoreRow, WorkerLink};
+use gateway_core::worker::{GuardedLink, StoreRow, Vitals, WorkerLink};
 use tokio::runtime::Handle;
 
 use crate::app::{App, Ports};
@@ -106,7 +106,8 @@ impl Server {
         let log: Arc<dyn MessageLog> = Arc::new(log);
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
         let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
-        let shared_link: Arc<dyn WorkerLink> = Arc::new(link.clone());
+        let vitals = Arc::new(Vitals::new(Arc::clone(&clock), config.vitals_policy()));
+        let shared_link = guarded(link.clone(), &vitals);
         let watching = store.apart();
         let looking = Arc::new(watching.clone());
         let (time, control) = (Arc::clone(&clock), Handle::current());
@@ -126,6 +127,7 @@ impl Server {
                 link: Arc::clone(&shared_link),
                 state: state.clone(),
                 leases: Arc::new(leases),
+                vitals,
                 entropy: Arc::clone(&entropy),
             },
             Policy {
@@ -299,10 +301,15 @@ fn worker_tokens(secrets: &Secrets) -> WorkerTokens {
     WorkerTokens::new(secrets.worker_token_key.expose().as_bytes())
 }
 
+/// A link with a breaker per worker; links that share `vitals` share breakers.
+fn guarded(link: HttpLink, vitals: &Arc<Vitals>) -> Arc<dyn WorkerLink> {
+    Arc::new(GuardedLink::new(Arc::new(link), Arc::clone(vitals)))
+}
+
 /// What one core does not share, made on its runtime. On PostgreSQL it writes messages over a connection
 /// of its own; a SQLite file has one writer, so there all cores share one log.
 fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
-    let link = Arc::new(link.apart());
+    let link = guarded(link.apart(), app.orchestrator.vitals());
     let Some(ledger) = store.ledger_apart() else {
         let log = Arc::clone(&app.log);
         return CorePorts { link, log };

@@ -23,7 +23,9 @@ use gateway_core::session::{Effect, Owner};
 use gateway_core::state::{StateError, StateStore, StoredState};
 use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Clock;
-use gateway_core::worker::{Engine, LeasePolicy, StoreRow, WorkerLink};
+use gateway_core::worker::{
+    Engine, GuardedLink, LeasePolicy, StoreRow, Vitals, VitalsPolicy, WorkerLink,
+};
 
 use crate::entropy::SeededEntropy;
 use crate::memory::{MemoryCoordinator, MemoryState, MemoryStore};
@@ -32,7 +34,8 @@ use crate::worker::{Caller, GatewayApi, GatewayError, SimFleet};
 /// Rounds of [`LocalGateway::settle`] after which something must be going in circles.
 const MOST_ROUNDS: usize = 10_000;
 
-/// Ports in memory around `link`: an embedder replaces one field after the other by its own.
+/// Ports in memory around `link`, which is guarded by a breaker per worker: an embedder replaces one field
+/// after the other by its own.
 #[must_use]
 pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64) -> Ports {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(clock)));
@@ -41,12 +44,14 @@ pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64
         Arc::clone(clock),
         LeasePolicy::default(),
     );
+    let vitals = Arc::new(Vitals::new(Arc::clone(clock), VitalsPolicy::default()));
     Ports {
         store,
         coord: Arc::new(MemoryCoordinator::new(Arc::clone(clock))),
-        link,
+        link: Arc::new(GuardedLink::new(link, Arc::clone(&vitals))),
         state: Arc::new(MemoryState::default()),
         leases: Arc::new(leases),
+        vitals,
         entropy: Arc::new(SeededEntropy::new(seed)),
     }
 }

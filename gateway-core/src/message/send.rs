@@ -415,6 +415,7 @@ fn outcome_of(
             LinkError::NotSent
             | LinkError::NotConnected
             | LinkError::Busy { .. }
+            | LinkError::BreakerOpen { .. }
             | LinkError::UnknownSession
             | LinkError::StaleEpoch { .. }
             | LinkError::WrongIncarnation { .. },

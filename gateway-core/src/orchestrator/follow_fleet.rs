@@ -98,11 +98,11 @@ impl Orchestrator {
         for id in gone {
             fleet.remove(&id);
         }
-        note(&mut fleet, views, now);
+        self.note(&mut fleet, views, now);
     }
 
     fn note_views(&self, views: &[WorkerView], now: Timestamp) {
-        note(&mut self.fleet(), views, now);
+        self.note(&mut self.fleet(), views, now);
     }
 
     fn note_loads(&self, loads: &[WorkerLoad], now: Timestamp) {
@@ -116,16 +116,19 @@ impl Orchestrator {
             snapshot.assigned = found.assigned;
             snapshot.active = is_active(found.status, Some(&found.lease));
             snapshot.load = load(&found.lease, now);
+            self.add_vitals(&mut snapshot);
             fleet.upsert(snapshot);
         }
     }
-}
 
-fn note(fleet: &mut Fleet, views: &[WorkerView], now: Timestamp) {
-    for view in views {
-        match snapshot(view, now) {
-            Some(snapshot) => fleet.upsert(snapshot),
-            None => drop(fleet.remove(&view.worker.id)),
+    fn note(&self, fleet: &mut Fleet, views: &[WorkerView], now: Timestamp) {
+        for view in views {
+            let Some(mut snapshot) = snapshot(view, now) else {
+                fleet.remove(&view.worker.id);
+                continue;
+            };
+            self.add_vitals(&mut snapshot);
+            fleet.upsert(snapshot);
         }
     }
 }

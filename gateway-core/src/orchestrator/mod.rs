@@ -12,6 +12,7 @@
 //! | [`Orchestrator::watch_leases`], [`Orchestrator::follow_fleet`] | as often as workers report |
 //! | [`Orchestrator::tick`] | in place of these three, for a caller that has one loop |
 //! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
+//! | [`Orchestrator::review_vitals`] | about once a second; then [`Orchestrator::probe`] for each run that it returns |
 //!
 //! [`EffectQueue`] keeps the books of a caller that performs many effects at once. Spawning, sleeping and parallelism belong to the caller. Every future may be dropped at any await
 //! without harm.
@@ -27,6 +28,7 @@ mod heartbeat;
 mod membership;
 mod perform;
 mod place;
+mod probe;
 mod qr;
 mod report;
 mod tick;
@@ -42,6 +44,7 @@ pub use claim_due::Claim;
 pub use effect_queue::{EffectLimits, EffectQueue};
 pub use heartbeat::BeatError;
 pub use membership::{Join, Member, RegisterError, Registration};
+pub use probe::Probe;
 pub use qr::QrError;
 pub use report::ReportError;
 pub use tick::Tick;
@@ -54,7 +57,7 @@ use crate::session::{Effect, SessionPolicy};
 use crate::state::StateStore;
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::worker::{LeaseAuthority, WorkerLink};
+use crate::worker::{LeaseAuthority, Vitals, WorkerLink};
 
 /// How often an attempt that met another one is repeated.
 const ATTEMPTS: u32 = 8;
@@ -72,6 +75,9 @@ pub struct Ports {
     pub state: Arc<dyn StateStore>,
     /// Who is alive.
     pub leases: Arc<dyn LeaseAuthority>,
+    /// What this replica observes of the workers. Give the same to the [`crate::worker::GuardedLink`] that is
+    /// `link`, so that a worker whose commands fail is not chosen.
+    pub vitals: Arc<Vitals>,
     /// Ids and ties.
     pub entropy: Arc<dyn Entropy>,
 }

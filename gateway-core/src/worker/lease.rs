@@ -34,6 +34,14 @@ pub struct LeasePolicy {
     pub suspect_after: Duration,
 }
 
+impl LeasePolicy {
+    /// Returns the silence after which a heartbeat counts as missed: half a period after it was due.
+    #[must_use]
+    pub fn late_after(&self) -> Duration {
+        self.heartbeat + self.heartbeat / 2
+    }
+}
+
 impl Default for LeasePolicy {
     fn default() -> Self {
         Self {
@@ -169,6 +177,12 @@ pub trait LeaseAuthority: Debug + Send + Sync {
     /// Must be called more often than that; what is never looked at never counts as dead.
     async fn silent(&self) -> Result<Vec<Silent>, StoreError>;
 
+    /// Returns who has missed a heartbeat by now, and for how long it has been silent, as far as the last
+    /// call of [`LeaseAuthority::silent`] saw. Reads memory only. The default knows of nobody.
+    fn late(&self) -> BTreeMap<Owner, Duration> {
+        BTreeMap::new()
+    }
+
     /// The times in force.
     fn policy(&self) -> &LeasePolicy;
 }
@@ -258,6 +272,18 @@ impl LeaseAuthority for StoreRow {
         let leases = self.store.read().await?.open_leases().await?;
         // The clock is read after the rows: what was read is at least this old.
         Ok(self.watch(leases, self.clock.uptime()))
+    }
+
+    fn late(&self) -> BTreeMap<Owner, Duration> {
+        let now = self.clock.uptime();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let silent = seen
+            .iter()
+            .map(|(owner, known)| (owner, now.since(known.since)));
+        silent
+            .filter(|(_, silence)| *silence >= self.policy.late_after())
+            .map(|(owner, silence)| (owner.clone(), silence))
+            .collect()
     }
 
     fn policy(&self) -> &LeasePolicy {

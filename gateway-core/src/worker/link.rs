@@ -56,6 +56,12 @@ pub enum LinkError {
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
     },
+    /// It has not answered others for some time and is not asked: not executed.
+    #[error("the worker has not answered lately and is given a pause")]
+    BreakerOpen {
+        /// When it is asked again.
+        retry_after: Duration,
+    },
     /// It refuses for good: not executed, and a repetition will be refused too.
     #[error("the worker refused: {code}")]
     Refused {

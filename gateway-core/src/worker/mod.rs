@@ -4,20 +4,30 @@
 //! at any moment by reports (load) or by time (the lease) is kept per incarnation, in the lease row;
 //! the worker's row changes only when somebody decides something about it.
 
+mod breaker;
 pub mod gate;
+mod guarded_link;
 mod held;
+mod latency;
 pub mod lease;
 pub mod link;
 mod repo;
+mod stability;
+mod vitals;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use breaker::{Breaker, BreakerPolicy, CommandOutcome};
+pub use guarded_link::GuardedLink;
 pub use held::{Held, HeldPhase, Renewed};
+pub use latency::LatencyAverage;
 pub use lease::{Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, Silent, StoreRow};
 pub use link::{LinkError, Target, WorkerLink};
 pub use repo::{LeaseRepo, WorkerRepo};
+pub use stability::{Incident, Stability};
+pub use vitals::{Reading, Vitals, VitalsPolicy};
 
 use crate::id::{Incarnation, WorkerId};
 use crate::session::Owner;

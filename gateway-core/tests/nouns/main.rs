@@ -6,3 +6,4 @@ mod names;
 mod people;
 mod ports;
 mod routes;
+mod vitals;

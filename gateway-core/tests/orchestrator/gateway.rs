@@ -10,7 +10,7 @@ use gateway_core::orchestrator::{Done, Orchestrator, Policy, Ports};
 use gateway_core::session::StoreRoutes;
 use gateway_core::store::Store;
 use gateway_core::time::Clock;
-use gateway_core::worker::{LeasePolicy, StoreRow, WorkerLink};
+use gateway_core::worker::{GuardedLink, LeasePolicy, StoreRow, Vitals, VitalsPolicy, WorkerLink};
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::gateway::LocalGateway;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryState, MemoryStore};
@@ -43,14 +43,19 @@ impl Gateway {
             Arc::clone(&shared.clock),
             LeasePolicy::default(),
         );
+        let vitals = Vitals::new(Arc::clone(&shared.clock), VitalsPolicy::default());
+        let vitals = Arc::new(vitals);
+        let guarded = GuardedLink::new(Arc::clone(&shared.link), Arc::clone(&vitals));
+        let link: Arc<dyn WorkerLink> = Arc::new(guarded);
         let ids = MessageIds::new(b"never rotated");
         let entropy = Arc::new(SeededEntropy::new(seed));
         let ports = Ports {
             store: Arc::clone(&store),
             coord: Arc::clone(&shared.coord) as _,
-            link: Arc::clone(&shared.link),
+            link: Arc::clone(&link),
             state: Arc::clone(&shared.state) as _,
             leases: Arc::new(leases),
+            vitals,
             entropy: Arc::clone(&entropy) as _,
         };
         let orchestrator = Arc::new(Orchestrator::new(ports, Policy::default()));
@@ -65,7 +70,7 @@ impl Gateway {
             local: local.with_intake(intake),
             sender: Sender {
                 routes: Arc::new(StoreRoutes::new(Arc::new(shared.store.clone()))),
-                link: Arc::clone(&shared.link),
+                link,
                 log: Arc::clone(&shared.log),
                 ids,
                 clock: Arc::clone(&shared.clock),

@@ -16,6 +16,7 @@ mod operators;
 mod replicas;
 mod reports;
 mod sends;
+mod vitals;
 mod words;
 mod world;
 

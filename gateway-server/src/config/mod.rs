@@ -41,6 +41,7 @@ use std::time::Duration;
 use config::{File, FileFormat, Value, ValueKind};
 use gateway_core::balance::InvalidPolicy;
 use gateway_core::tenant::Tier;
+use gateway_core::worker::VitalsPolicy;
 use serde::{Deserialize, Serialize};
 
 pub use auth::Auth;
@@ -238,6 +239,16 @@ impl Config {
             .iter()
             .filter_map(|(name, limits)| limits.named(name))
             .collect()
+    }
+
+    /// How workers are observed, as the core takes it.
+    #[must_use]
+    pub fn vitals_policy(&self) -> VitalsPolicy {
+        VitalsPolicy {
+            heartbeat: self.orchestration.heartbeat,
+            probe_every: self.workers.health_check_interval,
+            ..VitalsPolicy::default()
+        }
     }
 
     /// One `key = value` line per option, sorted, with secrets masked; itself a valid file.

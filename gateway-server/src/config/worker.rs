@@ -18,7 +18,7 @@ pub struct Workers {
     pub bootstrap_token: Option<Secret>,
     /// Where endpoints may be.
     pub allowed_endpoints: Vec<AllowedHost>,
-    /// Between two probes of `GET /health`.
+    /// Between two probes of `GET /health`, while a worker's heartbeats come in time.
     #[serde(with = "duration")]
     pub health_check_interval: Duration,
     /// The time limit of a command.

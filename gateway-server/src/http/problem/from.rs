@@ -197,6 +197,7 @@ impl From<LinkError> for Problem {
             | LinkError::StaleEpoch { .. }
             | LinkError::WrongIncarnation { .. } => unavailable(text, None),
             LinkError::Busy { retry_after } => unavailable(text, retry_after),
+            LinkError::BreakerOpen { retry_after } => unavailable(text, Some(retry_after)),
             LinkError::NotConnected => not_connected(text, "not_connected", None),
             LinkError::Unknown => Self::new(Kind::OutcomeUnknown, text),
             LinkError::BodyMismatch => Self::new(Kind::IdempotencyMismatch, text),

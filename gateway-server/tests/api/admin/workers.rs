@@ -1,5 +1,6 @@
 //! `/admin/workers`
 
+use gateway_core::orchestrator::Probe;
 use gateway_core::worker::LinkError;
 use serde_json::{Value, json};
 
@@ -311,6 +312,28 @@ async fn a_health_check_asks_the_worker_itself() {
         "ACTIVE",
         "a health check says nothing of the lease"
     );
+}
+
+#[tokio::test]
+async fn a_late_worker_that_fails_its_probe_is_suspect_until_its_next_heartbeat() {
+    let office = Office::open().await;
+    let app = &office.scene.app;
+    app.link.fail_health(LinkError::Unknown);
+    app.advance(4);
+    let orchestrator = &app.app.orchestrator;
+    for owner in orchestrator.review_vitals() {
+        let probe = orchestrator.probe(&owner).await;
+        assert_eq!(probe.ok(), Some(Probe::Failed { suspected: true }));
+    }
+    let path = format!("/{WORKER}");
+    let worker = office.get(&path).expect(200).await;
+    assert_eq!(worker.data()["status"], "SUSPECT");
+
+    let beat = app.put(&format!("/api/v1/workers/{WORKER}/heartbeat"));
+    let beat = office.scene.as_worker(beat).json(&json!({}));
+    beat.expect(200).await;
+    let worker = office.get(&path).expect(200).await;
+    assert_eq!(worker.data()["status"], "ACTIVE");
 }
 
 #[tokio::test]

@@ -1,0 +1,137 @@
+//! Probes of `GET /health`, and what a replica observes of its workers.
+//!
+//! A probe that fails proves nothing: only after a missed heartbeat does it make a worker `SUSPECT`, one that
+//! answers keeps nobody alive, and the next heartbeat ends the suspicion. It also measures how fast workers
+//! answer that have no commands to answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Orchestrator, fence};
+use crate::balance::WorkerSnapshot;
+use crate::id::WorkerId;
+use crate::session::Owner;
+use crate::store::StoreError;
+use crate::worker::{Target, Vitals, WorkerStatus};
+
+/// What a probe has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// The worker has answered.
+    Answered,
+    /// It has not; `suspected` if that made it `SUSPECT`.
+    Failed {
+        /// Whether the worker's status has changed.
+        suspected: bool,
+    },
+    /// There is no such run of a worker to be asked.
+    Gone,
+}
+
+impl Orchestrator {
+    /// Returns what this replica observes of its workers.
+    #[must_use]
+    pub fn vitals(&self) -> &Arc<Vitals> {
+        &self.ports.vitals
+    }
+
+    /// Brings the observations up to date, lets the choice of workers know them, and returns the runs of
+    /// workers that [`Orchestrator::probe`] should be called for. Touches memory only; call it about once a
+    /// second.
+    #[must_use]
+    pub fn review_vitals(&self) -> Vec<Owner> {
+        self.ports.vitals.note_late(&self.ports.leases.late());
+        let mut fleet = self.fleet();
+        let known: Vec<_> = fleet.iter().cloned().collect();
+        let ids: BTreeSet<WorkerId> = known.iter().map(|worker| worker.worker.clone()).collect();
+        self.ports.vitals.retain(&ids);
+        for before in known {
+            let mut snapshot = before.clone();
+            self.add_vitals(&mut snapshot);
+            if snapshot != before {
+                fleet.upsert(snapshot);
+            }
+        }
+        drop(fleet);
+        self.ports.vitals.due_probes()
+    }
+
+    /// Takes note of a worker as the store shows it, and adds to it what is known here.
+    pub(super) fn add_vitals(&self, snapshot: &mut WorkerSnapshot) {
+        let owner = Owner {
+            worker: snapshot.worker.clone(),
+            incarnation: snapshot.incarnation.clone(),
+        };
+        let reading = self.ports.vitals.observe(&owner, snapshot.active);
+        snapshot.breaker_closed = reading.breaker_closed;
+        if let Some(load) = &mut snapshot.load {
+            load.latency_ms = reading.latency_ms;
+            load.instability = reading.instability;
+        }
+    }
+
+    /// Asks a run of a worker for its health, and suspects it if it does not answer and has missed a heartbeat.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn probe(&self, owner: &Owner) -> Result<Probe, StoreError> {
+        let Some(target) = self.probed_target(owner).await? else {
+            return Ok(Probe::Gone);
+        };
+        let sent = self.ports.vitals.now();
+        let limit = self.ports.leases.policy().heartbeat;
+        let health = self.ports.link.health(&target, limit).await;
+        if health.is_ok_and(|health| health.incarnation == owner.incarnation.as_str()) {
+            let took = self.ports.vitals.now().since(sent);
+            self.ports.vitals.record_probe(owner, took);
+            return Ok(Probe::Answered);
+        }
+        let suspected = self.suspect_late(owner).await?;
+        Ok(Probe::Failed { suspected })
+    }
+
+    async fn probed_target(&self, owner: &Owner) -> Result<Option<Target>, StoreError> {
+        let mut read = self.ports.store.read().await?;
+        let worker = read.worker(&owner.worker).await?;
+        drop(read);
+        let present = worker.filter(|worker| {
+            let is_up = matches!(
+                worker.status,
+                WorkerStatus::Active | WorkerStatus::Suspect | WorkerStatus::Draining
+            );
+            is_up && worker.incarnation.as_ref() == Some(&owner.incarnation)
+        });
+        let endpoint = present.and_then(|worker| worker.endpoint);
+        Ok(endpoint.map(|endpoint| Target {
+            owner: owner.clone(),
+            endpoint,
+        }))
+    }
+
+    /// Makes a worker `SUSPECT` if it is `ACTIVE` and has missed a heartbeat by the store's clock; returns
+    /// whether it did.
+    async fn suspect_late(&self, owner: &Owner) -> Result<bool, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        let late = |since: Duration| since >= self.ports.leases.policy().late_after();
+        let lease = tx.lease(owner).await?;
+        if !lease.is_some_and(|lease| late(now.since(lease.renewed_at))) {
+            return Ok(false);
+        }
+        let worker = tx.worker(&owner.worker).await?;
+        if worker.and_then(|worker| worker.owner()).as_ref() != Some(owner) {
+            return Ok(false);
+        }
+        let (from, to) = (WorkerStatus::Active, WorkerStatus::Suspect);
+        if !tx.shift_worker(&owner.worker, from, to).await? {
+            return Ok(false);
+        }
+        let event = fence::worker_event(&owner.worker, to, "unreachable");
+        tx.append_events(&[event]).await?;
+        tx.commit().await?;
+        self.announce_worker(&owner.worker).await;
+        tracing::warn!(worker.id = %owner.worker, "a worker has missed a heartbeat and does not answer");
+        Ok(true)
+    }
+}
