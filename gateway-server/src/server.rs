@@ -343,6 +343,10 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: O
         orchestrator: Arc::clone(&app.orchestrator),
         heartbeat: app.config.orchestration.heartbeat,
     });
+    frame.spawn(jobs::ProbeWorkers {
+        orchestrator: Arc::clone(&app.orchestrator),
+        metrics: app.metrics.workers.clone(),
+    });
     frame.spawn(jobs::ClaimDue {
         orchestrator: Arc::clone(&app.orchestrator),
         effects: app.effects.clone(),

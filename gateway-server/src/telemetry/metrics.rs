@@ -22,6 +22,7 @@ use metrics_exporter_prometheus::{
 };
 
 use super::job_metrics::JobMetrics;
+use super::worker_metrics::WorkerMetrics;
 
 const SECONDS: [f64; 12] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
@@ -43,6 +44,8 @@ pub struct Metrics {
     pub loops: LoopMetrics,
     /// How the jobs are.
     pub jobs: JobMetrics,
+    /// What is observed of workers.
+    pub workers: WorkerMetrics,
     handle: PrometheusHandle,
 }
 
@@ -154,6 +157,7 @@ impl Metrics {
         let loops = LoopMetrics::new(&recorder);
         let recorder = Arc::new(recorder);
         let jobs = JobMetrics::new(Arc::clone(&recorder));
+        let workers = WorkerMetrics::new(Arc::clone(&recorder));
         let http = HttpMetrics::new(recorder);
         Ok(Self {
             http,
@@ -161,6 +165,7 @@ impl Metrics {
             sends,
             loops,
             jobs,
+            workers,
             handle,
         })
     }

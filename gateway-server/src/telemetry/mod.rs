@@ -5,6 +5,7 @@ pub mod job_metrics;
 pub mod metrics;
 pub mod numbers;
 pub mod span;
+pub mod worker_metrics;
 
 use std::io::IsTerminal;
 

@@ -1,4 +1,4 @@
-//! Simulated workers that the gateway does not let in.
+//! Simulated workers that the gateway does not let in, or does not trust for a while.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -73,4 +73,17 @@ pub(crate) async fn a_worker_that_asks_something_else_says_so() {
     let url = format!("http://{}", silent.local_addr().expect("bound"));
     let waiting = worker("worker-2", &url);
     says(&waiting, "does not answer").await;
+}
+
+pub(crate) async fn a_worker_that_does_not_answer_is_suspected_by_its_probe_and_trusted_again() {
+    // Silence alone makes nobody suspect in the time that this takes.
+    let gateway = Gateway::serve(&[("GATEWAY_ORCHESTRATION_SUSPECT_AFTER", "19s")]);
+    let worker = gateway.worker("worker-1", &[]);
+    says(&gateway.process, "a worker has registered").await;
+    worker.freeze();
+    let suspected = "a worker has missed a heartbeat and does not answer";
+    says(&gateway.process, suspected).await;
+    worker.thaw();
+    let tenant = gateway.tenant("ada@example.com").await;
+    tenant.connected_session("sales").await;
 }
