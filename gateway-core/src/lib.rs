@@ -9,7 +9,8 @@
 //! - the ground: [`id`], [`time`], [`entropy`];
 //! - the nouns: [`tenant`], [`user`], [`identity`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
-//! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step;
+//! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step, [`retention`]
+//!   forgets what has grown old, [`leader`] says which replica does what only one may do;
 //! - the ports that join them: [`store`], [`change`], [`coord`], [`worker::WorkerLink`], [`protocol`].
 //!
 //! # What is deliberately absent
@@ -28,9 +29,11 @@ pub mod event;
 pub mod fill;
 pub mod id;
 pub mod identity;
+pub mod leader;
 pub mod message;
 pub mod orchestrator;
 pub mod protocol;
+pub mod retention;
 pub mod session;
 pub mod state;
 pub mod store;

@@ -22,7 +22,9 @@ use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::fill::FillRepo;
 use crate::identity::{KeyRepo, RefreshRepo};
+use crate::leader::LeaderRepo;
 use crate::message::MessageRepo;
+use crate::retention::RetentionRepo;
 use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};
 use crate::time::Timestamp;
@@ -107,6 +109,8 @@ pub trait PlatformTx:
     + ChangeRepo
     + ReplicaRepo
     + FillRepo
+    + LeaderRepo
+    + RetentionRepo
 {
 }
 
@@ -124,6 +128,8 @@ impl<T> PlatformTx for T where
         + ChangeRepo
         + ReplicaRepo
         + FillRepo
+        + LeaderRepo
+        + RetentionRepo
 {
 }
 

@@ -13,6 +13,7 @@ use gateway_core::entropy::Entropy;
 use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{MessageIds, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
+use gateway_core::retention::Retention;
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
 use gateway_core::worker::{GuardedLink, StoreRow, Vitals, WorkerLink};
@@ -352,6 +353,17 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: O
         effects: app.effects.clone(),
         metrics: app.metrics.loops.clone(),
     });
+    frame.spawn(jobs::EraseDeleted {
+        orchestrator: Arc::clone(&app.orchestrator),
+    });
+    let (store, state) = (Arc::clone(&app.store), Arc::clone(&app.state));
+    let retention = &app.config.retention;
+    let forget = jobs::ForgetAged {
+        retention: Retention::new(Arc::clone(&store), state, retention.policy()),
+        interval: retention.interval,
+        metrics: app.metrics.jobs.clone(),
+    };
+    frame.spawn(jobs::Led::new(store, app.replica, forget));
     frame.spawn(jobs::PublishEvents::new(
         Arc::clone(&app.sequencing),
         app.metrics.loops.clone(),

@@ -10,7 +10,8 @@
 //! | an operation ([`Orchestrator::command`], [`Orchestrator::report`], [`Orchestrator::register`], …) | somebody asks or reports |
 //! | [`Orchestrator::claim_due`] | at the time the last one returned, or earlier on a nudge |
 //! | [`Orchestrator::watch_leases`], [`Orchestrator::follow_fleet`] | as often as workers report |
-//! | [`Orchestrator::tick`] | in place of these three, for a caller that has one loop |
+//! | [`Orchestrator::erase_deleted`] | now and then: what a crash has kept from being erased |
+//! | [`Orchestrator::tick`] | in place of the first three, for a caller that has one loop |
 //! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
 //! | [`Orchestrator::review_vitals`] | about once a second; then [`Orchestrator::probe`] for each run that it returns |
 //!
@@ -22,6 +23,7 @@ mod apply;
 mod card;
 mod claim_due;
 mod effect_queue;
+mod erase;
 mod fence;
 mod follow_fleet;
 mod heartbeat;

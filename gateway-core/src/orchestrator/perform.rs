@@ -31,8 +31,7 @@ impl Orchestrator {
             Effect::Cordon(worker) => self.cordon_stuck(&worker).await.map(|()| Vec::new()),
             Effect::Disown(owner) => self.disown(&owner).await.map(|()| Vec::new()),
             Effect::Erase(session) => {
-                self.drop_secrets(session).await;
-                report_state("erase", session, self.ports.state.erase(session).await);
+                report_state("erase", session, self.erase(session).await);
                 Ok(Vec::new())
             }
             Effect::Archive(session, upto) => {

@@ -43,8 +43,20 @@ pub trait SessionRepo: Send {
     /// transaction must be dropped. [`StoreError::Duplicate`] if a new name is taken.
     async fn save_sessions(&mut self, rows: &[Session]) -> Result<(), StoreError>;
 
-    /// Deletes the row if its version is still `version`; else [`StoreError::Conflict`].
+    /// Deletes the row if its version is still `version`; else [`StoreError::Conflict`]. Notes that what is
+    /// stored of the session is to be erased, until [`SessionRepo::note_erased`] takes the note away.
     async fn delete_session(&mut self, id: SessionId, version: u64) -> Result<(), StoreError>;
+
+    /// Returns sessions that were deleted before `before` and are still to be erased, oldest first, at most
+    /// `limit`.
+    async fn sessions_to_erase(
+        &mut self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, StoreError>;
+
+    /// Notes that nothing is stored of a deleted session any more. Idempotent.
+    async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError>;
 
     /// Claims up to `limit` rows that are due: moves `due_at` to `until`, or to the row's deadline if
     /// that is later than now and earlier than `until`, leaves `version` alone and returns the rows.
@@ -128,7 +140,7 @@ pub trait CardRepo: Send {
     ) -> Result<Vec<Placement>, StoreError>;
 }
 
-/// One assignment of a session, kept for ever: who, where, epoch, why.
+/// One assignment of a session: who, where, epoch, why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     /// Which session.

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 
 use crate::id::{Epoch, SessionId};
 use crate::store::StoreError;
+use crate::time::Timestamp;
 
 /// The largest snapshot, compressed.
 pub const MAX_SNAPSHOT_BYTES: usize = 16 * 1024 * 1024;
@@ -109,6 +110,10 @@ pub trait StateStore: Debug + Send + Sync {
     /// Sets the state aside, if it is sealed to `upto` or less: a later seal finds none. State of a
     /// later epoch is another account's and stays, however late this comes. Idempotent.
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError>;
+
+    /// Removes the bytes of states that were archived before `before`, oldest first, at most `limit` states;
+    /// returns how many. They bar former owners as before. Idempotent.
+    async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError>;
 
     /// Removes everything, the archive included. Idempotent.
     async fn erase(&self, session: SessionId) -> Result<(), StateError>;

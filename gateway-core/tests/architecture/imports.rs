@@ -21,8 +21,22 @@ const GROUND: &[&str] = &["entropy", "id", "time"];
 
 /// Nouns and the ports that keep them know each other.
 const NOUNS: &[&str] = &[
-    "audit", "change", "coord", "event", "fill", "identity", "message", "protocol", "session",
-    "state", "store", "tenant", "user", "worker",
+    "audit",
+    "change",
+    "coord",
+    "event",
+    "fill",
+    "identity",
+    "leader",
+    "message",
+    "protocol",
+    "retention",
+    "session",
+    "state",
+    "store",
+    "tenant",
+    "user",
+    "worker",
 ];
 
 /// Sequences use everything; nothing uses them.
@@ -37,8 +51,10 @@ const CORE: Table = &[
     ("event", &[GROUND, NOUNS]),
     ("fill", &[GROUND, NOUNS]),
     ("identity", &[GROUND, NOUNS]),
+    ("leader", &[GROUND, NOUNS]),
     ("message", &[GROUND, NOUNS]),
     ("protocol", &[GROUND, NOUNS]),
+    ("retention", &[GROUND, NOUNS]),
     ("session", &[GROUND, NOUNS]),
     ("state", &[GROUND, NOUNS]),
     ("store", &[GROUND, NOUNS]),

@@ -5,5 +5,6 @@ mod events;
 mod names;
 mod people;
 mod ports;
+mod retention;
 mod routes;
 mod vitals;

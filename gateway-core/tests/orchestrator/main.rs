@@ -7,6 +7,7 @@ mod codes;
 mod commands;
 mod crash;
 mod effects;
+mod erase;
 mod facts;
 mod fleet;
 mod flow;

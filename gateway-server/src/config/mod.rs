@@ -27,6 +27,7 @@ mod names;
 mod network;
 mod orchestration;
 mod redact;
+mod retention;
 mod runtime;
 mod secret;
 mod source;
@@ -54,6 +55,7 @@ pub use message_log::MessageLog;
 pub use network::Network;
 pub use orchestration::Orchestration;
 pub use redact::{Secret, ServiceUrl};
+pub use retention::Retention;
 pub use runtime::{Runtime, Shape};
 pub use secret::{SecretError, Secrets, StateKey};
 pub use source::Source;
@@ -89,6 +91,8 @@ pub struct Config {
     pub workers: Workers,
     /// How facts about messages are written.
     pub message_log: MessageLog,
+    /// How long what is kept.
+    pub retention: Retention,
     /// Files.
     pub storage: Storage,
     /// The log.
@@ -272,6 +276,7 @@ impl Config {
         self.auth.check()?;
         self.limits.check()?;
         self.orchestration.check()?;
+        self.retention.check()?;
         self.workers.check()?;
         self.message_log.check()?;
         self.log.check()?;

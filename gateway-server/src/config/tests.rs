@@ -2,6 +2,8 @@
 
 use gateway_core::balance::BalancePolicy;
 use gateway_core::message::SendLimits;
+use gateway_core::orchestrator::EffectLimits;
+use gateway_core::retention::RetentionPolicy;
 use gateway_core::session::SessionPolicy;
 use gateway_core::worker::LeasePolicy;
 
@@ -84,6 +86,11 @@ fn defaults_are_those_of_the_core() {
         SessionPolicy::default()
     );
     assert_eq!(config.orchestration.lease_policy(), LeasePolicy::default());
+    assert_eq!(
+        config.orchestration.effect_limits(),
+        EffectLimits::default()
+    );
+    assert_eq!(config.retention.policy(), RetentionPolicy::default());
     assert_eq!(config.workers.send_limits(), SendLimits::default());
     let mut plans = Tier::defaults().to_vec();
     plans.sort_by(|one, other| one.name.cmp(&other.name));

@@ -17,6 +17,7 @@ use gateway_core::state::{
     MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
 };
 use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
 
 use super::blob::Blobs;
 use super::cipher::StateCipher;
@@ -172,6 +173,19 @@ impl StateStore for StateVault {
 
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError> {
         Ok(self.rows.archive(session, upto).await?)
+    }
+
+    async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError> {
+        let archived = self.rows.archived(before, limit).await?;
+        for state in &archived {
+            // The file first: a row without one is read by nobody any more, a file without a row is never
+            // found again.
+            if let Some(name) = &state.snapshot {
+                self.blobs.delete(name).await?;
+            }
+            self.rows.forget(state).await?;
+        }
+        Ok(archived.len() as u64)
     }
 
     async fn erase(&self, session: SessionId) -> Result<(), StateError> {

@@ -15,6 +15,7 @@ use super::metrics::{ABOUT, describe_counter, describe_gauge};
 
 const STEPS: &str = "gateway_job_steps_total";
 const LEADS: &str = "gateway_job_leads";
+const FORGOTTEN: &str = "gateway_retention_rows_total";
 
 /// The jobs of one replica. Clones are the same.
 #[derive(Clone)]
@@ -62,6 +63,11 @@ impl JobMetrics {
         describe_counter(&recorder, STEPS, "Steps of jobs by outcome");
         let leads = "Whether this replica leads the job";
         describe_gauge(&recorder, LEADS, leads);
+        describe_counter(
+            &recorder,
+            FORGOTTEN,
+            "Rows forgotten because of their age, by kind",
+        );
         let jobs = Arc::default();
         Self { recorder, jobs }
     }
@@ -84,6 +90,12 @@ impl JobMetrics {
             panicked: steps("panicked"),
             leads: self.recorder.register_gauge(&leads, &ABOUT),
         }
+    }
+
+    /// Counts rows of a kind that were forgotten because of their age.
+    pub(crate) fn forgotten(&self, kind: &'static str, rows: u64) {
+        let key = Key::from_parts(FORGOTTEN, [("kind", kind)].as_slice());
+        self.recorder.register_counter(&key, &ABOUT).increment(rows);
     }
 
     /// Returns every job that runs in this replica, by name.

@@ -4,11 +4,13 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use gateway_core::id::Epoch;
 use gateway_core::state::{
     MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
 };
+use gateway_core::time::Timestamp;
 
 use super::fixture::{CROWD, at_once, session_id};
 use super::{Failure, Suite, Verdict, cases};
@@ -28,6 +30,7 @@ cases!(StateUnderTest, "state":
     the_largest_is_kept_as_it_is,
     archived_state_is_not_found_again,
     an_archive_that_comes_late_leaves_the_next_account,
+    what_was_archived_is_forgotten_and_bars_former_owners_as_before,
     erased_state_is_gone,
     sessions_are_kept_apart,
     one_of_many_concurrent_appends_wins,
@@ -286,6 +289,45 @@ async fn an_archive_that_comes_late_leaves_the_next_account(s: &StateUnderTest) 
     s.state.archive(id, ONE).await?;
     let found = s.state.seal(id, TWO).await?;
     assert_eq!(found.journal, [(1, bytes("new"))]);
+    Ok(())
+}
+
+async fn what_was_archived_is_forgotten_and_bars_former_owners_as_before(
+    s: &StateUnderTest,
+) -> Verdict {
+    let never = Timestamp::default().minus(Duration::from_secs(1));
+    let far = Timestamp::default().plus(Duration::from_secs(1 << 33));
+    for n in [1, 2] {
+        let id = session_id(n);
+        s.state.append(id, TWO, 0, &[bytes("old")]).await?;
+        s.state.put_snapshot(id, TWO, 1, &bytes("old")).await?;
+        s.state.append(id, TWO, 2, &[bytes("old")]).await?;
+        s.state.archive(id, TWO).await?;
+    }
+    s.state
+        .append(session_id(3), TWO, 0, &[bytes("live")])
+        .await?;
+    assert_eq!(s.state.forget_archived(never, 10).await?, 0);
+    assert_eq!(s.state.forget_archived(far, 1).await?, 1);
+    assert_eq!(s.state.forget_archived(far, 10).await?, 1);
+    assert_eq!(s.state.forget_archived(far, 10).await?, 0);
+    let late = s
+        .state
+        .append(session_id(1), ONE, 0, &[bytes("late")])
+        .await;
+    assert!(is_stale(&late, TWO), "{late:?}");
+    let live = s.state.seal(session_id(3), TWO).await?;
+    assert_eq!(live.journal, [(1, bytes("live"))]);
+    // The next account of the card begins afresh, and is archived and forgotten in its turn.
+    let next = s.state.seal(session_id(1), Epoch(3)).await?;
+    assert_eq!((next.snapshot, next.journal), (None, vec![]));
+    let after = next.version.seq;
+    let entries = [bytes("new")];
+    s.state
+        .append(session_id(1), Epoch(3), after, &entries)
+        .await?;
+    s.state.archive(session_id(1), Epoch(3)).await?;
+    assert_eq!(s.state.forget_archived(far, 10).await?, 1);
     Ok(())
 }
 

@@ -4,9 +4,7 @@
 //! so the times stand in a table beside them, written by the same statement under the same locks.
 
 use async_trait::async_trait;
-use gateway_core::change::{
-    ChangeRepo, Changes, Deleted, REMEMBERED, REPLICA_LIFE, ReplicaRepo, UserStanding,
-};
+use gateway_core::change::{ChangeRepo, Changes, Deleted, REPLICA_LIFE, ReplicaRepo, UserStanding};
 use gateway_core::fill::FillRepo;
 use gateway_core::id::{ApiKeyId, ReplicaId, SessionId, TenantId, UserId, WorkerId};
 use gateway_core::identity::ApiKey;
@@ -40,19 +38,6 @@ pub(super) fn note(world: &mut World, me: Me, row: &Changed) -> Result<(), Halt>
 
 /// Notes that a row, which `me` has locked, is gone from now on.
 pub(super) fn note_gone(world: &mut World, me: Me, row: Deleted) -> Result<(), Halt> {
-    let old = world.now().minus(REMEMBERED);
-    let is_old = |(row, at): &(&Changed, &Timestamp)| {
-        matches!(row, Changed::Gone(_)) && **at < old && world.changed.is_free(me, row)
-    };
-    let forgotten: Vec<Changed> = world
-        .changed
-        .rows(me)
-        .filter(is_old)
-        .map(|(row, _)| row.clone())
-        .collect();
-    for row in forgotten {
-        world.changed.remove(me, &row)?;
-    }
     note(world, me, &Changed::Gone(row))
 }
 

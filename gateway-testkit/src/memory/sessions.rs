@@ -145,9 +145,33 @@ impl SessionRepo for MemoryTx {
                 return Err(StoreError::Conflict.into());
             }
             world.sessions.remove(me, &id)?;
+            let now = world.now();
+            world.erasures.put(me, &id, now)?;
             note_gone(world, me, Deleted::Session(id))
         })
         .await
+    }
+
+    async fn sessions_to_erase(
+        &mut self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        self.run(|world, me| {
+            let rows = world.erasures.rows(me).filter(|(_, at)| **at < before);
+            let mut found: Vec<_> = rows.map(|(id, at)| (*at, *id)).collect();
+            found.sort_unstable();
+            Ok(found
+                .into_iter()
+                .take(limit as usize)
+                .map(|(_, id)| id)
+                .collect())
+        })
+        .await
+    }
+
+    async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError> {
+        self.run(|world, me| world.erasures.remove(me, &id)).await
     }
 
     async fn claim_due_sessions(

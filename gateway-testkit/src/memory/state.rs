@@ -1,7 +1,7 @@
 //! Session state in memory.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId};
@@ -9,13 +9,15 @@ use gateway_core::state::{
     MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
 };
 use gateway_core::store::StoreError;
+use gateway_core::time::{Clock, Timestamp};
 
 /// A session's state, the ones set aside, and the highest epoch any of them was sealed to: an archive
 /// must not open the door to a former owner again.
 #[derive(Debug, Default)]
 struct Kept {
     live: StoredState,
-    archive: Vec<StoredState>,
+    /// Each with when it was set aside.
+    archive: Vec<(Timestamp, StoredState)>,
     floor: Epoch,
 }
 
@@ -52,6 +54,7 @@ struct States {
 #[derive(Debug, Default)]
 pub struct MemoryState {
     states: Mutex<States>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// The test has switched the state store off.
@@ -60,6 +63,16 @@ pub struct MemoryState {
 struct SwitchedOff;
 
 impl MemoryState {
+    /// Returns an empty one that notes by `clock` when states are archived. The default one has no clock: to
+    /// it, everything was archived at the beginning of time.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            states: Mutex::default(),
+            clock: Some(clock),
+        }
+    }
+
     /// Switches it off or on: off, everything fails with [`StoreError::Unavailable`].
     pub fn set_available(&self, available: bool) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,10 +170,24 @@ impl StateStore for MemoryState {
         if let Some(kept) = kept.filter(|kept| kept.live.version.epoch <= upto) {
             let live = std::mem::take(&mut kept.live);
             if live.version.seq > 0 {
-                kept.archive.push(live);
+                let now = self.clock.as_ref().map(|clock| clock.now());
+                kept.archive.push((now.unwrap_or_default(), live));
             }
         }
         Ok(())
+    }
+
+    async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError> {
+        let mut states = self.open()?;
+        let mut left = limit as usize;
+        for kept in states.kept.values_mut() {
+            kept.archive.retain(|(at, _)| {
+                let forgotten = left > 0 && *at < before;
+                left -= usize::from(forgotten);
+                !forgotten
+            });
+        }
+        Ok((limit as usize - left) as u64)
     }
 
     async fn erase(&self, session: SessionId) -> Result<(), StateError> {

@@ -17,6 +17,7 @@ use gateway_core::user::User;
 use gateway_core::worker::{Lease, Worker};
 
 use super::changes::Changed;
+use super::leaders::Leader;
 use super::table::{Ends, Me, Table};
 
 /// A refresh token and when it was revoked.
@@ -60,6 +61,9 @@ pub(super) struct World {
     /// When rows changed last; a row's entry is held by whoever holds the row.
     pub(super) changed: Table<Changed, Timestamp>,
     pub(super) replicas: Table<ReplicaId, Timestamp>,
+    pub(super) leaders: Table<String, Leader>,
+    /// Deleted sessions that are still to be erased, and when they were deleted.
+    pub(super) erasures: Table<SessionId, Timestamp>,
 }
 
 impl World {
@@ -91,6 +95,8 @@ impl World {
             messages: Table::default(),
             changed: Table::default(),
             replicas: Table::default(),
+            leaders: Table::default(),
+            erasures: Table::default(),
         }
     }
 
@@ -117,7 +123,7 @@ impl World {
     /// Ends a transaction; the wakers are to be called without the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
-        let tables: [&mut dyn Ends; 19] = [
+        let tables: [&mut dyn Ends; 21] = [
             &mut self.workers,
             &mut self.leases,
             &mut self.sessions,
@@ -137,6 +143,8 @@ impl World {
             &mut self.messages,
             &mut self.changed,
             &mut self.replicas,
+            &mut self.leaders,
+            &mut self.erasures,
         ];
         for table in tables {
             table.end(me.id, commit);

@@ -49,6 +49,11 @@ pub(crate) trait Job: Send + 'static {
 
     /// Does one step and returns when the next one is due.
     fn step(&mut self) -> impl Future<Output = Result<Next, JobError>> + Send;
+
+    /// Gives back what the job holds, once, after the stop.
+    fn stop(&mut self) -> impl Future<Output = Result<(), JobError>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// How much time lies between two steps of a job.
@@ -172,6 +177,9 @@ impl JobFrame {
             let rest = rest.saturating_sub(pace.shortest);
             let wakes = |notice: &Notice| job.wakes_on(notice);
             wait_or_wake(rest, &mut notices, wakes, stop).await;
+        }
+        if let Err(error) = job.stop().await {
+            tracing::debug!(job = J::NAME, error = %ErrorChain(&error), "nothing was given back");
         }
     }
 

@@ -3,7 +3,7 @@
 //! Each aggregate's file knows its own rows; this one asks them all in turn.
 
 use async_trait::async_trait;
-use gateway_core::change::{ChangeRepo, Changes, Deleted, REMEMBERED};
+use gateway_core::change::{ChangeRepo, Changes, Deleted};
 use gateway_core::id::SessionId;
 use gateway_core::session::Session;
 use gateway_core::store::StoreError;
@@ -19,13 +19,6 @@ const REMEMBER: Sql = Sql {
          ON CONFLICT (kind, id) DO UPDATE SET deleted_at = excluded.deleted_at",
     sqlite: "INSERT INTO deletions (kind, id, deleted_at) VALUES ($1, $2, $3) \
          ON CONFLICT (kind, id) DO UPDATE SET deleted_at = excluded.deleted_at",
-};
-
-/// Whoever deletes clears away a few of the oldest, and waits for nobody who does the same.
-const FORGET: Sql = Sql {
-    postgres: "DELETE FROM deletions WHERE (kind, id) IN (SELECT kind, id FROM deletions \
-         WHERE deleted_at < $1 ORDER BY deleted_at LIMIT 100 FOR UPDATE SKIP LOCKED)",
-    sqlite: "DELETE FROM deletions WHERE deleted_at < $1",
 };
 
 const SESSION: &str = "SESSION";
@@ -44,8 +37,6 @@ impl Tx {
         let (kind, id) = match deleted {
             Deleted::Session(id) => (SESSION, id.to_string()),
         };
-        let old = self.moment().await?.minus(REMEMBERED);
-        self.query(FORGET).bind(Time(old)).execute().await?;
         let note = self.query(REMEMBER).bind(kind).bind(id).stamp();
         note.execute().await.map(drop)
     }

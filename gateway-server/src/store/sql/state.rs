@@ -7,6 +7,7 @@
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::state::{StateError, StateVersion};
 use gateway_core::store::{StoreError, retry_conflicts};
+use gateway_core::time::Timestamp;
 use sqlx::FromRow;
 
 use super::columns::Columns;
@@ -42,6 +43,13 @@ const CUT: &str = "DELETE FROM state_journal WHERE session_id = $1 AND generatio
 
 const ARCHIVE: &str = "UPDATE state_versions SET archived_at = $2 \
      WHERE session_id = $1 AND archived_at IS NULL AND epoch <= $3";
+
+const ARCHIVED: &str = "SELECT session_id, generation, snapshot_key FROM state_versions \
+     WHERE archived_at < $1 AND seq > 0 ORDER BY archived_at LIMIT $2";
+
+/// The row stays: its epoch bars former owners.
+const FORGET: &str = "UPDATE state_versions SET seq = 0, snapshot_seq = NULL, snapshot_key = NULL \
+     WHERE session_id = $1 AND generation = $2 AND archived_at IS NOT NULL";
 
 const ERASE_JOURNAL: &str = "DELETE FROM state_journal WHERE session_id = $1";
 
@@ -110,6 +118,22 @@ pub struct SealedRows {
     pub snapshot: Option<(u64, String)>,
     /// The entries after it.
     pub journal: Vec<(u64, Vec<u8>)>,
+}
+
+/// A generation that was set aside.
+#[derive(Clone, Debug)]
+pub(crate) struct ArchivedState {
+    session: SessionId,
+    generation: u64,
+    /// The name of its snapshot in the object store.
+    pub(crate) snapshot: Option<String>,
+}
+
+#[derive(FromRow)]
+struct ArchivedRow {
+    session_id: Id,
+    generation: Count,
+    snapshot_key: Option<String>,
 }
 
 /// The rows of session state.
@@ -270,6 +294,36 @@ impl StateRows {
             .bind(Count(upto.0))
             .execute()
             .await?;
+        tx.finish().await
+    }
+
+    /// Returns generations that were archived before `before` and still have bytes, oldest first.
+    pub(crate) async fn archived(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ArchivedState>, StoreError> {
+        let mut tx = self.pool.read().await?;
+        let query = tx.query(ARCHIVED).bind(Time(before));
+        let rows: Vec<ArchivedRow> = query.bind(Count::from(limit)).all().await?;
+        let archived = |row: ArchivedRow| ArchivedState {
+            session: SessionId::from_u128(row.session_id.0),
+            generation: row.generation.0,
+            snapshot: row.snapshot_key,
+        };
+        Ok(rows.into_iter().map(archived).collect())
+    }
+
+    /// Removes the journal of an archived generation and the name of its snapshot.
+    pub(crate) async fn forget(&self, archived: &ArchivedState) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        for statement in [FORGET, CUT] {
+            tx.query(statement)
+                .bind(Id(archived.session.as_u128()))
+                .bind(Count(archived.generation))
+                .execute()
+                .await?;
+        }
         tx.finish().await
     }
 

@@ -7,11 +7,13 @@ mod claim;
 mod event;
 mod fill;
 mod key;
+mod leader;
 mod lease;
 mod placement;
 mod quota;
 mod refresh;
 mod replica;
+mod retention;
 mod sequencer;
 mod session;
 mod slot;
@@ -53,6 +55,8 @@ pub const STORE: Suite<StoreUnderTest> = &[
     change::CASES,
     fill::CASES,
     replica::CASES,
+    leader::CASES,
+    retention::CASES,
 ];
 
 /// A fresh store.

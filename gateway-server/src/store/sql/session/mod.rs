@@ -155,7 +155,27 @@ impl SessionRepo for Tx {
             .execute()
             .await?;
         expect_rows(deleted, 1)?;
+        let note = self.query(sql::NOTE_ERASURE).bind(Id(id.as_u128()));
+        note.stamp().execute().await?;
         self.remember(&Deleted::Session(id)).await
+    }
+
+    async fn sessions_to_erase(
+        &mut self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let query = self.query(sql::TO_ERASE).bind(Time(before));
+        let rows: Vec<(Id,)> = query.bind(Count::from(limit)).all().await?;
+        Ok(rows
+            .iter()
+            .map(|(id,)| SessionId::from_u128(id.0))
+            .collect())
+    }
+
+    async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let erased = self.query(sql::ERASED).bind(Id(id.as_u128()));
+        erased.execute().await.map(drop)
     }
 
     async fn claim_due_sessions(

@@ -123,6 +123,19 @@ pub(super) const COUNT_OF_TENANT: &str = "SELECT count(*), count(*) FILTER (WHER
 
 pub(super) const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND version = $2";
 
+/// A session that was deleted before, and made again by an embedder, is deleted again.
+pub(super) const NOTE_ERASURE: Sql = Sql {
+    postgres: "INSERT INTO erasures (session_id, deleted_at) VALUES ($1, clock_timestamp()) \
+         ON CONFLICT (session_id) DO UPDATE SET deleted_at = excluded.deleted_at",
+    sqlite: "INSERT INTO erasures (session_id, deleted_at) VALUES ($1, $2) \
+         ON CONFLICT (session_id) DO UPDATE SET deleted_at = excluded.deleted_at",
+};
+
+pub(super) const TO_ERASE: &str =
+    "SELECT session_id FROM erasures WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2";
+
+pub(super) const ERASED: &str = "DELETE FROM erasures WHERE session_id = $1";
+
 pub(super) const CHANGED: &str = "SELECT id, version FROM sessions WHERE changed_at >= $1";
 
 pub(super) const BY_IDS: Sql = Sql {

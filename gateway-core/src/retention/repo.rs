@@ -1,0 +1,80 @@
+//! What forgets rows. Crosses tenants by design.
+
+use async_trait::async_trait;
+
+use crate::id::TenantId;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// A kind of rows that have one age for all tenants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgedRows {
+    /// Events that were published, by when they happened.
+    Events,
+    /// Refresh tokens, by when they expire.
+    RefreshTokens,
+    /// Counts of requests, by their hour.
+    QuotaHours,
+    /// Leases that were fenced, by when.
+    Leases,
+    /// Placements that have ended, by when.
+    Placements,
+    /// Notes of deleted rows, by when they were deleted.
+    Deletions,
+}
+
+impl AgedRows {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::Events,
+        Self::RefreshTokens,
+        Self::QuotaHours,
+        Self::Leases,
+        Self::Placements,
+        Self::Deletions,
+    ];
+
+    /// Returns the kind's name, for metrics and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::RefreshTokens => "refresh_tokens",
+            Self::QuotaHours => "quota_hours",
+            Self::Leases => "leases",
+            Self::Placements => "placements",
+            Self::Deletions => "deletions",
+        }
+    }
+}
+
+/// Forgets rows.
+#[async_trait]
+pub trait RetentionRepo: Send {
+    /// Deletes rows of a kind whose time is before `before`, at most `limit` of them; returns how many.
+    ///
+    /// Older rows go first. Fewer than `limit` means that no more were found.
+    async fn delete_aged(
+        &mut self,
+        rows: AgedRows,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Returns up to `limit` tenants in id order after `after`, each with how many days of history its plan
+    /// keeps. A tenant whose plan is not there is left out.
+    async fn history_days(
+        &mut self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, u32)>, StoreError>;
+
+    /// Deletes messages of a tenant that were created before `before`, at most `limit` of them, older ones
+    /// first; returns how many.
+    async fn delete_messages(
+        &mut self,
+        tenant: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+}

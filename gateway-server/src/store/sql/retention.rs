@@ -1,0 +1,97 @@
+//! Forgetting rows that have grown old.
+//!
+//! Each statement finds its rows by an index in the order of their age and stops at a number of them. The
+//! event log has no index by time, because every send would pay for it: its positions are given in the order
+//! of time but for a few seconds, so the oldest are at its beginning.
+
+use async_trait::async_trait;
+use gateway_core::id::TenantId;
+use gateway_core::retention::{AgedRows, RetentionRepo};
+use gateway_core::store::StoreError;
+use gateway_core::time::Timestamp;
+
+use super::tx::Tx;
+use super::types::{Count, Id, Time};
+
+/// The one shard's.
+const EVENTS: &str = "DELETE FROM events WHERE shard = 0 AND created_at < $1 AND position IN \
+     (SELECT position FROM events WHERE shard = 0 ORDER BY position LIMIT $2)";
+
+const REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens WHERE hash IN \
+     (SELECT hash FROM refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+
+const QUOTA_HOURS: &str = "DELETE FROM quota_hours WHERE (tenant_id, hour) IN \
+     (SELECT tenant_id, hour FROM quota_hours WHERE hour < $1 ORDER BY hour LIMIT $2)";
+
+const LEASES: &str = "DELETE FROM worker_leases WHERE (worker_id, incarnation) IN \
+     (SELECT worker_id, incarnation FROM worker_leases WHERE fenced_at < $1 \
+      ORDER BY fenced_at LIMIT $2)";
+
+const PLACEMENTS: &str = "DELETE FROM placements WHERE (session_id, epoch) IN \
+     (SELECT session_id, epoch FROM placements WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";
+
+const DELETIONS: &str = "DELETE FROM deletions WHERE (kind, id) IN \
+     (SELECT kind, id FROM deletions WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2)";
+
+const HISTORY_DAYS: &str = "SELECT t.id, r.history_days FROM tenants AS t \
+     JOIN tiers AS r ON r.name = t.tier WHERE t.id > $1 ORDER BY t.id LIMIT $2";
+
+const MESSAGES: &str = "DELETE FROM messages WHERE tenant_id = $1 AND id IN \
+     (SELECT id FROM messages WHERE tenant_id = $1 AND created_at < $2 \
+      ORDER BY created_at, id LIMIT $3)";
+
+const fn statement(rows: AgedRows) -> &'static str {
+    match rows {
+        AgedRows::Events => EVENTS,
+        AgedRows::RefreshTokens => REFRESH_TOKENS,
+        AgedRows::QuotaHours => QUOTA_HOURS,
+        AgedRows::Leases => LEASES,
+        AgedRows::Placements => PLACEMENTS,
+        AgedRows::Deletions => DELETIONS,
+    }
+}
+
+#[async_trait]
+impl RetentionRepo for Tx {
+    async fn delete_aged(
+        &mut self,
+        rows: AgedRows,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.query(statement(rows))
+            .bind(Time(before))
+            .bind(Count::from(limit))
+            .execute()
+            .await
+    }
+
+    async fn history_days(
+        &mut self,
+        after: Option<TenantId>,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, u32)>, StoreError> {
+        let after = after.map_or(0, TenantId::as_u128);
+        let query = self.query(HISTORY_DAYS);
+        let rows: Vec<(Id, Count)> = query.bind(Id(after)).bind(Count::from(limit)).all().await?;
+        let read = |(id, days): (Id, Count)| {
+            let days = days.narrow().unwrap_or(u32::MAX);
+            (TenantId::from_u128(id.0), days)
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    async fn delete_messages(
+        &mut self,
+        tenant: TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        self.query(MESSAGES)
+            .bind(Id(tenant.as_u128()))
+            .bind(Time(before))
+            .bind(Count::from(limit))
+            .execute()
+            .await
+    }
+}

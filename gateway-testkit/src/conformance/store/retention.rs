@@ -1,0 +1,217 @@
+//! What has grown old is forgotten in bounded steps, and what still runs is not.
+
+use std::time::Duration;
+
+use gateway_core::event::{EventFilter, Sequenced, sequence};
+use gateway_core::id::{Epoch, TokenFamilyId};
+use gateway_core::identity::RefreshToken;
+use gateway_core::retention::AgedRows;
+use gateway_core::session::Placement;
+use gateway_core::tenant::Tier;
+use gateway_core::time::Timestamp;
+use gateway_core::worker::Death;
+use serde_json::json;
+
+use super::StoreUnderTest;
+use crate::conformance::fixture::{
+    a_card, a_user, an_event, owner, session_id, tenant_id, tier_name,
+};
+use crate::conformance::{Failure, Verdict, cases};
+
+cases!(StoreUnderTest, "retention":
+    events_are_forgotten_from_the_oldest_on,
+    refresh_tokens_are_forgotten_after_their_end,
+    counts_of_requests_are_forgotten_by_their_hour,
+    leases_are_forgotten_once_they_are_fenced,
+    placements_are_forgotten_once_they_have_ended,
+    notes_of_deletions_are_forgotten,
+    tenants_come_with_the_history_of_their_plan,
+    a_deleted_session_is_to_be_erased_until_it_is,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Long after everything that a case does.
+async fn far(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
+    Ok(s.now().await?.plus(2 * DAY))
+}
+
+async fn delete(
+    s: &StoreUnderTest,
+    rows: AgedRows,
+    before: Timestamp,
+    limit: u32,
+) -> Result<u64, Failure> {
+    let mut tx = s.begin().await?;
+    let deleted = tx.delete_aged(rows, before, limit).await?;
+    tx.commit().await?;
+    Ok(deleted)
+}
+
+/// Checks that `count` rows are deleted, no young one is, and no more at once than is asked for.
+async fn forgets(s: &StoreUnderTest, rows: AgedRows, count: u64) -> Verdict {
+    let (now, far) = (s.now().await?, far(s).await?);
+    assert_eq!(delete(s, rows, now.minus(DAY), 100).await?, 0, "too young");
+    assert_eq!(delete(s, rows, far, 1).await?, 1, "as many as it may");
+    assert_eq!(delete(s, rows, far, 100).await?, count - 1);
+    assert_eq!(delete(s, rows, far, 100).await?, 0);
+    Ok(())
+}
+
+async fn events_are_forgotten_from_the_oldest_on(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    s.sessions(&[a_card(tenant_id(1), 1, now)]).await?;
+    let mut tx = s.begin().await?;
+    let events = [1, 2, 3].map(|index| an_event(tenant_id(1), session_id(1), index));
+    tx.append_events(&events).await?;
+    tx.commit().await?;
+    let published = sequence(&*s.store, 0, 100).await?;
+    let Sequenced::Published { count, .. } = published else {
+        return Err(Failure::new("nobody else holds the shard"));
+    };
+    assert_eq!(delete(s, AgedRows::Events, far(s).await?, 1).await?, 1);
+    let (mut tx, filter) = (s.read().await?, EventFilter::default());
+    let left = tx.events(tenant_id(1), &filter, 0, 10).await?;
+    let first = left.first().map(|event| event.position);
+    assert_eq!(first, Some(2), "the first one is gone");
+    forgets(s, AgedRows::Events, count as u64 - 1).await
+}
+
+async fn refresh_tokens_are_forgotten_after_their_end(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let user = a_user(tenant_id(1), 1, now);
+    let mut tx = s.begin().await?;
+    tx.insert_user(&user).await?;
+    for (hash, life) in [(1, DAY / 2), (2, DAY), (3, 30 * DAY)] {
+        tx.insert_refresh(&RefreshToken {
+            hash: [hash; 32],
+            family: TokenFamilyId::from_u128(u128::from(hash)),
+            tenant: tenant_id(1),
+            user: user.id,
+            expires_at: now.plus(life),
+            used_at: None,
+            created_at: now,
+        })
+        .await?;
+    }
+    tx.commit().await?;
+    forgets(s, AgedRows::RefreshTokens, 2).await
+}
+
+async fn counts_of_requests_are_forgotten_by_their_hour(s: &StoreUnderTest) -> Verdict {
+    s.tenants(2).await?;
+    for tenant in [1, 2] {
+        let mut tx = s.begin().await?;
+        tx.draw_quota(tenant_id(tenant), 100, 1, false).await?;
+        tx.commit().await?;
+    }
+    forgets(s, AgedRows::QuotaHours, 2).await
+}
+
+async fn leases_are_forgotten_once_they_are_fenced(s: &StoreUnderTest) -> Verdict {
+    let alive = s.worker("alive", 5).await?;
+    for name in ["one", "two"] {
+        let dead = s.worker(name, 5).await?;
+        let mut tx = s.begin().await?;
+        assert!(tx.fence_lease(&Death::process_gone(dead)).await?);
+        tx.commit().await?;
+    }
+    forgets(s, AgedRows::Leases, 2).await?;
+    let open = s.read().await?.open_leases().await?;
+    let owners: Vec<_> = open.into_iter().map(|lease| lease.owner).collect();
+    assert_eq!(owners, [alive]);
+    Ok(())
+}
+
+async fn placements_are_forgotten_once_they_have_ended(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    s.worker("w", 5).await?;
+    s.sessions(&[a_card(tenant_id(1), 1, now)]).await?;
+    let mut tx = s.begin().await?;
+    for epoch in [1, 2, 3] {
+        tx.insert_placement(&Placement {
+            session: session_id(1),
+            tenant: tenant_id(1),
+            epoch: Epoch(epoch),
+            owner: owner("w", 1),
+            why: "connect".to_owned(),
+            explanation: json!({}),
+            placed_at: now.minus(200 * DAY),
+            ended: None,
+        })
+        .await?;
+    }
+    let ended = [(session_id(1), Epoch(1)), (session_id(1), Epoch(2))];
+    tx.end_placements(&ended, now, "moved").await?;
+    tx.commit().await?;
+    forgets(s, AgedRows::Placements, 2).await?;
+    let left = s.read().await?.placement(session_id(1), Epoch(3)).await?;
+    assert!(left.is_some(), "it has not ended");
+    Ok(())
+}
+
+async fn notes_of_deletions_are_forgotten(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let cards = [1, 2].map(|n| a_card(tenant_id(1), n, now));
+    s.sessions(&cards).await?;
+    let mut tx = s.begin().await?;
+    for card in &cards {
+        tx.delete_session(card.id, card.version).await?;
+    }
+    tx.commit().await?;
+    forgets(s, AgedRows::Deletions, 2).await?;
+    let changes = s.read().await?.changes_since(now.minus(DAY)).await?;
+    assert_eq!(changes.deleted, []);
+    assert_eq!(changes.tenants.len(), 1, "what is there is no note");
+    Ok(())
+}
+
+async fn tenants_come_with_the_history_of_their_plan(s: &StoreUnderTest) -> Verdict {
+    s.tenants(3).await?;
+    let short = Tier {
+        name: tier_name("SHORT"),
+        history_days: 2,
+        ..Tier::defaults()[0].clone()
+    };
+    let mut tx = s.begin().await?;
+    tx.put_tier(&short).await?;
+    let mut tenant = tx.tenant(tenant_id(2)).await?.expect("tenant 2");
+    tenant.tier = short.name;
+    tenant.version += 1;
+    tx.save_tenant(&tenant).await?;
+    tx.commit().await?;
+    let usual = Tier::defaults()[0].history_days;
+    let mut tx = s.read().await?;
+    let first = tx.history_days(None, 2).await?;
+    assert_eq!(first, [(tenant_id(1), usual), (tenant_id(2), 2)]);
+    let second = tx.history_days(Some(tenant_id(2)), 2).await?;
+    assert_eq!(second, [(tenant_id(3), usual)]);
+    Ok(())
+}
+
+async fn a_deleted_session_is_to_be_erased_until_it_is(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let cards = [1, 2, 3].map(|n| a_card(tenant_id(1), n, now));
+    s.sessions(&cards).await?;
+    for card in &cards[..2] {
+        let mut tx = s.begin().await?;
+        tx.delete_session(card.id, card.version).await?;
+        tx.commit().await?;
+    }
+    // One that is rolled back deletes nothing and leaves nothing to do.
+    let mut tx = s.begin().await?;
+    tx.delete_session(cards[2].id, cards[2].version).await?;
+    drop(tx);
+    let far = far(s).await?;
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.sessions_to_erase(now.minus(DAY), 10).await?, []);
+    assert_eq!(tx.sessions_to_erase(far, 1).await?.len(), 1);
+    let mut found = tx.sessions_to_erase(far, 10).await?;
+    found.sort_unstable();
+    assert_eq!(found, [cards[0].id, cards[1].id]);
+    tx.note_erased(cards[0].id).await?;
+    tx.note_erased(cards[0].id).await?;
+    assert_eq!(tx.sessions_to_erase(far, 10).await?, [cards[1].id]);
+    tx.commit().await?;
+    Ok(())
+}
