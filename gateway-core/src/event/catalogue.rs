@@ -11,7 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::id::{MessageId, SessionName, WorkerId};
 use crate::message::{Direction, MessageError, MessageStatus, WaMessageId};
-use crate::session::{Challenge, ChallengeKind, Session, Status, StatusView};
+use crate::session::{Challenge, ChallengeKind, Reason, Session, Status, StatusView};
 use crate::time::Timestamp;
 use crate::worker::WorkerStatus;
 
@@ -136,7 +136,7 @@ pub struct SessionStatus {
     /// The new status.
     pub status: Status,
     /// Why.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Since when.
     pub since: Timestamp,
     /// When it ends by force.

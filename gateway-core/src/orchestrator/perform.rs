@@ -11,7 +11,8 @@ use crate::coord::Notice;
 use crate::id::Epoch;
 use crate::protocol::{Released, StartSession};
 use crate::session::{
-    Closure, Effect, Input, Observation, Order, Owner, Report, Session, StartMode, StartOrder,
+    Closure, Effect, Input, Observation, Order, Owner, Reason, Report, Session, StartMode,
+    StartOrder,
 };
 use crate::store::StoreError;
 use crate::worker::{LinkError, Target, WorkerStatus};
@@ -72,7 +73,7 @@ impl Orchestrator {
                     return Ok(Vec::new());
                 }
                 let closure = Closure::Error {
-                    reason: Some(code),
+                    reason: Some(Reason::parse(&code)),
                     action_required: None,
                 };
                 let observation = Observation::Closed(closure);

@@ -9,7 +9,7 @@ use super::Orchestrator;
 use super::apply::{ApplyError, events};
 use crate::balance::{Choice, Request};
 use crate::id::{SessionId, WorkerId};
-use crate::session::{Effect, Input, Owner, Phase, Placement, Session, decide};
+use crate::session::{Effect, Input, Owner, Phase, Placement, Reason, Session, decide};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -149,10 +149,7 @@ fn placement(
         tenant: row.tenant,
         epoch: row.epoch,
         owner,
-        why: before
-            .reason
-            .clone()
-            .unwrap_or_else(|| "connect".to_owned()),
+        why: before.reason.clone().unwrap_or(Reason::Starting),
         explanation: serde_json::to_value(&choice.explanation).unwrap_or_default(),
         placed_at: now,
         ended: None,

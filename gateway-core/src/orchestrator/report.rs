@@ -6,8 +6,8 @@ use crate::coord::PairingSecret;
 use crate::id::{Epoch, SessionId};
 use crate::protocol::{RecoveryResult, SessionReport, SessionState};
 use crate::session::{
-    Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Phase, Report,
-    Session, Stage,
+    Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Phase, Reason,
+    Report, Session, Stage,
 };
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -162,16 +162,13 @@ fn recovered(result: &RecoveryResult) -> Option<Observation> {
             stage: Stage::Syncing,
         })),
         "QR_REQUIRED" => {
-            let reason = Some("no_credentials".to_owned());
+            let reason = Some(Reason::NoCredentials);
             Some(Observation::Closed(Closure::LoggedOut { reason }))
         }
         "FAILED" => {
-            let reason = result
-                .error
-                .clone()
-                .or_else(|| Some("recovery_failed".to_owned()));
+            let reason = result.error.as_deref().map(Reason::parse);
             Some(Observation::Closed(Closure::Error {
-                reason,
+                reason: Some(reason.unwrap_or(Reason::RecoveryFailed)),
                 action_required: None,
             }))
         }
@@ -181,11 +178,11 @@ fn recovered(result: &RecoveryResult) -> Option<Observation> {
 
 /// Reads a report's status; what is not known becomes [`Observation::Unknown`].
 fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
-    let reason = report.reason.clone();
+    let reason = report.reason.as_deref().map(Reason::parse);
     let live = Observation::Live;
     let observation = match report.status.as_str() {
         "CONNECTING" => live(Observed::Connecting {
-            stage: stage(reason.as_deref()),
+            stage: stage(reason.as_ref()),
         }),
         "QR_REQUIRED" => live(Observed::QrRequired {
             challenge: challenge(report, row, now),
@@ -217,10 +214,10 @@ fn is_short(text: &str) -> bool {
     text.len() <= 64
 }
 
-fn stage(reason: Option<&str>) -> Stage {
+fn stage(reason: Option<&Reason>) -> Stage {
     match reason {
-        Some("pairing") => Stage::Pairing,
-        Some("syncing") => Stage::Syncing,
+        Some(Reason::Pairing) => Stage::Pairing,
+        Some(Reason::Syncing) => Stage::Syncing,
         Some(_) | None => Stage::Starting,
     }
 }

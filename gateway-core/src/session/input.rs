@@ -1,7 +1,7 @@
 //! What can happen to a session, and what [`super::decide()`] answers with.
 
 use super::phase::{Observed, Owner};
-use super::{Pairing, Session};
+use super::{Pairing, Reason, Session};
 use crate::id::{Epoch, SessionId, WorkerId};
 use crate::time::Timestamp;
 
@@ -108,25 +108,25 @@ pub enum Observation {
 pub enum Closure {
     /// Closed without fault, or because nobody scanned (`qr_timeout`).
     Disconnected {
-        /// The worker's reason, as a slug.
-        reason: Option<String>,
+        /// The worker's reason.
+        reason: Option<Reason>,
     },
     /// Unlinked on the phone.
     LoggedOut {
-        /// The worker's reason, as a slug.
-        reason: Option<String>,
+        /// The worker's reason.
+        reason: Option<Reason>,
     },
     /// Locked or capped by WhatsApp.
     Restricted {
-        /// The worker's reason, as a slug.
-        reason: Option<String>,
+        /// The worker's reason.
+        reason: Option<Reason>,
         /// When it ends, if WhatsApp said so.
         until: Option<Timestamp>,
     },
     /// A failure that the worker does not retry.
     Error {
-        /// The worker's reason, as a slug.
-        reason: Option<String>,
+        /// The worker's reason.
+        reason: Option<Reason>,
         /// What a person has to do.
         action_required: Option<String>,
     },

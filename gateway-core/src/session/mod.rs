@@ -9,6 +9,7 @@ mod decide;
 mod input;
 mod phase;
 mod policy;
+mod reason;
 mod repo;
 mod route;
 mod status;
@@ -23,6 +24,7 @@ pub use input::{
 };
 pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
 pub use policy::SessionPolicy;
+pub use reason::Reason;
 pub use repo::{CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo};
 pub use route::{Open, Route, Routes, Standing, StoreRoutes};
 pub use status::{Status, StatusView};
@@ -94,8 +96,8 @@ pub struct Session {
     pub version: u64,
     /// Starts since the session was last connected for [`SessionPolicy::stable`].
     pub attempt: u32,
-    /// Why the session is where it is, as a slug for tenants.
-    pub reason: Option<String>,
+    /// Why the session is where it is.
+    pub reason: Option<Reason>,
     /// When the phase or status ends by force.
     pub deadline: Option<Timestamp>,
     /// When the row is looked at next: the earliest of deadline, retry and repetition.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reason;
 use crate::id::{Incarnation, WorkerId};
 use crate::time::Timestamp;
 
@@ -96,8 +97,8 @@ pub enum Observed {
     Connected,
     /// The connection is lost and the worker is on it.
     Reconnecting {
-        /// The worker's reason, as a slug.
-        reason: Option<String>,
+        /// The worker's reason.
+        reason: Option<Reason>,
         /// Since when; the whole of it may take [`super::SessionPolicy::reconnect_limit`].
         since: Timestamp,
     },
@@ -116,13 +117,13 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The reason a tenant sees.
+    /// Returns the reason that a tenant sees.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn reason(self) -> Reason {
         match self {
-            Self::Starting => "starting",
-            Self::Pairing => "pairing",
-            Self::Syncing => "syncing",
+            Self::Starting => Reason::Starting,
+            Self::Pairing => Reason::Pairing,
+            Self::Syncing => Reason::Syncing,
         }
     }
 }
@@ -206,8 +207,8 @@ impl Next {
 pub struct Parked {
     /// The state a tenant sees.
     pub kind: ParkKind,
-    /// The reason, as a slug.
-    pub reason: String,
+    /// Why.
+    pub reason: Reason,
     /// Until when; none: until a person acts.
     pub until: Option<Timestamp>,
     /// What a person has to do, if anything.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Owner, Session, SessionRef, Status};
+use super::{Owner, Reason, Session, SessionRef, Status};
 use crate::id::{Epoch, SessionId, SessionName, TenantId, WorkerId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
@@ -151,8 +151,8 @@ pub struct Placement {
     pub epoch: Epoch,
     /// To whom.
     pub owner: Owner,
-    /// What made it necessary, as a slug.
-    pub why: String,
+    /// What made it necessary.
+    pub why: Reason,
     /// The balancer's explanation as JSON.
     pub explanation: serde_json::Value,
     /// When.

@@ -92,9 +92,10 @@ fn standing(session: &Session, open: Option<&Arc<Open>>) -> Standing {
     let closed = || {
         let view = session.status();
         Standing::Closed {
-            reason: view
-                .reason
-                .unwrap_or_else(|| view.status.name().to_lowercase()),
+            reason: view.reason.map_or_else(
+                || view.status.name().to_lowercase(),
+                |reason| reason.to_string(),
+            ),
             action_required: view.action_required,
         }
     };

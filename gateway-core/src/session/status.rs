@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::phase::{Next, Observed, ParkKind, Parked, Phase};
-use super::{Desired, Session};
+use super::{Desired, Reason, Session};
 use crate::time::Timestamp;
 
 /// The statuses of R-21.
@@ -71,8 +71,8 @@ impl Status {
 pub struct StatusView {
     /// The status.
     pub status: Status,
-    /// Why, as a slug.
-    pub reason: Option<String>,
+    /// Why.
+    pub reason: Option<Reason>,
     /// Since when status and reason are what they are.
     pub since: Timestamp,
     /// When it ends by force.
@@ -98,23 +98,23 @@ impl Session {
         }
     }
 
-    fn project(&self) -> (Status, Option<String>, Option<String>) {
-        let plain = |status, reason: &str| (status, Some(reason.to_owned()), None);
+    fn project(&self) -> (Status, Option<Reason>, Option<String>) {
+        let plain = |status, reason| (status, Some(reason), None);
         match &self.phase {
             Phase::Idle => (Status::Disconnected, self.reason.clone(), None),
             Phase::Waiting => (Status::Connecting, self.reason.clone(), None),
-            Phase::Starting { .. } => plain(Status::Connecting, "starting"),
+            Phase::Starting { .. } => plain(Status::Connecting, Reason::Starting),
             Phase::Active { observed, .. } => observed.project(),
             Phase::Stopping { next, .. } => match next {
                 Next::Rest | Next::Start if self.desired == Desired::Connected => {
-                    plain(Status::Connecting, "restarting")
+                    plain(Status::Connecting, Reason::Restarting)
                 }
                 Next::Park { parked } if self.desired == Desired::Connected => parked.project(),
                 Next::Rest | Next::Start | Next::Park { .. } => {
-                    plain(Status::Disconnected, "stopping")
+                    plain(Status::Disconnected, Reason::Stopping)
                 }
-                Next::Logout => plain(Status::Disconnected, "logging_out"),
-                Next::Delete => plain(Status::Disconnected, "deleting"),
+                Next::Logout => plain(Status::Disconnected, Reason::LoggingOut),
+                Next::Delete => plain(Status::Disconnected, Reason::Deleting),
             },
             Phase::Parked { parked } => parked.project(),
         }
@@ -122,9 +122,9 @@ impl Session {
 }
 
 impl Observed {
-    fn project(&self) -> (Status, Option<String>, Option<String>) {
+    fn project(&self) -> (Status, Option<Reason>, Option<String>) {
         match self {
-            Self::Connecting { stage } => (Status::Connecting, Some(stage.name().to_owned()), None),
+            Self::Connecting { stage } => (Status::Connecting, Some(stage.reason()), None),
             Self::QrRequired { challenge } => (
                 Status::QrRequired,
                 None,
@@ -137,7 +137,7 @@ impl Observed {
 }
 
 impl Parked {
-    fn project(&self) -> (Status, Option<String>, Option<String>) {
+    fn project(&self) -> (Status, Option<Reason>, Option<String>) {
         let status = match self.kind {
             ParkKind::QrTimeout => Status::Disconnected,
             ParkKind::LoggedOut => Status::LoggedOut,

@@ -6,5 +6,6 @@ mod names;
 mod people;
 mod ports;
 mod retention;
+mod reasons;
 mod routes;
 mod vitals;

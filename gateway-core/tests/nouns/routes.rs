@@ -36,7 +36,7 @@ fn active(observed: Observed) -> Session {
 fn parked(until: bool) -> Session {
     let parked = Parked {
         kind: ParkKind::LoggedOut,
-        reason: "device_removed".to_owned(),
+        reason: "device_removed".into(),
         until: until.then_some(START),
         action_required: Some("connect".to_owned()),
     };

@@ -1,6 +1,6 @@
 //! Room: none, some again, and never more than there is.
 
-use gateway_core::session::Status;
+use gateway_core::session::{Reason, Status};
 use gateway_testkit::worker::Script;
 
 use super::world::{World, seconds};
@@ -13,8 +13,8 @@ fn without_a_worker_a_session_waits_and_is_placed_at_once_when_one_registers() {
     world.settle();
     let view = world.row(session).status();
     assert_eq!(
-        (view.status, view.reason.as_deref()),
-        (Status::Connecting, Some("no_capacity"))
+        (view.status, view.reason),
+        (Status::Connecting, Some(Reason::NoCapacity))
     );
     assert!(view.retry_at.is_some());
 

@@ -1,6 +1,6 @@
 //! Disconnect, restart, logout and delete, end to end.
 
-use gateway_core::session::{Command, Desired, Status};
+use gateway_core::session::{Command, Desired, Reason, Status};
 use gateway_testkit::worker::CommandKind;
 
 use super::world::{World, seconds};
@@ -49,7 +49,7 @@ fn logging_out_unlinks_and_archives() {
     world.settle();
     let row = world.row(session);
     assert_eq!(row.desired, Desired::Disconnected);
-    assert_eq!(row.status().reason.as_deref(), Some("logged_out"));
+    assert_eq!(row.status().reason, Some(Reason::LoggedOut));
     assert!(!row.paired && row.phone_number.is_none());
     assert_eq!(world.shared.state.archived(session), 1, "R-24");
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gateway_core::orchestrator::{Join, Registration};
-use gateway_core::session::{Command, Status};
+use gateway_core::session::{Command, Reason, Status};
 use gateway_core::store::Store;
 use gateway_core::worker::{Engine, WorkerStatus};
 use gateway_testkit::worker::{FaultScope, Restart, Script};
@@ -182,7 +182,7 @@ fn an_unlinked_session_is_placed_like_a_fresh_connect_within_its_own_deadline() 
     assert_eq!(world.row(session).epoch.0, 2);
     world.run(seconds(190));
     let view = world.row(session).status();
-    assert_eq!(view.reason.as_deref(), Some("qr_timeout"), "{view:?}");
+    assert_eq!(view.reason, Some(Reason::QrTimeout), "{view:?}");
     world.assert_safe();
 }
 

@@ -2,7 +2,7 @@
 
 use gateway_core::orchestrator::{Join, Orchestrator};
 use gateway_core::protocol::Beat;
-use gateway_core::session::Status;
+use gateway_core::session::{Reason, Status};
 use gateway_testkit::worker::Script;
 
 use super::block_on;
@@ -80,10 +80,7 @@ fn a_pick_that_finds_nobody_learns_of_a_worker_that_registered_at_another_replic
     for _ in 0..2 {
         world.connect(session);
         world.settle();
-        assert_ne!(
-            world.row(session).status().reason.as_deref(),
-            Some("no_capacity")
-        );
+        assert_ne!(world.row(session).status().reason, Some(Reason::NoCapacity));
     }
     assert_eq!(world.holder(session), 1);
     assert_ne!(world.status(session), Status::Disconnected);

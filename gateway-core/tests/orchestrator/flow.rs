@@ -1,7 +1,7 @@
 //! The main job: from a card to a delivered message, without a server.
 
 use gateway_core::message::MessageStatus;
-use gateway_core::session::{ChallengeKind, Command, Pairing, Status};
+use gateway_core::session::{ChallengeKind, Command, Pairing, Reason, Status};
 use gateway_testkit::sink::RecordedEvents;
 
 use super::block_on;
@@ -129,8 +129,8 @@ fn a_code_nobody_scans_ends_as_qr_timeout_and_frees_the_worker() {
     world.run(seconds(240));
     let view = world.row(session).status();
     assert_eq!(
-        (view.status, view.reason.as_deref()),
-        (Status::Disconnected, Some("qr_timeout"))
+        (view.status, view.reason),
+        (Status::Disconnected, Some(Reason::QrTimeout))
     );
     world.assert_counted(1..=1, &[session]);
     assert_eq!(world.worker(1).assigned, 0);

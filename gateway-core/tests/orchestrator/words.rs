@@ -32,7 +32,8 @@ fn seen(fields: Value) -> (Status, Option<String>, Option<String>) {
     let session = world.connected("sales");
     say(&world, session, fields).expect("taken");
     let view = world.row(session).status();
-    (view.status, view.reason, view.action_required)
+    let reason = view.reason.map(|reason| reason.to_string());
+    (view.status, reason, view.action_required)
 }
 
 #[test]
@@ -224,7 +225,8 @@ fn a_worker_that_restores_its_sessions_says_of_each_what_became_of_it() {
 
     let seen = sessions.map(|session| {
         let view = world.row(session).status();
-        (view.status, view.reason.unwrap_or_default())
+        let reason = view.reason.map(|reason| reason.to_string());
+        (view.status, reason.unwrap_or_default())
     });
     let expected = [
         (Status::Connecting, "syncing"),

@@ -25,7 +25,7 @@ pub(crate) struct Given {
 pub(crate) fn parked(kind: ParkKind, reason: &str, until: Option<Timestamp>) -> Parked {
     Parked {
         kind,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         until,
         action_required: None,
     }
@@ -70,7 +70,7 @@ fn resting() -> Vec<Row> {
     let waiting = |name, paired| {
         let mut row = wanted(paired);
         row.phase = Phase::Waiting;
-        row.reason = Some("worker_lost".to_owned());
+        row.reason = Some(Reason::WorkerLost);
         row.due_at = Some(START);
         row.deadline = row.linking_until;
         Row { name, row }
@@ -203,7 +203,7 @@ pub(crate) fn inputs() -> Vec<Given> {
     let by_code = Pairing::PairingCode {
         phone_number: "491701234567".to_owned(),
     };
-    let reason = Some("why".to_owned());
+    let reason = Some(Reason::from("why"));
     vec![
         command("connect", connect()),
         command(

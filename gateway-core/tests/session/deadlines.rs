@@ -6,7 +6,7 @@ use super::*;
 
 fn error(retry_at: Option<Timestamp>) -> Input {
     let closure = Closure::Error {
-        reason: Some("crashed".to_owned()),
+        reason: Some("crashed".into()),
         action_required: None,
     };
     Input::Reported(Report {
@@ -224,7 +224,7 @@ fn a_retry_time_beyond_the_limit_does_not_move_it() {
 #[test]
 fn a_restriction_is_tried_once_when_it_ends() {
     let restricted = Input::Reported(report(Observation::Closed(Closure::Restricted {
-        reason: Some("capped".to_owned()),
+        reason: Some("capped".into()),
         until: Some(at(3_600)),
     })));
     let mut life = Life::connected();

@@ -16,7 +16,7 @@ use std::time::Duration;
 use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
 use gateway_core::session::{
     Challenge, ChallengeKind, Command, Decision, Desired, Effect, Input, Observation, Observed,
-    Owner, Pairing, Phase, Report, Session, SessionPolicy, Stage, Status, decide,
+    Owner, Pairing, Phase, Reason, Report, Session, SessionPolicy, Stage, Status, decide,
 };
 use gateway_core::time::Timestamp;
 
@@ -91,7 +91,7 @@ const fn stage(stage: Stage) -> Observed {
 
 fn reconnecting(reason: &str) -> Observed {
     Observed::Reconnecting {
-        reason: Some(reason.to_owned()),
+        reason: Some(reason.into()),
         since: START,
     }
 }
@@ -184,7 +184,8 @@ impl Life {
     }
 
     fn reason(&self) -> Option<String> {
-        self.row.status().reason
+        let reason = self.row.status().reason;
+        reason.map(|reason| reason.to_string())
     }
 
     fn due_in(&self) -> Option<Duration> {

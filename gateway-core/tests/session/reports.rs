@@ -73,7 +73,7 @@ fn an_unknown_state_is_stopped_and_shown_as_an_error_for_the_operator() {
     );
     assert_eq!(life.status(), Status::Error);
     let view = life.row.status();
-    assert_eq!(view.reason.as_deref(), Some("unknown_status_dancing"));
+    assert_eq!(view.reason, Some("unknown_status_dancing".into()));
     assert_eq!(view.action_required.as_deref(), Some("operator"));
     life.take(&Input::Stopped);
     assert!(life.row.due_at.is_some(), "and tried again");

@@ -51,7 +51,7 @@ pub(crate) fn observations() -> impl Strategy<Value = Observation> {
         Just(Observation::Live(Observed::Connected)),
         "[a-c]".prop_map(|reason| Observation::Live(reconnecting(&reason))),
     ];
-    let reason = || option::of(Just("why".to_owned()));
+    let reason = || option::of(Just(Reason::from("why")));
     let closed = prop_oneof![
         reason().prop_map(|reason| Closure::Disconnected { reason }),
         reason().prop_map(|reason| Closure::LoggedOut { reason }),

@@ -13,8 +13,8 @@ use gateway_core::id::{
     Epoch, Incarnation, MessageId, SessionId, SessionName, TenantId, UserId, WorkerId,
 };
 use gateway_core::session::{
-    Challenge, ChallengeKind, Desired, Next, Observed, Owner, ParkKind, Parked, Phase, Session,
-    Stage,
+    Challenge, ChallengeKind, Desired, Next, Observed, Owner, ParkKind, Parked, Phase, Reason,
+    Session, Stage,
 };
 use gateway_core::tenant::{Tenant, TenantStatus, TierName};
 use gateway_core::time::{Clock, Timestamp, Uptime};
@@ -120,7 +120,7 @@ pub(super) fn in_phase(card: Session, phase: Phase, due_at: Timestamp) -> Sessio
 /// A card that wants a worker.
 pub(super) fn waiting(card: Session, due_at: Timestamp) -> Session {
     Session {
-        reason: Some("no_capacity".to_owned()),
+        reason: Some(Reason::NoCapacity),
         ..in_phase(card, Phase::Waiting, due_at)
     }
 }
@@ -175,7 +175,7 @@ pub(super) fn every_phase(tenant: TenantId, owner: &Owner, now: Timestamp) -> Ve
         .zip(both)
         .map(|(n, (phase, desired))| Session {
             desired,
-            reason: Some("because".to_owned()),
+            reason: Some("because".into()),
             ..in_phase(a_card(tenant, n, now), phase, due)
         })
         .collect()
@@ -198,7 +198,7 @@ fn observations(now: Timestamp) -> Vec<Observed> {
             expires_at,
         },
     }));
-    for reason in [None, Some("stream_error".to_owned())] {
+    for reason in [None, Some("stream_error".into())] {
         all.push(Observed::Reconnecting { reason, since: now });
     }
     all
@@ -213,7 +213,7 @@ fn parks(until: Timestamp) -> [Parked; 4] {
     ]
     .map(|(kind, until)| Parked {
         kind,
-        reason: "because".to_owned(),
+        reason: "because".into(),
         until,
         action_required: Some("scan_qr".to_owned()),
     })

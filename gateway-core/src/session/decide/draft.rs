@@ -11,7 +11,7 @@ use crate::session::input::{Closure, Command, Effect, Input, Report, StartOrder}
 use crate::session::phase::{
     Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase,
 };
-use crate::session::{Desired, Pairing, Session, SessionPolicy};
+use crate::session::{Desired, Pairing, Reason, Session, SessionPolicy};
 use crate::time::Timestamp;
 
 pub(super) struct Draft<'a> {
@@ -60,18 +60,18 @@ impl<'a> Draft<'a> {
     }
 
     /// Nothing wanted, nothing held.
-    pub(super) fn rest(&mut self, reason: Option<&str>) {
+    pub(super) fn rest(&mut self, reason: Option<Reason>) {
         self.enter(Phase::Idle);
         self.row.desired = Desired::Disconnected;
-        self.row.reason = reason.map(str::to_owned);
+        self.row.reason = reason;
         self.row.attempt = 0;
         self.end_linking();
     }
 
     /// Wants a worker, now.
-    pub(super) fn wait(&mut self, reason: &str) {
+    pub(super) fn wait(&mut self, reason: Reason) {
         self.enter(Phase::Waiting);
-        self.row.reason = Some(reason.to_owned());
+        self.row.reason = Some(reason);
         self.row.due_at = Some(self.now);
         self.row.deadline = if self.row.paired {
             None
@@ -84,7 +84,7 @@ impl<'a> Draft<'a> {
     /// The tenant's `connect`: a fresh try with a clean record.
     pub(super) fn connect(&mut self, pairing: &Pairing, priority: u8) {
         self.want(pairing, priority);
-        self.wait("starting");
+        self.wait(Reason::Starting);
     }
 
     /// Notes the wish for a connection; what went wrong before does not count any more.
@@ -151,12 +151,12 @@ impl<'a> Draft<'a> {
             Next::Rest | Next::Start if wanted && self.linking_is_over() => {
                 self.park(Self::qr_timeout());
             }
-            Next::Rest | Next::Start if wanted => self.wait("restarting"),
+            Next::Rest | Next::Start if wanted => self.wait(Reason::Restarting),
             Next::Park { parked } if wanted => self.park(parked.clone()),
             Next::Rest | Next::Start | Next::Park { .. } => self.rest(None),
             Next::Logout => {
                 self.unlink();
-                self.rest(Some("logged_out"));
+                self.rest(Some(Reason::LoggedOut));
             }
             Next::Delete => self.delete(),
         }
@@ -176,7 +176,7 @@ impl<'a> Draft<'a> {
     pub(super) fn qr_timeout() -> Parked {
         Parked {
             kind: ParkKind::QrTimeout,
-            reason: "qr_timeout".to_owned(),
+            reason: Reason::QrTimeout,
             until: None,
             action_required: Some("connect".to_owned()),
         }
@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
     /// A failure, tried again at `retry_at` or after a growing time.
     pub(super) fn failure(
         &self,
-        reason: &str,
+        reason: Reason,
         action_required: Option<&str>,
         retry_at: Option<Timestamp>,
     ) -> Parked {
@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
         let until = retry_at.map_or(self.now.plus(backoff), |at| at.max(soonest).min(latest));
         Parked {
             kind: ParkKind::Error,
-            reason: reason.to_owned(),
+            reason,
             until: Some(until),
             action_required: action_required.map(str::to_owned),
         }
@@ -205,32 +205,30 @@ impl<'a> Draft<'a> {
 
     /// What a closed session comes to.
     pub(super) fn closed(&mut self, closure: &Closure, retry_at: Option<Timestamp>) {
-        let slug = |reason: &Option<String>, default: &str| {
-            reason.clone().unwrap_or_else(|| default.to_owned())
-        };
+        let given = |reason: &Option<Reason>, default| reason.clone().unwrap_or(default);
         match closure {
             Closure::Disconnected { reason } => {
                 if !self.row.paired {
-                    let reason = slug(reason, "qr_timeout");
+                    let reason = given(reason, Reason::QrTimeout);
                     return self.park(Parked {
                         reason,
                         ..Self::qr_timeout()
                     });
                 }
-                self.start_again(&slug(reason, "disconnected"));
+                self.start_again(given(reason, Reason::Disconnected));
             }
             Closure::LoggedOut { reason } => {
                 self.unlink();
                 self.park(Parked {
                     kind: ParkKind::LoggedOut,
-                    reason: slug(reason, "logged_out"),
+                    reason: given(reason, Reason::LoggedOut),
                     until: None,
                     action_required: Some("connect".to_owned()),
                 });
             }
             Closure::Restricted { reason, until } => self.park(Parked {
                 kind: ParkKind::Restricted,
-                reason: slug(reason, "restricted"),
+                reason: given(reason, Reason::Restricted),
                 until: *until,
                 action_required: until.is_none().then(|| "operator".to_owned()),
             }),
@@ -238,14 +236,14 @@ impl<'a> Draft<'a> {
                 reason,
                 action_required,
             } => {
-                let reason = slug(reason, "error");
-                self.park(self.failure(&reason, action_required.as_deref(), retry_at));
+                let reason = given(reason, Reason::Error);
+                self.park(self.failure(reason, action_required.as_deref(), retry_at));
             }
         }
     }
 
     /// Another start, unless there were too many already.
-    pub(super) fn start_again(&mut self, reason: &str) {
+    pub(super) fn start_again(&mut self, reason: Reason) {
         if self.row.attempt >= self.policy.start_tries {
             return self.park(self.failure(reason, None, None));
         }

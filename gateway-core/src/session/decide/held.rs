@@ -4,7 +4,7 @@ use super::InvalidTransition;
 use super::draft::Draft;
 use crate::session::input::{Closure, Command, Effect, Input, Observation, Report, StartOrder};
 use crate::session::phase::{Next, Observed, Phase, Stage};
-use crate::session::{Desired, Pairing};
+use crate::session::{Desired, Pairing, Reason};
 
 type Outcome = Result<(), InvalidTransition>;
 
@@ -34,7 +34,7 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                     draft.effect(Effect::Start(order));
                 }
             } else if draft.row.attempt >= draft.policy.start_tries {
-                let parked = draft.failure("start_timeout", None, None);
+                let parked = draft.failure(Reason::StartTimeout, None, None);
                 draft.stop(Next::Park { parked });
             } else {
                 draft.stop(Next::Start);
@@ -144,8 +144,7 @@ fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
 
 /// The worker may still hold a session whose state we cannot read, so it is told to stop first.
 fn unknown(draft: &mut Draft<'_>, status: &str) {
-    let reason = format!("unknown_status_{}", status.to_lowercase());
-    let parked = draft.failure(&reason, Some("operator"), None);
+    let parked = draft.failure(Reason::unknown_status(status), Some("operator"), None);
     draft.stop(Next::Park { parked });
 }
 
@@ -153,7 +152,7 @@ fn owner_gone(draft: &mut Draft<'_>) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
     }
-    draft.wait("worker_lost");
+    draft.wait(Reason::WorkerLost);
 }
 
 /// The worker knows a later epoch than that of the start. One that says so to every start must not be
@@ -162,7 +161,7 @@ fn start_refused(draft: &mut Draft<'_>) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
     }
-    draft.start_again("start_refused");
+    draft.start_again(Reason::StartRefused);
 }
 
 fn command_while_held(draft: &mut Draft<'_>, command: &Command) {

@@ -2,6 +2,7 @@
 
 use super::InvalidTransition;
 use super::draft::Draft;
+use crate::session::Reason;
 use crate::session::input::{Command, Effect, Input};
 use crate::session::phase::{ParkKind, Parked};
 
@@ -17,7 +18,7 @@ pub(super) fn idle(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             Command::Restart => return draft.refuse(input, "connect it first"),
             Command::Logout => {
                 draft.unlink();
-                draft.rest(Some("logged_out"));
+                draft.rest(Some(Reason::LoggedOut));
             }
             Command::Delete => draft.delete(),
         },
@@ -41,7 +42,7 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             Command::Restart => draft.effect(Effect::Place(draft.row.id)),
             Command::Logout => {
                 draft.unlink();
-                draft.rest(Some("logged_out"));
+                draft.rest(Some(Reason::LoggedOut));
             }
             Command::Delete => draft.delete(),
         },
@@ -50,7 +51,7 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             state_format,
         } => draft.start(owner, state_format.as_deref()),
         Input::NoCapacity => {
-            draft.row.reason = Some("no_capacity".to_owned());
+            draft.row.reason = Some(Reason::NoCapacity);
             let retry_at = draft.sooner(draft.policy.no_capacity_retry);
             draft.row.retry_at = retry_at;
             draft.row.due_at = retry_at;
@@ -71,7 +72,7 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
             Command::Restart => match parked.kind {
                 ParkKind::Restricted | ParkKind::Error => {
                     draft.row.attempt = 0;
-                    draft.wait("restarting");
+                    draft.wait(Reason::Restarting);
                 }
                 ParkKind::QrTimeout | ParkKind::LoggedOut => {
                     return draft.refuse(input, "connect it to get a new code");
@@ -79,13 +80,13 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
             },
             Command::Logout => {
                 draft.unlink();
-                draft.rest(Some("logged_out"));
+                draft.rest(Some(Reason::LoggedOut));
             }
             Command::Delete => draft.delete(),
         },
         Input::Due => {
             if parked.until.is_some_and(|until| draft.now >= until) {
-                draft.wait("retrying");
+                draft.wait(Reason::Retrying);
             }
         }
         Input::OwnerGone => {}

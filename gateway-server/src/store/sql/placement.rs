@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, Incarnation, SessionId, TenantId, WorkerId};
-use gateway_core::session::{Owner, Placement, PlacementRepo};
+use gateway_core::session::{Owner, Placement, PlacementRepo, Reason};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 use serde_json::Value;
@@ -80,7 +80,7 @@ impl TryFrom<PlacementRow> for Placement {
             tenant: TenantId::from_u128(row.tenant_id.0),
             epoch: Epoch(row.epoch.0),
             owner,
-            why: row.why,
+            why: Reason::parse(&row.why),
             explanation: row.explanation.0,
             placed_at: row.placed_at.0,
             ended: row.ended_at.map(|at| at.0).zip(row.ended_why),

@@ -26,7 +26,7 @@ fn a_placement(tenant: u128, session: u128, epoch: u64, at: Timestamp) -> Placem
         tenant: tenant_id(tenant),
         epoch: Epoch(epoch),
         owner: owner("w", 1),
-        why: "connect".to_owned(),
+        why: "connect".into(),
         explanation: json!({"score": 0.25, "factors": [{"name": "cpu", "value": 0.5}]}),
         placed_at: at,
         ended: None,

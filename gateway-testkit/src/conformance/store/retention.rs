@@ -134,7 +134,7 @@ async fn placements_are_forgotten_once_they_have_ended(s: &StoreUnderTest) -> Ve
             tenant: tenant_id(1),
             epoch: Epoch(epoch),
             owner: owner("w", 1),
-            why: "connect".to_owned(),
+            why: "connect".into(),
             explanation: json!({}),
             placed_at: now.minus(200 * DAY),
             ended: None,

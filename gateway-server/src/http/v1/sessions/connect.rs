@@ -7,7 +7,7 @@ use axum::extract::State;
 use garde::Validate;
 use gateway_core::coord::Coordinator;
 use gateway_core::message::{ChatId, ChatKind};
-use gateway_core::session::{Command, Pairing, Phase, Session, Status};
+use gateway_core::session::{Command, Pairing, Phase, Reason, Session, Status};
 use gateway_core::time::Timestamp;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ fn answer(caller: &Caller, session: Session, qr: Option<CodeView>) -> Answer<Con
 
 fn refuse_without_room(session: &Session, now: Timestamp) -> ApiResult<()> {
     let waits = matches!(session.phase, Phase::Waiting);
-    if !waits || session.reason.as_deref() != Some("no_capacity") {
+    if !waits || session.reason != Some(Reason::NoCapacity) {
         return Ok(());
     }
     let wait = session.retry_at.map_or(Duration::ZERO, |at| at.since(now));

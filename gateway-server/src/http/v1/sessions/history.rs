@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use gateway_core::id::{Epoch, WorkerId};
-use gateway_core::session::Placement;
+use gateway_core::session::{Placement, Reason};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Serialize;
@@ -24,8 +24,8 @@ use crate::identity::Caller;
 pub(super) struct PlacementView {
     epoch: Epoch,
     worker_id: WorkerId,
-    /// What made it necessary, as a slug.
-    why: String,
+    /// What made it necessary.
+    why: Reason,
     /// Why this worker: the score and each factor's part in it.
     explanation: Value,
     placed_at: Timestamp,

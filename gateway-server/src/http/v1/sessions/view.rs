@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_core::id::{Epoch, SessionId, SessionName, WorkerId};
-use gateway_core::session::{Desired, Session, Status, StatusView};
+use gateway_core::session::{Desired, Reason, Session, Status, StatusView};
 use gateway_core::time::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -44,8 +44,7 @@ pub(in crate::http::v1) struct SessionView {
 #[schema(as = SessionStanding)]
 pub(super) struct StandingView {
     status: Status,
-    /// Why, as a slug.
-    reason: Option<String>,
+    reason: Option<Reason>,
     /// Since when status and reason are what they are.
     since: Timestamp,
     /// When it ends by force.

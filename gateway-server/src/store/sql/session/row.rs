@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
-use gateway_core::session::{Desired, Next, Observed, Owner, Pairing, Phase, Session};
+use gateway_core::session::{Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 use serde::Serialize;
@@ -91,7 +91,7 @@ impl SessionRow {
             epoch: Epoch(self.epoch.0),
             version: self.version.0,
             attempt: self.attempt.narrow()?,
-            reason: self.reason,
+            reason: self.reason.as_deref().map(Reason::parse),
             deadline: self.deadline.map(|at| at.0),
             due_at: self.due_at.map(|at| at.0),
             retry_at: self.retry_at.map(|at| at.0),
@@ -232,7 +232,7 @@ pub(super) fn lists(rows: &[Session]) -> Result<Columns<'_>, StoreError> {
         .counts(all().map(|row| row.epoch.0))
         .counts(all().map(|row| row.version))
         .counts(all().map(|row| u64::from(row.attempt)))
-        .texts(all().map(|row| row.reason.as_deref()))
+        .texts(all().map(|row| row.reason.as_ref().map(Reason::as_str)))
         .times(all().map(|row| row.deadline))
         .times(all().map(|row| row.due_at))
         .times(all().map(|row| row.retry_at))
