@@ -25,7 +25,9 @@ pub use input::{
 pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
 pub use policy::SessionPolicy;
 pub use reason::Reason;
-pub use repo::{CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo};
+pub use repo::{
+    CardLabel, CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo,
+};
 pub use route::{Open, Route, Routes, Standing, StoreRoutes};
 pub use status::{Status, StatusView};
 

@@ -1,5 +1,7 @@
 //! Where sessions and their placements are kept.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::{Owner, Reason, Session, SessionRef, Status};
@@ -92,7 +94,7 @@ pub trait SessionRepo: Send {
     async fn tenant_spread(
         &mut self,
         tenant: TenantId,
-    ) -> Result<std::collections::BTreeMap<WorkerId, u32>, StoreError>;
+    ) -> Result<BTreeMap<WorkerId, u32>, StoreError>;
 }
 
 /// Which of a tenant's sessions to list.
@@ -102,6 +104,17 @@ pub struct SessionFilter {
     pub status: Option<Status>,
     /// Only this one, if the credential is restricted to it.
     pub only: Option<SessionId>,
+}
+
+/// What a tenant knows a session by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CardLabel {
+    /// Its id, for ever.
+    pub id: SessionId,
+    /// Its present name.
+    pub name: SessionName,
+    /// The tenant's own pairs.
+    pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
 /// Sessions as their tenant sees them.
@@ -122,6 +135,13 @@ pub trait CardRepo: Send {
         after: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<Session>, StoreError>;
+
+    /// Returns the labels of those of the sessions that the tenant has, in any order.
+    async fn card_labels(
+        &mut self,
+        tenant: TenantId,
+        ids: &[SessionId],
+    ) -> Result<Vec<CardLabel>, StoreError>;
 
     /// Whether the tenant has a session of that name.
     async fn card_name_taken(

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{
-    CardRepo, Placement, PlacementRepo, Session, SessionFilter, SessionRef,
+    CardLabel, CardRepo, Placement, PlacementRepo, Session, SessionFilter, SessionRef,
 };
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
@@ -48,6 +48,24 @@ impl CardRepo for MemoryTx {
             let rows = world.sessions.rows(me).map(|(_, row)| row);
             let page = rows.filter(|row| listed(row)).take(limit as usize);
             Ok(page.cloned().collect())
+        })
+        .await
+    }
+
+    async fn card_labels(
+        &mut self,
+        tenant: TenantId,
+        ids: &[SessionId],
+    ) -> Result<Vec<CardLabel>, StoreError> {
+        self.run(|world, me| {
+            let rows = ids.iter().filter_map(|id| world.sessions.get(me, id));
+            let own = rows.filter(|row| row.tenant == tenant);
+            let label = |row: &Session| CardLabel {
+                id: row.id,
+                name: row.name.clone(),
+                metadata: row.metadata.clone(),
+            };
+            Ok(own.map(label).collect())
         })
         .await
     }

@@ -1,13 +1,20 @@
 //! Sessions as their tenant sees them: the tenant stands in every condition.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
-use gateway_core::session::{CardRepo, Placement, Session, SessionFilter, SessionRef};
+use gateway_core::session::{CardLabel, CardRepo, Placement, Session, SessionFilter, SessionRef};
 use gateway_core::store::StoreError;
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::types::Json;
 
+use super::columns::Columns;
+use super::error::corrupt;
 use super::placement::{self, PlacementRow};
 use super::session::{SessionRow, columns, select, sessions};
-use super::tx::Tx;
+use super::tx::{Sql, Tx};
 use super::types::{Count, Id};
 
 const BY_ID: &str = select!("WHERE tenant_id = $1 AND id = $2");
@@ -24,7 +31,34 @@ const PAGE_OF_STATUS: &str = select!(
      AND status = $5 ORDER BY id LIMIT $4"
 );
 
+const LABELS: Sql = Sql {
+    postgres: "SELECT id, name, metadata FROM sessions WHERE tenant_id = $1 AND id = ANY($2)",
+    sqlite: "SELECT id, name, metadata FROM sessions WHERE tenant_id = $1 AND id IN \
+         (SELECT unhex(value->>0) FROM json_each($2))",
+};
+
 const NAME: &str = "SELECT id FROM sessions WHERE tenant_id = $1 AND name = $2";
+
+#[derive(FromRow)]
+struct LabelRow {
+    id: Id,
+    name: String,
+    metadata: Json<BTreeMap<String, Value>>,
+}
+
+impl TryFrom<LabelRow> for CardLabel {
+    type Error = StoreError;
+
+    fn try_from(row: LabelRow) -> Result<Self, StoreError> {
+        let id = SessionId::from_u128(row.id.0);
+        let name = SessionName::parse(&row.name);
+        Ok(Self {
+            id,
+            name: name.map_err(|why| corrupt("sessions", &id, &why))?,
+            metadata: row.metadata.0,
+        })
+    }
+}
 
 #[async_trait]
 impl CardRepo for Tx {
@@ -69,6 +103,17 @@ impl CardRepo for Tx {
             None => page.all().await?,
         };
         sessions(rows)
+    }
+
+    async fn card_labels(
+        &mut self,
+        tenant: TenantId,
+        ids: &[SessionId],
+    ) -> Result<Vec<CardLabel>, StoreError> {
+        let ids = Columns::new().ids(ids.iter().map(|id| id.as_u128()));
+        let labels = self.query(LABELS).bind(Id(tenant.as_u128())).columns(ids);
+        let rows: Vec<LabelRow> = labels.all().await?;
+        rows.into_iter().map(CardLabel::try_from).collect()
     }
 
     async fn card_name_taken(

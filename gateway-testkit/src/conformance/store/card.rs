@@ -1,7 +1,8 @@
 //! Sessions as their tenant sees them: its own, and nobody else's.
 
 use gateway_core::id::SessionId;
-use gateway_core::session::{Session, SessionFilter, SessionRef, Status};
+use gateway_core::session::{CardLabel, Session, SessionFilter, SessionRef, Status};
+use serde_json::json;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{a_card, every_phase, session_id, session_name, tenant_id};
@@ -14,6 +15,7 @@ cases!(StoreUnderTest, "card":
     the_status_filter_is_the_projection_of_the_row,
     a_restricted_credential_sees_one_card,
     a_name_is_taken_within_its_tenant,
+    labels_of_many_cards_are_read_at_once,
 );
 
 async fn a_card_is_found_by_id_and_by_name(s: &StoreUnderTest) -> Verdict {
@@ -144,5 +146,26 @@ async fn a_name_is_taken_within_its_tenant(s: &StoreUnderTest) -> Verdict {
         !tx.card_name_taken(tenant_id(1), &session_name("free"))
             .await?
     );
+    Ok(())
+}
+
+async fn labels_of_many_cards_are_read_at_once(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(2).await?;
+    let mut cards: Vec<Session> = (1..=4).map(|n| a_card(tenant_id(1), n, now)).collect();
+    cards[1].metadata = [("ü☃".to_owned(), json!({"a": [1, null]}))].into();
+    let foreign = a_card(tenant_id(2), 5, now);
+    s.sessions(&cards).await?;
+    s.sessions(std::slice::from_ref(&foreign)).await?;
+    let mut tx = s.read().await?;
+    let asked = [cards[2].id, foreign.id, cards[1].id, session_id(77)];
+    let mut found = tx.card_labels(tenant_id(1), &asked).await?;
+    found.sort_by_key(|label| label.id);
+    let label = |card: &Session| CardLabel {
+        id: card.id,
+        name: card.name.clone(),
+        metadata: card.metadata.clone(),
+    };
+    assert_eq!(found, [label(&cards[1]), label(&cards[2])]);
+    assert_eq!(tx.card_labels(tenant_id(1), &[]).await?, []);
     Ok(())
 }
