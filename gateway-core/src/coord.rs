@@ -87,6 +87,8 @@ pub enum Notice {
     Due,
     /// The outbox has rows.
     Outbox,
+    /// The event log has new events.
+    Published,
     /// What a tenant's credentials may do has changed.
     Tenant {
         /// Which.

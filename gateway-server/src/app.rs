@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
+use gateway_core::event::EventReader;
 use gateway_core::id::ReplicaId;
 use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{Intake, MessageIds, MessageLog, Sender};
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 use crate::cache::{CacheInvalidator, CachedRoutes, Caches};
 use crate::config::{Config, Secrets};
 use crate::effects::EffectExecutor;
+use crate::event_feed::EventFeed;
 use crate::http::parts::{PartList, ServerParts};
 use crate::identity::{AccessTokens, LastUsed, Passwords, Verifiers};
 use crate::quota::{QuotaPorts, Quotas};
@@ -65,6 +67,8 @@ pub struct App {
     pub sequencing: Arc<dyn PlatformStore>,
     /// Messages.
     pub log: Arc<dyn MessageLog>,
+    /// Reads events, and is told when there are new ones.
+    pub event_feed: Arc<EventFeed>,
     /// This run of this process, among the replicas.
     pub replica: ReplicaId,
 }
@@ -89,12 +93,16 @@ impl App {
     ) -> Self {
         let replica = ReplicaId::generate(ports.clock.now(), &*ports.entropy);
         let (sequencing, log) = (Arc::clone(&ports.sequencing), Arc::clone(&ports.log));
-        let parts = part_list(&config, secrets, ports, Arc::new(metrics), shutdown);
+        let (pages, codes) = (Arc::clone(&ports.store), Arc::clone(&ports.coord));
+        let event_feed = Arc::new(EventFeed::new(pages, codes));
+        let events: Arc<dyn EventReader> = event_feed.clone();
+        let parts = part_list(&config, secrets, ports, events, Arc::new(metrics), shutdown);
         Self {
             config: Arc::new(config),
             parts: parts.into(),
             sequencing,
             log,
+            event_feed,
             replica,
         }
     }
@@ -121,6 +129,7 @@ fn part_list(
     config: &Config,
     secrets: &Secrets,
     ports: Ports,
+    events: Arc<dyn EventReader>,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
 ) -> PartList {
@@ -173,6 +182,7 @@ fn part_list(
         state: ports.state,
         link: ports.link,
         orchestrator: ports.orchestrator,
+        events,
         clock: ports.clock,
         entropy: ports.entropy,
         metrics,

@@ -11,6 +11,7 @@
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`effects`]: carrying out what the core wants done
+//! - [`event_feed`]: the one reader of events
 //! - [`http`]: the listener and what stands behind it
 //! - [`identity`]: credentials, passwords and tokens, and whom they belong to
 //! - [`message_log`]: facts about messages, written in groups
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod config;
 pub mod coord;
 pub mod effects;
+pub mod event_feed;
 pub mod http;
 pub mod identity;
 pub mod message_log;

@@ -366,8 +366,12 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: O
     frame.spawn(jobs::Led::new(store, app.replica, forget));
     frame.spawn(jobs::PublishEvents::new(
         Arc::clone(&app.sequencing),
+        Arc::clone(&app.coord),
         app.metrics.loops.clone(),
     ));
+    frame.spawn(jobs::WakeEventReaders {
+        events: Arc::clone(&app.event_feed),
+    });
     frame.spawn(jobs::FollowChanges {
         caches: app.caches.clone(),
     });

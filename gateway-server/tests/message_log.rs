@@ -382,7 +382,7 @@ async fn two_replicas_fold_the_same_messages_into_one_history() {
     assert!(first.iter().chain(&second).all(Result::is_ok));
     let mut known: BTreeMap<MessageId, MessageStatus> = BTreeMap::new();
     for row in outbox(&store).await {
-        let Event::MessageStatus(change) = row.event.event else {
+        let Ok(Event::MessageStatus(change)) = row.event.event() else {
             panic!("another event");
         };
         let previous = known.insert(change.id, change.status);

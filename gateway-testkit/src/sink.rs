@@ -45,14 +45,10 @@ impl RecordedEvents {
     ///
     /// # Errors
     /// As [`RecordedEvents::all`].
-    pub async fn names(&self, session: SessionId) -> Result<Vec<&'static str>, StoreError> {
+    pub async fn names(&self, session: SessionId) -> Result<Vec<String>, StoreError> {
         let of = |row: &LoggedEvent| row.session == Some(session);
         let rows = self.all().await?;
-        Ok(rows
-            .iter()
-            .filter(|row| of(row))
-            .map(|row| row.event.name())
-            .collect())
+        Ok(rows.into_iter().filter(of).map(|row| row.name).collect())
     }
 
     /// The statuses a session went through, in order.
@@ -63,8 +59,8 @@ impl RecordedEvents {
         let rows = self.all().await?;
         let rows = rows.into_iter().filter(|row| row.session == Some(session));
         Ok(rows
-            .filter_map(|row| match row.event {
-                Event::SessionStatus(change) => Some(change.status),
+            .filter_map(|row| match row.event() {
+                Ok(Event::SessionStatus(change)) => Some(change.status),
                 _ => None,
             })
             .collect())

@@ -264,6 +264,7 @@ CREATE TABLE outbox (
     session_id UUID,
     epoch      BIGINT,
     name       TEXT COLLATE "C" NOT NULL,
+    version    BIGINT           NOT NULL,
     data       JSON             NOT NULL,
     counts     BIGINT           NOT NULL
 );
@@ -280,6 +281,7 @@ CREATE TABLE events (
     epoch      BIGINT,
     created_at TIMESTAMPTZ      NOT NULL,
     name       TEXT COLLATE "C" NOT NULL,
+    version    BIGINT           NOT NULL,
     data       JSON             NOT NULL,
     PRIMARY KEY (shard, position)
 );

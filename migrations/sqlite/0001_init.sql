@@ -261,6 +261,7 @@ CREATE TABLE outbox (
     session_id BLOB,
     epoch      INTEGER,
     name       TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
     data       TEXT    NOT NULL,
     counts     INTEGER NOT NULL
 ) STRICT;
@@ -277,6 +278,7 @@ CREATE TABLE events (
     epoch      INTEGER,
     created_at INTEGER NOT NULL,
     name       TEXT    NOT NULL,
+    version    INTEGER NOT NULL,
     data       TEXT    NOT NULL,
     PRIMARY KEY (shard, position)
 ) STRICT;

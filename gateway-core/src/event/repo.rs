@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Event, NewEvent};
-use crate::id::{Epoch, EventId, SessionId, TenantId};
-use crate::message::{Direction, MessageStatus};
+use super::{LoggedEvent, NewEvent, OutboxRow, UsageDelta};
+use crate::id::{SessionId, TenantId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
@@ -19,46 +18,7 @@ pub trait OutboxRepo: Send {
     async fn append_events(&mut self, events: &[NewEvent]) -> Result<(), StoreError>;
 }
 
-/// A committed row of the outbox.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutboxRow {
-    /// Grows with insertion, not with commit: good for order within a session, useless as a cursor.
-    pub row: i64,
-    /// When the change was made.
-    pub created_at: Timestamp,
-    /// What happened, to whom.
-    pub event: NewEvent,
-}
-
-/// A published event.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoggedEvent {
-    /// Its identity for consumers; see [`event_id`].
-    pub id: EventId,
-    /// Its place in the shard's log: the cursor.
-    pub position: u64,
-    /// Its number within its session, dense from 1; none if it is about no session.
-    pub seq: Option<u64>,
-    /// Whose it is.
-    pub tenant: Option<TenantId>,
-    /// The session it is about.
-    pub session: Option<SessionId>,
-    /// The session's epoch when it happened.
-    pub epoch: Option<Epoch>,
-    /// When it happened.
-    pub created_at: Timestamp,
-    /// What happened.
-    pub event: Event,
-}
-
-/// The id of the event at a position of a shard's log: ordered by time to the millisecond like every other
-/// id, and below that what is unique already. So no store has to make or keep one.
-#[must_use]
-pub fn event_id(shard: u16, position: u64, created_at: Timestamp) -> EventId {
-    EventId::numbered(created_at, shard, position)
-}
-
-/// Which of a tenant's events to list.
+/// Which of a tenant's events to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Only this session's.
@@ -67,10 +27,20 @@ pub struct EventFilter {
     pub names: Vec<String>,
 }
 
+impl EventFilter {
+    /// Returns whether an event passes.
+    #[must_use]
+    pub fn passes(&self, event: &LoggedEvent) -> bool {
+        let named = self.names.is_empty() || self.names.contains(&event.name);
+        named && (self.session.is_none() || self.session == event.session)
+    }
+}
+
 /// The reading end of the event log.
 #[async_trait]
 pub trait EventRepo: Send {
-    /// The tenant's events after `after`, in order of position, at most `limit`.
+    /// Returns the tenant's events after `after`, in order of position, at most `limit`. Names and versions
+    /// that this version of the gateway does not know are read like all others.
     async fn events(
         &mut self,
         tenant: TenantId,
@@ -78,6 +48,9 @@ pub trait EventRepo: Send {
         after: u64,
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// Returns the position of the newest event of a shard, whoever's it is; 0 before the first.
+    async fn newest_position(&mut self, shard: u16) -> Result<u64, StoreError>;
 }
 
 /// How far a shard's log has come.
@@ -85,41 +58,6 @@ pub trait EventRepo: Send {
 pub struct ShardHead {
     /// The position of the newest event.
     pub position: u64,
-}
-
-/// What is counted per tenant, session and hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UsageDelta {
-    /// Outbound messages that became known.
-    pub sent: u64,
-    /// Outbound messages that failed.
-    pub failed: u64,
-    /// Inbound messages.
-    pub received: u64,
-}
-
-impl UsageDelta {
-    /// What one event adds.
-    #[must_use]
-    pub fn of(event: &Event) -> Self {
-        match event {
-            Event::MessageStatus(change) if change.direction == Direction::Outbound => Self {
-                sent: u64::from(change.previous.is_none()),
-                failed: u64::from(change.status == MessageStatus::Failed),
-                received: 0,
-            },
-            Event::MessageReceived(_) => Self {
-                received: 1,
-                ..Self::default()
-            },
-            Event::MessageStatus(_)
-            | Event::SessionCreated(_)
-            | Event::SessionStatus(_)
-            | Event::SessionQr(_)
-            | Event::SessionDeleted(_)
-            | Event::WorkerStatus(_) => Self::default(),
-        }
-    }
 }
 
 /// Everything one step of the sequencer writes.

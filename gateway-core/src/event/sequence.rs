@@ -12,6 +12,9 @@ use crate::id::SessionId;
 use crate::store::{PlatformStore, StoreError};
 use crate::time::Timestamp;
 
+/// The shard with the events of all tenants.
+pub const TENANT_SHARD: u16 = 0;
+
 /// What one step did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequenced {
@@ -56,7 +59,9 @@ pub fn number(
             session: row.event.session,
             epoch: row.event.epoch,
             created_at: row.created_at,
-            event: row.event.event,
+            name: row.event.name.into_owned(),
+            version: row.event.version,
+            data: row.event.data,
         });
     }
     publication
@@ -66,7 +71,7 @@ fn count(publication: &mut Publication, row: &OutboxRow) {
     let (Some(tenant), Some(session)) = (row.event.tenant, row.event.session) else {
         return;
     };
-    let delta = UsageDelta::of(&row.event.event);
+    let delta = row.event.usage;
     if delta == UsageDelta::default() {
         return;
     }

@@ -107,7 +107,7 @@ fn inbound(stored: Option<&Message>, fact: &Inbound, now: Timestamp) -> Fold {
         content: fact.content.clone(),
         offline: fact.offline,
     });
-    let event = Some(about(&message, event));
+    let event = Some(about(&message, &event));
     Fold {
         recorded: Recorded {
             message,
@@ -156,7 +156,7 @@ fn advance(
     let event = (before != Some(row.status)).then(|| {
         about(
             &row,
-            Event::MessageStatus(MessageStatusChanged {
+            &Event::MessageStatus(MessageStatusChanged {
                 id: row.id,
                 wa_message_id: row.wa_message_id.clone(),
                 direction: row.direction,
@@ -216,11 +216,6 @@ fn blank(status: MessageStatus, now: Timestamp, fill: impl FnOnce(Message) -> Me
     })
 }
 
-fn about(row: &Message, event: Event) -> NewEvent {
-    NewEvent {
-        tenant: Some(row.tenant),
-        session: Some(row.session),
-        epoch: Some(row.epoch),
-        event,
-    }
+fn about(row: &Message, event: &Event) -> NewEvent {
+    NewEvent::of_session(row.tenant, row.session, row.epoch, event)
 }

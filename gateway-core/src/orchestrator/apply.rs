@@ -105,12 +105,7 @@ fn owner_of(decision: &Decision) -> Option<&Owner> {
 /// The decision's events, addressed.
 pub(super) fn events(before: &Session, decision: &Decision) -> Vec<NewEvent> {
     let epoch = decision.row.as_ref().map_or(before.epoch, |row| row.epoch);
-    let address = |event: &crate::event::Event| NewEvent {
-        tenant: Some(before.tenant),
-        session: Some(before.id),
-        epoch: Some(epoch),
-        event: event.clone(),
-    };
+    let address = |event| NewEvent::of_session(before.tenant, before.id, epoch, event);
     decision.events.iter().map(address).collect()
 }
 

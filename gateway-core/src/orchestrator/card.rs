@@ -140,14 +140,8 @@ impl Orchestrator {
             metadata: session.metadata.clone(),
         };
         let event = Event::SessionCreated(created);
-        let (tenant, epoch) = (Some(session.tenant), Some(session.epoch));
-        tx.append_events(&[NewEvent {
-            tenant,
-            session: Some(id),
-            epoch,
-            event,
-        }])
-        .await?;
+        let event = NewEvent::of_session(session.tenant, id, session.epoch, &event);
+        tx.append_events(&[event]).await?;
         tx.commit().await?;
         self.announce(id).await;
         Ok(session)

@@ -125,10 +125,5 @@ pub(super) fn worker_event(worker: &WorkerId, status: WorkerStatus, reason: &str
         status,
         reason: reason.to_owned(),
     };
-    NewEvent {
-        tenant: None,
-        session: None,
-        epoch: None,
-        event: Event::WorkerStatus(change),
-    }
+    NewEvent::of_operators(&Event::WorkerStatus(change))
 }

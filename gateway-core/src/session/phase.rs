@@ -142,6 +142,7 @@ pub struct Challenge {
 
 /// The kinds of challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ChallengeKind {
     /// A QR code to scan.

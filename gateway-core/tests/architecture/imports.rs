@@ -80,6 +80,7 @@ const SERVER: Table = &[
     ("cache", &[BASE, &["identity"]]),
     ("coord", &[BASE]),
     ("effects", &[BASE]),
+    ("event_feed", &[BASE]),
     ("identity", &[BASE]),
     ("message_log", &[BASE]),
     ("quota", &[BASE]),
@@ -91,11 +92,25 @@ const SERVER: Table = &[
     ),
     (
         "runtime",
-        &[BASE, ADAPTERS, &["cache", "effects", "http", "quota"]],
+        &[
+            BASE,
+            ADAPTERS,
+            &["cache", "effects", "event_feed", "http", "quota"],
+        ],
     ),
     (
         "app",
-        &[BASE, &["cache", "effects", "http", "identity", "quota"]],
+        &[
+            BASE,
+            &[
+                "cache",
+                "effects",
+                "event_feed",
+                "http",
+                "identity",
+                "quota",
+            ],
+        ],
     ),
     (
         "server",

@@ -220,7 +220,7 @@ fn a_message_that_came_in_twice_is_received_once() {
     let row = row.expect("a row");
     assert_eq!(row.content, Some(serde_json::json!({ "text": "first" })));
     assert_eq!(folds.iter().filter(|fold| fold.event.is_some()).count(), 1);
-    let event = folds[0].event.as_ref().map(|event| event.event.name());
+    let event = folds[0].event.as_ref().map(|event| event.name.as_ref());
     assert_eq!(event, Some("message.received"));
 }
 
@@ -270,7 +270,7 @@ proptest! {
             prop_assert!(before.is_none_or(|before| before <= after), "never backwards");
             prop_assert_eq!(folded.event.is_some(), before != Some(after));
             if let Some(event) = &folded.event {
-                let Event::MessageStatus(change) = &event.event else {
+                let Ok(Event::MessageStatus(change)) = event.event() else {
                     panic!("{event:?}")
                 };
                 prop_assert_eq!((change.previous, change.status), (before, after));

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use gateway_core::event::{
-    Event, MessageReceived, MessageStatusChanged, SessionCreated, SessionDeleted, SessionQr,
-    SessionStatus, WorkerChanged,
+    Event, EventData, MessageReceived, MessageStatusChanged, NewEvent, SessionCreated,
+    SessionDeleted, SessionQr, SessionStatusChanged, UnreadableEvent, WorkerChanged,
 };
 use gateway_core::id::{MessageId, SessionName, WorkerId};
 use gateway_core::message::{Direction, MessageError, MessageStatus, WaMessageId};
 use gateway_core::session::{Challenge, ChallengeKind};
 use gateway_core::worker::WorkerStatus;
 use gateway_testkit::fixture::{START, a_session, a_worker};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// One of each.
 fn samples() -> [Event; 7] {
@@ -55,7 +55,7 @@ fn samples() -> [Event; 7] {
             name: name.clone(),
             metadata: [("crm".to_owned(), json!(7))].into(),
         }),
-        Event::SessionStatus(SessionStatus::new(&session, session.status())),
+        Event::SessionStatus(SessionStatusChanged::new(&session, session.status())),
         Event::SessionQr(SessionQr::new(&challenge)),
         Event::SessionDeleted(SessionDeleted { name }),
         Event::MessageReceived(received),
@@ -64,11 +64,23 @@ fn samples() -> [Event; 7] {
     ]
 }
 
+fn written(event: &Event) -> NewEvent {
+    NewEvent::of_operators(event)
+}
+
+fn json(event: &Event) -> Value {
+    written(event).data.read().expect("JSON")
+}
+
+fn data(json: &Value) -> EventData {
+    serde_json::from_value(json.clone()).expect("JSON")
+}
+
 #[test]
 fn every_event_survives_the_log() {
     for event in samples() {
-        assert!(event.data().is_object(), "{event:?}");
-        let read = Event::from_parts(event.name(), event.data());
+        assert!(json(&event).is_object(), "{event:?}");
+        let read = written(&event).event();
         assert_eq!(read.expect("its own words"), event);
     }
 }
@@ -79,28 +91,54 @@ fn every_event_has_a_name_of_its_own_and_a_version() {
     assert_eq!(names, BTreeSet::from(Event::NAMES));
     assert_eq!(names.len(), samples().len());
     for event in samples() {
-        let json = serde_json::to_value(&event).expect("JSON");
-        assert_eq!(json["type"], event.name());
+        assert_eq!(written(&event).name, event.name());
         assert_eq!(event.version(), 1, "no payload has changed its meaning yet");
+    }
+}
+
+#[test]
+fn every_sample_is_what_its_event_looks_like() {
+    for (name, sample) in Event::NAMES.into_iter().zip(Event::SAMPLES) {
+        let sample: Value = serde_json::from_str(sample).expect("JSON");
+        let event = Event::parse(name, 1, &data(&sample)).expect("an event");
+        assert_eq!(event.name(), name);
+        let members = |json: &Value| -> BTreeSet<String> {
+            let fields = json.as_object().expect("an object");
+            fields.keys().cloned().collect()
+        };
+        assert_eq!(members(&json(&event)), members(&sample), "{name}");
     }
 }
 
 #[test]
 fn what_is_not_in_the_catalogue_is_not_read() {
     let [created, status, ..] = samples();
-    assert!(Event::from_parts("session.levitated", created.data()).is_err());
-    assert!(Event::from_parts(status.name(), created.data()).is_err());
-    assert!(Event::from_parts(status.name(), json!(null)).is_err());
+    let created = written(&created).data;
+    let refused = Event::parse("session.levitated", 1, &created);
+    assert!(matches!(refused, Err(UnreadableEvent::Unknown { .. })));
+    let newer = Event::parse("session.created", 2, &created);
+    assert!(matches!(newer, Err(UnreadableEvent::Unknown { .. })));
+    assert!(Event::parse(status.name(), 1, &created).is_err());
+    assert!(Event::parse(status.name(), 1, &data(&json!(null))).is_err());
 }
 
 #[test]
 fn consumers_read_camel_case_and_never_a_code() {
     let [_, status, qr, ..] = samples();
-    let data = status.data();
-    assert_eq!(data["status"], "CONNECTED");
-    assert_eq!(data["phoneNumber"], "15550100");
+    let status = json(&status);
+    assert_eq!(status["status"], "CONNECTED");
+    assert_eq!(status["phoneNumber"], "15550100");
     assert_eq!(
-        qr.data(),
-        json!({"kind": "passkey", "index": 2, "expiresAt": START})
+        json(&qr),
+        json!({"type": "passkey", "index": 2, "expiresAt": START})
     );
+}
+
+#[test]
+fn what_has_a_type_calls_it_type() {
+    for event in samples() {
+        assert!(json(&event).get("kind").is_none(), "{}", event.name());
+    }
+    let received = samples().into_iter().nth(4).expect("one of each");
+    assert_eq!(json(&received)["type"], "text");
 }

@@ -3,9 +3,10 @@
 
 mod events;
 mod names;
+mod pages;
 mod people;
 mod ports;
-mod retention;
 mod reasons;
+mod retention;
 mod routes;
 mod vitals;

@@ -188,7 +188,7 @@ impl Caches {
                 self.0.principals.forget_tenant(*tenant);
                 true
             }
-            Notice::Due | Notice::Outbox => false,
+            Notice::Due | Notice::Outbox | Notice::Published => false,
         }
     }
 

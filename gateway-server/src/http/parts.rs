@@ -10,6 +10,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
+use gateway_core::event::EventReader;
 use gateway_core::identity::WorkerTokens;
 use gateway_core::message::{Intake, Sender};
 use gateway_core::orchestrator::Orchestrator;
@@ -85,6 +86,8 @@ parts! {
     link: Arc<dyn WorkerLink>,
     /// Every sequence.
     orchestrator: Arc<Orchestrator>,
+    /// Reads events.
+    events: Arc<dyn EventReader>,
     /// Carries out what the sequences want done.
     effects: EffectExecutor,
     /// Sends messages.

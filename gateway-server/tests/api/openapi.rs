@@ -1,9 +1,12 @@
 //! The API document: kept in the repository, so that a change of the API is seen in review.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use gateway_core::event::Event;
+use gateway_core::session::Reason;
 use gateway_server::http::problem::Kind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn document() -> Value {
     let text = gateway_server::http::document()
@@ -37,6 +40,40 @@ fn every_problem_is_published() {
             "{}",
             kind.slug()
         );
+    }
+}
+
+#[test]
+fn every_event_of_the_catalogue_is_published_with_a_sample() {
+    let document = document();
+    let schemas = &document["components"]["schemas"];
+    let events = schemas["Event"]["discriminator"]["mapping"].as_object();
+    let events = events.expect("a union by type");
+    let names: BTreeSet<&str> = events.keys().map(String::as_str).collect();
+    assert_eq!(names, BTreeSet::from(Event::NAMES));
+    for (name, reference) in events {
+        let pointer = reference.as_str().expect("a reference");
+        let schema = document.pointer(pointer.trim_start_matches('#'));
+        let schema = schema.unwrap_or_else(|| panic!("{name} has no schema"));
+        let sample = &schema["examples"][0];
+        assert_eq!(sample["type"], json!(name));
+        let version = sample["version"].as_u64().expect("a version");
+        let version = u32::try_from(version).expect("a small one");
+        let data = serde_json::from_value(sample["data"].clone()).expect("JSON");
+        let event = Event::parse(name, version, &data);
+        assert_eq!(event.expect("its own sample").name(), name);
+        for (id, prefix) in [(&sample["id"], "evt_"), (&sample["tenantId"], "ten_")] {
+            assert!(id.is_null() || id.as_str().is_some_and(|id| id.starts_with(prefix)));
+        }
+    }
+}
+
+#[test]
+fn every_reason_of_a_session_is_published() {
+    let document = document();
+    let published = document["components"]["schemas"]["Reason"].to_string();
+    for (reason, _) in Reason::KNOWN {
+        assert!(published.contains(&format!("`{reason}`")), "{reason}");
     }
 }
 

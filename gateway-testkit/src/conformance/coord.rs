@@ -314,6 +314,7 @@ async fn a_notice_reaches_every_subscriber(c: &CoordinatorUnderTest) -> Verdict 
         },
         Notice::Due,
         Notice::Outbox,
+        Notice::Published,
         Notice::Tenant {
             tenant: tenant_id(1),
         },

@@ -227,16 +227,12 @@ fn parks_of(until: Timestamp) -> impl Iterator<Item = Phase> {
 
 /// An event of a session that carries `index`, so that order shows.
 pub(super) fn an_event(tenant: TenantId, session: SessionId, index: u32) -> NewEvent {
-    NewEvent {
-        tenant: Some(tenant),
-        session: Some(session),
-        epoch: Some(Epoch(1)),
-        event: Event::SessionQr(SessionQr {
-            kind: ChallengeKind::Qr,
-            index,
-            expires_at: Timestamp::from_micros(1_700_000_000_000_000),
-        }),
-    }
+    let event = Event::SessionQr(SessionQr {
+        kind: ChallengeKind::Qr,
+        index,
+        expires_at: Timestamp::from_micros(1_700_000_000_000_000),
+    });
+    NewEvent::of_session(tenant, session, Epoch(1), &event)
 }
 
 /// Starts `count` tasks together and returns what they returned, in order.

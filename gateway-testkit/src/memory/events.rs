@@ -104,19 +104,21 @@ impl EventRepo for MemoryTx {
         limit: u32,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         self.run(|world, me| {
-            let named = |row: &LoggedEvent| {
-                filter.names.is_empty() || filter.names.iter().any(|name| name == row.event.name())
-            };
             let listed = |row: &LoggedEvent| {
-                row.tenant == Some(tenant)
-                    && row.position > after
-                    && (filter.session.is_none() || filter.session == row.session)
-                    && named(row)
+                row.tenant == Some(tenant) && row.position > after && filter.passes(row)
             };
             let rows = world.events.rows(me).map(|(_, row)| row);
             let mut rows: Vec<&LoggedEvent> = rows.filter(|row| listed(row)).collect();
             rows.sort_by_key(|row| row.position);
             Ok(rows.into_iter().take(limit as usize).cloned().collect())
+        })
+        .await
+    }
+
+    async fn newest_position(&mut self, shard: u16) -> Result<u64, StoreError> {
+        self.run(|world, me| {
+            let head = world.shards.get(me, &shard).copied();
+            Ok(head.unwrap_or_default().position)
         })
         .await
     }

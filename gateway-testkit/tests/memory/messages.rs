@@ -77,7 +77,7 @@ fn facts_fold_in_any_order_and_publish_every_change_once() {
         events.assert_dense().await.expect("sequences");
         assert_eq!(published.len(), 1);
         assert_eq!((published[0].position, published[0].seq), (1, Some(1)));
-        assert!(matches!(published[0].event, Event::MessageStatus(_)));
+        assert!(matches!(published[0].event(), Ok(Event::MessageStatus(_))));
         let card = tx.session(card.id).await.expect("reads").expect("there");
         assert!(card.last_activity_at.is_some() && card.version == 1);
     });

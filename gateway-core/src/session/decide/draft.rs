@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Decision, InvalidTransition};
-use crate::event::{Event, SessionDeleted, SessionQr, SessionStatus};
+use crate::event::{Event, SessionDeleted, SessionQr, SessionStatusChanged};
 use crate::session::input::{Closure, Command, Effect, Input, Report, StartOrder};
 use crate::session::phase::{
     Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase,
@@ -430,7 +430,10 @@ impl<'a> Draft<'a> {
         if told(&old) != told(&new) {
             self.row.status_since = self.now;
             let view = self.row.status();
-            events.insert(0, Event::SessionStatus(SessionStatus::new(&self.row, view)));
+            events.insert(
+                0,
+                Event::SessionStatus(SessionStatusChanged::new(&self.row, view)),
+            );
         }
         if self.row != *before {
             self.row.version = before.version + 1;

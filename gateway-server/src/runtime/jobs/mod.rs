@@ -19,6 +19,7 @@ mod probe_workers;
 mod publish_events;
 mod publish_numbers;
 mod register_replica;
+mod wake_event_readers;
 mod watch_leases;
 
 pub(crate) use check_peers::CheckPeers;
@@ -36,4 +37,5 @@ pub(crate) use probe_workers::ProbeWorkers;
 pub(crate) use publish_events::PublishEvents;
 pub(crate) use publish_numbers::PublishNumbers;
 pub(crate) use register_replica::RegisterReplica;
+pub(crate) use wake_event_readers::WakeEventReaders;
 pub(crate) use watch_leases::WatchLeases;

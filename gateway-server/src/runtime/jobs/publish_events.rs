@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::coord::Notice;
-use gateway_core::event::{Sequenced, sequence};
+use gateway_core::coord::{Coordinator, Notice};
+use gateway_core::event::{Sequenced, TENANT_SHARD, sequence};
 use gateway_core::store::PlatformStore;
 
 use super::frame::{Job, JobError, Next, Pace};
@@ -16,23 +16,34 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 const MOST: u32 = 5_000;
 /// How many events a step still tries when larger steps fail.
 const FEWEST: u32 = 50;
-/// The one shard of tenants.
-const SHARD: u16 = 0;
 
 #[derive(Debug)]
 pub(crate) struct PublishEvents {
     sequencing: Arc<dyn PlatformStore>,
+    coord: Arc<dyn Coordinator>,
     metrics: LoopMetrics,
     limit: u32,
 }
 
 impl PublishEvents {
     /// Publishes over `sequencing`, which is best a connection that no request can hold.
-    pub(crate) fn new(sequencing: Arc<dyn PlatformStore>, metrics: LoopMetrics) -> Self {
+    pub(crate) fn new(
+        sequencing: Arc<dyn PlatformStore>,
+        coord: Arc<dyn Coordinator>,
+        metrics: LoopMetrics,
+    ) -> Self {
         Self {
             sequencing,
+            coord,
             metrics,
             limit: MOST,
+        }
+    }
+
+    /// Tells the readers of events on every replica that there are new ones.
+    async fn announce(&self) {
+        if let Err(error) = self.coord.notify(&Notice::Published).await {
+            tracing::debug!(%error, "readers of events find new ones a little later");
         }
     }
 }
@@ -50,10 +61,13 @@ impl Job for PublishEvents {
     }
 
     async fn step(&mut self) -> Result<Next, JobError> {
-        match sequence(&*self.sequencing, SHARD, self.limit).await {
+        match sequence(&*self.sequencing, TENANT_SHARD, self.limit).await {
             Ok(Sequenced::Published { count, more }) => {
                 self.limit = (self.limit * 2).min(MOST);
                 self.metrics.published.increment(count as u64);
+                if count > 0 {
+                    self.announce().await;
+                }
                 Ok(if more { Next::AtOnce } else { Next::AtPace })
             }
             Ok(Sequenced::Busy) => Ok(Next::AtPace),

@@ -1,10 +1,9 @@
 //! The reading end of the event log.
 
 use async_trait::async_trait;
-use gateway_core::event::{Event, EventFilter, EventRepo, LoggedEvent, event_id};
+use gateway_core::event::{EventData, EventFilter, EventRepo, LoggedEvent, event_id};
 use gateway_core::id::{Epoch, SessionId, TenantId};
 use gateway_core::store::StoreError;
-use serde_json::Value;
 use sqlx::FromRow;
 use sqlx::types::Json;
 
@@ -15,7 +14,7 @@ use super::types::{Count, Id, Time};
 
 macro_rules! columns {
     () => {
-        "shard, position, seq, tenant_id, session_id, epoch, created_at, name, data"
+        "shard, position, seq, tenant_id, session_id, epoch, created_at, name, version, data"
     };
 }
 
@@ -51,15 +50,7 @@ const NAMED_OF_SESSION: Sql = page!(
     " AND session_id = $4 AND name IN (SELECT value->>0 FROM json_each($5))"
 );
 
-/// Reads an event's payload back from a row of `table`.
-pub(super) fn parse(
-    table: &'static str,
-    id: &impl ToString,
-    name: &str,
-    data: Value,
-) -> Result<Event, StoreError> {
-    Event::from_parts(name, data).map_err(|why| corrupt(table, id, &why))
-}
+const NEWEST: &str = "SELECT position FROM sequencer_shards WHERE shard = $1";
 
 #[derive(FromRow)]
 struct EventRow {
@@ -71,25 +62,28 @@ struct EventRow {
     epoch: Option<Count>,
     created_at: Time,
     name: String,
-    data: Json<Value>,
+    version: Count,
+    data: Json<EventData>,
 }
 
 impl TryFrom<EventRow> for LoggedEvent {
     type Error = StoreError;
 
     fn try_from(row: EventRow) -> Result<Self, StoreError> {
-        let shard = u16::try_from(row.shard.0);
-        let shard = shard.map_err(|error| corrupt("events", &row.position.0, &error))?;
-        let id = event_id(shard, row.position.0, row.created_at.0);
+        let bad = |why: String| corrupt("events", &row.position.0, &why);
+        let shard: u16 = row.shard.narrow().map_err(bad)?;
+        let version = row.version.narrow().map_err(bad)?;
         Ok(Self {
-            id,
+            id: event_id(shard, row.position.0, row.created_at.0),
             position: row.position.0,
             seq: row.seq.map(|seq| seq.0),
             tenant: row.tenant_id.map(|id| TenantId::from_u128(id.0)),
             session: row.session_id.map(|id| SessionId::from_u128(id.0)),
             epoch: row.epoch.map(|epoch| Epoch(epoch.0)),
             created_at: row.created_at.0,
-            event: parse("events", &id, &row.name, row.data.0)?,
+            name: row.name,
+            version,
+            data: row.data.0,
         })
     }
 }
@@ -123,5 +117,11 @@ impl EventRepo for Tx {
         }
         let rows: Vec<EventRow> = query.all().await?;
         rows.into_iter().map(LoggedEvent::try_from).collect()
+    }
+
+    async fn newest_position(&mut self, shard: u16) -> Result<u64, StoreError> {
+        let newest = self.query(NEWEST).bind(Count(shard.into()));
+        let row: Option<(Count,)> = newest.optional().await?;
+        Ok(row.map_or(0, |(Count(position),)| position))
     }
 }

@@ -6,16 +6,15 @@
 
 use async_trait::async_trait;
 use gateway_core::event::{
-    ACTIVITY_STEP, NewEvent, OutboxRow, SequencerRepo, ShardHead, UsageDelta,
+    ACTIVITY_STEP, EventData, NewEvent, OutboxRow, SequencerRepo, ShardHead, UsageDelta,
 };
 use gateway_core::id::{Epoch, SessionId, TenantId};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use serde_json::Value;
 use sqlx::FromRow;
 use sqlx::types::Json;
 
-use super::event::parse;
+use super::error::corrupt;
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
@@ -24,8 +23,8 @@ const LOCK_SHARD: Sql = Sql {
     sqlite: "SELECT position FROM sequencer_shards WHERE shard = $1",
 };
 
-const OUTBOX: &str = "SELECT row_id, created_at, tenant_id, session_id, epoch, name, data \
-     FROM outbox ORDER BY row_id LIMIT $1";
+const OUTBOX: &str = "SELECT row_id, created_at, tenant_id, session_id, epoch, name, version, \
+         data, counts FROM outbox ORDER BY row_id LIMIT $1";
 
 const USAGE: &str = "SELECT sent, failed, received FROM usage_hours \
      WHERE tenant_id = $1 AND session_id = $2 AND hour = $3";
@@ -38,13 +37,17 @@ struct Waiting {
     session_id: Option<Id>,
     epoch: Option<Count>,
     name: String,
-    data: Json<Value>,
+    version: Count,
+    data: Json<EventData>,
+    counts: Count,
 }
 
 impl TryFrom<Waiting> for OutboxRow {
     type Error = StoreError;
 
     fn try_from(row: Waiting) -> Result<Self, StoreError> {
+        let version = row.version.narrow();
+        let version = version.map_err(|why: String| corrupt("outbox", &row.row_id, &why))?;
         Ok(Self {
             row: row.row_id,
             created_at: row.created_at.0,
@@ -52,7 +55,10 @@ impl TryFrom<Waiting> for OutboxRow {
                 tenant: row.tenant_id.map(|id| TenantId::from_u128(id.0)),
                 session: row.session_id.map(|id| SessionId::from_u128(id.0)),
                 epoch: row.epoch.map(|epoch| Epoch(epoch.0)),
-                event: parse("outbox", &row.row_id, &row.name, row.data.0)?,
+                name: row.name.into(),
+                version,
+                data: row.data.0,
+                usage: delta(row.counts.0),
             },
         })
     }
@@ -61,6 +67,14 @@ impl TryFrom<Waiting> for OutboxRow {
 /// What a message event adds, as the outbox keeps it.
 pub(super) const fn counts(delta: UsageDelta) -> u64 {
     delta.sent | delta.failed << 1 | delta.received << 2
+}
+
+const fn delta(counts: u64) -> UsageDelta {
+    UsageDelta {
+        sent: counts & 1,
+        failed: counts >> 1 & 1,
+        received: counts >> 2,
+    }
 }
 
 /// [`ACTIVITY_STEP`] in microseconds.

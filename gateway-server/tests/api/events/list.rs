@@ -1,6 +1,8 @@
 //! `GET /events`
 
 use gateway_core::coord::Coordinator;
+use gateway_core::event::{NewEvent, UsageDelta};
+use gateway_core::store::Store;
 use serde_json::{Value, json};
 
 use crate::app::text;
@@ -122,4 +124,35 @@ async fn bad_parameters_are_named() {
             .await;
         assert_eq!(answer.fields(), [field], "{query}");
     }
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_gateway_fails_no_page() {
+    let scene = Scene::without_workers().await;
+    scene.card("before").await;
+    let newer = NewEvent {
+        tenant: Some(scene.login.tenant),
+        session: None,
+        epoch: None,
+        name: "billing.due".into(),
+        version: 2,
+        data: serde_json::from_str(r#"{"amount":12.50}"#).expect("JSON"),
+        usage: UsageDelta::default(),
+    };
+    let mut tx = scene.app.store.begin().await.expect("begins");
+    tx.append_events(&[newer]).await.expect("appends");
+    tx.commit().await.expect("commits");
+    scene.card("after").await;
+    scene.publish().await;
+    let answer = scene.get("/api/v1/events").expect(200).await;
+    assert_eq!(
+        kinds(answer.data()),
+        ["session.created", "billing.due", "session.created"]
+    );
+    let event = &answer.data()[1];
+    assert_eq!(
+        (&event["version"], &event["session"]),
+        (&json!(2), &json!(null))
+    );
+    assert_eq!(event["data"], json!({"amount": 12.5}));
 }

@@ -83,6 +83,7 @@ async fn an_inbound_message_is_known_by_its_identity() {
         .await;
     assert_eq!(events.data().as_array().map(Vec::len), Some(2));
     assert_eq!(events.data()[0]["data"]["content"]["text"], "hi");
+    assert_eq!(events.data()[0]["data"]["type"], "text");
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ impl LogUnderTest {
         let mut known = BTreeMap::new();
         let mut count = 0;
         for event in self.events().await? {
-            let Event::MessageStatus(change) = event.event else {
+            let Event::MessageStatus(change) = event.event()? else {
                 continue;
             };
             let before = known.insert(change.id, change.status);

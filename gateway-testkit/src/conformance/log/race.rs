@@ -94,7 +94,7 @@ async fn one_inbound_message_from_two_sides_is_told_once(l: &LogUnderTest) -> Ve
     let events = l.events().await?;
     let told = events
         .iter()
-        .filter(|event| matches!(event.event, Event::MessageReceived(_)));
+        .filter(|event| matches!(event.event(), Ok(Event::MessageReceived(_))));
     assert_eq!((told.count(), events.len()), (1, 1));
     Ok(())
 }

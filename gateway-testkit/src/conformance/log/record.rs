@@ -261,7 +261,7 @@ async fn an_inbound_message_is_kept_as_it_is_and_told_once(l: &LogUnderTest) -> 
         content: fact.content,
         offline: true,
     });
-    assert_eq!(event.event, expected);
+    assert_eq!(event.event()?, expected);
     assert_eq!(
         (event.tenant, event.session),
         (Some(tenant_id(1)), Some(session_id(1)))
@@ -285,8 +285,8 @@ async fn each_change_of_status_is_an_event(l: &LogUnderTest) -> Verdict {
         .events()
         .await?
         .into_iter()
-        .filter_map(|event| match event.event {
-            Event::MessageStatus(change) => Some(change.status),
+        .filter_map(|event| match event.event() {
+            Ok(Event::MessageStatus(change)) => Some(change.status),
             _ => None,
         })
         .collect();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use gateway_core::event::{
     ACTIVITY_STEP, Event, EventFilter, LoggedEvent, MessageReceived, MessageStatusChanged,
-    NewEvent, Sequenced, SessionCreated, SessionDeleted, SessionQr, SessionStatus, WorkerChanged,
-    sequence,
+    NewEvent, Sequenced, SessionCreated, SessionDeleted, SessionQr, SessionStatusChanged,
+    UnreadableEvent, UsageDelta, WorkerChanged, sequence,
 };
 use gateway_core::id::Epoch;
 use gateway_core::message::{Direction, MessageError, MessageStatus, WaMessageId};
@@ -25,6 +25,7 @@ cases!(StoreUnderTest, "event":
     an_event_is_published_with_its_transaction,
     events_are_numbered_in_the_order_in_which_they_were_written,
     every_event_of_the_catalogue_survives,
+    events_of_a_newer_gateway_are_numbered_and_read_like_all_others,
     its_time_is_the_stores,
     a_tenant_reads_its_own_events_only,
     the_operators_events_are_nobodys,
@@ -61,6 +62,11 @@ async fn all(s: &StoreUnderTest, tenant: u128) -> Result<Vec<LoggedEvent>, Failu
     Ok(tx.events(tenant_id(tenant), &filter, 0, 1_000).await?)
 }
 
+/// An event of session 1 of tenant 1.
+fn about(event: &Event) -> NewEvent {
+    NewEvent::of_session(tenant_id(1), session_id(1), Epoch(1), event)
+}
+
 /// Tenants 1 and 2 with sessions 1 and 2, and 3 of tenant 1.
 async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let now = s.tenants(2).await?;
@@ -87,10 +93,8 @@ async fn an_event_is_published_with_its_transaction(s: &StoreUnderTest) -> Verdi
     assert_eq!(publish(s).await?, 0, "published once");
     let events = all(s, 1).await?;
     assert_eq!(events.len(), 1);
-    assert_eq!(
-        events[0].event,
-        an_event(tenant_id(1), session_id(1), 8).event
-    );
+    let written = an_event(tenant_id(1), session_id(1), 8);
+    assert_eq!(events[0].event()?, written.event()?);
     assert_eq!((events[0].seq, events[0].epoch), (Some(1), Some(Epoch(1))));
     Ok(())
 }
@@ -116,7 +120,7 @@ async fn events_are_numbered_in_the_order_in_which_they_were_written(
     let mut heads: BTreeMap<_, u64> = BTreeMap::new();
     for (index, pair) in (0..).zip(&events) {
         let written = an_event(tenant_id(1), pair.session.unwrap_or(session_id(0)), index);
-        assert_eq!(pair.event, written.event);
+        assert_eq!(pair.event()?, written.event()?);
         let head = heads.entry(pair.session).or_default();
         *head += 1;
         assert_eq!(pair.seq, Some(*head));
@@ -139,7 +143,7 @@ fn catalogue() -> Vec<Event> {
             name: session_name("shop"),
             metadata: [("ü☃".to_owned(), json!({"a": [1, null]}))].into(),
         }),
-        Event::SessionStatus(SessionStatus::new(&row, row.status())),
+        Event::SessionStatus(SessionStatusChanged::new(&row, row.status())),
         Event::SessionQr(SessionQr {
             kind: ChallengeKind::Passkey,
             index: 4,
@@ -184,19 +188,72 @@ async fn every_event_of_the_catalogue_survives(s: &StoreUnderTest) -> Verdict {
     let events: Vec<_> = written
         .iter()
         .map(|event| NewEvent {
-            event: event.clone(),
             epoch: None,
-            ..an_event(tenant_id(1), session_id(1), 0)
+            ..about(event)
         })
         .collect();
     append(s, &events).await?;
     publish(s).await?;
-    let read: Vec<_> = all(s, 1)
-        .await?
-        .into_iter()
-        .map(|logged| logged.event)
-        .collect();
-    assert_eq!(read, written);
+    let read = all(s, 1).await?;
+    for (logged, event) in read.iter().zip(&written) {
+        assert_eq!(logged.event()?, *event);
+        let passed_on = (logged.name.as_str(), logged.version, &logged.data);
+        let new = about(event);
+        assert_eq!(passed_on, (event.name(), event.version(), &new.data));
+    }
+    assert_eq!(read.len(), written.len());
+    Ok(())
+}
+
+/// During an upgrade an older replica meets what a newer one has written.
+async fn events_of_a_newer_gateway_are_numbered_and_read_like_all_others(
+    s: &StoreUnderTest,
+) -> Verdict {
+    arrange(s).await?;
+    let known = |index| an_event(tenant_id(1), session_id(1), index);
+    let json = r#"{"height": 3.50, "since": null, "höhe": "☃", "deep": [{"a": []}]}"#;
+    let unknown = |name: &'static str, version| -> Result<NewEvent, Failure> {
+        Ok(NewEvent {
+            name: name.into(),
+            version,
+            data: serde_json::from_str(json)?,
+            usage: UsageDelta {
+                received: 1,
+                ..UsageDelta::default()
+            },
+            ..known(0)
+        })
+    };
+    let newer = [unknown("session.levitated", 3)?, unknown("session.qr", 2)?];
+    append(s, &[known(1)]).await?;
+    append(s, &newer).await?;
+    append(s, &[known(2)]).await?;
+    assert_eq!(publish(s).await?, 4);
+    let events = all(s, 1).await?;
+    let seqs: Vec<_> = events.iter().map(|event| event.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4].map(Some));
+    for (read, written) in events[1..3].iter().zip(&newer) {
+        assert_eq!(
+            (&*read.name, read.version),
+            (&*written.name, written.version)
+        );
+        assert_eq!(read.data.as_json(), json, "passed on as it stands");
+        let refused = read.event();
+        assert!(
+            matches!(refused, Err(UnreadableEvent::Unknown { .. })),
+            "{refused:?}"
+        );
+    }
+    let filter = EventFilter {
+        session: Some(session_id(1)),
+        names: vec!["session.levitated".to_owned()],
+    };
+    let mut tx = s.read().await?;
+    let found = tx.events(tenant_id(1), &filter, 0, 9).await?;
+    assert_eq!(found, events[1..2]);
+    let hour = events[1].created_at.start_of_hour();
+    let usage = tx.usage(tenant_id(1), session_id(1), hour).await?;
+    assert_eq!(usage.received, 2, "counted without being understood");
     Ok(())
 }
 
@@ -220,7 +277,7 @@ async fn a_tenant_reads_its_own_events_only(s: &StoreUnderTest) -> Verdict {
     publish(s).await?;
     let read = all(s, 2).await?;
     assert_eq!(read.len(), 1);
-    assert_eq!(read[0].event, other.event);
+    assert_eq!(read[0].event()?, other.event()?);
     // Naming a foreign session does not help.
     let filter = EventFilter {
         session: Some(session_id(1)),
@@ -235,12 +292,7 @@ async fn a_tenant_reads_its_own_events_only(s: &StoreUnderTest) -> Verdict {
 
 async fn the_operators_events_are_nobodys(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let own = NewEvent {
-        tenant: None,
-        session: None,
-        epoch: None,
-        event: catalogue().remove(6),
-    };
+    let own = NewEvent::of_operators(&catalogue().remove(6));
     append(s, &[own, an_event(tenant_id(1), session_id(1), 1)]).await?;
     assert_eq!(publish(s).await?, 2);
     let events = all(s, 1).await?;
@@ -251,12 +303,10 @@ async fn the_operators_events_are_nobodys(s: &StoreUnderTest) -> Verdict {
 
 async fn events_are_filtered_by_session_and_name(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let deleted = |session| NewEvent {
-        event: Event::SessionDeleted(SessionDeleted {
-            name: session_name("shop"),
-        }),
-        ..an_event(tenant_id(1), session, 0)
-    };
+    let gone = Event::SessionDeleted(SessionDeleted {
+        name: session_name("shop"),
+    });
+    let deleted = |session| NewEvent::of_session(tenant_id(1), session, Epoch(1), &gone);
     let qr = |session| an_event(tenant_id(1), session, 0);
     let (one, three) = (session_id(1), session_id(3));
     append(
@@ -327,10 +377,6 @@ async fn the_cursor_leads_through_all_pages(s: &StoreUnderTest) -> Verdict {
 
 async fn usage_and_activity_are_counted_by_the_sequencer(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let about = |event| NewEvent {
-        event,
-        ..an_event(tenant_id(1), session_id(1), 0)
-    };
     let [received, Event::MessageStatus(failed)] = [catalogue().remove(4), catalogue().remove(5)]
     else {
         return Err(Failure::new("the catalogue has changed its order"));
@@ -343,8 +389,8 @@ async fn usage_and_activity_are_counted_by_the_sequencer(s: &StoreUnderTest) -> 
     });
     let failed = Event::MessageStatus(failed);
     for batch in [
-        vec![about(first.clone()), about(received)],
-        vec![about(first), about(failed)],
+        vec![about(&first), about(&received)],
+        vec![about(&first), about(&failed)],
     ] {
         append(s, &batch).await?;
         publish(s).await?;

@@ -50,6 +50,8 @@ async fn a_shard_begins_at_nothing_and_keeps_its_head(s: &StoreUnderTest) -> Ver
     );
     let mut tx = s.begin().await?;
     assert_eq!(tx.lock_shard(0).await?, Some(ShardHead { position: 2 }));
+    assert_eq!(tx.newest_position(0).await?, 2);
+    assert_eq!(tx.newest_position(9).await?, 0, "no such shard");
     assert_eq!(tx.outbox(9).await?, []);
     Ok(())
 }
@@ -208,7 +210,7 @@ fn check(events: &[LoggedEvent], expected: usize) -> Result<(), Failure> {
         let head = heads.entry(event.session).or_default();
         *head += 1;
         assert_eq!(event.seq, Some(*head), "dense per session");
-        let gateway_core::event::Event::SessionQr(qr) = &event.event else {
+        let gateway_core::event::Event::SessionQr(qr) = event.event()? else {
             return Err(Failure::new("an event that nobody wrote"));
         };
         assert!(written.insert(qr.index), "{} was published twice", qr.index);

@@ -1,12 +1,11 @@
 //! `GET /events`
 
 use axum::extract::State;
-use gateway_core::event::{Event, EventFilter};
+use gateway_core::event::{Event, EventEnvelope, EventFilter};
 use gateway_core::id::SessionId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::view::{EventView, Views};
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
@@ -55,12 +54,12 @@ impl After {
 /// The oldest first. `nextCursor` is always there once anything was read: ask again with it for what has
 /// happened since.
 #[utoipa::path(get, path = "/events", tag = "events", params(After),
-    responses((status = 200, body = Listed<EventView>)))]
+    responses((status = 200, body = Listed<Event>)))]
 pub(super) async fn list(
     State(parts): State<ServerParts>,
     caller: Caller,
     ApiQuery(after): ApiQuery<After>,
-) -> ApiResult<Answer<Vec<EventView>>> {
+) -> ApiResult<Answer<Vec<EventEnvelope>>> {
     read(&parts, &caller, caller.only(), &after).await
 }
 
@@ -70,20 +69,14 @@ pub(in crate::http::v1) async fn read(
     caller: &Caller,
     session: Option<SessionId>,
     after: &After,
-) -> ApiResult<Answer<Vec<EventView>>> {
+) -> ApiResult<Answer<Vec<EventEnvelope>>> {
     let page = after.page()?;
     let names = after.names()?;
     let filter = EventFilter { session, names };
     let from = page.after::<u64>()?.unwrap_or(0);
-    let mut tx = parts.store.read_platform().await?;
-    let events = tx
-        .events(caller.tenant, &filter, from, page.limit())
-        .await?;
-    let newest = events.last().map_or(from, |event| event.position);
-    let mut views = Views::new(parts, caller.tenant);
-    views.know(&mut *tx, &events).await?;
-    drop(tx);
-    let views = views.of(events).await;
+    let (tenant, limit) = (caller.tenant, page.limit());
+    let read = parts.events.page(tenant, &filter, from, limit).await?;
+    let newest = read.events.last().map_or(from, |event| event.position);
     let next = (newest > 0).then(|| newest.to_string());
-    Ok(Answer::stretch(views, &page, next.as_deref()))
+    Ok(Answer::stretch(read.events, &page, next.as_deref()))
 }

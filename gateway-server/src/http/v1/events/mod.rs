@@ -4,13 +4,11 @@
 //! from its last place misses nothing that was committed late.
 
 mod list;
-mod view;
 
 use gateway_core::identity::{Access, Scope};
 use utoipa_axum::routes;
 
 pub(super) use self::list::{After, read};
-pub(super) use self::view::EventView;
 use crate::http::routes::Routes;
 
 pub(super) fn routes() -> Routes {

@@ -32,7 +32,6 @@ use gateway_core::store::PlatformStore;
 use http::StatusCode;
 use utoipa_axum::routes;
 
-pub(super) use self::qr::challenge;
 use self::view::SessionView;
 use crate::effects::EffectExecutor;
 use crate::http::answer::Answer;

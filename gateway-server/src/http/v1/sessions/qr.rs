@@ -5,13 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use gateway_core::coord::PairingSecret;
+use gateway_core::event::ChallengeText;
 use gateway_core::orchestrator::{Orchestrator, QrError};
 use gateway_core::session::{ChallengeKind, Observed, Phase, Session};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::render::{self, Form};
@@ -25,15 +25,8 @@ use crate::identity::Caller;
 #[serde(rename_all = "camelCase")]
 #[schema(as = PairingCode)]
 pub(super) struct CodeView {
-    /// The text of the QR code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    qr_code: Option<String>,
-    /// The code to type on the phone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pairing_code: Option<String>,
-    /// The challenge for the passkey.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passkey_challenge: Option<Value>,
+    #[serde(flatten)]
+    text: ChallengeText,
     expires_at: Timestamp,
     /// Which of several, from 0.
     index: u32,
@@ -41,25 +34,12 @@ pub(super) struct CodeView {
 
 impl From<PairingSecret> for CodeView {
     fn from(secret: PairingSecret) -> Self {
-        let mut view = Self {
-            qr_code: None,
-            pairing_code: None,
-            passkey_challenge: None,
+        Self {
             expires_at: secret.expires_at,
             index: secret.index,
-        };
-        match secret.kind {
-            ChallengeKind::Qr => view.qr_code = Some(secret.text),
-            ChallengeKind::PairingCode => view.pairing_code = Some(secret.text),
-            ChallengeKind::Passkey => view.passkey_challenge = Some(challenge(secret.text)),
+            text: secret.into(),
         }
-        view
     }
-}
-
-/// A challenge travels as text; it was JSON at the worker.
-pub(in crate::http::v1) fn challenge(text: String) -> Value {
-    serde_json::from_str(&text).unwrap_or(Value::String(text))
 }
 
 /// Read the code that links a session

@@ -1,6 +1,5 @@
 //! The statements of the message log, and how rows become their parameters.
 
-use gateway_core::event::UsageDelta;
 use gateway_core::id::SessionId;
 use gateway_core::message::{Message, WaMessageId};
 use sqlx::types::Json;
@@ -168,7 +167,8 @@ pub(in super::super) fn new_events(made: &[Folded]) -> Columns<'_> {
         .ids(events().map(|(row, _)| row.id.as_u128()))
         .ids(events().map(|(_, new)| new.session.map(SessionId::as_u128)))
         .counts(events().map(|(_, new)| new.epoch.map(|epoch| epoch.0)))
-        .texts(events().map(|(_, new)| new.event.name()))
-        .jsons(events().map(|(_, new)| new.event.payload()))
-        .counts(events().map(|(_, new)| counts(UsageDelta::of(&new.event))))
+        .texts(events().map(|(_, new)| new.name.as_ref()))
+        .counts(events().map(|(_, new)| u64::from(new.version)))
+        .jsons(events().map(|(_, new)| new.data.as_raw().to_owned()))
+        .counts(events().map(|(_, new)| counts(new.usage)))
 }

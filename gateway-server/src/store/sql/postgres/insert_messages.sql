@@ -27,10 +27,10 @@ made AS (
     RETURNING tenant_id, id
 ),
 told AS (
-    INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data, counts)
-    SELECT clock.now, e.tenant_id, e.session_id, e.epoch, e.name, e.data, e.counts
-    FROM unnest($21, $22, $23, $24, $25, $26, $27) WITH ORDINALITY
-        AS e (tenant_id, message_id, session_id, epoch, name, data, counts, place)
+    INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, version, data, counts)
+    SELECT clock.now, e.tenant_id, e.session_id, e.epoch, e.name, e.version, e.data, e.counts
+    FROM unnest($21, $22, $23, $24, $25, $26, $27, $28) WITH ORDINALITY
+        AS e (tenant_id, message_id, session_id, epoch, name, version, data, counts, place)
     JOIN made ON made.tenant_id = e.tenant_id AND made.id = e.message_id
     CROSS JOIN clock
     ORDER BY e.place

@@ -9,7 +9,7 @@ taken AS MATERIALIZED (
     WHERE row_id <= (
         SELECT max(row_id) FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $2) AS step
     )
-    RETURNING row_id, created_at, tenant_id, session_id, epoch, name, data, counts
+    RETURNING row_id, created_at, tenant_id, session_id, epoch, name, version, data, counts
 ),
 grown AS MATERIALIZED (
     SELECT session_id, count(*) AS events, max(created_at) FILTER (WHERE counts > 0) AS active_at
@@ -25,12 +25,12 @@ heads AS (
 ),
 logged AS (
     INSERT INTO events (
-        shard, position, seq, tenant_id, session_id, epoch, created_at, name, data
+        shard, position, seq, tenant_id, session_id, epoch, created_at, name, version, data
     )
     SELECT
         $1, head.position + row_number() OVER (ORDER BY t.row_id),
         heads.seq - grown.events + row_number() OVER (PARTITION BY t.session_id ORDER BY t.row_id),
-        t.tenant_id, t.session_id, t.epoch, t.created_at, t.name, t.data
+        t.tenant_id, t.session_id, t.epoch, t.created_at, t.name, t.version, t.data
     FROM taken AS t
     CROSS JOIN head
     LEFT JOIN grown ON grown.session_id = t.session_id

@@ -1,6 +1,6 @@
 //! Events into the outbox, bound row by row.
 
-use gateway_core::event::{NewEvent, UsageDelta};
+use gateway_core::event::NewEvent;
 use gateway_core::store::StoreError;
 use sqlx::types::Json;
 
@@ -11,8 +11,9 @@ use super::rows::Insertion;
 
 /// Rows are numbered as they stand in the statement.
 static INSERT: Insertion = Insertion::new(
-    "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, data, counts) VALUES",
-    "(?, ?, ?, ?, ?, ?, ?)",
+    "INSERT INTO outbox (created_at, tenant_id, session_id, epoch, name, version, data, counts) \
+     VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?)",
     "",
 );
 
@@ -29,7 +30,8 @@ fn row<'q>(query: Query<'q>, (now, new): &(Time, &NewEvent)) -> Query<'q> {
         .bind(new.tenant.map(|id| Id(id.as_u128())))
         .bind(new.session.map(|id| Id(id.as_u128())))
         .bind(new.epoch.map(|epoch| Count(epoch.0)))
-        .bind(new.event.name())
-        .bind(new.event.payload().map(Json))
-        .bind(Count(counts(UsageDelta::of(&new.event))))
+        .bind(new.name.as_ref())
+        .bind(Count::from(new.version))
+        .bind(Json(&new.data))
+        .bind(Count(counts(new.usage)))
 }

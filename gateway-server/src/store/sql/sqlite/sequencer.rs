@@ -12,11 +12,11 @@ const STEP: &str = "SELECT max(row_id), count(*) \
      FROM (SELECT row_id FROM outbox ORDER BY row_id LIMIT $1) AS w";
 
 const LOG: &str = "INSERT INTO events (shard, position, seq, tenant_id, session_id, epoch, \
-         created_at, name, data) \
+         created_at, name, version, data) \
      SELECT $1, s.position + row_number() OVER (ORDER BY o.row_id), \
          CASE WHEN o.session_id IS NOT NULL THEN coalesce(h.seq, 0) \
              + row_number() OVER (PARTITION BY o.session_id ORDER BY o.row_id) END, \
-         o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.data \
+         o.tenant_id, o.session_id, o.epoch, o.created_at, o.name, o.version, o.data \
      FROM outbox AS o \
      JOIN sequencer_shards AS s ON s.shard = $1 \
      LEFT JOIN session_heads AS h ON h.session_id = o.session_id \

@@ -1,0 +1,39 @@
+//! What an event adds to the usage of its session.
+
+use super::Event;
+use crate::message::{Direction, MessageStatus};
+
+/// What is counted per tenant, session and hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// Outbound messages that became known.
+    pub sent: u64,
+    /// Outbound messages that failed.
+    pub failed: u64,
+    /// Inbound messages.
+    pub received: u64,
+}
+
+impl UsageDelta {
+    /// Returns what one event adds.
+    #[must_use]
+    pub fn of(event: &Event) -> Self {
+        match event {
+            Event::MessageStatus(change) if change.direction == Direction::Outbound => Self {
+                sent: u64::from(change.previous.is_none()),
+                failed: u64::from(change.status == MessageStatus::Failed),
+                received: 0,
+            },
+            Event::MessageReceived(_) => Self {
+                received: 1,
+                ..Self::default()
+            },
+            Event::MessageStatus(_)
+            | Event::SessionCreated(_)
+            | Event::SessionStatus(_)
+            | Event::SessionQr(_)
+            | Event::SessionDeleted(_)
+            | Event::WorkerStatus(_) => Self::default(),
+        }
+    }
+}
