@@ -14,9 +14,8 @@ fn sources() -> String {
 
 /// The names that stand in backquotes after the last `tests:` or `test:` of a paragraph.
 fn tests_named(bullet: &str) -> Vec<&str> {
-    let named = bullet
-        .rsplit_once("tests: ")
-        .or_else(|| bullet.rsplit_once("test: "));
+    let named = bullet.rsplit_once("tests:");
+    let named = named.or_else(|| bullet.rsplit_once("test:"));
     let named = named.map_or("", |(_, names)| names);
     named.split('`').skip(1).step_by(2).collect()
 }
