@@ -1,4 +1,4 @@
-//! The history of assignments: kept for ever, ended once.
+//! The history of assignments: kept as it was made, ended once.
 
 use std::time::Duration;
 
