@@ -70,7 +70,7 @@ pub struct Changes {
     pub users: Vec<UserStanding>,
     /// API keys, revoked ones too.
     pub keys: Vec<ApiKey>,
-    /// Logins of which a token was revoked.
+    /// Logins that were ended.
     pub families: Vec<(TenantId, TokenFamilyId)>,
     /// Workers, removed ones too.
     pub workers: Vec<Worker>,

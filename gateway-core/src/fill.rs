@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::change::UserStanding;
 use crate::id::{TenantId, TokenFamilyId, UserId};
-use crate::identity::{ApiKey, KeyRepo, RefreshRepo};
+use crate::identity::{ApiKey, KeyRepo, LoginRepo};
 use crate::session::{CardRepo, Session, SessionRef};
 use crate::store::{OrchestrationTx, StoreError};
 use crate::tenant::{Tenant, TenantRepo, Tier};
@@ -52,7 +52,7 @@ pub struct RouteFill {
 /// Reads what fills caches.
 #[async_trait]
 pub trait FillRepo:
-    KeyRepo + TenantRepo + UserRepo + RefreshRepo + CardRepo + OrchestrationTx
+    KeyRepo + TenantRepo + UserRepo + LoginRepo + CardRepo + OrchestrationTx
 {
     /// A tenant with its plan.
     async fn plan(&mut self, tenant: TenantId) -> Result<Option<(Tenant, Tier)>, StoreError> {
@@ -79,7 +79,7 @@ pub trait FillRepo:
         }))
     }
 
-    /// The login, if any of its refresh tokens is not revoked.
+    /// The login, if it has not ended.
     async fn fill_login(
         &mut self,
         tenant: TenantId,
@@ -89,7 +89,7 @@ pub trait FillRepo:
         let Some(user) = self.user(tenant, user).await? else {
             return Ok(None);
         };
-        if !self.family_is_live(tenant, family).await? {
+        if !self.login_is_live(tenant, family).await? {
             return Ok(None);
         }
         let plan = self.plan(tenant).await?;

@@ -205,6 +205,18 @@ ids! {
     TokenFamilyId = "fam";
     /// One run of one server process.
     ReplicaId = "rep";
+    /// An entry of the audit log.
+    AuditId = "aud";
+}
+
+impl AuditId {
+    /// Returns the smallest id that an entry of that millisecond can have, so that a span of time is a
+    /// span of ids.
+    #[must_use]
+    pub fn first_of(at: Timestamp) -> Self {
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        Self(u128::from(millis) << 80)
+    }
 }
 
 impl EventId {

@@ -9,8 +9,9 @@
 //! - the ground: [`id`], [`time`], [`entropy`];
 //! - the nouns: [`tenant`], [`user`], [`identity`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
-//! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step, [`retention`]
-//!   forgets what has grown old, [`leader`] says which replica does what only one may do;
+//! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step with sessions,
+//!   [`account`] every step with tenants, people and their credentials, [`audit`] records who did it,
+//!   [`retention`] forgets what has grown old, [`leader`] says which replica does what only one may do;
 //! - the ports that join them: [`store`], [`change`], [`coord`], [`worker::WorkerLink`], [`protocol`].
 //!
 //! # What is deliberately absent
@@ -21,6 +22,8 @@
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
+pub mod account;
+pub mod audit;
 pub mod balance;
 pub mod change;
 pub mod coord;

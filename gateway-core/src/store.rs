@@ -18,10 +18,11 @@ use std::future::Future;
 
 use async_trait::async_trait;
 
+use crate::audit::{AuditReader, AuditRepo};
 use crate::change::{ChangeRepo, ReplicaRepo};
 use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::fill::FillRepo;
-use crate::identity::{KeyRepo, RefreshRepo};
+use crate::identity::{KeyRepo, LoginRepo};
 use crate::leader::LeaderRepo;
 use crate::message::MessageRepo;
 use crate::retention::RetentionRepo;
@@ -81,7 +82,7 @@ impl StoreError {
 /// A unit of work over everything the orchestrator needs.
 #[async_trait]
 pub trait OrchestrationTx:
-    WorkerRepo + LeaseRepo + SessionRepo + PlacementRepo + OutboxRepo + Debug + Send
+    WorkerRepo + LeaseRepo + SessionRepo + PlacementRepo + OutboxRepo + AuditRepo + Debug + Send
 {
     /// The store's clock. Every stored time comes from here.
     async fn now(&mut self) -> Result<Timestamp, StoreError>;
@@ -101,7 +102,7 @@ pub trait PlatformTx:
     + TenantRepo
     + UserRepo
     + KeyRepo
-    + RefreshRepo
+    + LoginRepo
     + QuotaRepo
     + MessageRepo
     + EventRepo
@@ -111,6 +112,7 @@ pub trait PlatformTx:
     + FillRepo
     + LeaderRepo
     + RetentionRepo
+    + AuditReader
 {
 }
 
@@ -120,7 +122,7 @@ impl<T> PlatformTx for T where
         + TenantRepo
         + UserRepo
         + KeyRepo
-        + RefreshRepo
+        + LoginRepo
         + QuotaRepo
         + MessageRepo
         + EventRepo
@@ -130,6 +132,7 @@ impl<T> PlatformTx for T where
         + FillRepo
         + LeaderRepo
         + RetentionRepo
+        + AuditReader
 {
 }
 

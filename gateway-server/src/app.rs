@@ -7,6 +7,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use gateway_core::account::{Accounts, Logins, LoginsPorts};
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
 use gateway_core::event::EventReader;
@@ -136,11 +137,12 @@ fn part_list(
     let control = Handle::current();
     let worker_tokens = WorkerTokens::new(secrets.worker_token_key.expose().as_bytes());
     let ids = MessageIds::new(secrets.message_id_key.expose().as_bytes());
+    let access = Arc::new(AccessTokens::new(&secrets.jwt, config.auth.access_ttl));
     PartList {
         http: Arc::new(config.http.clone()),
-        auth: Arc::new(config.auth.clone()),
         limits: Arc::new(config.limits.clone()),
         workers: Arc::new(config.workers.clone()),
+        logins: Arc::new(logins(config, &ports, Arc::clone(&access))),
         invalidator: CacheInvalidator {
             caches: ports.caches.clone(),
             coord: Arc::clone(&ports.coord),
@@ -158,12 +160,11 @@ fn part_list(
             ids,
         }),
         verifiers: Arc::new(Verifiers {
-            access: AccessTokens::new(&secrets.jwt, config.auth.access_ttl),
+            access,
             workers: worker_tokens.clone(),
             bootstrap: secrets.worker_bootstrap.clone(),
         }),
         worker_tokens,
-        passwords: Passwords::new(config.auth.password_hashers, Arc::clone(&ports.entropy)),
         last_used: Arc::new(LastUsed::new(
             Arc::clone(&ports.store),
             shutdown.clone(),
@@ -189,6 +190,19 @@ fn part_list(
         shutdown,
         control,
     }
+}
+
+fn logins(config: &Config, ports: &Ports, tokens: Arc<AccessTokens>) -> Logins {
+    let entropy = Arc::clone(&ports.entropy);
+    let passwords = Passwords::new(config.auth.password_hashers, Arc::clone(&entropy));
+    let store = Arc::clone(&ports.store);
+    let ports = LoginsPorts {
+        accounts: Accounts::new(store, Arc::new(passwords), entropy),
+        tokens,
+        coord: Arc::clone(&ports.coord),
+        clock: Arc::clone(&ports.clock),
+    };
+    Logins::new(ports, config.auth.login_policy())
 }
 
 /// Sends from the control runtime; each core makes its own of it.

@@ -7,7 +7,6 @@
 //! - [`server`]: the composition root
 //! - [`app`]: what requests share
 //! - [`cache`]: what this replica remembers of the store
-//! - [`accounts`]: where people and tenants come from
 //! - [`config`]: every option, typed and checked
 //! - [`coord`]: what may be lost and rebuilt at any time
 //! - [`effects`]: carrying out what the core wants done
@@ -23,7 +22,6 @@
 //! - [`store`]: the durable stores
 //! - [`system`]: the machine's clocks and randomness
 
-pub mod accounts;
 pub mod app;
 pub mod cache;
 pub mod cli;

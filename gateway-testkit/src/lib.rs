@@ -5,6 +5,7 @@
 //!   [`memory::MemoryStore`] wherever a store is asked for, [`memory::MemoryLog`] over the same tables,
 //!   [`memory::MemoryCoordinator`], [`memory::MemoryState`].
 //! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
+//! - Accounts without a server: [`account`].
 //! - The gateway in process, around an orchestrator: [`gateway::LocalGateway`].
 //! - `conformance` (feature `conformance`): the suites that every implementation of a port must pass.
 //! - Workers: [`worker::SimWorker`] behaves as its [`worker::Script`] says; [`worker::SimFleet`] runs several.
@@ -13,6 +14,7 @@
 
 #![warn(missing_docs)]
 
+pub mod account;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;

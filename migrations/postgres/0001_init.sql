@@ -61,12 +61,27 @@ CREATE TABLE api_keys (
     expires_at   TIMESTAMPTZ,
     revoked_at   TIMESTAMPTZ,
     last_used_at TIMESTAMPTZ,
+    version      BIGINT           NOT NULL,
     created_at   TIMESTAMPTZ      NOT NULL,
     changed_at   TIMESTAMPTZ      NOT NULL
 );
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_tenant ON api_keys (tenant_id, id);
 CREATE INDEX api_keys_changed ON api_keys (changed_at);
+
+-- A login is the parent of its refresh tokens: whoever grants the next one and whoever ends the login write
+-- this row, so that one waits for the other.
+CREATE TABLE logins (
+    id         UUID        NOT NULL PRIMARY KEY,
+    tenant_id  UUID        NOT NULL,
+    user_id    UUID        NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    ended_at   TIMESTAMPTZ
+);
+CREATE INDEX logins_user ON logins (tenant_id, user_id);
+CREATE INDEX logins_end ON logins (expires_at);
+CREATE INDEX logins_ended ON logins (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE refresh_tokens (
     hash       BYTEA            NOT NULL PRIMARY KEY,
@@ -75,12 +90,8 @@ CREATE TABLE refresh_tokens (
     user_id    UUID             NOT NULL,
     expires_at TIMESTAMPTZ      NOT NULL,
     used_at    TIMESTAMPTZ,
-    revoked_at TIMESTAMPTZ,
     created_at TIMESTAMPTZ      NOT NULL
 );
-CREATE INDEX refresh_tokens_family ON refresh_tokens (tenant_id, family_id);
-CREATE INDEX refresh_tokens_user ON refresh_tokens (tenant_id, user_id);
-CREATE INDEX refresh_tokens_revoked ON refresh_tokens (revoked_at) WHERE revoked_at IS NOT NULL;
 
 CREATE TABLE quota_hours (
     tenant_id UUID             NOT NULL,

@@ -58,12 +58,27 @@ CREATE TABLE api_keys (
     expires_at   INTEGER,
     revoked_at   INTEGER,
     last_used_at INTEGER,
+    version      INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
     changed_at   INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX api_keys_hash ON api_keys (hash);
 CREATE INDEX api_keys_tenant ON api_keys (tenant_id, id);
 CREATE INDEX api_keys_changed ON api_keys (changed_at);
+
+-- A login is the parent of its refresh tokens: whoever grants the next one and whoever ends the login write
+-- this row, so that one waits for the other.
+CREATE TABLE logins (
+    id         BLOB    NOT NULL PRIMARY KEY,
+    tenant_id  BLOB    NOT NULL,
+    user_id    BLOB    NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ended_at   INTEGER
+) STRICT;
+CREATE INDEX logins_user ON logins (tenant_id, user_id);
+CREATE INDEX logins_end ON logins (expires_at);
+CREATE INDEX logins_ended ON logins (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE refresh_tokens (
     hash       BLOB    NOT NULL PRIMARY KEY,
@@ -72,12 +87,8 @@ CREATE TABLE refresh_tokens (
     user_id    BLOB    NOT NULL,
     expires_at INTEGER NOT NULL,
     used_at    INTEGER,
-    revoked_at INTEGER,
     created_at INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX refresh_tokens_family ON refresh_tokens (tenant_id, family_id);
-CREATE INDEX refresh_tokens_user ON refresh_tokens (tenant_id, user_id);
-CREATE INDEX refresh_tokens_revoked ON refresh_tokens (revoked_at) WHERE revoked_at IS NOT NULL;
 
 CREATE TABLE quota_hours (
     tenant_id BLOB    NOT NULL,

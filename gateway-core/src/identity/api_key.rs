@@ -29,12 +29,10 @@ impl ApiKeySecret {
     /// What every key starts with.
     pub const PREFIX: &'static str = "gwk_";
 
-    /// A fresh one: 43 characters of 62 are 256 bits.
+    /// A fresh one.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let body: String = (0..BODY)
-            .map(|_| char::from(ALPHABET[entropy.below(62) as usize]))
-            .collect();
+        let body = random_text(entropy);
         let check = checksum(&body);
         Self(format!("{}{body}{check}", Self::PREFIX))
     }
@@ -80,6 +78,13 @@ impl fmt::Debug for ApiKeySecret {
     }
 }
 
+/// Draws the text of a secret: 43 characters of 62 are 256 bits.
+pub(crate) fn random_text(entropy: &dyn Entropy) -> String {
+    (0..BODY)
+        .map(|_| char::from(ALPHABET[entropy.below(62) as usize]))
+        .collect()
+}
+
 fn checksum(body: &str) -> String {
     let digest = Sha256::digest(body.as_bytes());
     digest
@@ -112,6 +117,8 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<Timestamp>,
+    /// Grows with every write but [`super::KeyRepo::touch_key`].
+    pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
 }

@@ -4,11 +4,16 @@
 //! place.
 
 mod access;
+mod actor;
 mod api_key;
+mod login;
 mod repo;
 mod worker_token;
 
 pub use access::{Access, Denied, Principal, Scope};
+pub use actor::{Actor, ActorKind, Origin, client_network};
+pub(crate) use api_key::random_text;
 pub use api_key::{ApiKey, ApiKeySecret, InvalidApiKey};
-pub use repo::{KeyRepo, RefreshRepo, RefreshToken, RefreshUse};
+pub use login::{Login, LoginRepo, RefreshToken, RefreshUse};
+pub use repo::KeyRepo;
 pub use worker_token::{InvalidWorkerToken, WorkerTokens};

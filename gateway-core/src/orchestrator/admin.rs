@@ -1,10 +1,13 @@
-//! What operators do with workers.
+//! What operators do with workers. Each operation writes its entry of the audit log.
 
 use std::collections::BTreeMap;
 
 use super::{ATTEMPTS, Orchestrator};
+use crate::audit::{AuditEntry, action, object};
 use crate::id::WorkerId;
+use crate::identity::Actor;
 use crate::store::{AsStoreError, StoreError, retry_conflicts};
+use crate::time::Timestamp;
 use crate::worker::{Worker, WorkerStatus};
 
 /// A slot to be reserved.
@@ -64,7 +67,11 @@ impl Orchestrator {
     ///
     /// # Errors
     /// The id is known and not removed, or the store's.
-    pub async fn add_worker(&self, add: &AddWorker) -> Result<Worker, WorkerAdminError> {
+    pub async fn add_worker(
+        &self,
+        actor: &Actor,
+        add: &AddWorker,
+    ) -> Result<Worker, WorkerAdminError> {
         retry_conflicts(ATTEMPTS, || async {
             let mut tx = self.ports.store.begin().await?;
             let now = tx.now().await?;
@@ -87,6 +94,12 @@ impl Orchestrator {
                     other => other?,
                 }
             }
+            let entry = self
+                .worker_entry(now, actor, action::WORKER_ADDED, &add.id)
+                .with("maxSessions", &worker.max_sessions)
+                .with("labels", &worker.labels)
+                .changed_secret("joinToken");
+            tx.append_audit(&entry).await?;
             tx.commit().await?;
             Ok(worker)
         })
@@ -99,6 +112,7 @@ impl Orchestrator {
     /// No such worker, or the store's.
     pub async fn update_worker(
         &self,
+        actor: &Actor,
         id: &WorkerId,
         update: &UpdateWorker,
     ) -> Result<Worker, WorkerAdminError> {
@@ -106,7 +120,8 @@ impl Orchestrator {
             let mut tx = self.ports.store.begin().await?;
             let found = tx.lock_worker(id).await?;
             let present = found.filter(|worker| worker.status != WorkerStatus::Removed);
-            let mut worker = present.ok_or(WorkerAdminError::Unknown)?;
+            let before = present.ok_or(WorkerAdminError::Unknown)?;
+            let mut worker = before.clone();
             worker.labels = update.labels.clone().unwrap_or(worker.labels);
             worker.max_sessions = update.max_sessions.unwrap_or(worker.max_sessions);
             worker.cordoned = update.cordoned.unwrap_or(worker.cordoned);
@@ -117,6 +132,12 @@ impl Orchestrator {
                 tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
                     .await?;
             }
+            let entry = self
+                .worker_entry(worker.updated_at, actor, action::WORKER_UPDATED, id)
+                .changed("labels", &before.labels, &worker.labels)
+                .changed("maxSessions", &before.max_sessions, &worker.max_sessions)
+                .changed("cordoned", &before.cordoned, &worker.cordoned);
+            tx.append_audit(&entry).await?;
             tx.commit().await?;
             Ok::<_, WorkerAdminError>(worker)
         })
@@ -130,7 +151,11 @@ impl Orchestrator {
     ///
     /// # Errors
     /// No such worker, it holds sessions, or the store's.
-    pub async fn remove_worker(&self, id: &WorkerId) -> Result<(), WorkerAdminError> {
+    pub async fn remove_worker(
+        &self,
+        actor: &Actor,
+        id: &WorkerId,
+    ) -> Result<(), WorkerAdminError> {
         retry_conflicts(ATTEMPTS, || async {
             let mut tx = self.ports.store.begin().await?;
             let found = tx.lock_worker(id).await?;
@@ -153,6 +178,8 @@ impl Orchestrator {
             tx.save_worker(&worker).await?;
             let event = super::fence::worker_event(id, WorkerStatus::Removed, "removed");
             tx.append_events(&[event]).await?;
+            let entry = self.worker_entry(worker.updated_at, actor, action::WORKER_REMOVED, id);
+            tx.append_audit(&entry).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -160,5 +187,38 @@ impl Orchestrator {
         self.announce_worker(id).await;
         self.look_at_worker(id).await?;
         Ok(())
+    }
+
+    /// Records that somebody had workers asked for their health: one, or the whole fleet.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_health_check(
+        &self,
+        actor: &Actor,
+        worker: Option<&WorkerId>,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let now = tx.now().await?;
+        let whom: &dyn ToString = match worker {
+            Some(id) => id,
+            None => &"*",
+        };
+        let what = (object::WORKER, whom);
+        let entropy = &*self.ports.entropy;
+        let entry = AuditEntry::new(now, entropy, actor, action::WORKER_HEALTH_CHECKED, what);
+        tx.append_audit(&entry).await?;
+        tx.commit().await
+    }
+
+    fn worker_entry(
+        &self,
+        now: Timestamp,
+        actor: &Actor,
+        what: &'static str,
+        id: &WorkerId,
+    ) -> AuditEntry {
+        let entropy = &*self.ports.entropy;
+        AuditEntry::new(now, entropy, actor, what, (object::WORKER, id))
     }
 }

@@ -28,8 +28,10 @@ pub struct RetentionPolicy {
     pub events: Duration,
     /// Credentials of accounts that are no longer linked, after they were archived.
     pub archived_credentials: Duration,
-    /// Refresh tokens, after their end.
+    /// Refresh tokens and logins, after their end.
     pub refresh_tokens: Duration,
+    /// The audit log.
+    pub audit: Duration,
     /// Counts of requests per tenant and hour.
     pub quota_hours: Duration,
     /// Leases, after their incarnation was fenced.
@@ -48,6 +50,7 @@ impl Default for RetentionPolicy {
             events: 14 * DAY,
             archived_credentials: 30 * DAY,
             refresh_tokens: DAY,
+            audit: 400 * DAY,
             quota_hours: 7 * DAY,
             leases: 7 * DAY,
             placements: 90 * DAY,
@@ -63,7 +66,8 @@ impl RetentionPolicy {
     pub const fn age_of(&self, rows: AgedRows) -> Duration {
         match rows {
             AgedRows::Events => self.events,
-            AgedRows::RefreshTokens => self.refresh_tokens,
+            AgedRows::RefreshTokens | AgedRows::Logins => self.refresh_tokens,
+            AgedRows::Audit => self.audit,
             AgedRows::QuotaHours => self.quota_hours,
             AgedRows::Leases => self.leases,
             AgedRows::Placements => self.placements,

@@ -13,6 +13,10 @@ pub enum AgedRows {
     Events,
     /// Refresh tokens, by when they expire.
     RefreshTokens,
+    /// Logins, by when the newest of their refresh tokens expires.
+    Logins,
+    /// Entries of the audit log, by when they were written.
+    Audit,
     /// Counts of requests, by their hour.
     QuotaHours,
     /// Leases that were fenced, by when.
@@ -25,9 +29,11 @@ pub enum AgedRows {
 
 impl AgedRows {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Events,
         Self::RefreshTokens,
+        Self::Logins,
+        Self::Audit,
         Self::QuotaHours,
         Self::Leases,
         Self::Placements,
@@ -40,6 +46,8 @@ impl AgedRows {
         match self {
             Self::Events => "events",
             Self::RefreshTokens => "refresh_tokens",
+            Self::Logins => "logins",
+            Self::Audit => "audit",
             Self::QuotaHours => "quota_hours",
             Self::Leases => "leases",
             Self::Placements => "placements",

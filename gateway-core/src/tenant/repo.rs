@@ -13,6 +13,12 @@ pub trait TenantRepo: Send {
     /// The tenant, or none.
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
 
+    /// Returns the tenant in its newest committed form and keeps its row from being changed until this
+    /// transaction ends.
+    ///
+    /// Whoever grants a credential takes it, so a suspension is either seen by the grant or waits for it.
+    async fn tenant_for_grant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
+
     /// Stores a new tenant.
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError>;
 

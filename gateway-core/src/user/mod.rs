@@ -115,6 +115,11 @@ pub trait UserRepo: Send {
     /// The tenant's user.
     async fn user(&mut self, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError>;
 
+    /// Returns the tenant's user in its newest committed form and locks the row until this transaction
+    /// ends. Taken after [`crate::tenant::TenantRepo::tenant_for_grant`], where both are.
+    async fn lock_user(&mut self, tenant: TenantId, id: UserId)
+    -> Result<Option<User>, StoreError>;
+
     /// The user with that address, of whatever tenant: only for logging in.
     async fn user_by_email(&mut self, email: &Email) -> Result<Option<User>, StoreError>;
 

@@ -76,7 +76,6 @@ const SERVER: Table = &[
     ("shutdown", &[]),
     ("system", &[]),
     ("telemetry", &[&["config"]]),
-    ("accounts", &[BASE, &["identity"]]),
     ("cache", &[BASE, &["identity"]]),
     ("coord", &[BASE]),
     ("effects", &[BASE]),
@@ -86,10 +85,7 @@ const SERVER: Table = &[
     ("quota", &[BASE]),
     ("store", &[BASE, &["coord", "message_log", "system"]]),
     ("worker_link", &[BASE]),
-    (
-        "http",
-        &[BASE, &["accounts", "cache", "effects", "identity", "quota"]],
-    ),
+    ("http", &[BASE, &["cache", "effects", "identity", "quota"]]),
     (
         "runtime",
         &[
@@ -125,7 +121,7 @@ const SERVER: Table = &[
         &[
             BASE,
             ADAPTERS,
-            &["accounts", "app", "http", "identity", "server", "system"],
+            &["app", "http", "identity", "server", "system"],
         ],
     ),
 ];

@@ -37,6 +37,7 @@ fn a_key_is_good_until_it_is_revoked_or_expires() {
         expires_at,
         revoked_at,
         last_used_at: None,
+        version: 1,
         created_at: at(0),
     };
     assert!(key(None, None).is_valid(at(i64::MAX)));

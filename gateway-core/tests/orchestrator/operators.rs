@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use gateway_core::identity::Actor;
 use gateway_core::orchestrator::{AddWorker, BeatError, Join, RegisterError, UpdateWorker};
 use gateway_core::orchestrator::{Orchestrator, WorkerAdminError};
 use gateway_core::protocol::Beat;
@@ -32,14 +33,16 @@ fn cordon(orchestrator: &Orchestrator, number: u32, cordoned: bool) {
         cordoned: Some(cordoned),
         ..UpdateWorker::default()
     };
-    block_on(orchestrator.update_worker(&worker(number), &update)).expect("it is there");
+    block_on(orchestrator.update_worker(&Actor::operator(), &worker(number), &update))
+        .expect("it is there");
 }
 
 #[test]
 fn a_reserved_slot_takes_its_one_time_token_once_and_nothing_else() {
     let world = World::new(1);
     let orchestrator = &world.gateway().orchestrator;
-    let added = block_on(orchestrator.add_worker(&reserve(1))).expect("a new id");
+    let added =
+        block_on(orchestrator.add_worker(&Actor::operator(), &reserve(1))).expect("a new id");
     assert_eq!(added, world.worker(1));
     assert_eq!(
         (added.status, added.max_sessions),
@@ -69,7 +72,12 @@ fn a_reserved_slot_takes_its_one_time_token_once_and_nothing_else() {
 fn an_id_that_is_known_cannot_be_reserved() {
     let world = World::new(2).with_workers(1..=1, 10);
     let before = world.worker(1);
-    let taken = block_on(world.gateway().orchestrator.add_worker(&reserve(1)));
+    let taken = block_on(
+        world
+            .gateway()
+            .orchestrator
+            .add_worker(&Actor::operator(), &reserve(1)),
+    );
     assert!(matches!(taken, Err(WorkerAdminError::Taken)), "{taken:?}");
     assert_eq!(world.worker(1), before);
 }
@@ -78,10 +86,10 @@ fn an_id_that_is_known_cannot_be_reserved() {
 fn of_two_operators_who_reserve_one_id_at_once_one_gets_it() {
     for seed in 0..20 {
         let world = World::interleaved(seed, 2);
-        let (one, two) = (reserve(1), reserve(1));
+        let (one, two, by) = (reserve(1), reserve(1), Actor::operator());
         let outcomes = all_at_once(vec![
-            Box::pin(world.gateways[0].orchestrator.add_worker(&one)),
-            Box::pin(world.gateways[1].orchestrator.add_worker(&two)),
+            Box::pin(world.gateways[0].orchestrator.add_worker(&by, &one)),
+            Box::pin(world.gateways[1].orchestrator.add_worker(&by, &two)),
         ]);
         let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
         assert_eq!(won.len(), 1, "seed {seed}");
@@ -138,14 +146,15 @@ fn a_raised_limit_lets_in_who_waits_and_a_lowered_one_moves_nobody() {
         labels: Some(label("us")),
         ..UpdateWorker::default()
     };
-    let raised = block_on(orchestrator.update_worker(&worker(1), &limit(2))).expect("there");
+    let raised = block_on(orchestrator.update_worker(&Actor::operator(), &worker(1), &limit(2)))
+        .expect("there");
     assert_eq!(raised.labels, label("us"));
     world.tick_now();
     world.settle();
     assert_eq!(world.holder(second), 1);
 
     let owner = world.owner(first);
-    block_on(orchestrator.update_worker(&worker(1), &limit(1))).expect("there");
+    block_on(orchestrator.update_worker(&Actor::operator(), &worker(1), &limit(1))).expect("there");
     world.run(seconds(10));
     assert_eq!((world.owner(first), world.holder(second)), (owner, 1));
     assert_eq!(world.worker(1).assigned, 2);
@@ -157,7 +166,7 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
     let orchestrator = &world.gateway().orchestrator;
     let session = world.connected("sales");
     let owner = world.owner(session).expect("held");
-    let early = block_on(orchestrator.remove_worker(&worker(1)));
+    let early = block_on(orchestrator.remove_worker(&Actor::operator(), &worker(1)));
     assert!(
         matches!(early, Err(WorkerAdminError::NotEmpty { assigned: 1 })),
         "{early:?}"
@@ -167,7 +176,7 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
     world.ask(session, Command::Disconnect);
     world.settle();
     let born = world.worker(1).created_at;
-    block_on(orchestrator.remove_worker(&worker(1))).expect("it is empty");
+    block_on(orchestrator.remove_worker(&Actor::operator(), &worker(1))).expect("it is empty");
     assert!(!block_on(orchestrator.is_present(&owner)).expect("answered"));
     let beat = block_on(orchestrator.heartbeat(&owner, &Beat::default()));
     assert!(matches!(beat, Err(BeatError::Ended)), "{beat:?}");
@@ -179,7 +188,8 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
     assert_eq!(world.owner(session), None, "nothing is placed on it");
     assert_eq!(world.worker(1).status, WorkerStatus::Removed);
 
-    let again = block_on(orchestrator.add_worker(&reserve(1))).expect("added again");
+    let again =
+        block_on(orchestrator.add_worker(&Actor::operator(), &reserve(1))).expect("added again");
     assert_eq!(
         (again.created_at, again.status),
         (born, WorkerStatus::Pending)
@@ -195,8 +205,12 @@ fn a_worker_nobody_knows_can_be_neither_changed_nor_removed() {
     let world = World::new(6);
     let orchestrator = &world.gateway().orchestrator;
     let unknown = |removed: bool| {
-        let update = block_on(orchestrator.update_worker(&worker(1), &UpdateWorker::default()));
-        let remove = block_on(orchestrator.remove_worker(&worker(1)));
+        let update = block_on(orchestrator.update_worker(
+            &Actor::operator(),
+            &worker(1),
+            &UpdateWorker::default(),
+        ));
+        let remove = block_on(orchestrator.remove_worker(&Actor::operator(), &worker(1)));
         assert!(
             matches!(update, Err(WorkerAdminError::Unknown)),
             "removed: {removed}, {update:?}"
@@ -207,7 +221,7 @@ fn a_worker_nobody_knows_can_be_neither_changed_nor_removed() {
         );
     };
     unknown(false);
-    block_on(orchestrator.add_worker(&reserve(1))).expect("a new id");
-    block_on(orchestrator.remove_worker(&worker(1))).expect("empty");
+    block_on(orchestrator.add_worker(&Actor::operator(), &reserve(1))).expect("a new id");
+    block_on(orchestrator.remove_worker(&Actor::operator(), &worker(1))).expect("empty");
     unknown(true);
 }

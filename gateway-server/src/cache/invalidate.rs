@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use gateway_core::account::Committed;
 use gateway_core::coord::{Coordinator, Notice};
-use gateway_core::id::TenantId;
 
-use super::{Caches, Ended};
+use super::Caches;
 
 /// Makes this replica forget what has ended, and tells the others. Clones are the same.
 #[derive(Clone, Debug)]
@@ -17,12 +17,17 @@ pub struct CacheInvalidator {
 }
 
 impl CacheInvalidator {
-    /// Lets a change of what credentials of `tenant` may do hold: for the next request here at once, elsewhere
-    /// soon. Call it when the change is committed.
-    pub async fn end(&self, tenant: TenantId, ended: Ended) {
-        self.caches.forget(&ended);
-        if let Err(error) = self.coord.notify(&Notice::Tenant { tenant }).await {
-            tracing::debug!(%error, "a hint was lost");
+    /// Lets what an operation has ended hold, for the next request here at once and elsewhere soon, and returns
+    /// the operation's value.
+    pub async fn settle<T>(&self, done: Committed<T>) -> T {
+        let Committed { value, ended } = done;
+        if let Some(ended) = ended {
+            self.caches.forget(&ended);
+            let tenant = ended.tenant();
+            if let Err(error) = self.coord.notify(&Notice::Tenant { tenant }).await {
+                tracing::debug!(%error, "a hint was lost");
+            }
         }
+        value
     }
 }

@@ -27,8 +27,9 @@ mod workers;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway_core::account::Ended;
 use gateway_core::coord::Notice;
-use gateway_core::id::{TenantId, TokenFamilyId, UserId};
+use gateway_core::id::{TenantId, TokenFamilyId};
 use gateway_core::session::{Owner, Route, SessionRef, Standing};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::{Clock, Timestamp, Uptime};
@@ -65,19 +66,6 @@ struct Memory {
     workers: Workers,
     routes: RouteTable,
     fills: Fills,
-}
-
-/// Something that this replica has just committed and that ends what is remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// What an API key may do, by its hash.
-    Key([u8; 32]),
-    /// A login.
-    Login(TokenFamilyId),
-    /// Every login of a person.
-    User(UserId),
-    /// What a tenant may do.
-    Tenant(TenantId),
 }
 
 impl Caches {
@@ -166,10 +154,10 @@ impl Caches {
     pub fn forget(&self, ended: &Ended) {
         let principals = &self.0.principals;
         match ended {
-            Ended::Key(hash) => principals.forget_key(hash),
-            Ended::Login(family) => principals.forget_login(*family),
-            Ended::User(user) => principals.forget_user(*user),
-            Ended::Tenant(tenant) => principals.forget_tenant(*tenant),
+            Ended::Key { hash, .. } => principals.forget_key(hash),
+            Ended::Login { login, .. } => principals.forget_login(*login),
+            Ended::User { user, .. } => principals.forget_user(*user),
+            Ended::Tenant { tenant } => principals.forget_tenant(*tenant),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use gateway_core::account::Ended;
 use gateway_core::id::{ApiKeyId, SessionId, SessionName, TenantId};
 use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::session::{Routes, Session, SessionRef};
@@ -16,11 +17,15 @@ use gateway_testkit::memory::MemoryStore;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::{CachedRoutes, Caches, Ended};
+use super::{CachedRoutes, Caches};
 
 const TENANT: TenantId = TenantId::from_u128(1);
 const SESSION: SessionId = SessionId::from_u128(2);
 const HASH: [u8; 32] = [3; 32];
+const KEY: Ended = Ended::Key {
+    tenant: TENANT,
+    hash: HASH,
+};
 
 /// A store whose reads wait until they are let through, and are counted.
 #[derive(Debug)]
@@ -131,6 +136,7 @@ async fn arrange(store: &MemoryStore) -> Result<(), StoreError> {
         expires_at: None,
         revoked_at: None,
         last_used_at: None,
+        version: 1,
         created_at: now,
     })
     .await?;
@@ -155,7 +161,7 @@ async fn a_key_that_many_show_at_once_is_read_once() {
 
 #[tokio::test]
 async fn who_shows_a_key_after_a_change_joins_no_read_from_before() {
-    for ended in [Ended::Key(HASH), Ended::Tenant(TENANT)] {
+    for ended in [KEY, Ended::Tenant { tenant: TENANT }] {
         let scene = Scene::new().await;
         let mut before = Box::pin(scene.caches.read_key(HASH));
         assert!(futures_util::poll!(&mut before).is_pending());
@@ -174,7 +180,7 @@ async fn a_read_from_before_a_change_is_not_kept() {
     let scene = Scene::new().await;
     let mut reading = Box::pin(scene.caches.read_key(HASH));
     assert!(futures_util::poll!(&mut reading).is_pending());
-    scene.caches.forget(&Ended::Key(HASH));
+    scene.caches.forget(&KEY);
     let (found, ()) = tokio::join!(reading, scene.store.let_through(1));
     assert!(found.expect("a read").is_some());
     assert!(!scene.knows_the_key());

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use gateway_core::entropy::Entropy;
-use gateway_core::store::PlatformStore;
+use gateway_core::account::{AccountError, Accounts, Committed, NewAccount, NewPassword};
+use gateway_core::identity::Actor;
 use gateway_core::tenant::TierName;
-use gateway_core::user::{Email, Role, User};
+use gateway_core::user::{Email, Role};
 
 use super::{Context, Failure, runtime};
-use crate::accounts::{self, NewAccount, generate_password};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::identity::Passwords;
 use crate::store::open;
 use crate::store::sql::SqlStore;
@@ -55,10 +54,11 @@ impl Admin {
         let config = context.load()?.config;
         let said = runtime()?.block_on(async {
             let store = opened(&config).await?;
+            let accounts = accounts(store, &config);
             match self.command {
-                AdminCommand::Create(who) => create(&store, &config, &who).await,
-                AdminCommand::ResetPassword(who) => reset_password(&store, &config, &who).await,
-                AdminCommand::SetTier(set) => set_tier(&store, &set).await,
+                AdminCommand::Create(who) => create(&accounts, &who).await,
+                AdminCommand::ResetPassword(who) => reset_password(&accounts, &who).await,
+                AdminCommand::SetTier(set) => set_tier(&accounts, &set).await,
             }
         })?;
         writeln!(context.output, "{said}")?;
@@ -78,12 +78,13 @@ async fn opened(config: &Config) -> Result<SqlStore, Failure> {
     Ok(store)
 }
 
-fn passwords(config: &Config) -> Passwords {
-    Passwords::new(config.auth.password_hashers, Arc::new(OsEntropy))
+fn accounts(store: SqlStore, config: &Config) -> Accounts {
+    let entropy = Arc::new(OsEntropy);
+    let passwords = Passwords::new(config.auth.password_hashers, entropy.clone());
+    Accounts::new(Arc::new(store), Arc::new(passwords), entropy)
 }
 
-async fn create(store: &SqlStore, config: &Config, who: &Who) -> Result<String, Failure> {
-    let password = generate_password(&OsEntropy as &dyn Entropy);
+async fn create(accounts: &Accounts, who: &Who) -> Result<String, Failure> {
     let account = NewAccount {
         email: Email::parse(&who.email)?,
         name: None,
@@ -91,55 +92,43 @@ async fn create(store: &SqlStore, config: &Config, who: &Who) -> Result<String, 
         role: Role::Admin,
         tier: TierName::parse("MAX")?,
     };
-    let secret = Secret::new(&password);
-    accounts::create(store, &passwords(config), &OsEntropy, account, secret).await?;
+    let password = NewPassword::generate(&OsEntropy);
+    let actor = Actor::operator();
+    let opened = accounts.open_account(&actor, account, &password);
+    held_elsewhere(opened.await?);
     Ok(format!(
-        "{} may log in as an administrator\npassword: {password}",
-        who.email
+        "{} may log in as an administrator\npassword: {}",
+        who.email,
+        password.password().reveal()
     ))
 }
 
-async fn reset_password(store: &SqlStore, config: &Config, who: &Who) -> Result<String, Failure> {
-    let password = generate_password(&OsEntropy as &dyn Entropy);
-    let (email, secret) = (Email::parse(&who.email)?, Secret::new(&password));
-    match accounts::reset_password(store, &passwords(config), &email, secret).await? {
-        Some(_) => Ok(format!("password: {password}")),
-        None => Err(nobody(&who.email)),
-    }
+async fn reset_password(accounts: &Accounts, who: &Who) -> Result<String, Failure> {
+    let (email, password) = (Email::parse(&who.email)?, NewPassword::generate(&OsEntropy));
+    let actor = Actor::operator();
+    let reset = accounts.reset_password(&actor, &email, &password);
+    held_elsewhere(reset.await.map_err(|error| nobody(&who.email, error))?);
+    Ok(format!("password: {}", password.password().reveal()))
 }
 
-async fn set_tier(store: &SqlStore, set: &SetTier) -> Result<String, Failure> {
-    let name = TierName::parse(&set.tier)?;
-    let mut tx = store.begin_platform().await?;
-    if tx.tier(&name).await?.is_none() {
-        let known: Vec<String> = tx
-            .tiers()
-            .await?
-            .iter()
-            .map(|t| t.name.to_string())
-            .collect();
-        return Err(format!(
-            "there is no tier {name}; choose one of {}",
-            known.join(", ")
-        )
-        .into());
-    }
-    let user = find(&mut *tx, &set.email).await?;
-    let found = tx.tenant(user.tenant).await?;
-    let mut tenant = found.ok_or("the person's tenant is gone")?;
-    tenant.tier = name;
-    tenant.version += 1;
-    tenant.updated_at = tx.now().await?;
-    tx.save_tenant(&tenant).await?;
-    tx.commit().await?;
+async fn set_tier(accounts: &Accounts, set: &SetTier) -> Result<String, Failure> {
+    let (email, tier) = (Email::parse(&set.email)?, TierName::parse(&set.tier)?);
+    let user = accounts.user_by_email(&email).await;
+    let user = user.map_err(|error| nobody(&set.email, error))?;
+    let actor = Actor::operator();
+    let put = accounts.set_tier(&actor, user.tenant, &tier);
+    let tenant = held_elsewhere(put.await?);
     Ok(format!("{} is on {}", set.email, tenant.tier))
 }
 
-async fn find(tx: &mut dyn gateway_core::store::PlatformTx, email: &str) -> Result<User, Failure> {
-    let found = tx.user_by_email(&Email::parse(email)?).await?;
-    found.ok_or_else(|| nobody(email))
+/// Returns the value: this process has no caches, and the ones of running servers ask the store what changed.
+fn held_elsewhere<T>(done: Committed<T>) -> T {
+    done.value
 }
 
-fn nobody(email: &str) -> Failure {
-    format!("nobody is registered as {email}").into()
+fn nobody(email: &str, error: AccountError) -> Failure {
+    match error {
+        AccountError::UnknownUser => format!("nobody is registered as {email}").into(),
+        other => other.into(),
+    }
 }

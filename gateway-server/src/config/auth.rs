@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_core::account::LoginPolicy;
 use serde::{Deserialize, Serialize};
 
 use super::unit::{duration, optional};
@@ -35,6 +36,17 @@ pub struct Auth {
 }
 
 impl Auth {
+    /// The rules of logins.
+    #[must_use]
+    pub fn login_policy(&self) -> LoginPolicy {
+        LoginPolicy {
+            refresh_lifetime: self.refresh_ttl,
+            attempts: self.login_attempts,
+            window: self.login_window,
+            ..LoginPolicy::default()
+        }
+    }
+
     pub(super) fn check(&self) -> Result<(), Invalid> {
         Invalid::unless_positive([
             ("auth.access_ttl", self.access_ttl),

@@ -24,9 +24,12 @@ pub struct Retention {
     /// Credentials, after they were archived.
     #[serde(with = "duration")]
     pub archived_credentials: Duration,
-    /// Refresh tokens, after their end.
+    /// Refresh tokens and logins, after their end.
     #[serde(with = "duration")]
     pub refresh_tokens: Duration,
+    /// The audit log.
+    #[serde(with = "duration")]
+    pub audit: Duration,
     /// Counts of requests.
     #[serde(with = "duration")]
     pub quota_hours: Duration,
@@ -49,6 +52,7 @@ impl Retention {
             events: self.events,
             archived_credentials: self.archived_credentials,
             refresh_tokens: self.refresh_tokens,
+            audit: self.audit,
             quota_hours: self.quota_hours,
             leases: self.leases,
             placements: self.placements,

@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use gateway_core::account::Logins;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
 use gateway_core::event::EventReader;
@@ -23,7 +24,7 @@ use tokio::runtime::Handle;
 use crate::cache::{CacheInvalidator, Caches};
 use crate::config;
 use crate::effects::EffectExecutor;
-use crate::identity::{LastUsed, Passwords, Verifiers};
+use crate::identity::{LastUsed, Verifiers};
 use crate::quota::Quotas;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
@@ -66,8 +67,6 @@ macro_rules! parts {
 parts! {
     /// The listener's options.
     http: Arc<config::Http>,
-    /// The options of logins.
-    auth: Arc<config::Auth>,
     /// The limits for strangers.
     limits: Arc<config::Limits>,
     /// The options of workers.
@@ -96,8 +95,8 @@ parts! {
     intake: Arc<Intake>,
     /// Issues the tokens of workers.
     worker_tokens: WorkerTokens,
-    /// Hashes and verifies passwords.
-    passwords: Passwords,
+    /// Tenants, people, keys and logins.
+    logins: Arc<Logins>,
     /// Reads credentials, and issues access tokens.
     verifiers: Arc<Verifiers>,
     /// Notes when API keys are used.

@@ -3,6 +3,8 @@
 //! Everything that can be checked without a look-up is checked here: form, checksum, signature. Query
 //! strings are never read; they end up in logs.
 
+use std::sync::Arc;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use gateway_core::identity::{ApiKeySecret, InvalidApiKey, InvalidWorkerToken, WorkerTokens};
 use gateway_core::session::Owner;
@@ -32,7 +34,7 @@ pub(crate) enum Credential {
 #[derive(Debug)]
 pub struct Verifiers {
     /// Access tokens.
-    pub access: AccessTokens,
+    pub access: Arc<AccessTokens>,
     /// Worker tokens.
     pub workers: WorkerTokens,
     /// What workers register with.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use gateway_core::account::{AccessTokenSigner, SignError};
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
 use gateway_core::time::Timestamp;
@@ -89,12 +90,6 @@ impl AccessTokens {
         }
     }
 
-    /// Returns how long a token is valid.
-    #[must_use]
-    pub fn ttl(&self) -> Duration {
-        self.ttl
-    }
-
     /// Makes a token for a login of `user`.
     ///
     /// # Errors
@@ -152,6 +147,23 @@ impl AccessTokens {
             return Err(InvalidAccessToken::Expired);
         }
         Ok(claims)
+    }
+}
+
+impl AccessTokenSigner for AccessTokens {
+    fn sign(
+        &self,
+        user: &User,
+        login: TokenFamilyId,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Result<String, SignError> {
+        self.issue(user, login, now, entropy)
+            .map_err(|error| SignError(Box::new(error)))
+    }
+
+    fn lifetime(&self) -> Duration {
+        self.ttl
     }
 }
 

@@ -17,7 +17,7 @@ pub use caller::{Caller, Joiner, OtherSession, Person, WorkerCaller};
 pub use credential::{InvalidCredential, TICKET_PREFIX, Verifiers};
 pub use jwt::{AccessTokens, InvalidAccessToken};
 pub use last_used::LastUsed;
-pub use password::{PasswordError, Passwords};
+pub use password::Passwords;
 
 pub(crate) use credential::Credential;
 pub(crate) use jwt::Claims;

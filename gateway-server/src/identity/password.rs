@@ -7,20 +7,15 @@
 use std::sync::Arc;
 
 use argon2::Argon2;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier};
+use async_trait::async_trait;
+use gateway_core::account::{Password, PasswordError, PasswordHasher};
 use gateway_core::entropy::Entropy;
 use tokio::sync::Semaphore;
-
-use crate::config::Secret;
 
 /// Of no password: the hash part is all zeros.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZGVjb3lkZWNveWRlY295ZA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const SALT_BYTES: usize = 16;
-
-/// A password could not be hashed: a defect of this program, or no memory is left.
-#[derive(Debug, thiserror::Error)]
-#[error("the password could not be hashed")]
-pub struct PasswordError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 /// Hashes and verifies passwords.
 #[derive(Clone, Debug)]
@@ -35,41 +30,6 @@ impl Passwords {
     pub fn new(at_once: usize, entropy: Arc<dyn Entropy>) -> Self {
         let permits = Arc::new(Semaphore::new(at_once));
         Self { permits, entropy }
-    }
-
-    /// The hash to store, in PHC form.
-    ///
-    /// # Errors
-    /// Only a defect of this program or a lack of memory.
-    pub async fn hash(&self, password: Secret) -> Result<String, PasswordError> {
-        let mut salt = [0; SALT_BYTES];
-        self.entropy.fill(&mut salt);
-        let hash = move || {
-            let bytes = password.expose().as_bytes();
-            let hash = Argon2::default().hash_password_with_salt(bytes, &salt);
-            hash.map(|hash| hash.to_string())
-        };
-        self.run(hash)
-            .await?
-            .map_err(|error| PasswordError(error.to_string().into()))
-    }
-
-    /// Whether `password` is the one of `hash`; without a hash it takes as long and it is not.
-    ///
-    /// # Errors
-    /// Only a defect of this program.
-    pub async fn verify(
-        &self,
-        password: Secret,
-        hash: Option<String>,
-    ) -> Result<bool, PasswordError> {
-        let known = hash.is_some();
-        let verify = move || {
-            let hash = hash.as_deref().unwrap_or(DECOY);
-            let bytes = password.expose().as_bytes();
-            PasswordVerifier::<str>::verify_password(&Argon2::default(), bytes, hash).is_ok()
-        };
-        Ok(self.run(verify).await? && known)
     }
 
     async fn run<T: Send + 'static>(
@@ -88,6 +48,34 @@ impl Passwords {
     }
 }
 
+#[async_trait]
+impl PasswordHasher for Passwords {
+    async fn hash(&self, password: &Password) -> Result<String, PasswordError> {
+        let mut salt = [0; SALT_BYTES];
+        self.entropy.fill(&mut salt);
+        let password = password.clone();
+        let hash = move || {
+            let bytes = password.reveal().as_bytes();
+            let hash = Argon2::default().hash_password_with_salt(bytes, &salt);
+            hash.map(|hash| hash.to_string())
+        };
+        self.run(hash)
+            .await?
+            .map_err(|error| PasswordError(error.to_string().into()))
+    }
+
+    async fn verify(&self, password: &Password, hash: Option<&str>) -> Result<bool, PasswordError> {
+        let known = hash.is_some();
+        let hash = hash.unwrap_or(DECOY).to_owned();
+        let password = password.clone();
+        let verify = move || {
+            let bytes = password.reveal().as_bytes();
+            PasswordVerifier::<str>::verify_password(&Argon2::default(), bytes, &hash).is_ok()
+        };
+        Ok(self.run(verify).await? && known)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,21 +84,21 @@ mod tests {
     #[tokio::test]
     async fn only_the_same_password_verifies() {
         let passwords = Passwords::new(2, Arc::new(OsEntropy));
-        let secret = || Secret::new("correct horse");
-        let hash = passwords.hash(secret()).await.expect("a hash");
+        let secret = Password::new("correct horse");
+        let hash = passwords.hash(&secret).await.expect("a hash");
         assert!(
             hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{hash}"
         );
-        let verify = |secret, hash| passwords.verify(secret, hash);
-        assert!(
-            verify(secret(), Some(hash.clone()))
-                .await
-                .expect("an answer")
-        );
-        let wrong = Secret::new("wrong horse");
-        assert!(!verify(wrong, Some(hash)).await.expect("an answer"));
-        assert!(!verify(secret(), None).await.expect("an answer"));
+        let wrong = Password::new("wrong horse");
+        for (password, hash, is_right) in [
+            (&secret, Some(&*hash), true),
+            (&wrong, Some(&*hash), false),
+            (&secret, None, false),
+        ] {
+            let verified = passwords.verify(password, hash).await;
+            assert_eq!(verified.expect("an answer"), is_right);
+        }
     }
 
     #[test]

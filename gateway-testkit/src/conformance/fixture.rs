@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use gateway_core::event::{Event, NewEvent, SessionQr};
 use gateway_core::id::{
-    Epoch, Incarnation, MessageId, SessionId, SessionName, TenantId, UserId, WorkerId,
+    Epoch, Incarnation, MessageId, SessionId, SessionName, TenantId, TokenFamilyId, UserId,
+    WorkerId,
 };
+use gateway_core::identity::{Login, RefreshToken};
 use gateway_core::session::{
     Challenge, ChallengeKind, Desired, Next, Observed, Owner, ParkKind, Parked, Phase, Reason,
     Session, Stage,
@@ -85,6 +87,33 @@ pub(super) fn a_user(tenant: TenantId, n: u128, now: Timestamp) -> User {
         created_at: now,
         updated_at: now,
         last_login_at: None,
+    }
+}
+
+/// A login of the user of that number, in the tenant of the same number.
+pub(super) fn a_login(user: u128, login: u128, now: Timestamp) -> Login {
+    let tenant = tenant_id(user);
+    Login {
+        id: TokenFamilyId::from_u128(login),
+        tenant,
+        user: a_user(tenant, user, now).id,
+        created_at: now,
+        expires_at: now.plus(Duration::from_secs(3_600)),
+        ended_at: None,
+    }
+}
+
+/// The first refresh token of such a login, with 32 times `hash` as its hash.
+pub(super) fn a_refresh_token(user: u128, login: u128, hash: u8, now: Timestamp) -> RefreshToken {
+    let login = a_login(user, login, now);
+    RefreshToken {
+        hash: [hash; 32],
+        family: login.id,
+        tenant: login.tenant,
+        user: login.user,
+        expires_at: login.expires_at,
+        used_at: None,
+        created_at: now,
     }
 }
 

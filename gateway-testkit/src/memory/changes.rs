@@ -80,13 +80,12 @@ impl ChangeRepo for MemoryTx {
             for (row, _) in world.changed.rows(me).filter(|(_, at)| **at >= since) {
                 add(&mut changes, world, me, row);
             }
-            let revoked = world.refresh.rows(me).map(|(_, row)| row);
-            let revoked = revoked.filter(|row| row.revoked.is_some_and(|at| at >= since));
+            let logins = world.logins.rows(me).map(|(_, row)| row);
+            let ended = logins.filter(|row| row.ended_at.is_some_and(|at| at >= since));
             changes
                 .families
-                .extend(revoked.map(|row| (row.token.tenant, row.token.family)));
+                .extend(ended.map(|row| (row.tenant, row.id)));
             changes.families.sort_unstable();
-            changes.families.dedup();
             Ok(changes)
         })
         .await

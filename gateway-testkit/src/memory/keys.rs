@@ -27,6 +27,22 @@ impl KeyRepo for MemoryTx {
         .await
     }
 
+    async fn lock_key(
+        &mut self,
+        tenant: TenantId,
+        id: ApiKeyId,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        self.run(|world, me| {
+            let own = |row: &&ApiKey| row.tenant == tenant;
+            if world.keys.get(me, &id).filter(own).is_none() {
+                return Ok(None);
+            }
+            world.keys.lock(me, &id)?;
+            Ok(world.keys.get(me, &id).filter(own).cloned())
+        })
+        .await
+    }
+
     async fn keys(
         &mut self,
         tenant: TenantId,
@@ -53,20 +69,20 @@ impl KeyRepo for MemoryTx {
         .await
     }
 
-    async fn save_key(&mut self, key: &ApiKey) -> Result<bool, StoreError> {
+    async fn save_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         self.run(|world, me| {
-            let own = |row: &ApiKey| row.tenant == key.tenant;
+            let own = |row: &ApiKey| row.tenant == key.tenant && row.version + 1 == key.version;
             let save = |row: &mut ApiKey| {
                 row.name.clone_from(&key.name);
                 row.scopes.clone_from(&key.scopes);
                 row.expires_at = key.expires_at;
                 row.revoked_at = key.revoked_at;
+                row.version = key.version;
             };
-            let saved = world.keys.update(me, &key.id, own, save)?;
-            if saved {
-                note(world, me, &Changed::Key(key.id))?;
+            if world.keys.update(me, &key.id, own, save)? {
+                return note(world, me, &Changed::Key(key.id));
             }
-            Ok(saved)
+            Err(StoreError::Conflict.into())
         })
         .await
     }

@@ -12,6 +12,7 @@
 //! transaction. Unique values are checked by the statement, and a row that another transaction is just
 //! about to make or to unmake is waited for.
 
+mod audit;
 mod cards;
 mod changes;
 mod channel;
@@ -21,8 +22,8 @@ mod keys;
 mod leaders;
 mod leases;
 mod log;
+mod logins;
 mod messages;
-mod refresh;
 mod retention;
 mod sessions;
 mod state;

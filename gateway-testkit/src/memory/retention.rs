@@ -44,9 +44,13 @@ impl RetentionRepo for MemoryTx {
             AgedRows::Events => {
                 remove_aged(&mut world.events, me, bound, |_, row| Some(row.created_at))
             }
-            AgedRows::RefreshTokens => remove_aged(&mut world.refresh, me, bound, |_, row| {
-                Some(row.token.expires_at)
-            }),
+            AgedRows::RefreshTokens => {
+                remove_aged(&mut world.refresh, me, bound, |_, row| Some(row.expires_at))
+            }
+            AgedRows::Logins => {
+                remove_aged(&mut world.logins, me, bound, |_, row| Some(row.expires_at))
+            }
+            AgedRows::Audit => remove_aged(&mut world.audit, me, bound, |_, row| Some(row.at)),
             AgedRows::QuotaHours => {
                 remove_aged(&mut world.quotas, me, bound, |(_, hour), _| Some(*hour))
             }

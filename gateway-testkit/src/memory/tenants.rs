@@ -21,6 +21,14 @@ impl TenantRepo for MemoryTx {
             .await
     }
 
+    async fn tenant_for_grant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        self.run(|world, me| {
+            world.tenants.lock(me, &id)?;
+            Ok(world.tenants.get(me, &id).cloned())
+        })
+        .await
+    }
+
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = tenant.clone();

@@ -20,6 +20,22 @@ impl UserRepo for MemoryTx {
         .await
     }
 
+    async fn lock_user(
+        &mut self,
+        tenant: TenantId,
+        id: UserId,
+    ) -> Result<Option<User>, StoreError> {
+        self.run(|world, me| {
+            let own = |row: &&User| row.tenant == tenant;
+            if world.users.get(me, &id).filter(own).is_none() {
+                return Ok(None);
+            }
+            world.users.lock(me, &id)?;
+            Ok(world.users.get(me, &id).filter(own).cloned())
+        })
+        .await
+    }
+
     async fn user_by_email(&mut self, email: &Email) -> Result<Option<User>, StoreError> {
         self.run(|world, me| {
             let mut rows = world.users.rows(me).map(|(_, row)| row);

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
+use gateway_core::audit::AuditEntry;
 use gateway_core::event::{LoggedEvent, OutboxRow, ShardHead, UsageDelta};
 use gateway_core::id::{
-    ApiKeyId, Epoch, MessageId, ReplicaId, SessionId, TenantId, UserId, WorkerId,
+    ApiKeyId, AuditId, Epoch, MessageId, ReplicaId, SessionId, TenantId, TokenFamilyId, UserId,
+    WorkerId,
 };
-use gateway_core::identity::{ApiKey, RefreshToken};
+use gateway_core::identity::{ApiKey, Login, RefreshToken};
 use gateway_core::message::Message;
 use gateway_core::session::{Owner, Placement, Session};
 use gateway_core::tenant::{Tenant, Tier, TierName};
@@ -19,13 +21,6 @@ use gateway_core::worker::{Lease, Worker};
 use super::changes::Changed;
 use super::leaders::Leader;
 use super::table::{Ends, Me, Table};
-
-/// A refresh token and when it was revoked.
-#[derive(Clone, Debug)]
-pub(super) struct Refresh {
-    pub(super) token: RefreshToken,
-    pub(super) revoked: Option<Timestamp>,
-}
 
 /// Everything behind the store's one mutex.
 #[derive(Debug)]
@@ -56,7 +51,9 @@ pub(super) struct World {
     pub(super) quotas: Table<(TenantId, Timestamp), u64>,
     pub(super) users: Table<UserId, User>,
     pub(super) keys: Table<ApiKeyId, ApiKey>,
-    pub(super) refresh: Table<[u8; 32], Refresh>,
+    pub(super) logins: Table<TokenFamilyId, Login>,
+    pub(super) refresh: Table<[u8; 32], RefreshToken>,
+    pub(super) audit: Table<AuditId, AuditEntry>,
     pub(super) messages: Table<(TenantId, MessageId), Message>,
     /// When rows changed last; a row's entry is held by whoever holds the row.
     pub(super) changed: Table<Changed, Timestamp>,
@@ -91,7 +88,9 @@ impl World {
             quotas: Table::default(),
             users: Table::default(),
             keys: Table::default(),
+            logins: Table::default(),
             refresh: Table::default(),
+            audit: Table::default(),
             messages: Table::default(),
             changed: Table::default(),
             replicas: Table::default(),
@@ -123,7 +122,7 @@ impl World {
     /// Ends a transaction; the wakers are to be called without the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
-        let tables: [&mut dyn Ends; 21] = [
+        let tables: [&mut dyn Ends; 23] = [
             &mut self.workers,
             &mut self.leases,
             &mut self.sessions,
@@ -139,7 +138,9 @@ impl World {
             &mut self.quotas,
             &mut self.users,
             &mut self.keys,
+            &mut self.logins,
             &mut self.refresh,
+            &mut self.audit,
             &mut self.messages,
             &mut self.changed,
             &mut self.replicas,

@@ -8,16 +8,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use gateway_core::id::{ApiKeyId, TenantId};
-use gateway_core::identity::{ApiKey, ApiKeySecret, Scope};
+use gateway_core::account::{AccountError, NewAccount, NewKey, NewPassword};
+use gateway_core::id::TenantId;
+use gateway_core::identity::{Actor, ApiKeySecret};
 use gateway_core::tenant::TierName;
 use gateway_core::user::{Email, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::{self, NewAccount, generate_password};
 use crate::app::App;
 use crate::cli::Failure;
-use crate::config::Secret;
 
 const ADMIN: &str = "admin@example.com";
 const DEMO: &str = "demo@example.com";
@@ -62,34 +61,25 @@ impl Credentials {
     }
 
     async fn make(app: &App) -> Result<Self, Failure> {
-        let admin_password = generate_password(&*app.entropy);
-        let password = generate_password(&*app.entropy);
+        let admin_password = NewPassword::generate(&*app.entropy);
+        let password = NewPassword::generate(&*app.entropy);
         account(app, ADMIN, &admin_password, Role::Admin, "Operators").await?;
         let tenant = account(app, DEMO, &password, Role::User, "Demo").await?;
-        let secret = ApiKeySecret::generate(&*app.entropy);
-        let mut tx = app.store.begin_platform().await?;
-        let now = tx.now().await?;
-        let key = ApiKey {
-            id: ApiKeyId::generate(now, &*app.entropy),
-            tenant,
+        let key = NewKey {
             name: "demo".to_owned(),
-            hash: secret.hash(),
-            prefix: secret.prefix(),
-            scopes: Scope::ALL.to_vec(),
+            scopes: None,
             session: None,
             expires_at: None,
-            revoked_at: None,
-            last_used_at: None,
-            created_at: now,
         };
-        tx.insert_key(&key).await?;
-        tx.commit().await?;
+        let accounts = app.logins.accounts();
+        let created = accounts.create_key(&Actor::system(), tenant, key).await?;
+        let issued = app.invalidator.settle(created).await;
         Ok(Self {
             admin_email: ADMIN.to_owned(),
-            admin_password,
+            admin_password: admin_password.password().reveal().to_owned(),
             email: DEMO.to_owned(),
-            password,
-            api_key: secret.reveal().to_owned(),
+            password: password.password().reveal().to_owned(),
+            api_key: issued.secret.reveal().to_owned(),
         })
     }
 
@@ -111,15 +101,16 @@ impl Credentials {
 async fn account(
     app: &App,
     email: &str,
-    password: &str,
+    password: &NewPassword,
     role: Role,
     tenant_name: &str,
 ) -> Result<TenantId, Failure> {
     let email = Email::parse(email)?;
-    let (passwords, secret) = (&app.passwords, Secret::new(password));
-    let known = accounts::reset_password(&*app.store, passwords, &email, secret).await?;
-    if let Some(user) = known {
-        return Ok(user.tenant);
+    let (accounts, by) = (app.logins.accounts(), Actor::system());
+    match accounts.reset_password(&by, &email, password).await {
+        Ok(done) => return Ok(app.invalidator.settle(done).await.tenant),
+        Err(AccountError::UnknownUser) => {}
+        Err(error) => return Err(error.into()),
     }
     let account = NewAccount {
         email,
@@ -128,13 +119,7 @@ async fn account(
         role,
         tier: TierName::parse("MAX")?,
     };
-    let (tenant, _) = accounts::create(
-        &*app.store,
-        &app.passwords,
-        &*app.entropy,
-        account,
-        Secret::new(password),
-    )
-    .await?;
+    let opened = accounts.open_account(&by, account, password).await?;
+    let (tenant, _) = app.invalidator.settle(opened).await;
     Ok(tenant.id)
 }

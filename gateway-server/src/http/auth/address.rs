@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use gateway_core::coord::{CoordError, Coordinator, Counted};
+use gateway_core::identity::client_network;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 
@@ -35,16 +36,10 @@ impl ClientAddress {
         Self(forwarded(peer, headers, trusted).unwrap_or(peer))
     }
 
-    /// What is counted together: an IPv4 address, or the network of 64 bits that one IPv6 user has.
+    /// What is counted together.
     #[must_use]
     pub fn key(self) -> String {
-        match self.0 {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => {
-                let network = address.to_bits() >> 64 << 64;
-                format!("{}/64", Ipv6Addr::from_bits(network))
-            }
-        }
+        client_network(self.0)
     }
 }
 

@@ -12,8 +12,6 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_core::identity::{Access, ApiKeySecret, Principal};
 use gateway_core::session::Owner;
-use gateway_core::store::PlatformTx;
-use gateway_core::tenant::{Tenant, TenantStatus, Tier};
 use gateway_core::time::{Clock, Uptime};
 use tracing::Span;
 
@@ -253,20 +251,4 @@ fn active(is_active: bool) -> ApiResult<()> {
         Kind::TenantSuspended,
         "this account is suspended; ask the operator",
     ))
-}
-
-/// The tenant of a credential and its plan.
-///
-/// # Errors
-/// It is suspended.
-pub(crate) async fn active_tenant(
-    tx: &mut dyn PlatformTx,
-    id: gateway_core::id::TenantId,
-) -> ApiResult<(Tenant, Tier)> {
-    let tenant = tx.tenant(id).await?;
-    let tenant = tenant.ok_or_else(|| unauthorized("this account is gone"))?;
-    active(tenant.status == TenantStatus::Active)?;
-    let tier = tx.tier(&tenant.tier).await?;
-    let tier = tier.ok_or_else(|| Problem::internal(format!("no tier {}", tenant.tier)))?;
-    Ok((tenant, tier))
 }

@@ -2,17 +2,19 @@
 //!
 //! What credentials are and whom they belong to is [`crate::identity`]'s. In reading order: `address`
 //! (strangers), `guard` (the layer in front of every route), `slow_body` (what it leaves open),
-//! `own_session` (what handlers learn).
+//! `own_session` (what handlers learn), `actor` (who the audit log says did it).
 
+mod actor;
 mod address;
 mod guard;
 mod own_session;
 mod slow_body;
 
+pub use actor::{Acting, RequestOrigin};
 pub use address::ClientAddress;
 pub(crate) use address::FORWARDED_FOR;
 pub use own_session::OwnSession;
 
-pub(crate) use guard::{Gate, GateParts, active_tenant, guard};
+pub(crate) use guard::{Gate, GateParts, guard};
 pub(crate) use own_session::session_of;
 pub(crate) use slow_body::{NotKnownAnyMore, WhileKnown};

@@ -11,8 +11,7 @@ use gateway_core::store::{AsStoreError, StoreError};
 use gateway_core::worker::LinkError;
 
 use super::{Kind, Problem};
-use crate::accounts::AccountError;
-use crate::identity::{InvalidCredential, OtherSession, PasswordError};
+use crate::identity::{InvalidCredential, OtherSession};
 
 /// When to come back to something that is away for a moment.
 pub(super) const SOON: Duration = Duration::from_secs(2);
@@ -113,23 +112,6 @@ impl From<LogError> for Problem {
             )
             .retry_after(SOON),
         }
-    }
-}
-
-impl From<AccountError> for Problem {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::EmailTaken => Self::new(Kind::Duplicate, error.to_string())
-                .detail("email", "is already taken; log in, or choose another one"),
-            AccountError::Hash(error) => error.into(),
-            AccountError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<PasswordError> for Problem {
-    fn from(error: PasswordError) -> Self {
-        Self::internal(error)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The errors of the core's operations as problems. No match has a wildcard either.
 
+use gateway_core::account::{AccountError, KeyError};
 use gateway_core::message::IntakeError;
 use gateway_core::orchestrator::{
     BeatError, CommandError, CreateError, QrError, RegisterError, ReportError, WorkerAdminError,
@@ -7,6 +8,43 @@ use gateway_core::orchestrator::{
 
 use super::from::SOON;
 use super::{Kind, Problem};
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        let text = error.to_string();
+        match error {
+            AccountError::EmailTaken => Self::new(Kind::Duplicate, text)
+                .detail("email", "is already taken; log in, or choose another one"),
+            AccountError::WrongCredentials => Self::new(Kind::InvalidCredentials, text),
+            AccountError::WrongPassword => Self::field("currentPassword", text),
+            AccountError::TooManyAttempts { retry_after } => {
+                Self::new(Kind::RateLimited, text).retry_after(retry_after)
+            }
+            AccountError::UnknownUser => Self::not_found("user"),
+            AccountError::TenantGone => Self::new(Kind::Unauthorized, text),
+            AccountError::TenantSuspended => Self::new(Kind::TenantSuspended, text),
+            AccountError::UnknownTier { .. } => Self::field("tier", text),
+            AccountError::Hash(error) => Self::internal(error),
+            AccountError::Sign(error) => Self::internal(error),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let text = error.to_string();
+        match error {
+            KeyError::UnknownKey => Self::not_found("API key"),
+            KeyError::UnknownSession => Self::field("sessionId", text),
+            KeyError::ExpiryInPast => Self::field("expiresAt", text),
+            KeyError::OverlapTooLong => Self::field("overlapSeconds", text),
+            KeyError::KeyEnded => Self::new(Kind::Conflict, text),
+            KeyError::Account(error) => error.into(),
+            KeyError::Store(error) => error.into(),
+        }
+    }
+}
 
 impl From<CreateError> for Problem {
     fn from(error: CreateError) -> Self {

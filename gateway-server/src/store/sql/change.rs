@@ -56,7 +56,7 @@ impl ChangeRepo for Tx {
             tenants: self.changed_tenants(since).await?,
             users: self.changed_users(since).await?,
             keys: self.changed_keys(since).await?,
-            families: self.revoked_families(since).await?,
+            families: self.ended_logins(since).await?,
             workers: self.changed_workers(since).await?,
             sessions: self.changed_sessions(since).await?,
             deleted: self.deleted(since).await?,

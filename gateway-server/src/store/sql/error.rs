@@ -8,12 +8,14 @@ use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 /// A unique constraint: its name in PostgreSQL, its columns in SQLite, and what it is about.
-const UNIQUE: [(&str, &str, &str); 13] = [
+const UNIQUE: [(&str, &str, &str); 15] = [
     ("users_email", "users.email", "e-mail address"),
     ("users_pkey", "users.id", "user id"),
     ("tenants_pkey", "tenants.id", "tenant id"),
     ("api_keys_hash", "api_keys.hash", "API key"),
     ("api_keys_pkey", "api_keys.id", "API key id"),
+    ("logins_pkey", "logins.id", "login id"),
+    ("audit_pkey", "audit.id", "audit id"),
     (
         "refresh_tokens_pkey",
         "refresh_tokens.hash",

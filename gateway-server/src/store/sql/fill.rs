@@ -40,7 +40,7 @@ macro_rules! key {
             ", ",
             $now,
             " AS now FROM (SELECT id, tenant_id, name, hash, prefix, scopes, session_id, expires_at, \
-             revoked_at, last_used_at, created_at FROM api_keys WHERE hash = $1) AS k \
+             revoked_at, last_used_at, version, created_at FROM api_keys WHERE hash = $1) AS k \
              JOIN tenants AS t ON t.id = k.tenant_id LEFT JOIN tiers AS r ON r.name = t.tier"
         )
     };
@@ -55,8 +55,8 @@ const LOGIN: &str = concat!(
     "SELECT u.id, u.tenant_id, u.role, u.token_generation, u.version, ",
     plan_columns!(),
     " FROM users AS u JOIN tenants AS t ON t.id = u.tenant_id LEFT JOIN tiers AS r ON r.name = t.tier \
-     WHERE u.tenant_id = $1 AND u.id = $2 AND EXISTS (SELECT 1 FROM refresh_tokens AS f \
-     WHERE f.tenant_id = $1 AND f.family_id = $3 AND f.revoked_at IS NULL)"
+     WHERE u.tenant_id = $1 AND u.id = $2 AND EXISTS (SELECT 1 FROM logins AS l \
+     WHERE l.id = $3 AND l.tenant_id = $1 AND l.user_id = $2 AND l.ended_at IS NULL)"
 );
 
 macro_rules! route {

@@ -8,14 +8,14 @@ use gateway_core::time::Timestamp;
 use sqlx::FromRow;
 use sqlx::types::Json;
 
-use super::error::corrupt;
+use super::error::{corrupt, expect_rows};
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 
 macro_rules! columns {
     () => {
         "id, tenant_id, name, hash, prefix, scopes, session_id, expires_at, revoked_at, \
-         last_used_at, created_at"
+         last_used_at, version, created_at"
     };
 }
 
@@ -26,6 +26,15 @@ const BY_ID: &str = concat!(
     columns!(),
     " FROM api_keys WHERE tenant_id = $1 AND id = $2"
 );
+
+const LOCK: Sql = Sql {
+    postgres: concat!(
+        "SELECT ",
+        columns!(),
+        " FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+    ),
+    sqlite: BY_ID,
+};
 
 const PAGE: &str = concat!(
     "SELECT ",
@@ -44,7 +53,7 @@ macro_rules! insert {
         concat!(
             "INSERT INTO api_keys (",
             columns!(),
-            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, ",
+            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, ",
             $now,
             ")"
         )
@@ -53,23 +62,23 @@ macro_rules! insert {
 
 const INSERT: Sql = Sql {
     postgres: insert!("clock_timestamp()"),
-    sqlite: insert!("$12"),
+    sqlite: insert!("$13"),
 };
 
 macro_rules! save {
     ($now:literal) => {
         concat!(
             "UPDATE api_keys SET name = $3, scopes = $4, expires_at = $5, revoked_at = $6, \
-             changed_at = ",
+             version = $7, changed_at = ",
             $now,
-            " WHERE id = $1 AND tenant_id = $2"
+            " WHERE id = $1 AND tenant_id = $2 AND version = $7 - 1"
         )
     };
 }
 
 const SAVE: Sql = Sql {
     postgres: save!("clock_timestamp()"),
-    sqlite: save!("$7"),
+    sqlite: save!("$8"),
 };
 
 const TOUCH: &str = "UPDATE api_keys SET last_used_at = $3 \
@@ -87,6 +96,7 @@ pub(super) struct KeyRow {
     expires_at: Option<Time>,
     revoked_at: Option<Time>,
     last_used_at: Option<Time>,
+    version: Count,
     created_at: Time,
 }
 
@@ -107,6 +117,7 @@ impl TryFrom<KeyRow> for ApiKey {
             expires_at: row.expires_at.map(|at| at.0),
             revoked_at: row.revoked_at.map(|at| at.0),
             last_used_at: row.last_used_at.map(|at| at.0),
+            version: row.version.0,
             created_at: row.created_at.0,
         })
     }
@@ -132,6 +143,20 @@ impl KeyRepo for Tx {
     async fn key(&mut self, tenant: TenantId, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
         let row: Option<KeyRow> = self
             .query(BY_ID)
+            .bind(Id(tenant.as_u128()))
+            .bind(Id(id.as_u128()))
+            .optional()
+            .await?;
+        row.map(ApiKey::try_from).transpose()
+    }
+
+    async fn lock_key(
+        &mut self,
+        tenant: TenantId,
+        id: ApiKeyId,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let row: Option<KeyRow> = self
+            .query(LOCK)
             .bind(Id(tenant.as_u128()))
             .bind(Id(id.as_u128()))
             .optional()
@@ -167,6 +192,7 @@ impl KeyRepo for Tx {
             .bind(key.expires_at.map(Time))
             .bind(key.revoked_at.map(Time))
             .bind(key.last_used_at.map(Time))
+            .bind(Count(key.version))
             .bind(Time(key.created_at))
             .stamp()
             .execute()
@@ -174,7 +200,7 @@ impl KeyRepo for Tx {
             .map(drop)
     }
 
-    async fn save_key(&mut self, key: &ApiKey) -> Result<bool, StoreError> {
+    async fn save_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         let changed = self
             .query(SAVE)
             .bind(Id(key.id.as_u128()))
@@ -183,10 +209,11 @@ impl KeyRepo for Tx {
             .bind(Json(&key.scopes))
             .bind(key.expires_at.map(Time))
             .bind(key.revoked_at.map(Time))
+            .bind(Count(key.version))
             .stamp()
             .execute()
             .await?;
-        Ok(changed == 1)
+        expect_rows(changed, 1)
     }
 
     async fn touch_key(

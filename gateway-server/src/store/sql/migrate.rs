@@ -26,7 +26,12 @@ macro_rules! steps {
 }
 
 /// Every migration, in order: a new file is one more line here.
-const STEPS: &[Step] = steps!["0001_init.sql", "0003_leaders.sql", "0004_retention.sql"];
+const STEPS: &[Step] = steps![
+    "0001_init.sql",
+    "0002_audit.sql",
+    "0003_leaders.sql",
+    "0004_retention.sql"
+];
 
 impl Step {
     /// The number that the file name begins with, and the words after it.

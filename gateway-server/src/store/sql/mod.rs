@@ -5,6 +5,7 @@
 //! then one file per aggregate. What only one engine has is in `postgres` and `sqlite`, and
 //! `dialect` chooses between the two: no aggregate asks which engine it is on.
 
+mod audit;
 mod card;
 mod change;
 mod columns;
@@ -16,6 +17,7 @@ mod json;
 mod key;
 mod leader;
 mod lease;
+mod login;
 mod message;
 mod message_log;
 mod migrate;
@@ -24,7 +26,6 @@ mod placement;
 mod pool;
 mod postgres;
 mod quota;
-mod refresh;
 mod renew;
 mod replica;
 mod retention;

@@ -20,6 +20,12 @@ const EVENTS: &str = "DELETE FROM events WHERE shard = 0 AND created_at < $1 AND
 const REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens WHERE hash IN \
      (SELECT hash FROM refresh_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
 
+const LOGINS: &str = "DELETE FROM logins WHERE id IN \
+     (SELECT id FROM logins WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+
+const AUDIT: &str = "DELETE FROM audit WHERE id IN \
+     (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)";
+
 const QUOTA_HOURS: &str = "DELETE FROM quota_hours WHERE (tenant_id, hour) IN \
      (SELECT tenant_id, hour FROM quota_hours WHERE hour < $1 ORDER BY hour LIMIT $2)";
 
@@ -44,6 +50,8 @@ const fn statement(rows: AgedRows) -> &'static str {
     match rows {
         AgedRows::Events => EVENTS,
         AgedRows::RefreshTokens => REFRESH_TOKENS,
+        AgedRows::Logins => LOGINS,
+        AgedRows::Audit => AUDIT,
         AgedRows::QuotaHours => QUOTA_HOURS,
         AgedRows::Leases => LEASES,
         AgedRows::Placements => PLACEMENTS,

@@ -20,6 +20,12 @@ macro_rules! tier_columns {
 const BY_ID: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
      FROM tenants WHERE id = $1";
 
+const FOR_GRANT: Sql = Sql {
+    postgres: "SELECT id, name, tier, status, version, created_at, updated_at \
+         FROM tenants WHERE id = $1 FOR SHARE",
+    sqlite: BY_ID,
+};
+
 const CHANGED: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
      FROM tenants WHERE changed_at >= $1";
 
@@ -172,6 +178,12 @@ impl Tx {
 impl TenantRepo for Tx {
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
         let row: Option<TenantRow> = self.query(BY_ID).bind(Id(id.as_u128())).optional().await?;
+        row.map(Tenant::try_from).transpose()
+    }
+
+    async fn tenant_for_grant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError> {
+        let query = self.query(FOR_GRANT).bind(Id(id.as_u128()));
+        let row: Option<TenantRow> = query.optional().await?;
         row.map(Tenant::try_from).transpose()
     }
 

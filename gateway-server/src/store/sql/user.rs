@@ -25,6 +25,15 @@ const BY_ID: &str = concat!(
     " FROM users WHERE id = $2 AND tenant_id = $1"
 );
 
+const LOCK: Sql = Sql {
+    postgres: concat!(
+        "SELECT ",
+        columns!(),
+        " FROM users WHERE id = $2 AND tenant_id = $1 FOR UPDATE"
+    ),
+    sqlite: BY_ID,
+};
+
 const BY_EMAIL: &str = concat!("SELECT ", columns!(), " FROM users WHERE email = $1");
 
 /// Nothing of a person but what their tokens depend on.
@@ -160,6 +169,20 @@ impl UserRepo for Tx {
     async fn user(&mut self, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError> {
         let row: Option<UserRow> = self
             .query(BY_ID)
+            .bind(Id(tenant.as_u128()))
+            .bind(Id(id.as_u128()))
+            .optional()
+            .await?;
+        row.map(User::try_from).transpose()
+    }
+
+    async fn lock_user(
+        &mut self,
+        tenant: TenantId,
+        id: UserId,
+    ) -> Result<Option<User>, StoreError> {
+        let row: Option<UserRow> = self
+            .query(LOCK)
             .bind(Id(tenant.as_u128()))
             .bind(Id(id.as_u128()))
             .optional()

@@ -28,12 +28,30 @@ async fn using_a_token_twice_ends_the_whole_login() {
     let app = TestApp::start().await;
     let first = app.register("acme").await;
     let second = Login::of(&refresh(&app, &first.refresh, 200).await);
+    app.advance(11);
     refresh(&app, &first.refresh, 401).await.is("unauthorized");
     refresh(&app, &second.refresh, 401).await;
     app.get("/api/v1/auth/me")
         .bearer(&second.access)
         .expect(401)
         .await;
+}
+
+#[tokio::test]
+async fn two_tabs_that_refresh_at_once_both_go_on() {
+    let app = TestApp::start().await;
+    let first = app.register("acme").await;
+    let here = Login::of(&refresh(&app, &first.refresh, 200).await);
+    app.advance(10);
+    let there = Login::of(&refresh(&app, &first.refresh, 200).await);
+    assert_ne!(here.refresh, there.refresh);
+    for tab in [here, there] {
+        app.get("/api/v1/auth/me")
+            .bearer(&tab.access)
+            .expect(200)
+            .await;
+        refresh(&app, &tab.refresh, 200).await;
+    }
 }
 
 #[tokio::test]
@@ -44,6 +62,7 @@ async fn another_login_of_the_same_user_goes_on() {
     let other = app.post("/api/v1/auth/login").json(&body).expect(200).await;
     let other = Login::of(&other);
     refresh(&app, &stolen.refresh, 200).await;
+    app.advance(11);
     refresh(&app, &stolen.refresh, 401).await;
     app.get("/api/v1/auth/me")
         .bearer(&other.access)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_core::change::{Changes, Deleted};
 use gateway_core::id::{ApiKeyId, SessionId, TokenFamilyId};
-use gateway_core::identity::{ApiKey, RefreshToken, Scope};
+use gateway_core::identity::{ApiKey, Scope};
 use gateway_core::session::Session;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
 use gateway_core::time::Timestamp;
@@ -13,8 +13,8 @@ use gateway_core::worker::{Worker, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    a_card, a_tenant, a_user, a_worker, next, owner, session_id, session_name, tenant_id, waiting,
-    worker_id,
+    a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, next, owner, session_id,
+    session_name, tenant_id, waiting, worker_id,
 };
 use crate::conformance::{Failure, Verdict, cases};
 
@@ -42,18 +42,7 @@ fn a_key(now: Timestamp) -> ApiKey {
         expires_at: None,
         revoked_at: None,
         last_used_at: None,
-        created_at: now,
-    }
-}
-
-fn a_token(hash: u8, family: u128, now: Timestamp) -> RefreshToken {
-    RefreshToken {
-        hash: [hash; 32],
-        family: TokenFamilyId::from_u128(family),
-        tenant: tenant_id(1),
-        user: a_user(tenant_id(1), 1, now).id,
-        expires_at: now.plus(Duration::from_secs(3_600)),
-        used_at: None,
+        version: 1,
         created_at: now,
     }
 }
@@ -88,8 +77,12 @@ async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let mut tx = s.begin().await?;
     tx.insert_user(&a_user(tenant_id(1), 1, now)).await?;
     tx.insert_key(&a_key(now)).await?;
+    for family in [1, 2] {
+        tx.insert_login(&a_login(1, family, now)).await?;
+    }
     for (hash, family) in [(1, 1), (2, 1), (3, 2)] {
-        tx.insert_refresh(&a_token(hash, family, now)).await?;
+        let token = a_refresh_token(1, family, hash, now);
+        tx.insert_refresh(&token).await?;
     }
     tx.commit().await?;
     later(s).await
@@ -134,9 +127,10 @@ async fn what_is_saved_is_a_change(s: &StoreUnderTest) -> Verdict {
     tx.save_user(&user).await?;
     let key = ApiKey {
         revoked_at: Some(at),
+        version: 2,
         ..a_key(at)
     };
-    assert!(tx.save_key(&key).await?);
+    tx.save_key(&key).await?;
     let worker = Worker {
         cordoned: true,
         row_version: 2,
@@ -180,7 +174,7 @@ async fn a_revoked_login_is_a_change(s: &StoreUnderTest) -> Verdict {
     let at = arrange(s).await?;
     let family = TokenFamilyId::from_u128(1);
     let mut tx = s.begin().await?;
-    tx.revoke_family(tenant_id(1), family).await?;
+    tx.end_login(tenant_id(1), family).await?;
     tx.commit().await?;
     assert_eq!(since(s, at).await?.families, [(tenant_id(1), family)]);
     Ok(())
@@ -218,6 +212,8 @@ async fn what_caches_do_not_hold_is_no_change(s: &StoreUnderTest) -> Verdict {
     tx.touch_key(tenant_id(1), ApiKeyId::from_u128(7), at)
         .await?;
     tx.use_refresh(&[3; 32]).await?;
+    let (login, expires) = (TokenFamilyId::from_u128(2), at.plus(Duration::from_secs(5)));
+    assert!(tx.extend_login(tenant_id(1), login, expires).await?);
     tx.commit().await?;
     assert_eq!(since(s, at).await?, Changes::default());
     Ok(())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_core::change::UserStanding;
 use gateway_core::fill::{KeyFill, LoginFill, RouteFill};
 use gateway_core::id::{ApiKeyId, TokenFamilyId};
-use gateway_core::identity::{ApiKey, RefreshToken, Scope};
+use gateway_core::identity::{ApiKey, Login, Scope};
 use gateway_core::session::SessionRef;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::Tier;
@@ -37,6 +37,7 @@ fn a_key(tenant: u128, now: Timestamp) -> ApiKey {
         expires_at: Some(now),
         revoked_at: Some(now),
         last_used_at: None,
+        version: 1,
         created_at: now,
     }
 }
@@ -72,18 +73,17 @@ async fn a_login_comes_with_its_tenant_and_plan_while_it_lasts(s: &StoreUnderTes
     let now = s.tenants(2).await?;
     let (user, tenant) = (a_user(tenant_id(1), 1, now), tenant_id(1));
     let (family, other) = (TokenFamilyId::from_u128(7), TokenFamilyId::from_u128(8));
-    let token = RefreshToken {
-        hash: [1; 32],
-        family,
+    let login = Login {
+        id: family,
         tenant,
         user: user.id,
-        expires_at: now.plus(Duration::from_secs(60)),
-        used_at: None,
         created_at: now,
+        expires_at: now.plus(Duration::from_secs(60)),
+        ended_at: None,
     };
     let mut tx = s.begin().await?;
     tx.insert_user(&user).await?;
-    tx.insert_refresh(&token).await?;
+    tx.insert_login(&login).await?;
     tx.commit().await?;
     let User { role, version, .. } = user;
     let expected = LoginFill {
@@ -107,7 +107,7 @@ async fn a_login_comes_with_its_tenant_and_plan_while_it_lasts(s: &StoreUnderTes
     let stranger = a_user(tenant, 2, now).id;
     assert_eq!(fill(tenant, stranger, family).await?, None);
     let mut tx = s.begin().await?;
-    tx.revoke_family(tenant, family).await?;
+    tx.end_login(tenant, family).await?;
     tx.commit().await?;
     assert_eq!(fill(tenant, user.id, family).await?, None);
     Ok(())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gateway_core::id::ApiKeyId;
 use gateway_core::identity::{ApiKey, Scope};
+use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
 use super::StoreUnderTest;
@@ -15,6 +16,7 @@ cases!(StoreUnderTest, "api_key":
     another_tenants_key_is_not_there,
     keys_come_in_pages_in_id_order_revoked_ones_too,
     a_save_sets_name_scopes_expiry_and_revocation,
+    a_save_follows_the_stored_version,
     a_use_is_noted,
 );
 
@@ -30,6 +32,7 @@ fn a_key(tenant: u128, n: u8, now: Timestamp) -> ApiKey {
         expires_at: None,
         revoked_at: None,
         last_used_at: None,
+        version: 1,
         created_at: now,
     }
 }
@@ -68,12 +71,16 @@ async fn another_tenants_key_is_not_there(s: &StoreUnderTest) -> Verdict {
     let stranger = ApiKey {
         tenant: tenant_id(2),
         name: "mine now".to_owned(),
+        version: 2,
         ..key.clone()
     };
     let mut tx = s.begin().await?;
     assert_eq!(tx.key(tenant_id(2), key.id).await?, None);
     assert_eq!(tx.keys(tenant_id(2), None, 9).await?, []);
-    assert!(!tx.save_key(&stranger).await?);
+    let saved = tx.save_key(&stranger).await;
+    assert!(matches!(saved, Err(StoreError::Conflict)), "{saved:?}");
+    drop(tx);
+    let mut tx = s.begin().await?;
     tx.touch_key(tenant_id(2), key.id, now).await?;
     tx.commit().await?;
     assert_eq!(s.read().await?.key(key.tenant, key.id).await?, Some(key));
@@ -110,16 +117,37 @@ async fn a_save_sets_name_scopes_expiry_and_revocation(s: &StoreUnderTest) -> Ve
         scopes: vec![Scope::UsageRead],
         expires_at: Some(now),
         revoked_at: Some(now),
+        version: 2,
         ..key.clone()
     };
     let mut tx = s.begin().await?;
-    assert!(tx.save_key(&changed).await?);
-    assert!(!tx.save_key(&a_key(1, 9, now)).await?);
+    tx.save_key(&changed).await?;
     tx.commit().await?;
     assert_eq!(
         s.read().await?.key(key.tenant, key.id).await?,
         Some(changed)
     );
+    Ok(())
+}
+
+async fn a_save_follows_the_stored_version(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let key = a_key(1, 1, now);
+    insert(s, std::slice::from_ref(&key)).await?;
+    let mut tx = s.begin().await?;
+    tx.touch_key(key.tenant, key.id, now).await?;
+    tx.commit().await?;
+    for (row, version) in [(&key, 1), (&key, 3), (&a_key(1, 9, now), 2)] {
+        let row = ApiKey {
+            version,
+            ..row.clone()
+        };
+        let saved = s.begin().await?.save_key(&row).await;
+        assert!(
+            matches!(saved, Err(StoreError::Conflict)),
+            "{version}: {saved:?}"
+        );
+    }
     Ok(())
 }
 

@@ -1,17 +1,20 @@
 //! What every store promises: the two transaction traits, repository by repository.
 
+mod account;
+mod audit;
 mod authority;
 mod card;
 mod change;
 mod claim;
 mod event;
 mod fill;
+mod grant;
 mod key;
 mod leader;
 mod lease;
+mod login;
 mod placement;
 mod quota;
-mod refresh;
 mod replica;
 mod retention;
 mod sequencer;
@@ -48,7 +51,10 @@ pub const STORE: Suite<StoreUnderTest> = &[
     tenant::CASES,
     user::CASES,
     key::CASES,
-    refresh::CASES,
+    login::CASES,
+    grant::CASES,
+    audit::CASES,
+    account::CASES,
     quota::CASES,
     event::CASES,
     sequencer::CASES,

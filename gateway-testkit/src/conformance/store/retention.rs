@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use gateway_core::audit::{AuditEntry, action, object};
 use gateway_core::event::{EventFilter, Sequenced, sequence};
 use gateway_core::id::{Epoch, TokenFamilyId};
-use gateway_core::identity::RefreshToken;
+use gateway_core::identity::{Actor, Login, RefreshToken};
 use gateway_core::retention::AgedRows;
 use gateway_core::session::Placement;
 use gateway_core::tenant::Tier;
@@ -14,13 +15,15 @@ use serde_json::json;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    a_card, a_user, an_event, owner, session_id, tenant_id, tier_name,
+    a_card, a_login, a_refresh_token, a_user, an_event, owner, session_id, tenant_id, tier_name,
 };
 use crate::conformance::{Failure, Verdict, cases};
+use crate::entropy::SeededEntropy;
 
 cases!(StoreUnderTest, "retention":
     events_are_forgotten_from_the_oldest_on,
-    refresh_tokens_are_forgotten_after_their_end,
+    logins_and_their_tokens_are_forgotten_after_their_end,
+    audit_entries_are_forgotten,
     counts_of_requests_are_forgotten_by_their_hour,
     leases_are_forgotten_once_they_are_fenced,
     placements_are_forgotten_once_they_have_ended,
@@ -77,25 +80,43 @@ async fn events_are_forgotten_from_the_oldest_on(s: &StoreUnderTest) -> Verdict 
     forgets(s, AgedRows::Events, count as u64 - 1).await
 }
 
-async fn refresh_tokens_are_forgotten_after_their_end(s: &StoreUnderTest) -> Verdict {
+async fn logins_and_their_tokens_are_forgotten_after_their_end(s: &StoreUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
-    let user = a_user(tenant_id(1), 1, now);
     let mut tx = s.begin().await?;
-    tx.insert_user(&user).await?;
+    tx.insert_user(&a_user(tenant_id(1), 1, now)).await?;
     for (hash, life) in [(1, DAY / 2), (2, DAY), (3, 30 * DAY)] {
+        let expires_at = now.plus(life);
+        tx.insert_login(&Login {
+            expires_at,
+            ..a_login(1, u128::from(hash), now)
+        })
+        .await?;
         tx.insert_refresh(&RefreshToken {
-            hash: [hash; 32],
-            family: TokenFamilyId::from_u128(u128::from(hash)),
-            tenant: tenant_id(1),
-            user: user.id,
-            expires_at: now.plus(life),
-            used_at: None,
-            created_at: now,
+            expires_at,
+            ..a_refresh_token(1, u128::from(hash), hash, now)
         })
         .await?;
     }
     tx.commit().await?;
-    forgets(s, AgedRows::RefreshTokens, 2).await
+    forgets(s, AgedRows::RefreshTokens, 2).await?;
+    forgets(s, AgedRows::Logins, 2).await?;
+    let mut tx = s.read().await?;
+    let lasting = TokenFamilyId::from_u128(3);
+    assert!(tx.login_is_live(tenant_id(1), lasting).await?);
+    Ok(())
+}
+
+async fn audit_entries_are_forgotten(s: &StoreUnderTest) -> Verdict {
+    let (now, entropy) = (s.now().await?, SeededEntropy::new(1));
+    let mut tx = s.begin().await?;
+    for whom in ["w1", "w2"] {
+        let object = (object::WORKER, &whom as &dyn ToString);
+        let by = Actor::operator();
+        let entry = AuditEntry::new(now, &entropy, &by, action::WORKER_ADDED, object);
+        tx.append_audit(&entry).await?;
+    }
+    tx.commit().await?;
+    forgets(s, AgedRows::Audit, 2).await
 }
 
 async fn counts_of_requests_are_forgotten_by_their_hour(s: &StoreUnderTest) -> Verdict {

@@ -1,10 +1,13 @@
 //! `POST /auth/logout`: this login ends, its access tokens included.
 
-use axum::extract::State;
+use std::sync::Arc;
 
-use crate::cache::Ended;
+use axum::extract::State;
+use gateway_core::account::Logins;
+
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::parts::ServerParts;
+use crate::http::auth::Acting;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -18,15 +21,12 @@ use crate::identity::Person;
     responses((status = 200, body = Envelope<Option<String>>))
 )]
 pub(super) async fn logout(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
 ) -> ApiResult<Answer<Option<String>>> {
-    let mut tx = parts.store.begin_platform().await?;
-    tx.revoke_family(person.tenant, person.family).await?;
-    tx.commit().await?;
-    parts
-        .invalidator
-        .end(person.tenant, Ended::Login(person.family))
-        .await;
+    let done = logins.log_out(&actor, person.tenant, person.family).await?;
+    invalidator.settle(done).await;
     Ok(Answer::ok(None).message("logged out"))
 }

@@ -1,10 +1,12 @@
 //! `GET /auth/me`: who the access token belongs to.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::account::Logins;
 
 use super::tokens::Profile;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::v1::users;
 use crate::identity::Person;
@@ -17,8 +19,10 @@ use crate::identity::Person;
     responses((status = 200, body = Envelope<Profile>))
 )]
 pub(super) async fn me(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
     person: Person,
 ) -> ApiResult<Answer<Profile>> {
-    users::profile(&parts, &person).await.map(Answer::ok)
+    users::profile(logins.accounts(), &person)
+        .await
+        .map(Answer::ok)
 }

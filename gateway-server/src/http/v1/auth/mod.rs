@@ -5,7 +5,6 @@ mod logout;
 mod me;
 mod refresh;
 mod register;
-mod throttle;
 pub(in crate::http) mod tokens;
 
 use gateway_core::identity::Access;

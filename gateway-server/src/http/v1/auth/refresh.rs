@@ -1,21 +1,19 @@
 //! `POST /auth/refresh`: the next pair of tokens.
-//!
-//! A refresh token is good once. A second use means that somebody has a copy, and nobody can tell who
-//! is who, so the whole login ends.
+
+use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::identity::RefreshUse;
+use gateway_core::account::{Logins, RefreshSecret};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::tokens::{self, Login};
-use crate::cache::Ended;
+use super::tokens::Login;
+use crate::cache::CacheInvalidator;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::active_tenant;
+use crate::http::auth::RequestOrigin;
 use crate::http::extract::ApiJson;
-use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The token to exchange.
@@ -30,7 +28,7 @@ pub(super) struct Exchange {
 
 /// Exchange a refresh token
 ///
-/// The token is used up. Using it again ends the whole login.
+/// The token is used up. Using it again ends the whole login; within 10 seconds it gets another pair.
 #[utoipa::path(
     post,
     path = "/auth/refresh",
@@ -39,28 +37,15 @@ pub(super) struct Exchange {
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn refresh(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
+    RequestOrigin(origin): RequestOrigin,
     ApiJson(body): ApiJson<Exchange>,
 ) -> ApiResult<Answer<Login>> {
-    let mut tx = parts.store.begin_platform().await?;
-    let token = match tx.use_refresh(&tokens::hash(&body.refresh_token)).await? {
-        RefreshUse::First(token) => token,
-        RefreshUse::Again(token) => {
-            tx.commit().await?;
-            parts
-                .invalidator
-                .end(token.tenant, Ended::Login(token.family))
-                .await;
-            tracing::warn!(user.id = %token.user, "a refresh token was used twice; its login has ended");
-            return Err(ended());
-        }
-        RefreshUse::Invalid => return Err(ended()),
-    };
-    let user = tx.user(token.tenant, token.user).await?.ok_or_else(ended)?;
-    let (tenant, _) = active_tenant(&mut *tx, user.tenant).await?;
-    let login = tokens::open(&parts, &mut *tx, &user, tenant, Some(token.family)).await?;
-    tx.commit().await?;
-    Ok(Answer::ok(login))
+    let token = RefreshSecret::new(body.refresh_token.expose());
+    let done = logins.refresh(&origin, &token).await?;
+    let opened = invalidator.settle(done).await.ok_or_else(ended)?;
+    Ok(Answer::ok(opened.into()))
 }
 
 fn ended() -> Problem {

@@ -1,21 +1,20 @@
 //! `POST /auth/register`: a tenant on the smallest plan, and its first user.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::tenant::TierName;
-use gateway_core::user::{Email, Role};
+use gateway_core::account::{Logins, NewRegistration};
+use gateway_core::user::Email;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::tokens::{self, Login, NewPassword};
-use crate::accounts::{self, NewAccount};
+use super::tokens::{Login, NewPassword};
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::RequestOrigin;
 use crate::http::extract::{ApiJson, one_line};
-use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
-
-/// The plan of everybody who registers.
-const FIRST_TIER: &str = "BASIC";
 
 /// Who registers.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -45,24 +44,20 @@ pub(super) struct Register {
     responses((status = 201, body = Envelope<Login>))
 )]
 pub(super) async fn register(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
+    RequestOrigin(origin): RequestOrigin,
     ApiJson(body): ApiJson<Register>,
 ) -> ApiResult<Answer<Login>> {
     let email = Email::parse(&body.email);
-    let email = email.map_err(|error| Problem::field("email", error.to_string()))?;
-    let hash = parts.passwords.hash(body.password.0.clone()).await?;
-    let account = NewAccount {
-        tenant_name: body
-            .tenant_name
-            .unwrap_or_else(|| email.as_str().to_owned()),
-        email,
+    let registration = NewRegistration {
+        email: email.map_err(|error| Problem::field("email", error.to_string()))?,
         name: body.name,
-        role: Role::User,
-        tier: TierName::parse(FIRST_TIER).map_err(Problem::internal)?,
+        tenant_name: body.tenant_name,
     };
-    let mut tx = parts.store.begin_platform().await?;
-    let (tenant, user) = accounts::insert(&mut *tx, &*parts.entropy, account, hash).await?;
-    let login = tokens::open(&parts, &mut *tx, &user, tenant, None).await?;
-    tx.commit().await?;
-    Ok(Answer::created(login))
+    let password = body.password.parse()?;
+    let done = logins.register(&origin, registration, &password);
+    Ok(Answer::created(
+        invalidator.settle(done.await?).await.into(),
+    ))
 }

@@ -1,9 +1,11 @@
 //! `GET /users/me`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::account::Logins;
 
 use crate::http::answer::{Answer, Envelope};
-use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::http::v1::auth::tokens::Profile;
 use crate::identity::Person;
@@ -16,8 +18,10 @@ use crate::identity::Person;
     responses((status = 200, body = Envelope<Profile>))
 )]
 pub(super) async fn get(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
     person: Person,
 ) -> ApiResult<Answer<Profile>> {
-    super::profile(&parts, &person).await.map(Answer::ok)
+    super::profile(logins.accounts(), &person)
+        .await
+        .map(Answer::ok)
 }

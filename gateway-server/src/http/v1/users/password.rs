@@ -1,19 +1,20 @@
 //! `PUT` or `POST /users/me/password`: needs the present one, and ends every login but this one.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::user::User;
+use gateway_core::account::{Logins, Password};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::cache::Ended;
+use crate::cache::CacheInvalidator;
 use crate::config::Secret;
 use crate::http::answer::{Answer, Envelope};
-use crate::http::auth::active_tenant;
+use crate::http::auth::Acting;
 use crate::http::extract::ApiJson;
-use crate::http::parts::ServerParts;
-use crate::http::problem::{ApiResult, Problem};
-use crate::http::v1::auth::tokens::{self, Login, NewPassword};
+use crate::http::problem::ApiResult;
+use crate::http::v1::auth::tokens::{Login, NewPassword};
 use crate::identity::Person;
 
 /// The present and the next password.
@@ -38,21 +39,19 @@ pub(super) struct ChangePassword {
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn replace(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
     ApiJson(body): ApiJson<ChangePassword>,
 ) -> ApiResult<Answer<Login>> {
-    let user = super::row(&mut *parts.store.read_platform().await?, &person).await?;
-    let hash = Some(user.password_hash.clone());
-    if !parts.passwords.verify(body.current_password, hash).await? {
-        return Err(Problem::field(
-            "currentPassword",
-            "is not the present password",
-        ));
-    }
-    let hash = parts.passwords.hash(body.new_password.0).await?;
-    let login = write(&parts, user, hash).await?;
-    Ok(Answer::ok(login).message("every other login has ended"))
+    let current = Password::new(body.current_password.expose());
+    let new = body.new_password.parse()?;
+    let done = logins
+        .change_password(&actor, person.tenant, person.user, &current, &new)
+        .await?;
+    let opened = invalidator.settle(done).await;
+    Ok(Answer::ok(opened.into()).message("every other login has ended"))
 }
 
 /// Change the own password
@@ -66,28 +65,11 @@ pub(super) async fn replace(
     responses((status = 200, body = Envelope<Login>))
 )]
 pub(super) async fn change(
-    parts: State<ServerParts>,
+    logins: State<Arc<Logins>>,
+    invalidator: State<CacheInvalidator>,
     person: Person,
+    acting: Acting,
     body: ApiJson<ChangePassword>,
 ) -> ApiResult<Answer<Login>> {
-    replace(parts, person, body).await
-}
-
-/// Conditional on the row whose password was checked: of two changes at once, one is refused.
-async fn write(parts: &ServerParts, mut user: User, hash: String) -> ApiResult<Login> {
-    let mut tx = parts.store.begin_platform().await?;
-    user.password_hash = hash;
-    user.token_generation += 1;
-    user.updated_at = tx.now().await?;
-    user.version += 1;
-    tx.save_user(&user).await?;
-    tx.revoke_user_refresh(user.tenant, user.id).await?;
-    let (tenant, _) = active_tenant(&mut *tx, user.tenant).await?;
-    let login = tokens::open(parts, &mut *tx, &user, tenant, None).await?;
-    tx.commit().await?;
-    parts
-        .invalidator
-        .end(user.tenant, Ended::User(user.id))
-        .await;
-    Ok(login)
+    replace(logins, invalidator, person, acting, body).await
 }

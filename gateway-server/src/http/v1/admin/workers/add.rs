@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::view::WorkerView;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::workers::{labels, worker_id};
@@ -59,6 +60,7 @@ pub(super) struct ReservedWorker {
 pub(super) async fn add(
     State(orchestrator): State<Arc<Orchestrator>>,
     State(entropy): State<Arc<dyn Entropy>>,
+    Acting(actor): Acting,
     ApiJson(body): ApiJson<ReserveWorker>,
 ) -> ApiResult<Answer<ReservedWorker>> {
     labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
@@ -70,7 +72,7 @@ pub(super) async fn add(
         labels: body.labels,
         join_token_hash: Sha256::digest(&join_token).into(),
     };
-    let worker = orchestrator.add_worker(&add).await?.into();
+    let worker = orchestrator.add_worker(&actor, &add).await?.into();
     Ok(Answer::created(ReservedWorker { worker, join_token }))
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::{FromRef, State};
 use futures_util::{StreamExt, stream};
 use gateway_core::id::WorkerId;
+use gateway_core::orchestrator::Orchestrator;
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Clock;
 use gateway_core::worker::{LinkError, Target, Worker, WorkerLink, WorkerStatus};
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::named;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::ApiPath;
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
@@ -59,8 +61,11 @@ struct Summary {
     responses((status = 200, body = Envelope<Checkups>)))]
 pub(super) async fn check_all(
     State(store): State<Arc<dyn PlatformStore>>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     State(checker): State<HealthChecker>,
+    Acting(actor): Acting,
 ) -> ApiResult<Answer<Checkups>> {
+    orchestrator.record_health_check(&actor, None).await?;
     let rows = store.read_platform().await?.workers().await?;
     let asked = rows.into_iter().map(|row| row.worker).filter(|worker| {
         matches!(
@@ -85,12 +90,16 @@ pub(super) async fn check_all(
     responses((status = 200, body = Envelope<Checkup>)))]
 pub(super) async fn check_one(
     State(store): State<Arc<dyn PlatformStore>>,
+    State(orchestrator): State<Arc<Orchestrator>>,
     State(checker): State<HealthChecker>,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<Checkup>> {
     let worker = store.read_platform().await?.worker(&named(&id)?).await?;
     let worker = worker.filter(|worker| worker.status != WorkerStatus::Removed);
     let worker = worker.ok_or_else(|| Problem::not_found("worker"))?;
+    let recorded = orchestrator.record_health_check(&actor, Some(&worker.id));
+    recorded.await?;
     Ok(Answer::ok(checker.check(worker).await))
 }
 

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::named;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::ApiPath;
 use crate::http::problem::ApiResult;
 
@@ -27,9 +28,10 @@ pub(super) struct RemovedWorker {
     responses((status = 200, body = Envelope<RemovedWorker>)))]
 pub(super) async fn remove(
     State(orchestrator): State<Arc<Orchestrator>>,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<String>,
 ) -> ApiResult<Answer<RemovedWorker>> {
     let id = named(&id)?;
-    orchestrator.remove_worker(&id).await?;
+    orchestrator.remove_worker(&actor, &id).await?;
     Ok(Answer::ok(RemovedWorker { id }))
 }

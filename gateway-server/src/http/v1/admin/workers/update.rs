@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::named;
 use super::view::WorkerView;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::workers::labels;
@@ -40,6 +41,7 @@ pub(super) struct UpdateWorker {
     responses((status = 200, body = Envelope<WorkerView>)))]
 pub(super) async fn update(
     State(orchestrator): State<Arc<Orchestrator>>,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<String>,
     ApiJson(body): ApiJson<UpdateWorker>,
 ) -> ApiResult<Answer<WorkerView>> {
@@ -51,6 +53,8 @@ pub(super) async fn update(
         max_sessions: body.max_sessions,
         cordoned: body.cordoned,
     };
-    let worker = orchestrator.update_worker(&named(&id)?, &update).await?;
+    let worker = orchestrator
+        .update_worker(&actor, &named(&id)?, &update)
+        .await?;
     Ok(Answer::ok(worker.into()))
 }

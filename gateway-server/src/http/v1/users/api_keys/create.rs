@@ -1,19 +1,22 @@
 //! `POST /users/me/api-keys`.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::account::{Logins, NewKey};
 use gateway_core::id::SessionId;
 use gateway_core::identity::Scope;
-use gateway_core::session::SessionRef;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{CreatedKey, Wish, distinct, in_future, make};
+use super::CreatedKey;
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::{ApiJson, one_line};
-use crate::http::parts::ServerParts;
-use crate::http::problem::{ApiResult, Problem};
+use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
 /// What the key is to be.
@@ -45,23 +48,20 @@ pub(super) struct CreateKey {
     responses((status = 201, body = Envelope<CreatedKey>))
 )]
 pub(super) async fn create(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
     ApiJson(body): ApiJson<CreateKey>,
 ) -> ApiResult<Answer<CreatedKey>> {
-    let mut tx = parts.store.begin_platform().await?;
-    in_future(body.expires_at, tx.now().await?)?;
-    if let Some(id) = body.session_id {
-        let session = tx.card(person.tenant, &SessionRef::Id(id)).await?;
-        session.ok_or_else(|| Problem::field("sessionId", "no such session"))?;
-    }
-    let wish = Wish {
+    let new = NewKey {
         name: body.name,
-        scopes: body.scopes.map_or_else(|| Scope::ALL.to_vec(), distinct),
+        scopes: body.scopes,
         session: body.session_id,
         expires_at: body.expires_at,
     };
-    let created = make(&parts, &mut *tx, &person, wish).await?;
-    tx.commit().await?;
-    Ok(Answer::created(created).message("keep the key: it is not shown again"))
+    let accounts = logins.accounts();
+    let done = accounts.create_key(&actor, person.tenant, new).await?;
+    let issued = invalidator.settle(done).await;
+    Ok(Answer::created(issued.into()).message("keep the key: it is not shown again"))
 }

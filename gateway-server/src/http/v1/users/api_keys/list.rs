@@ -1,12 +1,14 @@
 //! `GET /users/me/api-keys`: revoked ones too.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::account::Logins;
 use gateway_core::id::ApiKeyId;
 
 use super::Key;
 use crate::http::answer::{Answer, Listed};
 use crate::http::page::{Page, PageQuery};
-use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -19,13 +21,13 @@ use crate::identity::Person;
     responses((status = 200, body = Listed<Key>))
 )]
 pub(super) async fn list(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
     person: Person,
     page: Page,
 ) -> ApiResult<Answer<Vec<Key>>> {
     let after: Option<ApiKeyId> = page.after()?;
-    let mut tx = parts.store.read_platform().await?;
-    let rows = tx.keys(person.tenant, after, page.fetch()).await?;
+    let accounts = logins.accounts();
+    let rows = accounts.keys(person.tenant, after, page.fetch()).await?;
     Ok(Answer::page(
         rows,
         &page,

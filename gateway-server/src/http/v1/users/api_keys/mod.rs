@@ -6,18 +6,15 @@ mod revoke;
 mod rotate;
 mod update;
 
+use gateway_core::account::IssuedKey;
 use gateway_core::id::{ApiKeyId, SessionId};
-use gateway_core::identity::{Access, ApiKey, ApiKeySecret, Scope};
-use gateway_core::store::PlatformTx;
+use gateway_core::identity::{Access, ApiKey, Scope};
 use gateway_core::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use crate::http::parts::ServerParts;
-use crate::http::problem::{ApiResult, Problem};
 use crate::http::routes::Routes;
-use crate::identity::Person;
 
 /// Every route of this group.
 pub fn routes() -> Routes {
@@ -78,8 +75,9 @@ impl From<ApiKey> for Key {
     }
 }
 
-impl CreatedKey {
-    fn new(secret: &ApiKeySecret, key: ApiKey) -> Self {
+impl From<IssuedKey> for CreatedKey {
+    fn from(issued: IssuedKey) -> Self {
+        let IssuedKey { secret, key } = issued;
         Self {
             id: key.id,
             key: secret.reveal().to_owned(),
@@ -90,61 +88,5 @@ impl CreatedKey {
             expires_at: key.expires_at,
             created_at: key.created_at,
         }
-    }
-}
-
-/// What a key is made of.
-#[derive(Clone)]
-struct Wish {
-    name: String,
-    scopes: Vec<Scope>,
-    session: Option<SessionId>,
-    expires_at: Option<Timestamp>,
-}
-
-/// Stores a fresh key in `tx`; commit before answering it.
-async fn make(
-    parts: &ServerParts,
-    tx: &mut dyn PlatformTx,
-    person: &Person,
-    wish: Wish,
-) -> ApiResult<CreatedKey> {
-    let now = tx.now().await?;
-    let secret = ApiKeySecret::generate(&*parts.entropy);
-    let key = ApiKey {
-        id: ApiKeyId::generate(now, &*parts.entropy),
-        tenant: person.tenant,
-        name: wish.name,
-        hash: secret.hash(),
-        prefix: secret.prefix(),
-        scopes: wish.scopes,
-        session: wish.session,
-        expires_at: wish.expires_at,
-        revoked_at: None,
-        last_used_at: None,
-        created_at: now,
-    };
-    tx.insert_key(&key).await?;
-    Ok(CreatedKey::new(&secret, key))
-}
-
-async fn row(tx: &mut dyn PlatformTx, person: &Person, id: ApiKeyId) -> ApiResult<ApiKey> {
-    let key = tx.key(person.tenant, id).await?;
-    key.ok_or_else(|| Problem::not_found("API key"))
-}
-
-/// In their order, each once.
-fn distinct(mut scopes: Vec<Scope>) -> Vec<Scope> {
-    scopes.sort_unstable();
-    scopes.dedup();
-    scopes
-}
-
-/// # Errors
-/// The time is over already.
-fn in_future(expires_at: Option<Timestamp>, now: Timestamp) -> ApiResult<()> {
-    match expires_at {
-        Some(at) if at <= now => Err(Problem::field("expiresAt", "must be in the future")),
-        Some(_) | None => Ok(()),
     }
 }

@@ -1,13 +1,16 @@
 //! `DELETE /users/me/api-keys/{id}`: refused from now on. Repeating it changes nothing.
 
+use std::sync::Arc;
+
 use axum::extract::State;
+use gateway_core::account::Logins;
 use gateway_core::id::ApiKeyId;
 
-use super::{Key, row};
-use crate::cache::Ended;
+use super::Key;
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::ApiPath;
-use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -20,19 +23,14 @@ use crate::identity::Person;
     responses((status = 200, body = Envelope<Key>))
 )]
 pub(super) async fn revoke(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<ApiKeyId>,
 ) -> ApiResult<Answer<Key>> {
-    let mut tx = parts.store.begin_platform().await?;
-    let now = tx.now().await?;
-    let mut key = row(&mut *tx, &person, id).await?;
-    key.revoked_at = key.revoked_at.or(Some(now));
-    tx.save_key(&key).await?;
-    tx.commit().await?;
-    parts
-        .invalidator
-        .end(key.tenant, Ended::Key(key.hash))
-        .await;
+    let accounts = logins.accounts();
+    let done = accounts.revoke_key(&actor, person.tenant, id).await?;
+    let key = invalidator.settle(done).await;
     Ok(Answer::ok(key.into()).message("the key is refused from now on"))
 }

@@ -1,24 +1,24 @@
 //! `POST /users/me/api-keys/{id}/rotate`: a new secret, and a time in which both are good.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::account::{LONGEST_OVERLAP, Logins};
 use gateway_core::id::ApiKeyId;
-use gateway_core::identity::ApiKey;
-use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{CreatedKey, Wish, make, row};
-use crate::cache::Ended;
+use super::CreatedKey;
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::{ApiJson, ApiPath};
-use crate::http::parts::ServerParts;
-use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
-const LONGEST: u64 = 7 * 86_400;
+const LONGEST: u64 = LONGEST_OVERLAP.as_secs();
 
 /// How long both secrets are good.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -45,43 +45,18 @@ pub(super) struct RotateKey {
     responses((status = 201, body = Envelope<CreatedKey>))
 )]
 pub(super) async fn rotate(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<ApiKeyId>,
     ApiJson(body): ApiJson<RotateKey>,
 ) -> ApiResult<Answer<CreatedKey>> {
-    let mut tx = parts.store.begin_platform().await?;
-    let now = tx.now().await?;
-    let old = row(&mut *tx, &person, id).await?;
-    if !old.is_valid(now) {
-        return Err(Problem::new(
-            Kind::Conflict,
-            "the key is revoked or expired; make a new one",
-        ));
-    }
-    let wish = Wish {
-        name: old.name.clone(),
-        scopes: old.scopes.clone(),
-        session: old.session,
-        expires_at: old.expires_at,
-    };
-    let created = make(&parts, &mut *tx, &person, wish).await?;
-    let old = ending(old, now, Duration::from_secs(body.overlap_seconds));
-    tx.save_key(&old).await?;
-    tx.commit().await?;
-    parts
-        .invalidator
-        .end(old.tenant, Ended::Key(old.hash))
-        .await;
-    Ok(Answer::created(created).message("keep the key: it is not shown again"))
-}
-
-/// The old key, good for `overlap` more and never longer than it was.
-fn ending(mut key: ApiKey, now: Timestamp, overlap: Duration) -> ApiKey {
-    let end = now.plus(overlap);
-    key.expires_at = Some(key.expires_at.map_or(end, |expiry| expiry.min(end)));
-    if overlap.is_zero() {
-        key.revoked_at = Some(now);
-    }
-    key
+    let overlap = Duration::from_secs(body.overlap_seconds);
+    let accounts = logins.accounts();
+    let done = accounts
+        .rotate_key(&actor, person.tenant, id, overlap)
+        .await?;
+    let issued = invalidator.settle(done).await;
+    Ok(Answer::created(issued.into()).message("keep the key: it is not shown again"))
 }

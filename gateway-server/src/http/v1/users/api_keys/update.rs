@@ -1,18 +1,21 @@
 //! `PATCH /users/me/api-keys/{id}`: what is not named stays as it is.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::account::{KeyPatch, Logins};
 use gateway_core::id::ApiKeyId;
-use gateway_core::identity::{ApiKey, Scope};
+use gateway_core::identity::Scope;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Key, distinct, in_future, row};
-use crate::cache::Ended;
+use super::Key;
+use crate::cache::CacheInvalidator;
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::Acting;
 use crate::http::extract::{ApiJson, ApiPath, nullable, one_line};
-use crate::http::parts::ServerParts;
 use crate::http::problem::ApiResult;
 use crate::identity::Person;
 
@@ -44,28 +47,19 @@ pub(super) struct UpdateKey {
     responses((status = 200, body = Envelope<Key>))
 )]
 pub(super) async fn update(
-    State(parts): State<ServerParts>,
+    State(logins): State<Arc<Logins>>,
+    State(invalidator): State<CacheInvalidator>,
     person: Person,
+    Acting(actor): Acting,
     ApiPath(id): ApiPath<ApiKeyId>,
     ApiJson(body): ApiJson<UpdateKey>,
 ) -> ApiResult<Answer<Key>> {
-    let mut tx = parts.store.begin_platform().await?;
-    in_future(body.expires_at.flatten(), tx.now().await?)?;
-    let key = body.apply(row(&mut *tx, &person, id).await?);
-    tx.save_key(&key).await?;
-    tx.commit().await?;
-    parts
-        .invalidator
-        .end(key.tenant, Ended::Key(key.hash))
-        .await;
-    Ok(Answer::ok(key.into()))
-}
-
-impl UpdateKey {
-    fn apply(self, mut key: ApiKey) -> ApiKey {
-        key.name = self.name.unwrap_or(key.name);
-        key.scopes = self.scopes.map_or(key.scopes, distinct);
-        key.expires_at = self.expires_at.unwrap_or(key.expires_at);
-        key
-    }
+    let patch = KeyPatch {
+        name: body.name,
+        scopes: body.scopes,
+        expires_at: body.expires_at,
+    };
+    let accounts = logins.accounts();
+    let done = accounts.update_key(&actor, person.tenant, id, &patch);
+    Ok(Answer::ok(invalidator.settle(done.await?).await.into()))
 }
