@@ -127,16 +127,8 @@ fn rubbish_may_have_gone_out() {
 fn an_answer_about_another_message_is_rubbish() {
     let mut stage = Stage::open();
     stage.has_place().records();
-    stage
-        .link
-        .expect_send()
-        .times(1)
-        .returning(|_, _, body, _| {
-            Ok(Sent {
-                message_id: MessageId::from_u128(99),
-                ..accepted(body)
-            })
-        });
+    let another = MessageId::from_u128(99);
+    stage.worker.answer(1, Answer::AcceptsAnother(another));
     let (outcome, recorded) = stage.send(&request(None));
     assert!(matches!(outcome, Err(SendError::WorkerError { .. })));
     assert_eq!(recorded[0].status, MessageStatus::Unknown);
@@ -177,22 +169,10 @@ fn without_a_key_nothing_is_read_and_every_send_has_its_own_id() {
     let mut seen = Vec::new();
     for seed in [1, 2] {
         let mut stage = Stage::open();
+        stage.seed = seed;
         stage.has_place().worker(1, Ok(())).records();
-        let sender = Sender {
-            routes: Arc::new(stage.routes),
-            link: Arc::new(stage.link),
-            log: Arc::new(stage.log),
-            ids: MessageIds::new(b"key"),
-            clock: Arc::new(ManualClock::default()),
-            entropy: Arc::new(SeededEntropy::new(seed)),
-            limits: SendLimits::default(),
-        };
-        seen.push(
-            block_on(sender.send(&request(None)))
-                .expect("sent")
-                .message
-                .id,
-        );
+        let (outcome, _) = stage.send(&request(None));
+        seen.push(outcome.expect("sent").message.id);
     }
     assert_ne!(seen[0], seen[1]);
 }

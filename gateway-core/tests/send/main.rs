@@ -1,12 +1,14 @@
 //! The table of R-61, row by row, and idempotency.
 //!
-//! The collaborators are mocks, because here their failure is the point: each test says what they
-//! answer and how often they may be asked, and what is recorded and answered because of it.
+//! Each test says what the collaborators answer, and what is recorded and answered because of it. The
+//! routes and the log are mocks, because here their failure is the point; the worker is a fake with a
+//! script. All three fail a test in which they are asked more or less often than they were told answers.
 
 mod answers;
 mod mocks;
 mod repeats;
 mod routes;
+mod worker;
 
 use std::sync::{Arc, Mutex};
 
@@ -16,13 +18,13 @@ use gateway_core::message::{
     Content, Fact, MessageIds, Outgoing, SendError, SendLimits, SendOutcome, SendRequest, Sender,
     fold,
 };
-use gateway_core::protocol::{SendMessage, Sent};
 use gateway_core::session::{Open, Owner, Route, SessionRef, Standing};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{LinkError, Target};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
-use mocks::{MockLink, MockLog, MockRoutes, place};
+use mocks::{MockLog, MockRoutes, place};
+use worker::{Answer, ScriptedWorker};
 
 const TENANT: TenantId = TenantId::from_u128(1);
 const SESSION: SessionId = SessionId::from_u128(2);
@@ -74,21 +76,13 @@ fn request(key: Option<&str>) -> SendRequest {
     }
 }
 
-/// The worker's good answer.
-fn accepted(body: &SendMessage) -> Sent {
-    Sent {
-        message_id: body.message_id,
-        wa_message_id: body.wa_message_id.clone(),
-        status: "accepted".to_owned(),
-        accepted_at: None,
-    }
-}
-
 /// The collaborators of one send. What is not told is a panic: nobody may be asked for it.
 #[derive(Default)]
 struct Stage {
+    /// Where random ids begin.
+    seed: u64,
     routes: MockRoutes,
-    link: MockLink,
+    worker: ScriptedWorker,
     log: MockLog,
     recorded: Arc<Mutex<Vec<Outgoing>>>,
 }
@@ -120,18 +114,8 @@ impl Stage {
 
     /// The worker answers once, under this epoch.
     fn worker(&mut self, epoch: u64, answer: Result<(), LinkError>) -> &mut Self {
-        self.link
-            .expect_send()
-            .withf(move |target, session, body, limit| {
-                target.owner == owner(epoch)
-                    && target.endpoint == format!("http://worker-{epoch}")
-                    && *session == SESSION
-                    && body.epoch == Epoch(epoch)
-                    && body.incarnation == owner(epoch).incarnation
-                    && *limit == SendLimits::default().worker
-            })
-            .times(1)
-            .returning(move |_, _, body, _| answer.clone().map(|()| accepted(body)));
+        let answer = answer.map_or_else(Answer::Fails, |()| Answer::Accepts);
+        self.worker.answer(epoch, answer);
         self
     }
 
@@ -152,11 +136,11 @@ impl Stage {
     fn send(self, request: &SendRequest) -> (Result<SendOutcome, SendError>, Vec<Outgoing>) {
         let sender = Sender {
             routes: Arc::new(self.routes),
-            link: Arc::new(self.link),
+            link: Arc::new(self.worker),
             log: Arc::new(self.log),
             ids: MessageIds::new(b"key"),
             clock: Arc::new(ManualClock::default()),
-            entropy: Arc::new(SeededEntropy::new(1)),
+            entropy: Arc::new(SeededEntropy::new(self.seed)),
             limits: SendLimits::default(),
         };
         let outcome = block_on(sender.send(request));
