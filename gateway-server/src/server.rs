@@ -28,8 +28,8 @@ use crate::http::core::{Core, CorePorts};
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::Cores;
-use crate::runtime::belong::Belonging;
 use crate::runtime::jobs::{self, JobFrame};
+use crate::runtime::peers::SharedSetup;
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
@@ -62,8 +62,8 @@ pub struct Server {
     link: HttpLink,
     log_task: GroupTask,
     replica: Option<ReplicaLock>,
-    /// What it must have in common with others, where there can be any.
-    belonging: Option<Belongs>,
+    /// What it must have in common with its peers; none without Redis, where there are no peers.
+    peers: Option<Peers>,
 }
 
 impl Server {
@@ -96,8 +96,8 @@ impl Server {
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock, &shutdown).await?;
         let secrets = Secrets::resolve(&config, &*entropy)?;
-        let belonging = match config.redis.url {
-            Some(_) => Some(belongs(&config, &secrets, &*entropy, &*coord).await?),
+        let peers = match config.redis.url {
+            Some(_) => Some(check_peers(&config, &secrets, &*entropy, &*coord).await?),
             None => None,
         };
         open::put_tiers(&store, &config.plans()).await?;
@@ -162,7 +162,7 @@ impl Server {
             link,
             log_task,
             replica,
-            belonging,
+            peers,
         })
     }
 
@@ -181,7 +181,7 @@ impl Server {
         let shutdown = app.shutdown.clone();
         let log_task = self.log_task;
         shutdown.spawn_writer(|close| log_task.run(close));
-        spawn_jobs(&app, self.link.clone(), self.replica, self.belonging);
+        spawn_jobs(&app, self.link.clone(), self.replica, self.peers);
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
         let serving = Serving::new(&app.config.http, connections, begun);
@@ -264,33 +264,27 @@ fn state_vault(
     ))
 }
 
-/// What this replica must have in common with the others, and whether they could be asked.
+/// What this replica must have in common with its peers, and whether that was checked.
 #[derive(Debug)]
-struct Belongs {
-    belonging: Arc<Belonging>,
+struct Peers {
+    setup: Arc<SharedSetup>,
     is_checked: bool,
 }
 
-/// Checks that this replica belongs beside those that run, if they can be seen.
-async fn belongs(
+/// Checks that this replica may run beside its peers, if they can be asked.
+async fn check_peers(
     config: &Config,
     secrets: &Secrets,
     entropy: &dyn Entropy,
     coord: &dyn Coordinator,
-) -> Result<Belongs, OpenError> {
-    let data = config.storage.data_dir.clone();
-    let belonging = Arc::new(Belonging {
-        files: folder::id(&data, entropy)?,
-        data,
-        ids: message_ids(secrets),
-    });
-    let others = coord.live().await;
-    if let Ok(others) = &others {
-        belonging.check(others)?;
-    }
-    Ok(Belongs {
-        belonging,
-        is_checked: others.is_ok(),
+) -> Result<Peers, OpenError> {
+    let folder = config.storage.data_dir.clone();
+    let folder_id = folder::id(&folder, entropy)?;
+    let setup = SharedSetup::new(folder, folder_id, &message_ids(secrets));
+    let is_checked = setup.check_at_start(coord).await?;
+    Ok(Peers {
+        setup: Arc::new(setup),
+        is_checked,
     })
 }
 
@@ -328,7 +322,7 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
 const GAVE_UP: &str = "stopped, because it must not run beside the others: see the error above";
 
 /// Starts every job of this replica.
-fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: Option<Belongs>) {
+fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, peers: Option<Peers>) {
     let frame = JobFrame {
         coord: Arc::clone(&app.coord),
         clock: Arc::clone(&app.clock),
@@ -385,17 +379,17 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, belonging: O
         replica: app.replica,
         coord: Arc::clone(&app.coord),
         metrics: Metrics::clone(&app.metrics),
-        belonging: belonging.as_ref().map(|known| Arc::clone(&known.belonging)),
+        setup: peers.as_ref().map(|peers| Arc::clone(&peers.setup)),
     });
     frame.spawn(jobs::FlushMetrics {
         metrics: Metrics::clone(&app.metrics),
     });
     frame.spawn(jobs::CloseIdleConnections { link });
-    if let Some(late) = belonging.filter(|known| !known.is_checked) {
+    if let Some(late) = peers.filter(|peers| !peers.is_checked) {
         frame.spawn(jobs::CheckPeers::new(
             app.replica,
             Arc::clone(&app.coord),
-            late.belonging,
+            late.setup,
             app.shutdown.clone(),
         ));
     }

@@ -68,9 +68,8 @@ const CORE: Table = &[
 /// What is there for all: options, logs and metrics, and the order of the stop.
 const BASE: &[&str] = &["config", "shutdown", "telemetry"];
 
-/// Adapters do not use each other, the edge uses no adapter, and only composition uses composition. Two
-/// exceptions: the message log says what it wants stored (`message_log::Ledger`) and the store does it; and
-/// the folder of the files is one of the things that replicas show each other (`coord::in_common`).
+/// Adapters do not use each other, the edge uses no adapter, and only composition uses composition. One
+/// exception: the message log says what it wants stored (`message_log::Ledger`) and the store does it.
 const SERVER: Table = &[
     ("config", &[]),
     ("shutdown", &[]),
@@ -83,7 +82,7 @@ const SERVER: Table = &[
     ("identity", &[BASE]),
     ("message_log", &[BASE]),
     ("quota", &[BASE]),
-    ("store", &[BASE, &["coord", "message_log", "system"]]),
+    ("store", &[BASE, &["message_log", "system"]]),
     ("worker_link", &[BASE]),
     ("http", &[BASE, &["cache", "effects", "identity", "quota"]]),
     (

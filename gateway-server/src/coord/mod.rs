@@ -2,11 +2,9 @@
 
 mod expiring;
 mod hints;
-pub mod in_common;
 pub mod local;
 pub mod open;
 pub mod redis;
-pub mod same_key;
 mod sheltered;
 
 pub use local::LocalCoordinator;

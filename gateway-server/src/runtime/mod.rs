@@ -1,7 +1,7 @@
-//! What runs beside the requests: cores and jobs.
+//! What runs beside the requests: cores and jobs; and with which replicas this one may run (`peers`).
 
-pub(crate) mod belong;
 mod cores;
 pub(crate) mod jobs;
+pub(crate) mod peers;
 
 pub(crate) use cores::Cores;

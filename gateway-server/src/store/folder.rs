@@ -1,49 +1,28 @@
-//! Whether all replicas keep their files in one folder.
-//!
-//! Snapshots of sessions lie beside the database. A replica with a folder of its own would take a session's
-//! state, and every other one would find nothing and ask the person to scan again. So the folder has an id,
-//! which replicas show each other; who would be the odd one out does not start.
+//! The id of the folder of the files, by which replicas find out whether they share it.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use gateway_core::coord::Live;
 use gateway_core::entropy::Entropy;
-
-use crate::coord::in_common::{self, DATA_FOLDER};
 
 const FILE: &str = "folder-id";
 
-/// Why a replica with such a folder is not started.
+/// The folder cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// Others use another one.
-    #[error(
-        "the replicas that run already keep their files in another folder than {}: give all of them the same storage.data_dir on a shared file system",
-        path.display()
-    )]
-    Other {
-        /// This one's.
-        path: PathBuf,
-    },
-    /// It cannot be used.
-    #[error("the data folder {} cannot be used", path.display())]
-    Unusable {
-        /// This one's.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+#[error("the data folder {} cannot be used", path.display())]
+pub struct FolderError {
+    pub path: PathBuf,
+    pub source: io::Error,
 }
 
-/// The id of a folder, which is made if it has none.
+/// Returns the id of a folder; makes the folder and its id if they are not there.
 ///
 /// # Errors
 /// The folder cannot be written.
 pub fn id(folder: &Path, entropy: &dyn Entropy) -> Result<u64, FolderError> {
-    make_or_read(folder, entropy).map_err(|source| FolderError::Unusable {
+    make_or_read(folder, entropy).map_err(|source| FolderError {
         path: folder.to_owned(),
         source,
     })
@@ -72,37 +51,10 @@ fn make_or_read(folder: &Path, entropy: &dyn Entropy) -> io::Result<u64> {
     }
 }
 
-/// Notes the folder in what this replica shows.
-pub fn show(live: &mut Live, id: u64) {
-    in_common::show(live, DATA_FOLDER, id);
-}
-
-/// That nobody shows another folder.
-///
-/// # Errors
-/// Somebody does.
-pub fn check(others: &[Live], id: u64, folder: &Path) -> Result<(), FolderError> {
-    match in_common::is_shared(others, DATA_FOLDER, id) {
-        true => Ok(()),
-        false => Err(FolderError::Other {
-            path: folder.to_owned(),
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::system::OsEntropy;
-
-    fn shows(id: u64) -> Live {
-        let mut live = Live {
-            replica: "a".to_owned(),
-            numbers: [].into(),
-        };
-        show(&mut live, id);
-        live
-    }
 
     #[test]
     fn a_folder_is_known_by_its_id() {
@@ -111,18 +63,6 @@ mod tests {
         let of = |folder: &Path| id(folder, &OsEntropy).expect("an id");
         let shared = of(one.path());
         assert_eq!(of(one.path()), shared, "the same for every replica");
-        let other = of(two.path());
-        assert_ne!(other, shared);
-        check(&[shows(shared)], shared, one.path()).expect("the same folder");
-        let refused = check(&[shows(shared)], other, two.path());
-        let sentence = refused.expect_err("another folder").to_string();
-        assert!(sentence.contains("storage.data_dir"), "{sentence}");
-    }
-
-    #[test]
-    fn who_shows_no_folder_is_in_nobodys_way() {
-        let mut live = shows(7);
-        live.numbers.clear();
-        check(&[live], 8, Path::new("data")).expect("an older replica");
+        assert_ne!(of(two.path()), shared);
     }
 }

@@ -1,7 +1,7 @@
 //! Where everything durable is kept.
 //!
 //! - [`open`]: the store that the configuration names
-//! - [`folder`]: whether replicas share their files
+//! - [`folder`]: the id of the folder of the files
 //! - [`replica`]: the right to be the only gateway on a PostgreSQL database
 //! - [`state`]: session state, encrypted by [`cipher`], its snapshots in [`blob`]
 //! - [`sql`]: SQLite and PostgreSQL behind the store ports, from the same statements

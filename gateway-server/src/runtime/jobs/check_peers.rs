@@ -1,7 +1,7 @@
-//! Finds out late whether this replica belongs beside the others.
+//! Checks late that this replica has in common with its peers what it must ([`SharedSetup`]).
 //!
-//! One that would be the odd one out does not start. One that starts while the coordinator is away sees
-//! nobody; so it looks again when that is back, for as long as it takes all others to show themselves, and
+//! One that differs does not start. One that starts while the coordinator is away sees nobody; so it looks
+//! again when that is back, for as long as it takes all others to show themselves, and
 //! stops if it should not have started.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use gateway_core::coord::Coordinator;
 use gateway_core::id::ReplicaId;
 
 use super::frame::{Job, JobError, Next, Pace};
-use crate::runtime::belong::Belonging;
+use crate::runtime::peers::SharedSetup;
 use crate::shutdown::Shutdown;
 
 /// How many looks that see anything are enough: others show themselves every five seconds.
@@ -21,7 +21,7 @@ const LOOKS: u32 = 5;
 pub(crate) struct CheckPeers {
     replica: ReplicaId,
     coord: Arc<dyn Coordinator>,
-    belonging: Arc<Belonging>,
+    setup: Arc<SharedSetup>,
     shutdown: Shutdown,
     looks_left: u32,
 }
@@ -30,13 +30,13 @@ impl CheckPeers {
     pub(crate) fn new(
         replica: ReplicaId,
         coord: Arc<dyn Coordinator>,
-        belonging: Arc<Belonging>,
+        setup: Arc<SharedSetup>,
         shutdown: Shutdown,
     ) -> Self {
         Self {
             replica,
             coord,
-            belonging,
+            setup,
             shutdown,
             looks_left: LOOKS,
         }
@@ -58,7 +58,7 @@ impl Job for CheckPeers {
             return Ok(Next::AtPace);
         }
         let own = self.replica.to_string();
-        if let Err(error) = self.belonging.check_with_first(&own, &all) {
+        if let Err(error) = self.setup.check_first_peer(&own, &all) {
             tracing::error!(%error, "stopping");
             self.shutdown.give_up();
         }

@@ -7,7 +7,7 @@ use gateway_core::coord::{Coordinator, Live};
 use gateway_core::id::ReplicaId;
 
 use super::frame::{Job, JobError, Next, Pace};
-use crate::runtime::belong::Belonging;
+use crate::runtime::peers::SharedSetup;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::numbers::numbers;
 
@@ -20,7 +20,7 @@ pub(crate) struct PublishNumbers {
     pub(crate) coord: Arc<dyn Coordinator>,
     pub(crate) metrics: Metrics,
     /// What this replica must have in common with others, where there can be any.
-    pub(crate) belonging: Option<Arc<Belonging>>,
+    pub(crate) setup: Option<Arc<SharedSetup>>,
 }
 
 impl Job for PublishNumbers {
@@ -44,15 +44,15 @@ impl PublishNumbers {
             replica: self.replica.to_string(),
             numbers: numbers(&self.metrics.render()),
         };
-        if let Some(belonging) = &self.belonging {
-            belonging.show(&mut live);
+        if let Some(setup) = &self.setup {
+            setup.publish_in(&mut live);
         }
         self.coord.put_live(&live, SHOWN_FOR).await?;
         // Their number is kept by the coordinator for the time that it is away.
         let all = self.coord.live().await?;
-        if let Some(belonging) = &self.belonging {
+        if let Some(setup) = &self.setup {
             // Two that started at once could not see each other then.
-            belonging.warn_of(&all);
+            setup.log_mismatches(&all);
         }
         Ok(())
     }
