@@ -19,7 +19,7 @@ use gateway_core::orchestrator::{NewCard, Orchestrator, Policy};
 use gateway_core::session::{Command, Pairing, Status};
 use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
 use gateway_core::time::Clock;
-use gateway_core::worker::{LeasePolicy, StoreRow};
+use gateway_core::worker::{LeasePolicy, StoreLeases};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::conformance::{Absent, Backend, Failure, Need, STORE, StoreUnderTest, trials};
 use gateway_testkit::entropy::SeededEntropy;
@@ -123,7 +123,7 @@ async fn survive_faults() -> Result<(), Box<dyn Error>> {
     let shared: Arc<dyn Store> = store.clone();
     let fleet = SimFleet::new(3, Arc::clone(&clock));
     let mut ports = memory_ports(&clock, Arc::new(fleet.clone()), 3);
-    ports.leases = Arc::new(StoreRow::new(
+    ports.leases = Arc::new(StoreLeases::new(
         Arc::clone(&shared),
         clock,
         LeasePolicy::default(),

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures_executor::block_on;
 use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
 use gateway_core::message::MessageIds;
-use gateway_core::protocol::{Mode, SendMessage, SessionState};
+use gateway_core::protocol::{SendMessage, SessionState, StartSessionMode};
 use gateway_core::time::{Clock, Timestamp};
 use gateway_testkit::{clock::ManualClock, entropy::SeededEntropy, worker::StubGateway};
 use gateway_worker::{Ending, Engine, EngineInfo, Moment, Progress, Refusal, Session};
@@ -48,7 +48,7 @@ impl Engine for MyEngine {
     }
 
     fn start(&self, start: Start) -> Result<(), Ending> {
-        if start.order.mode == Mode::Restore && start.stored.snapshot.is_none() {
+        if start.order.mode == StartSessionMode::Restore && start.stored.snapshot.is_none() {
             return Err(Ending::logged_out("no_credentials"));
         }
         // A real client would show a QR code here, and wait for the snapshot to be stored.

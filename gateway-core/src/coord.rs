@@ -62,7 +62,7 @@ pub struct Counted {
 /// What a replica says about itself, for operators to see side by side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Live {
+pub struct ReplicaNumbers {
     /// Which replica.
     pub replica: String,
     /// Its numbers, by name.
@@ -133,14 +133,18 @@ pub trait Coordinator: Debug + Send + Sync {
 
     /// Shows a replica's numbers to the others for `ttl`, in place of its earlier ones. The default shows
     /// them to nobody.
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
         let _ = (live, ttl);
         Ok(())
     }
 
     /// The numbers of every replica that has shown some within their time, in the order of their names.
     /// The default knows of none.
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
         Ok(Vec::new())
     }
 

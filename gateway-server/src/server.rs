@@ -16,7 +16,7 @@ use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPort
 use gateway_core::retention::Retention;
 use gateway_core::store::{PlatformStore, Store};
 use gateway_core::time::Clock;
-use gateway_core::worker::{GuardedLink, StoreRow, Vitals, WorkerLink};
+use gateway_core::worker::{GuardedLink, StoreLeases, Vitals, WorkerLink};
 use tokio::runtime::Handle;
 
 use crate::app::{App, Ports};
@@ -116,7 +116,7 @@ impl Server {
         let coord = caches.announcing(coord);
         let state = Arc::new(state_vault(&config, &secrets, &store, &entropy)?);
         let orchestration: Arc<dyn Store> = Arc::new(store.clone());
-        let leases = StoreRow::new(
+        let leases = StoreLeases::new(
             Arc::new(watching.clone()),
             Arc::clone(&clock),
             config.orchestration.lease_policy(),

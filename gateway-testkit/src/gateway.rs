@@ -24,7 +24,7 @@ use gateway_core::state::{StateError, StateStore, StoredState};
 use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Clock;
 use gateway_core::worker::{
-    Engine, GuardedLink, LeasePolicy, StoreRow, Vitals, VitalsPolicy, WorkerLink,
+    Engine, GuardedLink, LeasePolicy, StoreLeases, Vitals, VitalsPolicy, WorkerLink,
 };
 
 use crate::entropy::SeededEntropy;
@@ -39,7 +39,7 @@ const MOST_ROUNDS: usize = 10_000;
 #[must_use]
 pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64) -> Ports {
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(clock)));
-    let leases = StoreRow::new(
+    let leases = StoreLeases::new(
         Arc::clone(&store),
         Arc::clone(clock),
         LeasePolicy::default(),

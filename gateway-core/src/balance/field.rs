@@ -8,7 +8,7 @@ use super::index::{Key, List, ListKey};
 use super::points::Points;
 use super::shape::MIXED;
 use super::snapshot::WorkerSnapshot;
-use super::strategy::Order;
+use super::strategy::IndexOrder;
 use crate::entropy::Entropy;
 
 const DRAWS: usize = 8;
@@ -163,7 +163,8 @@ impl<'a> Field<'a> {
 
     fn spread(&self, worker: &WorkerSnapshot) -> Points {
         let policy = self.fleet.policy();
-        let (Some(holders), Order::Score) = (&self.request.spread, policy.strategy.order()) else {
+        let (Some(holders), IndexOrder::Score) = (&self.request.spread, policy.strategy.order())
+        else {
             return Points::ZERO;
         };
         let held = holders.get(&worker.worker).copied().unwrap_or(0);

@@ -13,13 +13,13 @@ use std::collections::BTreeMap;
 use super::explain::{Choice, Explanation, FactorScore, NoWorker};
 use super::field::Field;
 use super::filter::{self, FilterReason, Request};
-use super::index::{Index, Key, ListKey, Place};
+use super::index::{Index, IndexPlace, Key, ListKey};
 use super::median::Median;
 use super::points::Points;
 use super::policy::BalancePolicy;
 use super::shape::{self, Shapes};
 use super::snapshot::WorkerSnapshot;
-use super::strategy::Order;
+use super::strategy::IndexOrder;
 use crate::entropy::Entropy;
 use crate::id::WorkerId;
 
@@ -35,7 +35,7 @@ pub(super) struct Entry {
     shape: usize,
     turn: u64,
     /// Where it stands in the index; `None` while a standing filter keeps it out.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<IndexPlace>,
     closed: Option<FilterReason>,
 }
 
@@ -259,8 +259,8 @@ impl Fleet {
         }
         let entry = &self.entries[slot];
         let (rank, missing) = match self.policy.strategy.order() {
-            Order::Score => (known.0, missing),
-            Order::Rank => (self.policy.strategy.rank(&entry.snapshot), 0),
+            IndexOrder::Score => (known.0, missing),
+            IndexOrder::Rank => (self.policy.strategy.rank(&entry.snapshot), 0),
         };
         let list = ListKey {
             shape: entry.shape,

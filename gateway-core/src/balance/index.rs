@@ -26,7 +26,7 @@ pub(super) struct Key {
 
 /// Where an open worker stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct IndexPlace {
     pub(super) list: ListKey,
     pub(super) key: Key,
     /// Position among the open slots.
@@ -52,10 +52,10 @@ impl Index {
         &self.open
     }
 
-    pub(super) fn insert(&mut self, slot: usize, list: ListKey, key: Key) -> Place {
+    pub(super) fn insert(&mut self, slot: usize, list: ListKey, key: Key) -> IndexPlace {
         self.lists.entry(list).or_default().insert(key, slot);
         self.open.push(slot);
-        Place {
+        IndexPlace {
             list,
             key,
             position: self.open.len() - 1,
@@ -63,19 +63,25 @@ impl Index {
     }
 
     /// Takes a worker out. Returns the slot that now stands at its position among the open ones.
-    pub(super) fn remove(&mut self, place: Place) -> Option<usize> {
+    pub(super) fn remove(&mut self, place: IndexPlace) -> Option<usize> {
         self.take(place.list, place.key);
         self.open.swap_remove(place.position);
         self.open.get(place.position).copied()
     }
 
     /// Moves a worker that stays open.
-    pub(super) fn shift(&mut self, slot: usize, from: Place, list: ListKey, key: Key) -> Place {
+    pub(super) fn shift(
+        &mut self,
+        slot: usize,
+        from: IndexPlace,
+        list: ListKey,
+        key: Key,
+    ) -> IndexPlace {
         if (from.list, from.key) != (list, key) {
             self.lists.entry(list).or_default().insert(key, slot);
             self.take(from.list, from.key);
         }
-        Place {
+        IndexPlace {
             list,
             key,
             position: from.position,

@@ -81,7 +81,7 @@ pub use filter::{FilterReason, Request};
 pub use fleet::Fleet;
 pub use policy::{BalancePolicy, InvalidPolicy, Weights};
 pub use snapshot::{Load, WorkerSnapshot};
-pub use strategy::{Order, Strategy, StrategyKind};
+pub use strategy::{IndexOrder, Strategy, StrategyKind};
 
 use crate::entropy::Entropy;
 

@@ -68,7 +68,7 @@ pub enum InvalidPolicy {
 
 /// A factor with its share of the score.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Weighted {
+pub(super) struct WeightedFactor {
     pub(super) factor: Factor,
     pub(super) weight: Points,
 }
@@ -77,7 +77,7 @@ pub(super) struct Weighted {
 /// [`StrategyKind::Weighted`].
 #[derive(Clone, Debug)]
 pub struct BalancePolicy {
-    pub(super) factors: Vec<Weighted>,
+    pub(super) factors: Vec<WeightedFactor>,
     pub(super) strategy: Arc<dyn Strategy>,
     pub(super) spread: Points,
 }
@@ -129,7 +129,7 @@ impl BalancePolicy {
         let weighted = factors.iter().zip(weights);
         Self {
             factors: weighted
-                .map(|(&factor, &weight)| Weighted {
+                .map(|(&factor, &weight)| WeightedFactor {
                     factor,
                     weight: share(weight),
                 })

@@ -1,7 +1,7 @@
 //! The message log as a port.
 //!
 //! Apart from the transaction object, because it is the hot path: a writer collects facts and commits
-//! them in groups. A caller first takes a [`Place`], which fails at once when the log is full, and only
+//! them in groups. A caller first takes a [`LogPlace`], which fails at once when the log is full, and only
 //! then talks to a worker; so a message that has gone out always finds room to be recorded. Facts are
 //! idempotent by identity and fold in any order, so a batch whose commit is ambiguous is simply written
 //! again.
@@ -17,11 +17,11 @@ use crate::id::{Epoch, MessageId, SessionId, TenantId};
 use crate::store::StoreError;
 
 /// A place in the log, given back when it is dropped.
-pub struct Place(
+pub struct LogPlace(
     #[expect(dead_code, reason = "held for what dropping it does")] Box<dyn Any + Send>,
 );
 
-impl Place {
+impl LogPlace {
     /// Wraps whatever the implementation gives back on drop: a semaphore permit, a counter guard.
     #[must_use]
     pub fn new(permit: Box<dyn Any + Send>) -> Self {
@@ -29,7 +29,7 @@ impl Place {
     }
 }
 
-impl Debug for Place {
+impl Debug for LogPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Place")
     }
@@ -182,13 +182,13 @@ pub trait MessageLog: Debug + Send + Sync {
     ///
     /// # Errors
     /// The log is full, or its writes are not getting through.
-    fn reserve(&self) -> Result<Place, LogFull>;
+    fn reserve(&self) -> Result<LogPlace, LogFull>;
 
     /// Folds the fact into its message and appends the event of a changed status, durably and
     /// together; returns when that is so. Repeating a fact changes nothing.
     ///
     /// A dropped future does not take the fact back.
-    async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError>;
+    async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError>;
 
     /// The tenant's message of that id, read together with other callers' reads.
     async fn find(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>, LogError>;

@@ -18,7 +18,7 @@ pub use ids::{MessageIds, WaMessageId};
 pub use intake::{Intake, IntakeError, Taken};
 pub use kind::{Contact, Content, InvalidContent, MAX_TEXT_CHARS, Media, body_hash};
 pub use log::{
-    Fact, Inbound, LogError, LogFull, MessageLog, Outgoing, Place, Recorded, StatusFact,
+    Fact, Inbound, LogError, LogFull, LogPlace, MessageLog, Outgoing, Recorded, StatusFact,
 };
 pub use repo::{MessageCursor, MessageFilter, MessageRepo};
 pub use send::{SendError, SendLimits, SendOutcome, SendRequest, Sender};

@@ -152,7 +152,7 @@ pub struct Sender {
 }
 
 /// A message on its way, the same for every attempt.
-struct Letter {
+struct PreparedMessage {
     id: MessageId,
     wa_id: WaMessageId,
     tenant: TenantId,
@@ -196,23 +196,23 @@ impl Sender {
         request: &SendRequest,
         route: Route,
     ) -> Result<SendOutcome, SendError> {
-        let letter = letter(&self.ids, request, id);
+        let prepared = prepare(&self.ids, request, id);
         if request.idempotency_key.is_some()
-            && let Some(outcome) = self.earlier(&letter).await?
+            && let Some(outcome) = self.earlier(&prepared).await?
         {
             return outcome.conclude(true);
         }
         let place = self.log.reserve()?;
-        let (route, answer) = match self.attempt(&letter, &route).await? {
+        let (route, answer) = match self.attempt(&prepared, &route).await? {
             Err(stale) if is_stale(&stale) => {
                 let route = self.route(request, true).await?;
-                let answer = self.attempt(&letter, &route).await?;
+                let answer = self.attempt(&prepared, &route).await?;
                 (route, answer)
             }
             answer => (route, answer),
         };
-        let (status, error) = outcome_of(&letter, answer)?;
-        let fact = letter.fact(&route, status, error.as_ref().map(Failure::note));
+        let (status, error) = outcome_of(&prepared, answer)?;
+        let fact = prepared.fact(&route, status, error.as_ref().map(Failure::note));
         let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
             Ok(recorded) => recorded,
             Err(source) => return Err(SendError::NotRecorded { id, source }),
@@ -232,12 +232,12 @@ impl Sender {
     }
 
     /// What an earlier send with the same key came to; none if this one has to go out (again).
-    async fn earlier(&self, letter: &Letter) -> Result<Option<Recorded>, SendError> {
-        let found = self.log.find(letter.tenant, letter.id).await;
+    async fn earlier(&self, prepared: &PreparedMessage) -> Result<Option<Recorded>, SendError> {
+        let found = self.log.find(prepared.tenant, prepared.id).await;
         let Some(message) = found.map_err(|_| LogFull)? else {
             return Ok(None);
         };
-        let mismatch = message.body_hash.is_some_and(|hash| hash != letter.hash);
+        let mismatch = message.body_hash.is_some_and(|hash| hash != prepared.hash);
         let unresolved = message.is_stub() || message.status == MessageStatus::Unknown;
         if unresolved && !mismatch {
             return Ok(None);
@@ -251,7 +251,7 @@ impl Sender {
 
     async fn attempt(
         &self,
-        letter: &Letter,
+        prepared: &PreparedMessage,
         route: &Route,
     ) -> Result<Result<Sent, LinkError>, SendError> {
         let open = match &route.standing {
@@ -267,13 +267,13 @@ impl Sender {
                 });
             }
         };
-        if !open.takes(letter.kind) {
+        if !open.takes(prepared.kind) {
             return Err(SendError::NotSupported {
-                capability: letter.kind,
+                capability: prepared.kind,
             });
         }
         let target = &open.target;
-        let body = letter.command(route, &target.owner);
+        let body = prepared.command(route, &target.owner);
         Ok(self
             .link
             .send(target, route.session, &body, self.limits.worker)
@@ -281,7 +281,7 @@ impl Sender {
     }
 }
 
-fn letter(ids: &MessageIds, request: &SendRequest, id: MessageId) -> Letter {
+fn prepare(ids: &MessageIds, request: &SendRequest, id: MessageId) -> PreparedMessage {
     let mut body = request.content.tagged();
     body.extend(request.context.clone());
     body.insert("to".to_owned(), Value::from(request.to.as_str()));
@@ -289,7 +289,7 @@ fn letter(ids: &MessageIds, request: &SendRequest, id: MessageId) -> Letter {
     let mut fields = body;
     fields.remove("to");
     fields.remove("type");
-    Letter {
+    PreparedMessage {
         id,
         wa_id: ids.wa(id),
         tenant: request.tenant,
@@ -300,7 +300,7 @@ fn letter(ids: &MessageIds, request: &SendRequest, id: MessageId) -> Letter {
     }
 }
 
-impl Letter {
+impl PreparedMessage {
     fn command(&self, route: &Route, owner: &Owner) -> SendMessage {
         let mut hash = [0; 64];
         // It fits.
@@ -402,13 +402,13 @@ fn is_stale(error: &LinkError) -> bool {
 
 /// What is recorded of an answer, or the error of a send that certainly did not go out.
 fn outcome_of(
-    letter: &Letter,
+    prepared: &PreparedMessage,
     answer: Result<Sent, LinkError>,
 ) -> Result<(MessageStatus, Option<Failure>), SendError> {
     let failed = |failure| Ok((MessageStatus::Failed, Some(failure)));
     let unknown = |failure| Ok((MessageStatus::Unknown, Some(failure)));
     match answer {
-        Ok(sent) if sent.message_id == letter.id => Ok((MessageStatus::Sending, None)),
+        Ok(sent) if sent.message_id == prepared.id => Ok((MessageStatus::Sending, None)),
         Ok(_) | Err(LinkError::Rubbish) => unknown(Failure::Rubbish),
         Err(LinkError::Unknown) => unknown(Failure::Silent),
         Err(
@@ -420,7 +420,7 @@ fn outcome_of(
             | LinkError::StaleEpoch { .. }
             | LinkError::WrongIncarnation { .. },
         ) => Err(SendError::SessionUnavailable),
-        Err(LinkError::BodyMismatch) => Err(SendError::IdempotencyMismatch { id: letter.id }),
+        Err(LinkError::BodyMismatch) => Err(SendError::IdempotencyMismatch { id: prepared.id }),
         Err(LinkError::Refused {
             status,
             code,

@@ -10,7 +10,7 @@ use crate::id::{Epoch, SessionId, WorkerId};
 use crate::protocol::{Beat, BeatAnswer, Dropped, HeldSession, StartSession};
 use crate::session::{Effect, Owner, Session, StartOrder};
 use crate::store::StoreError;
-use crate::worker::{Held, HeldPhase, Renewal, WorkerReport, WorkerStatus};
+use crate::worker::{HeldPhase, HeldRow, Renewal, WorkerReport, WorkerStatus};
 
 /// Why a heartbeat was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ impl Orchestrator {
         held: &[HeldSession],
     ) -> Result<Vec<StartSession>, StoreError> {
         let rows = self.ports.store.read().await?.sessions_of(owner).await?;
-        let wanted = |row: &&Session| Held::of(row).is_some_and(|row| must_start(&row, held));
+        let wanted = |row: &&Session| HeldRow::of(row).is_some_and(|row| must_start(&row, held));
         let orders = rows.iter().filter(wanted).filter_map(StartOrder::of);
         Ok(orders.map(|start| StartSession::from(&start)).collect())
     }
@@ -117,7 +117,7 @@ fn report(beat: &Beat) -> WorkerReport {
 }
 
 /// What the worker must stop: what it was told to stop, and what it holds without right.
-fn dropped(rows: &[Held], held: &[HeldSession]) -> Vec<Dropped> {
+fn dropped(rows: &[HeldRow], held: &[HeldSession]) -> Vec<Dropped> {
     let right: BTreeMap<SessionId, Epoch> =
         rows.iter().map(|row| (row.session, row.epoch)).collect();
     let told = rows
@@ -141,13 +141,13 @@ fn dropped(rows: &[Held], held: &[HeldSession]) -> Vec<Dropped> {
 }
 
 /// Whether the order to start has not arrived, as far as the worker says.
-fn must_start(row: &Held, held: &[HeldSession]) -> bool {
+fn must_start(row: &HeldRow, held: &[HeldSession]) -> bool {
     let holds = |held: &HeldSession| held.session_id == row.session && held.epoch == row.epoch;
     row.phase == HeldPhase::Starting && !held.iter().any(holds)
 }
 
 /// Whether the digest does not fit what the rows say.
-fn differs(rows: &[Held], digest: Option<&str>) -> bool {
+fn differs(rows: &[HeldRow], digest: Option<&str>) -> bool {
     let Some(digest) = digest else { return false };
     let expected: Vec<HeldSession> = rows
         .iter()

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Mode {
+pub enum StartSessionMode {
     /// By QR code.
     Qr,
     /// By pairing code.
@@ -34,7 +34,7 @@ pub struct StartSession {
     /// To which run.
     pub incarnation: Incarnation,
     /// How.
-    pub mode: Mode,
+    pub mode: StartSessionMode,
     /// For a pairing code: the phone's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phone_number: Option<String>,
@@ -49,10 +49,10 @@ pub struct StartSession {
 impl From<&StartOrder> for StartSession {
     fn from(start: &StartOrder) -> Self {
         let (mode, phone_number) = match &start.mode {
-            StartMode::Restore => (Mode::Restore, None),
-            StartMode::Qr => (Mode::Qr, None),
+            StartMode::Restore => (StartSessionMode::Restore, None),
+            StartMode::Qr => (StartSessionMode::Qr, None),
             StartMode::PairingCode { phone_number } => {
-                (Mode::PairingCode, Some(phone_number.clone()))
+                (StartSessionMode::PairingCode, Some(phone_number.clone()))
             }
         };
         Self {

@@ -10,8 +10,8 @@ mod report;
 pub mod state;
 
 pub use command::{
-    Accepted, Health, Mode, NamedCall, Passkey, Released, SendMessage, Sent, SessionState,
-    StartSession, StopSession, WorkerProblem,
+    Accepted, Health, NamedCall, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
+    StartSessionMode, StopSession, WorkerProblem,
 };
 pub use membership::{
     AssignedSession, Beat, BeatAnswer, Dropped, HeldSession, RecoveryReport, RecoveryResult,

@@ -8,7 +8,7 @@ use super::{Owner, Reason, Session, SessionRef, Status};
 use crate::id::{Epoch, SessionId, SessionName, TenantId, WorkerId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
-use crate::worker::Held;
+use crate::worker::HeldRow;
 
 /// What became of a new card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,9 +85,9 @@ pub trait SessionRepo: Send {
     async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
 
     /// The same sessions, as far as a heartbeat needs them: a store reads no more than that.
-    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<HeldRow>, StoreError> {
         let rows = self.sessions_of(owner).await?;
-        Ok(rows.iter().filter_map(Held::of).collect())
+        Ok(rows.iter().filter_map(HeldRow::of).collect())
     }
 
     /// How many sessions of `tenant` each worker holds.

@@ -18,7 +18,7 @@ pub const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
 
 /// What a sealed chunk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chunk {
+pub enum SealedPart {
     /// A snapshot.
     Snapshot,
     /// A journal entry.
@@ -75,12 +75,12 @@ impl Header {
 
 /// What the tag authenticates besides the bytes: whose they are and where they belong.
 #[must_use]
-pub fn associated_data(session: SessionId, chunk: Chunk, seq: u64) -> [u8; 25] {
+pub fn associated_data(session: SessionId, chunk: SealedPart, seq: u64) -> [u8; 25] {
     let mut bytes = [0; 25];
     bytes[..16].copy_from_slice(&session.as_u128().to_be_bytes());
     bytes[16] = match chunk {
-        Chunk::Snapshot => 1,
-        Chunk::Entry => 2,
+        SealedPart::Snapshot => 1,
+        SealedPart::Entry => 2,
     };
     bytes[17..].copy_from_slice(&seq.to_be_bytes());
     bytes
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn an_entry_is_bound_to_its_place() {
         let session = SessionId::from_u128(1);
-        let here = associated_data(session, Chunk::Entry, 1);
-        assert_ne!(here, associated_data(session, Chunk::Entry, 2));
-        assert_ne!(here, associated_data(session, Chunk::Snapshot, 1));
+        let here = associated_data(session, SealedPart::Entry, 1);
+        assert_ne!(here, associated_data(session, SealedPart::Entry, 2));
+        assert_ne!(here, associated_data(session, SealedPart::Snapshot, 1));
         assert_ne!(
             here,
-            associated_data(SessionId::from_u128(2), Chunk::Entry, 1)
+            associated_data(SessionId::from_u128(2), SealedPart::Entry, 1)
         );
     }
 }

@@ -32,7 +32,7 @@ pub enum Admit {
         remaining: u64,
         /// When the hour ends.
         resets_in: Duration,
-        /// The hour it is counted in, for [`Account::refund`].
+        /// The hour it is counted in, for [`RequestAccount::refund`].
         hour: Timestamp,
         /// Whether the next chunk should be drawn now.
         draw: bool,
@@ -51,7 +51,7 @@ pub enum Admit {
 /// The hour is the store's, as of the last draw, carried on by the replica's own suspend-proof clock. The
 /// first chunk of the next hour can be drawn ahead; it waits apart until that hour has surely begun.
 #[derive(Clone, Debug, Default)]
-pub struct Account {
+pub struct RequestAccount {
     hour: Option<Hour>,
     ahead: Option<Ahead>,
 }
@@ -90,7 +90,7 @@ impl Hour {
     }
 }
 
-impl Account {
+impl RequestAccount {
     /// Takes one request out of the account.
     pub fn admit(&mut self, now: Uptime, limit: u64) -> Admit {
         if let Some(begun) = self.ahead.take_if(|ahead| now >= ahead.begins) {

@@ -9,7 +9,7 @@ use crate::session::{Phase, Session, Status};
 
 /// A session that a run of a worker holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldRow {
     /// Which.
     pub session: SessionId,
     /// At which epoch.
@@ -55,7 +55,7 @@ impl HeldPhase {
     }
 }
 
-impl Held {
+impl HeldRow {
     /// What a row says, if it has an owner.
     #[must_use]
     pub fn of(row: &Session) -> Option<Self> {
@@ -76,5 +76,5 @@ pub struct Renewed {
     /// How many more sessions it takes.
     pub room: u32,
     /// What this run of it holds, in id order.
-    pub holds: Vec<Held>,
+    pub holds: Vec<HeldRow>,
 }

@@ -194,7 +194,7 @@ pub trait LeaseAuthority: Debug + Send + Sync {
 /// So a restarted gateway waits that long before its first one, and a step of a wall clock fences
 /// nobody.
 #[derive(Debug)]
-pub struct StoreRow {
+pub struct StoreLeases {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     policy: LeasePolicy,
@@ -207,7 +207,7 @@ struct Seen {
     since: Uptime,
 }
 
-impl StoreRow {
+impl StoreLeases {
     /// An authority over `store`, with an empty memory.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, policy: LeasePolicy) -> Self {
@@ -256,7 +256,7 @@ impl StoreRow {
 }
 
 #[async_trait]
-impl LeaseAuthority for StoreRow {
+impl LeaseAuthority for StoreLeases {
     async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError> {
         let lease = self.policy.lease;
         let renewed = self.store.renew(owner, report).await?;

@@ -21,9 +21,11 @@ use serde::{Deserialize, Serialize};
 
 pub use breaker::{Breaker, BreakerPolicy, CommandOutcome};
 pub use guarded_link::GuardedLink;
-pub use held::{Held, HeldPhase, Renewed};
+pub use held::{HeldPhase, HeldRow, Renewed};
 pub use latency::LatencyAverage;
-pub use lease::{Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, Silent, StoreRow};
+pub use lease::{
+    Death, Evidence, Lease, LeaseAuthority, LeasePolicy, Renewal, Silent, StoreLeases,
+};
 pub use link::{LinkError, Target, WorkerLink};
 pub use repo::{LeaseRepo, WorkerRepo};
 pub use stability::{Incident, Stability};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::balance::{
-    BalancePolicy, Candidate, FACTORS, Factor, FactorScore, Field, FilterReason, Fleet, Load,
-    Order, Request, Strategy, StrategyKind, Weights, WorkerSnapshot, choose,
+    BalancePolicy, Candidate, FACTORS, Factor, FactorScore, Field, FilterReason, Fleet, IndexOrder,
+    Load, Request, Strategy, StrategyKind, Weights, WorkerSnapshot, choose,
 };
 use gateway_core::entropy::Entropy;
 use gateway_testkit::strategies::{blank_worker, slot};
@@ -391,8 +391,8 @@ fn a_strategy_that_ranks_nobody_lets_all_take_turns() {
         fn name(&self) -> &'static str {
             "fair"
         }
-        fn order(&self) -> Order {
-            Order::Rank
+        fn order(&self) -> IndexOrder {
+            IndexOrder::Rank
         }
     }
     let strategy: Arc<dyn Strategy> = Arc::new(Fair);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::tenant::Drawn;
-use gateway_core::tenant::quota::{Account, Admit, MAX_CHUNK, chunk};
+use gateway_core::tenant::quota::{Admit, MAX_CHUNK, RequestAccount, chunk};
 use gateway_core::time::{Timestamp, Uptime};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ impl Store {
 
 /// Serves one request, drawing when asked to; whether it was let in, and in which hour.
 fn serve(
-    account: &mut Account,
+    account: &mut RequestAccount,
     store: &mut Store,
     (now, uptime): (Timestamp, Uptime),
     limit: u64,
@@ -87,7 +87,7 @@ fn a_chunk_is_a_sixteenth_of_what_remains_per_replica() {
 
 #[test]
 fn exactly_the_limit_is_served_and_a_refusal_says_when_it_ends() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let now = NOON.plus(Duration::from_secs(600));
     let when = (now, uptime(5_000));
     let served = (0..150)
@@ -100,7 +100,7 @@ fn exactly_the_limit_is_served_and_a_refusal_says_when_it_ends() {
 
 #[test]
 fn what_remains_is_a_lower_bound_that_only_falls() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let mut last = 1_000;
     for served in 1..=1_000 {
         while account.clone().admit(uptime(0), 1_000) == Admit::Draw {
@@ -116,7 +116,7 @@ fn what_remains_is_a_lower_bound_that_only_falls() {
 
 #[test]
 fn the_rest_of_a_chunk_ends_with_its_hour() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let late = NOON.plus(HOUR - Duration::from_secs(1));
     assert!(serve(&mut account, &mut store, (late, uptime(100)), 1_000, 1).is_some());
     assert!(!account.unused().is_empty());
@@ -128,7 +128,7 @@ fn the_rest_of_a_chunk_ends_with_its_hour() {
 
 #[test]
 fn what_is_drawn_ahead_waits_for_its_hour_and_is_given_back_with_the_rest() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let late = NOON.plus(HOUR - Duration::from_secs(30));
     account.credit(uptime(100), 100, &store.draw(late, 100, 1));
     let mut next = store.draw(NOON.plus(HOUR), 100, 1);
@@ -150,7 +150,7 @@ fn what_is_drawn_ahead_waits_for_its_hour_and_is_given_back_with_the_rest() {
 
 #[test]
 fn a_draw_in_the_next_hour_finds_what_was_drawn_ahead() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let late = NOON.plus(HOUR - Duration::from_secs(1));
     let mut next = store.draw(NOON.plus(HOUR), 100, 1);
     next.now = late;
@@ -161,7 +161,7 @@ fn a_draw_in_the_next_hour_finds_what_was_drawn_ahead() {
 
 #[test]
 fn a_store_whose_clock_goes_back_is_believed() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     account.credit(uptime(1), 100, &store.draw(NOON.plus(HOUR), 100, 1));
     let when = (NOON.plus(HOUR - Duration::from_secs(1)), uptime(2));
     for _ in 0..50 {
@@ -171,7 +171,7 @@ fn a_store_whose_clock_goes_back_is_believed() {
 
 #[test]
 fn a_slow_answer_of_a_former_hour_is_dropped() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let old = store.draw(NOON, 1_000, 1);
     account.credit(uptime(3_601), 1_000, &store.draw(NOON.plus(HOUR), 1_000, 1));
     let before = account.unused();
@@ -181,7 +181,7 @@ fn a_slow_answer_of_a_former_hour_is_dropped() {
 
 #[test]
 fn a_higher_tier_counts_at_once() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let when = (NOON, uptime(0));
     while serve(&mut account, &mut store, when, 100, 1).is_some() {}
     assert!(matches!(account.admit(uptime(0), 100), Admit::No { .. }));
@@ -194,7 +194,7 @@ fn a_higher_tier_counts_at_once() {
 
 #[test]
 fn a_lower_tier_grants_nothing_more() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let when = (NOON, uptime(0));
     for _ in 0..500 {
         serve(&mut account, &mut store, when, 1_000, 1);
@@ -206,9 +206,9 @@ fn a_lower_tier_grants_nothing_more() {
 
 #[test]
 fn a_refund_goes_to_the_hour_it_came_from_and_to_no_other() {
-    let (mut account, mut store) = (Account::default(), Store::default());
+    let (mut account, mut store) = (RequestAccount::default(), Store::default());
     let hour = serve(&mut account, &mut store, (NOON, uptime(0)), 100, 1).expect("served");
-    let left = |account: &Account| account.unused().first().map_or(0, |(_, left)| *left);
+    let left = |account: &RequestAccount| account.unused().first().map_or(0, |(_, left)| *left);
     let before = left(&account);
     account.refund(hour);
     assert_eq!(left(&account), before + 1);
@@ -255,7 +255,7 @@ proptest! {
         start in 0..3_600u64,
     ) {
         let mut store = Store::default();
-        let mut accounts = vec![Account::default(); 4];
+        let mut accounts = vec![RequestAccount::default(); 4];
         let (mut seconds, mut limit) = (start, 100);
         let mut highest = limit;
         let mut served = std::collections::BTreeMap::<Timestamp, u64>::new();
@@ -276,9 +276,9 @@ proptest! {
                 }
                 Step::CrashWhileDrawing(at) => {
                     store.draw(now, limit, 4);
-                    accounts[at] = Account::default();
+                    accounts[at] = RequestAccount::default();
                 }
-                Step::Crash(at) => accounts[at] = Account::default(),
+                Step::Crash(at) => accounts[at] = RequestAccount::default(),
                 Step::DrawAhead(at) if accounts[at].is_ahead() => {}
                 Step::DrawAhead(at) => {
                     let mut drawn = store.draw(now.plus(HOUR), limit, 4);
@@ -287,7 +287,7 @@ proptest! {
                 }
                 Step::ShutDown(at) => {
                     let unused = accounts[at].unused();
-                    accounts[at] = Account::default();
+                    accounts[at] = RequestAccount::default();
                     unused.into_iter().for_each(|unused| store.give_back(unused));
                 }
                 Step::Wait(more) => {

@@ -10,7 +10,9 @@ use gateway_core::orchestrator::{Done, Orchestrator, Policy, Ports};
 use gateway_core::session::StoreRoutes;
 use gateway_core::store::Store;
 use gateway_core::time::Clock;
-use gateway_core::worker::{GuardedLink, LeasePolicy, StoreRow, Vitals, VitalsPolicy, WorkerLink};
+use gateway_core::worker::{
+    GuardedLink, LeasePolicy, StoreLeases, Vitals, VitalsPolicy, WorkerLink,
+};
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::gateway::LocalGateway;
 use gateway_testkit::memory::{MemoryCoordinator, MemoryState, MemoryStore};
@@ -38,7 +40,7 @@ impl Gateway {
     /// A replica that has just started; its chances come from `seed`.
     pub(crate) fn new(shared: &Shared, seed: u64) -> Self {
         let store: Arc<dyn Store> = Arc::new(shared.store.clone());
-        let leases = StoreRow::new(
+        let leases = StoreLeases::new(
             Arc::clone(&store),
             Arc::clone(&shared.clock),
             LeasePolicy::default(),

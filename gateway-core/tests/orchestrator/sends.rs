@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use async_trait::async_trait;
 use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{
-    Fact, LogError, LogFull, Message, MessageLog, MessageStatus, Place, Recorded, SendError,
+    Fact, LogError, LogFull, LogPlace, Message, MessageLog, MessageStatus, Recorded, SendError,
 };
 use gateway_testkit::memory::{LogMode, MemoryLog};
 use gateway_testkit::worker::CrashPoint;
@@ -22,11 +22,11 @@ struct DyingLog(MemoryLog);
 
 #[async_trait]
 impl MessageLog for DyingLog {
-    fn reserve(&self) -> Result<Place, LogFull> {
+    fn reserve(&self) -> Result<LogPlace, LogFull> {
         self.0.reserve()
     }
 
-    async fn record(&self, _place: Place, _fact: Fact) -> Result<Recorded, LogError> {
+    async fn record(&self, _place: LogPlace, _fact: Fact) -> Result<Recorded, LogError> {
         std::future::pending().await
     }
 

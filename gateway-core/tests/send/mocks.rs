@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, LogError, LogFull, Message, MessageLog, Place, Recorded};
+use gateway_core::message::{Fact, LogError, LogFull, LogPlace, Message, MessageLog, Recorded};
 use gateway_core::session::{Route, Routes, SessionRef};
 use gateway_core::store::StoreError;
 use mockall::mock;
@@ -28,13 +28,13 @@ mock! {
 
     #[async_trait]
     impl MessageLog for Log {
-        fn reserve(&self) -> Result<Place, LogFull>;
-        async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError>;
+        fn reserve(&self) -> Result<LogPlace, LogFull>;
+        async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError>;
         async fn find(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>, LogError>;
     }
 }
 
 /// A place that gives nothing back.
-pub(crate) fn place() -> Place {
-    Place::new(Box::new(()))
+pub(crate) fn place() -> LogPlace {
+    LogPlace::new(Box::new(()))
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
@@ -40,12 +42,16 @@ impl Coordinator for Announcing {
         self.coord.notices().await
     }
 
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
-        self.coord.put_live(live, ttl).await
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
+        self.coord.publish_numbers(live, ttl).await
     }
 
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
-        self.coord.live().await
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
+        self.coord.replica_numbers().await
     }
 
     fn note_replicas(&self, replicas: u32) {

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Clock;
@@ -51,7 +53,7 @@ pub struct LocalCoordinator {
     clock: Arc<dyn Clock>,
     secrets: Mutex<Expiring<(SessionId, ChallengeKind), PairingSecret>>,
     counters: Mutex<Expiring<Box<str>, u64>>,
-    live: Mutex<Expiring<String, Live>>,
+    live: Mutex<Expiring<String, ReplicaNumbers>>,
     notices: Hints,
 }
 
@@ -145,13 +147,17 @@ impl Coordinator for LocalCoordinator {
         Ok(())
     }
 
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
         let now = self.clock.uptime();
         lock(&self.live).insert(live.replica.clone(), live.clone(), ttl, now);
         Ok(())
     }
 
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
         let now = self.clock.uptime();
         Ok(lock(&self.live).values(now).cloned().collect())
     }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
@@ -103,12 +105,16 @@ impl Coordinator for Sheltered {
         self.shared.reset_counter(key).await
     }
 
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
-        self.shared.put_live(live, ttl).await
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
+        self.shared.publish_numbers(live, ttl).await
     }
 
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
-        let live = self.shared.live().await?;
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
+        let live = self.shared.replica_numbers().await?;
         let replicas = u64::try_from(live.len()).unwrap_or(u64::MAX);
         self.replicas.store(replicas.max(1), Ordering::Relaxed);
         Ok(live)
@@ -161,13 +167,16 @@ mod tests {
     async fn an_outage_leaves_each_replica_its_share_of_a_limit() {
         let (shared, coordinator) = sheltered();
         for replica in ["a", "b", "c"] {
-            let live = Live {
+            let live = ReplicaNumbers {
                 replica: replica.to_owned(),
                 numbers: [].into(),
             };
-            coordinator.put_live(&live, MINUTE).await.expect("shown");
+            coordinator
+                .publish_numbers(&live, MINUTE)
+                .await
+                .expect("shown");
         }
-        coordinator.live().await.expect("seen");
+        coordinator.replica_numbers().await.expect("seen");
         coordinator.count("key", MINUTE).await.expect("counted");
         shared.set_available(false);
         assert_eq!(coordinator.counted("key").await.expect("none"), None);

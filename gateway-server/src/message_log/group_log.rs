@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, LogError, LogFull, Message, MessageLog, Place, Recorded};
+use gateway_core::message::{Fact, LogError, LogFull, LogPlace, Message, MessageLog, Recorded};
 use metrics::{Counter, Gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -93,7 +93,7 @@ impl GroupLog {
 }
 
 impl GroupLog {
-    fn place(&self) -> Option<Place> {
+    fn place(&self) -> Option<LogPlace> {
         if self.stalled.load(Ordering::Relaxed) || self.jobs.is_closed() {
             return None;
         }
@@ -103,7 +103,7 @@ impl GroupLog {
             depth: self.depth.clone(),
         };
         held.depth.increment(1.0);
-        Some(Place::new(Box::new(held)))
+        Some(LogPlace::new(Box::new(held)))
     }
 }
 
@@ -128,7 +128,7 @@ impl Drop for Held {
 
 #[async_trait]
 impl MessageLog for GroupLog {
-    fn reserve(&self) -> Result<Place, LogFull> {
+    fn reserve(&self) -> Result<LogPlace, LogFull> {
         let place = self.place();
         if place.is_none() {
             self.full.increment(1);
@@ -136,7 +136,7 @@ impl MessageLog for GroupLog {
         place.ok_or(LogFull)
     }
 
-    async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError> {
+    async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError> {
         let (answer, answered) = oneshot::channel();
         let caller = Caller { place, answer };
         let sent = self.jobs.send(Job { fact, caller });

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gateway_core::message::{Fact, LogError, Place, Recorded};
+use gateway_core::message::{Fact, LogError, LogPlace, Recorded};
 use gateway_core::store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -38,7 +38,7 @@ pub(super) struct Job {
 
 pub(super) struct Caller {
     /// Given back when the fact is durable or given up.
-    pub(super) place: Place,
+    pub(super) place: LogPlace,
     pub(super) answer: oneshot::Sender<Result<Recorded, LogError>>,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::TenantId;
 use gateway_core::store::StoreError;
-use gateway_core::tenant::quota::{Account, Admit};
+use gateway_core::tenant::quota::{Admit, RequestAccount};
 use gateway_core::time::Timestamp;
 
 use super::{Admission, CountedRequest, QuotaBook};
@@ -18,7 +18,7 @@ const LAST_MINUTE_MS: u64 = 60_000;
 #[derive(Debug)]
 pub(super) struct TenantQuota {
     tenant: TenantId,
-    account: Mutex<Account>,
+    account: Mutex<RequestAccount>,
     /// How long before the end of an hour the next hour's first chunk is drawn, if there are requests.
     lead: Duration,
     drawing: tokio::sync::Mutex<()>,
@@ -82,7 +82,7 @@ impl TenantQuota {
         self.account().unused()
     }
 
-    fn account(&self) -> MutexGuard<'_, Account> {
+    fn account(&self) -> MutexGuard<'_, RequestAccount> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -14,7 +14,7 @@
 
 use std::path::PathBuf;
 
-use gateway_core::coord::{Coordinator, Live};
+use gateway_core::coord::{Coordinator, ReplicaNumbers};
 use gateway_core::id::{SessionId, TenantId};
 use gateway_core::message::MessageIds;
 
@@ -57,7 +57,7 @@ impl SharedSetup {
     }
 
     /// Adds it to the numbers that this replica publishes.
-    pub(crate) fn publish_in(&self, numbers: &mut Live) {
+    pub(crate) fn publish_in(&self, numbers: &mut ReplicaNumbers) {
         let own = [
             (DATA_FOLDER.to_owned(), self.folder_id),
             (MESSAGE_IDS.to_owned(), self.ids_sample),
@@ -74,7 +74,7 @@ impl SharedSetup {
         &self,
         coord: &dyn Coordinator,
     ) -> Result<bool, PeerMismatch> {
-        let Ok(peers) = coord.live().await else {
+        let Ok(peers) = coord.replica_numbers().await else {
             return Ok(false);
         };
         self.check_peers(&peers)?;
@@ -85,7 +85,7 @@ impl SharedSetup {
     ///
     /// # Errors
     /// It differs from one.
-    pub(crate) fn check_peers(&self, peers: &[Live]) -> Result<(), PeerMismatch> {
+    pub(crate) fn check_peers(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
         self.check_folder(peers)?;
         self.check_message_ids(peers)
     }
@@ -95,7 +95,11 @@ impl SharedSetup {
     ///
     /// # Errors
     /// It differs.
-    pub(crate) fn check_first_peer(&self, own: &str, all: &[Live]) -> Result<(), PeerMismatch> {
+    pub(crate) fn check_first_peer(
+        &self,
+        own: &str,
+        all: &[ReplicaNumbers],
+    ) -> Result<(), PeerMismatch> {
         let first = all.iter().min_by(|a, b| a.replica.cmp(&b.replica));
         match first.filter(|first| *first.replica < *own) {
             Some(first) => self.check_peers(std::slice::from_ref(first)),
@@ -104,7 +108,7 @@ impl SharedSetup {
     }
 
     /// Logs an error for each thing in which this replica differs from one of `peers`.
-    pub(crate) fn log_mismatches(&self, peers: &[Live]) {
+    pub(crate) fn log_mismatches(&self, peers: &[ReplicaNumbers]) {
         if let Err(error) = self.check_folder(peers) {
             tracing::error!(%error, "sessions will have to be linked again");
         }
@@ -113,7 +117,7 @@ impl SharedSetup {
         }
     }
 
-    fn check_folder(&self, peers: &[Live]) -> Result<(), PeerMismatch> {
+    fn check_folder(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
         if is_shared(peers, DATA_FOLDER, self.folder_id) {
             return Ok(());
         }
@@ -122,14 +126,14 @@ impl SharedSetup {
         })
     }
 
-    fn check_message_ids(&self, peers: &[Live]) -> Result<(), PeerMismatch> {
+    fn check_message_ids(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
         let shared = is_shared(peers, MESSAGE_IDS, self.ids_sample);
         shared.then_some(()).ok_or(PeerMismatch::MessageIdKey)
     }
 }
 
 /// Returns whether no peer publishes another number under this name.
-fn is_shared(peers: &[Live], name: &str, number: u64) -> bool {
+fn is_shared(peers: &[ReplicaNumbers], name: &str, number: u64) -> bool {
     let mut others = peers.iter().filter_map(|peer| peer.numbers.get(name));
     others.all(|other| *other == number)
 }
@@ -150,14 +154,14 @@ mod tests {
         SharedSetup::new(PathBuf::from("data"), folder_id, &ids)
     }
 
-    fn silent(replica: &str) -> Live {
-        Live {
+    fn silent(replica: &str) -> ReplicaNumbers {
+        ReplicaNumbers {
             replica: replica.to_owned(),
             numbers: [].into(),
         }
     }
 
-    fn published(replica: &str, setup: &SharedSetup) -> Live {
+    fn published(replica: &str, setup: &SharedSetup) -> ReplicaNumbers {
         let mut numbers = silent(replica);
         setup.publish_in(&mut numbers);
         numbers
@@ -190,7 +194,7 @@ mod tests {
 
     fn stays(own: (&str, &str), others: &[(&str, &str)]) -> bool {
         let shown = |(replica, key): &(&str, &str)| published(replica, &setup_of(1, key));
-        let all: Vec<Live> = others.iter().chain([&own]).map(shown).collect();
+        let all: Vec<ReplicaNumbers> = others.iter().chain([&own]).map(shown).collect();
         setup_of(1, own.1).check_first_peer(own.0, &all).is_ok()
     }
 

@@ -14,7 +14,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
 use gateway_core::entropy::Entropy;
 use gateway_core::id::SessionId;
 use gateway_core::state::StateError;
-use gateway_core::state::cipher::{Chunk, HEADER_BYTES, Header, NONCE_BYTES, associated_data};
+use gateway_core::state::cipher::{HEADER_BYTES, Header, NONCE_BYTES, SealedPart, associated_data};
 
 use crate::config::StateKey;
 
@@ -63,7 +63,7 @@ impl StateCipher {
     pub fn seal(
         &self,
         session: SessionId,
-        chunk: Chunk,
+        chunk: SealedPart,
         seq: u64,
         bytes: &[u8],
     ) -> Result<Vec<u8>, StateError> {
@@ -96,7 +96,7 @@ impl StateCipher {
     pub fn open(
         &self,
         session: SessionId,
-        chunk: Chunk,
+        chunk: SealedPart,
         seq: u64,
         stored: &[u8],
     ) -> Result<Vec<u8>, StateError> {
@@ -153,10 +153,10 @@ mod tests {
         for length in [0, 1, 1000] {
             let bytes = vec![b'x'; length];
             let stored = cipher
-                .seal(SESSION, Chunk::Entry, 5, &bytes)
+                .seal(SESSION, SealedPart::Entry, 5, &bytes)
                 .expect("sealed");
             assert!(length < 8 || !stored.windows(8).any(|seen| seen == b"xxxxxxxx"));
-            let opened = cipher.open(SESSION, Chunk::Entry, 5, &stored);
+            let opened = cipher.open(SESSION, SealedPart::Entry, 5, &stored);
             assert_eq!(opened.expect("opened"), bytes);
         }
     }
@@ -165,15 +165,15 @@ mod tests {
     fn the_first_key_seals_and_older_ones_still_open() {
         let before = cipher(&[1]);
         let stored = before
-            .seal(SESSION, Chunk::Snapshot, 1, b"old")
+            .seal(SESSION, SealedPart::Snapshot, 1, b"old")
             .expect("sealed");
         let rotated = cipher(&[2, 1]);
-        let opened = rotated.open(SESSION, Chunk::Snapshot, 1, &stored);
+        let opened = rotated.open(SESSION, SealedPart::Snapshot, 1, &stored);
         assert_eq!(opened.expect("opened"), b"old");
         let new = rotated
-            .seal(SESSION, Chunk::Snapshot, 2, b"new")
+            .seal(SESSION, SealedPart::Snapshot, 2, b"new")
             .expect("sealed");
-        let refused = before.open(SESSION, Chunk::Snapshot, 2, &new);
+        let refused = before.open(SESSION, SealedPart::Snapshot, 2, &new);
         let why = refused.expect_err("another key").to_string();
         assert!(why.contains("number 2"), "{why}");
     }
@@ -182,16 +182,20 @@ mod tests {
     fn nothing_opens_in_another_place_or_after_a_change() {
         let cipher = cipher(&[1]);
         let mut stored = cipher
-            .seal(SESSION, Chunk::Entry, 5, b"bytes")
+            .seal(SESSION, SealedPart::Entry, 5, b"bytes")
             .expect("sealed");
         let other = SessionId::from_u128(2);
-        assert!(cipher.open(other, Chunk::Entry, 5, &stored).is_err());
-        assert!(cipher.open(SESSION, Chunk::Snapshot, 5, &stored).is_err());
-        assert!(cipher.open(SESSION, Chunk::Entry, 6, &stored).is_err());
+        assert!(cipher.open(other, SealedPart::Entry, 5, &stored).is_err());
+        assert!(
+            cipher
+                .open(SESSION, SealedPart::Snapshot, 5, &stored)
+                .is_err()
+        );
+        assert!(cipher.open(SESSION, SealedPart::Entry, 6, &stored).is_err());
         let last = stored.len() - 1;
         stored[last] ^= 1;
-        assert!(cipher.open(SESSION, Chunk::Entry, 5, &stored).is_err());
-        assert!(cipher.open(SESSION, Chunk::Entry, 5, &[]).is_err());
+        assert!(cipher.open(SESSION, SealedPart::Entry, 5, &stored).is_err());
+        assert!(cipher.open(SESSION, SealedPart::Entry, 5, &[]).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{Epoch, SessionId};
-use gateway_core::state::cipher::Chunk;
+use gateway_core::state::cipher::SealedPart;
 use gateway_core::state::{
     MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
 };
@@ -71,12 +71,14 @@ impl StateVault {
                 let Some(stored) = self.blobs.get(&name).await? else {
                     return Ok(None);
                 };
-                let bytes = self.cipher.open(session, Chunk::Snapshot, seq, &stored)?;
+                let bytes = self
+                    .cipher
+                    .open(session, SealedPart::Snapshot, seq, &stored)?;
                 Some((seq, bytes))
             }
         };
         let open = |(seq, stored): (u64, Vec<u8>)| {
-            let bytes = self.cipher.open(session, Chunk::Entry, seq, &stored)?;
+            let bytes = self.cipher.open(session, SealedPart::Entry, seq, &stored)?;
             Ok((seq, bytes))
         };
         let journal = rows.journal.into_iter().map(open);
@@ -134,7 +136,10 @@ impl StateStore for StateVault {
         let mut sealed = Vec::with_capacity(entries.len());
         for (seq, entry) in (after.saturating_add(1)..).zip(entries) {
             fits(entry.len(), MAX_ENTRY_BYTES)?;
-            sealed.push((seq, self.cipher.seal(session, Chunk::Entry, seq, entry)?));
+            sealed.push((
+                seq,
+                self.cipher.seal(session, SealedPart::Entry, seq, entry)?,
+            ));
         }
         self.rows.append(session, epoch, after, &sealed).await
     }
@@ -150,7 +155,9 @@ impl StateStore for StateVault {
         // Before sixteen megabytes are written for nothing.
         self.rows.admits(session, epoch, after).await?;
         let seq = after.saturating_add(1);
-        let sealed = self.cipher.seal(session, Chunk::Snapshot, seq, bytes)?;
+        let sealed = self
+            .cipher
+            .seal(session, SealedPart::Snapshot, seq, bytes)?;
         let name = self.fresh_name(session, seq);
         self.blobs.put(&name, Bytes::from(sealed)).await?;
         match self.rows.put_snapshot(session, epoch, after, &name).await {

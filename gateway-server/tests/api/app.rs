@@ -23,7 +23,7 @@ use gateway_core::store::{PlatformStore, Store};
 use gateway_core::tenant::{TenantStatus, Tier, TierName};
 use gateway_core::time::Clock;
 use gateway_core::user::{Email, Role};
-use gateway_core::worker::{GuardedLink, StoreRow, Vitals, Worker, WorkerLink};
+use gateway_core::worker::{GuardedLink, StoreLeases, Vitals, Worker, WorkerLink};
 use gateway_server::app::{App, Ports};
 use gateway_server::cache::Caches;
 use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
@@ -288,7 +288,7 @@ fn ports(
     let state = Arc::new(MemoryState::default());
     let time: Arc<dyn Clock> = clock.clone();
     let policy = config.orchestration.lease_policy();
-    let leases = StoreRow::new(Arc::clone(&orchestration), Arc::clone(&time), policy);
+    let leases = StoreLeases::new(Arc::clone(&orchestration), Arc::clone(&time), policy);
     let vitals = Arc::new(Vitals::new(time, config.vitals_policy()));
     let link: Arc<dyn WorkerLink> = Arc::new(GuardedLink::new(link, Arc::clone(&vitals)));
     let orchestrator = Orchestrator::new(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use gateway_core::coord::{Coordinator, Live, Notice, PairingSecret};
+use gateway_core::coord::{Coordinator, Notice, PairingSecret, ReplicaNumbers};
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Timestamp;
@@ -86,13 +86,13 @@ async fn everything_works(url: &str) {
         }
     }
     for replica in ["a", "b"] {
-        let live = Live {
+        let live = ReplicaNumbers {
             replica: replica.to_owned(),
             numbers: [].into(),
         };
-        a.put_live(&live, MINUTE).await.expect("shown");
+        a.publish_numbers(&live, MINUTE).await.expect("shown");
     }
-    assert_eq!(b.live().await.expect("read").len(), 2);
+    assert_eq!(b.replica_numbers().await.expect("read").len(), 2);
     eventually("a hint goes from one to the other", || async {
         let mut heard = b.notices().await.expect("a stream");
         a.notify(&Notice::Due).await.expect("said");

@@ -9,7 +9,7 @@ use gateway_core::store::{PlatformStore, Store, StoreError};
 use gateway_core::tenant::Tier;
 use gateway_core::time::{Clock, Timestamp};
 use gateway_core::worker::{
-    Lease, LeaseAuthority, LeasePolicy, Renewal, StoreRow, Worker, WorkerReport, WorkerStatus,
+    Lease, LeaseAuthority, LeasePolicy, Renewal, StoreLeases, Worker, WorkerReport, WorkerStatus,
 };
 use gateway_server::cache::Caches;
 use gateway_server::store::sql::SqlStore;
@@ -94,7 +94,7 @@ pub(crate) async fn what_keeps_caches_trusted_and_leases_alive_waits_for_nobody(
     caches.look().await.unwrap();
     assert!(caches.are_trusted(clock.uptime()));
     let policy = LeasePolicy::default();
-    let leases = StoreRow::new(watching, clock, policy);
+    let leases = StoreLeases::new(watching, clock, policy);
     let renewed = leases.renew(&owner, &WorkerReport::default()).await;
     assert!(
         matches!(renewed, Ok(Renewal::Granted { .. })),

@@ -5,7 +5,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::coord::{CoordError, Coordinator, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::Epoch;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Timestamp;
@@ -264,34 +266,34 @@ async fn a_counters_window_is_not_extended(c: &CoordinatorUnderTest) -> Verdict 
     Ok(())
 }
 
-fn numbers_of(replica: &str, requests: u64) -> Live {
+fn numbers_of(replica: &str, requests: u64) -> ReplicaNumbers {
     let numbers = [("requests", requests), ("zero", 0), ("most", u64::MAX)];
-    Live {
+    ReplicaNumbers {
         replica: replica.to_owned(),
         numbers: numbers.map(|(name, n)| (name.to_owned(), n)).into(),
     }
 }
 
 async fn every_replicas_numbers_are_seen_by_all(c: &CoordinatorUnderTest) -> Verdict {
-    assert_eq!(c.coordinator.live().await?, []);
+    assert_eq!(c.coordinator.replica_numbers().await?, []);
     let (a, b) = (numbers_of("a", 1), numbers_of("b", 2));
-    c.other.put_live(&b, MINUTE).await?;
-    c.coordinator.put_live(&a, MINUTE).await?;
-    assert_eq!(c.coordinator.live().await?, [a, b.clone()]);
+    c.other.publish_numbers(&b, MINUTE).await?;
+    c.coordinator.publish_numbers(&a, MINUTE).await?;
+    assert_eq!(c.coordinator.replica_numbers().await?, [a, b.clone()]);
     let later = numbers_of("a", 0);
-    c.coordinator.put_live(&later, MINUTE).await?;
-    assert_eq!(c.other.live().await?, [later, b]);
+    c.coordinator.publish_numbers(&later, MINUTE).await?;
+    assert_eq!(c.other.replica_numbers().await?, [later, b]);
     Ok(())
 }
 
 async fn a_silent_replica_is_not_listed_any_more(c: &CoordinatorUnderTest) -> Verdict {
     let (a, b) = (numbers_of("a", 1), numbers_of("b", 2));
-    c.coordinator.put_live(&a, MINUTE).await?;
-    c.coordinator.put_live(&b, 2 * MINUTE).await?;
+    c.coordinator.publish_numbers(&a, MINUTE).await?;
+    c.coordinator.publish_numbers(&b, 2 * MINUTE).await?;
     c.pass(MINUTE + Duration::from_secs(1));
-    assert_eq!(c.coordinator.live().await?, [b]);
-    c.coordinator.put_live(&a, MINUTE).await?;
-    assert_eq!(c.coordinator.live().await?.len(), 2);
+    assert_eq!(c.coordinator.replica_numbers().await?, [b]);
+    c.coordinator.publish_numbers(&a, MINUTE).await?;
+    assert_eq!(c.coordinator.replica_numbers().await?.len(), 2);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::message::WaMessageId;
-use gateway_core::protocol::{Mode, SendMessage, StartSession};
+use gateway_core::protocol::{SendMessage, StartSession, StartSessionMode};
 use gateway_core::session::{Order, Owner};
 use gateway_core::worker::{LinkError, Target, WorkerLink};
 
@@ -63,7 +63,7 @@ impl LinkUnderTest {
             session_id: session_id(1),
             epoch: Epoch(epoch),
             incarnation: self.target.owner.incarnation.clone(),
-            mode: Mode::Qr,
+            mode: StartSessionMode::Qr,
             phone_number: None,
             proxy: None,
             config: None,

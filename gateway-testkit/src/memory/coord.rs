@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::{Clock, Uptime};
@@ -17,7 +19,7 @@ struct Volatile {
     away: bool,
     secrets: BTreeMap<(SessionId, ChallengeKind), (PairingSecret, Uptime)>,
     counters: BTreeMap<String, (u64, Uptime)>,
-    live: BTreeMap<String, (Live, Uptime)>,
+    live: BTreeMap<String, (ReplicaNumbers, Uptime)>,
     subscribers: Vec<Queue<Notice>>,
 }
 
@@ -147,14 +149,18 @@ impl Coordinator for MemoryCoordinator {
         Ok(())
     }
 
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
         let (mut volatile, now) = self.fresh()?;
         let shown = (live.clone(), now.plus(ttl));
         volatile.live.insert(live.replica.clone(), shown);
         Ok(())
     }
 
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
         let (volatile, _) = self.fresh()?;
         Ok(volatile
             .live

@@ -7,7 +7,9 @@ use std::task::{Poll, Waker};
 
 use async_trait::async_trait;
 use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, LogError, LogFull, Message, MessageLog, Place, Recorded, fold};
+use gateway_core::message::{
+    Fact, LogError, LogFull, LogPlace, Message, MessageLog, Recorded, fold,
+};
 use gateway_core::store::StoreError;
 
 use super::events::append;
@@ -38,7 +40,7 @@ struct Answer {
 struct Entry {
     fact: Fact,
     answer: Arc<Mutex<Answer>>,
-    place: Place,
+    place: LogPlace,
 }
 
 #[derive(Debug, Default)]
@@ -125,7 +127,7 @@ impl MemoryLog {
     /// Writes the fact, or holds it and returns where its answer will be.
     fn accept(
         &self,
-        place: Place,
+        place: LogPlace,
         fact: Fact,
     ) -> Result<Arc<Mutex<Answer>>, Box<Result<Recorded, LogError>>> {
         let mut queue = lock(&self.queue);
@@ -179,16 +181,16 @@ fn has_nul(fact: &Fact) -> bool {
 
 #[async_trait]
 impl MessageLog for MemoryLog {
-    fn reserve(&self) -> Result<Place, LogFull> {
+    fn reserve(&self) -> Result<LogPlace, LogFull> {
         let mut queue = lock(&self.queue);
         if queue.taken >= queue.capacity {
             return Err(LogFull);
         }
         queue.taken += 1;
-        Ok(Place::new(Box::new(Permit(Arc::clone(&self.queue)))))
+        Ok(LogPlace::new(Box::new(Permit(Arc::clone(&self.queue)))))
     }
 
-    async fn record(&self, place: Place, fact: Fact) -> Result<Recorded, LogError> {
+    async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError> {
         let answer = match self.accept(place, fact) {
             Ok(answer) => answer,
             Err(written) => {

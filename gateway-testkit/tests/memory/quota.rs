@@ -9,7 +9,7 @@ use gateway_core::entropy::Entropy;
 use gateway_core::id::TenantId;
 use gateway_core::store::{PlatformStore, StoreError};
 use gateway_core::tenant::Drawn;
-use gateway_core::tenant::quota::{Account, Admit};
+use gateway_core::tenant::quota::{Admit, RequestAccount};
 use gateway_core::time::{Clock, Timestamp};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
@@ -31,7 +31,7 @@ async fn draw(store: &MemoryStore, next: bool) -> Result<Drawn, StoreError> {
 
 /// One request at one replica; the store's hour that it was counted in, if it was served.
 async fn request(
-    account: &mut Account,
+    account: &mut RequestAccount,
     store: &MemoryStore,
     own: &ManualClock,
 ) -> Option<Timestamp> {
@@ -57,7 +57,7 @@ fn no_hour_of_the_store_serves_more_than_the_limit_however_its_clock_jumps() {
         // The replicas' own clock runs on, whatever the store's does.
         let own = ManualClock::at(START);
         let store = MemoryStore::new(clock.clone());
-        let mut accounts = vec![Account::default(); REPLICAS as usize];
+        let mut accounts = vec![RequestAccount::default(); REPLICAS as usize];
         let mut served = BTreeMap::<Timestamp, u64>::new();
         let mut refused = 0;
         block_on(async {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::id::{Epoch, SessionId};
-use gateway_core::protocol::{AssignedSession, BeatAnswer, Dropped, Mode};
+use gateway_core::protocol::{AssignedSession, BeatAnswer, Dropped, StartSessionMode};
 use gateway_core::session::Desired;
 use gateway_core::time::Clock;
 use gateway_core::worker::LinkError;
@@ -28,16 +28,16 @@ fn a_repeated_start_gets_the_same_answer_and_a_lower_epoch_is_refused() {
     let stage = Stage::with(&["a"], &Script::default());
     let target = stage.target("a");
     assert_eq!(
-        stage.start(&target, 3, Mode::Qr),
+        stage.start(&target, 3, StartSessionMode::Qr),
         Ok("CONNECTING".to_owned())
     );
     assert_eq!(
-        stage.start(&target, 3, Mode::Qr),
+        stage.start(&target, 3, StartSessionMode::Qr),
         Ok("CONNECTING".to_owned())
     );
-    assert_eq!(stage.start(&target, 2, Mode::Qr), Err(stale(3)));
+    assert_eq!(stage.start(&target, 2, StartSessionMode::Qr), Err(stale(3)));
     assert_eq!(
-        stage.start(&target, 4, Mode::Qr),
+        stage.start(&target, 4, StartSessionMode::Qr),
         Ok("CONNECTING".to_owned())
     );
     assert_eq!(stage.send(&target, 3, 1), Err(stale(4)));
@@ -49,9 +49,9 @@ fn what_was_stopped_before_it_started_never_starts() {
     let target = stage.target("a");
     assert_eq!(stage.release(&target, 5), Ok(0));
     assert_eq!(stage.release(&target, 5), Ok(0), "and says so again");
-    assert_eq!(stage.start(&target, 5, Mode::Qr), Err(stale(5)));
+    assert_eq!(stage.start(&target, 5, StartSessionMode::Qr), Err(stale(5)));
     assert_eq!(stage.release(&target, 4), Err(stale(5)));
-    assert!(stage.start(&target, 6, Mode::Qr).is_ok());
+    assert!(stage.start(&target, 6, StartSessionMode::Qr).is_ok());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_command_for_another_run_is_refused_with_the_present_one() {
     let refused = LinkError::WrongIncarnation {
         current: Some(present),
     };
-    assert_eq!(stage.start(&old, 1, Mode::Qr), Err(refused));
+    assert_eq!(stage.start(&old, 1, StartSessionMode::Qr), Err(refused));
 }
 
 #[test]
@@ -90,7 +90,9 @@ fn a_worker_that_is_cut_off_closes_its_sessions_when_its_lease_is_over() {
     assert_ne!(stage.target("a").owner.incarnation, old.owner.incarnation);
 
     let target = stage.target("b");
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     stage.pass(seconds(1));
     stage.fleet.heal(&worker("a"));
     stage.pass(seconds(10));
@@ -107,7 +109,9 @@ fn a_frozen_worker_wakes_up_to_a_closed_gate() {
     assert_eq!(stage.send(&old, 1, 1), Err(LinkError::Unknown));
     stage.pass(LEASE + seconds(2));
     let target = stage.target("b");
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     stage.pass(seconds(1));
     stage.fleet.thaw(&worker("a"));
     assert!(matches!(
@@ -162,7 +166,10 @@ fn a_dropped_session_is_closed_and_stays_closed() {
         send_held: true,
     });
     stage.pass(seconds(2));
-    assert_eq!(stage.start(&target, 1, Mode::Restore), Err(stale(1)));
+    assert_eq!(
+        stage.start(&target, 1, StartSessionMode::Restore),
+        Err(stale(1))
+    );
     assert_eq!(
         stage.gateway.told().reports.len(),
         reports,
@@ -186,7 +193,7 @@ fn a_report_of_an_old_epoch_drops_the_session_without_a_logout() {
     assert_eq!(stage.send(&old, 1, 1), Err(stale(1)));
     stage.gateway.told().overtaken.clear();
     stage
-        .start(&stage.target("b"), 2, Mode::Restore)
+        .start(&stage.target("b"), 2, StartSessionMode::Restore)
         .expect("taken");
     stage.pass(seconds(1));
     let statuses = stage.gateway.statuses(SESSION);
@@ -196,7 +203,9 @@ fn a_report_of_an_old_epoch_drops_the_session_without_a_logout() {
 #[test]
 fn reports_are_kept_until_the_gateway_has_them() {
     let stage = Stage::with(&["a"], &Script::default().auto_scan(1_000));
-    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    stage
+        .start(&stage.target("a"), 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.gateway.told().down = true;
     stage.pass(seconds(8));
     assert_eq!(stage.gateway.statuses(SESSION), ["QR_REQUIRED"]);
@@ -221,7 +230,9 @@ fn lost_calls_and_lost_answers_delay_but_lose_nothing() {
     let stage = Stage::with(&["a"], &script);
     stage.pass(seconds(3));
     let target = stage.target("a");
-    stage.start(&target, 1, Mode::Qr).expect("taken");
+    stage
+        .start(&target, 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.pass(seconds(10));
     let mut statuses = stage.gateway.statuses(SESSION);
     statuses.dedup();
@@ -284,7 +295,9 @@ fn time_can_be_moved_from_one_due_moment_to_the_next() {
         for_ms: 5_000,
     });
     let stage = Stage::with(&["a"], &script);
-    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    stage
+        .start(&stage.target("a"), 1, StartSessionMode::Qr)
+        .expect("taken");
     let end = stage.clock.uptime().plus(seconds(60));
     let mut jumps = 0;
     while let Some(next) = stage.fleet.next_due().filter(|next| *next <= end) {
@@ -307,7 +320,7 @@ fn the_recorder_notices_a_session_that_is_live_twice() {
     let stage = Stage::with(&["a", "b"], &Script::default());
     stage.connect("a");
     stage
-        .start(&stage.target("b"), 2, Mode::Restore)
+        .start(&stage.target("b"), 2, StartSessionMode::Restore)
         .expect("taken");
     assert_eq!(stage.fleet.recorder().live_twice().len(), 1);
 }

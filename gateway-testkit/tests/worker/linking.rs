@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::id::Epoch;
-use gateway_core::protocol::{Mode, Passkey};
+use gateway_core::protocol::{Passkey, StartSessionMode};
 use gateway_core::state::StateStore;
 use gateway_core::worker::{LinkError, WorkerLink};
 use gateway_testkit::worker::{Script, Upstream};
@@ -18,7 +18,9 @@ fn seconds(n: u64) -> Duration {
 fn six_codes_are_shown_for_160_seconds_and_then_nobody_scanned() {
     let stage = Stage::with(&["a"], &Script::default());
     let target = stage.target("a");
-    stage.start(&target, 1, Mode::Qr).expect("taken");
+    stage
+        .start(&target, 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.pass(seconds(59));
     assert_eq!(stage.gateway.told().reports.len(), 1);
     stage.pass(seconds(100));
@@ -36,14 +38,16 @@ fn six_codes_are_shown_for_160_seconds_and_then_nobody_scanned() {
         statuses.last().map(String::as_str),
         Some("DISCONNECTED qr_timeout")
     );
-    let again = stage.start(&target, 1, Mode::Qr);
+    let again = stage.start(&target, 1, StartSessionMode::Qr);
     assert_eq!(again, Err(LinkError::StaleEpoch { current: Epoch(1) }));
 }
 
 #[test]
 fn scaled_time_rotates_codes_faster() {
     let stage = Stage::with(&["a"], &Script::default().time_scale(20.0));
-    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    stage
+        .start(&stage.target("a"), 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.pass(seconds(8) + Duration::from_millis(200));
     let statuses = stage.gateway.statuses(SESSION);
     assert_eq!(
@@ -55,7 +59,9 @@ fn scaled_time_rotates_codes_faster() {
 #[test]
 fn a_scan_pairs_stores_the_credentials_and_connects() {
     let stage = Stage::with(&["a"], &Script::default().auto_scan(1_000));
-    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    stage
+        .start(&stage.target("a"), 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.pass(seconds(3));
     assert_eq!(
         stage.gateway.statuses(SESSION),
@@ -78,7 +84,7 @@ fn a_scan_pairs_stores_the_credentials_and_connects() {
 fn a_pairing_code_lives_three_minutes() {
     let stage = Stage::with(&["a"], &Script::default());
     stage
-        .start(&stage.target("a"), 1, Mode::PairingCode)
+        .start(&stage.target("a"), 1, StartSessionMode::PairingCode)
         .expect("taken");
     assert!(stage.gateway.told().reports[0].pairing_code.is_some());
     stage.pass(seconds(179));
@@ -95,7 +101,9 @@ fn a_pairing_code_lives_three_minutes() {
 fn a_passkey_is_asserted_and_then_confirmed() {
     let stage = Stage::with(&["a"], &Script::default().passkey());
     let target = stage.target("a");
-    stage.start(&target, 1, Mode::Qr).expect("taken");
+    stage
+        .start(&target, 1, StartSessionMode::Qr)
+        .expect("taken");
     stage.fleet.scan(SESSION);
     stage.settle();
     let asked = stage
@@ -134,7 +142,9 @@ fn stored_credentials_connect_elsewhere_without_a_scan() {
     let source = stage.connect("a");
     assert_eq!(stage.release(&source, 1), Ok(1));
     let target = stage.target("b");
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     stage.pass(seconds(1));
     assert_eq!(
         stage.gateway.statuses(SESSION).last().map(String::as_str),
@@ -148,7 +158,7 @@ fn stored_credentials_connect_elsewhere_without_a_scan() {
 fn a_restore_without_credentials_is_logged_out() {
     let stage = Stage::with(&["a"], &Script::default());
     stage
-        .start(&stage.target("a"), 1, Mode::Restore)
+        .start(&stage.target("a"), 1, StartSessionMode::Restore)
         .expect("taken");
     assert_eq!(
         stage.gateway.statuses(SESSION),
@@ -161,7 +171,9 @@ fn an_account_that_was_unlinked_cannot_be_restored() {
     let stage = Stage::with(&["a"], &Script::default());
     let target = stage.connect("a");
     assert_eq!(stage.logout(&target, 1), Ok(Some(true)));
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     let statuses = stage.gateway.statuses(SESSION);
     assert_eq!(
         statuses.last().map(String::as_str),
@@ -195,7 +207,9 @@ fn a_lost_connection_is_reported_and_comes_back() {
 #[test]
 fn the_state_of_a_session_is_asked_of_the_client() {
     let stage = Stage::with(&["a"], &Script::default());
-    stage.start(&stage.target("a"), 1, Mode::Qr).expect("taken");
+    stage
+        .start(&stage.target("a"), 1, StartSessionMode::Qr)
+        .expect("taken");
     let now = gateway_testkit::worker::Moment::of(&*stage.clock);
     let said = stage
         .fleet

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::id::MessageId;
-use gateway_core::protocol::Mode;
+use gateway_core::protocol::StartSessionMode;
 use gateway_core::worker::LinkError;
 use gateway_testkit::worker::{CrashPoint, Script};
 
@@ -48,7 +48,9 @@ fn a_repeat_after_a_crash_goes_out_again_and_is_shown_once() {
     stage.fleet.restart(&worker("a"));
     stage.settle();
     let target = stage.target("a");
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     stage.pass(seconds(1));
     assert!(stage.send(&target, 2, 1).is_ok());
     let shown = stage.fleet.network().shown(SESSION);
@@ -167,7 +169,9 @@ fn what_comes_in_is_reported_until_the_gateway_has_it() {
         .network()
         .write(SESSION, "4930@s.whatsapp.net", "are you there?");
     let target = stage.target("b");
-    stage.start(&target, 2, Mode::Restore).expect("taken");
+    stage
+        .start(&target, 2, StartSessionMode::Restore)
+        .expect("taken");
     stage.pass(seconds(1));
     let told = stage.gateway.told();
     let last = told.inbound.last().expect("a message");

@@ -13,7 +13,7 @@ use gateway_core::id::{Epoch, Incarnation, SessionId};
 use gateway_core::protocol::state::{
     EPOCH_HEADER, INCARNATION_HEADER, STATE_SEQ_HEADER, decode_entries, encode_state,
 };
-use gateway_core::protocol::{Mode, Reports, StartSession};
+use gateway_core::protocol::{Reports, StartSession, StartSessionMode};
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Timestamp, Uptime};
 use gateway_testkit::entropy::SeededEntropy;
@@ -308,7 +308,7 @@ impl Pair {
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 
-    fn start_body(&self, epoch: u64, mode: Mode) -> StartSession {
+    fn start_body(&self, epoch: u64, mode: StartSessionMode) -> StartSession {
         StartSession {
             session_id: SESSION,
             epoch: Epoch(epoch),
@@ -321,7 +321,9 @@ impl Pair {
     }
 
     async fn connect(&self) {
-        let (status, _) = self.post("/sessions", &self.start_body(1, Mode::Qr)).await;
+        let (status, _) = self
+            .post("/sessions", &self.start_body(1, StartSessionMode::Qr))
+            .await;
         assert_eq!(status, StatusCode::ACCEPTED);
         self.server
             .until(|g| g.statuses(SESSION).iter().any(|s| s == "CONNECTED"))
@@ -377,7 +379,9 @@ async fn a_session_is_linked_sends_and_is_forgotten() {
         (status, answer["remoteUnlinked"].as_bool()),
         (StatusCode::OK, Some(true))
     );
-    let (status, problem) = pair.post("/sessions", &pair.start_body(1, Mode::Qr)).await;
+    let (status, problem) = pair
+        .post("/sessions", &pair.start_body(1, StartSessionMode::Qr))
+        .await;
     assert_eq!(status, StatusCode::CONFLICT);
     assert_eq!(
         (&problem["type"], &problem["currentEpoch"]),
@@ -404,13 +408,13 @@ async fn a_burst_of_sends_waits_for_its_counters() {
 #[tokio::test]
 async fn strangers_and_commands_for_another_run_are_refused() {
     let pair = Pair::start(fast()).await;
-    let body = serde_json::to_vec(&pair.start_body(1, Mode::Qr)).expect("JSON");
+    let body = serde_json::to_vec(&pair.start_body(1, StartSessionMode::Qr)).expect("JSON");
     let asked = pair
         .request(Method::POST, "/sessions", "guessed")
         .body(body.into());
     assert_eq!(pair.exchange(asked).await.0, StatusCode::UNAUTHORIZED);
 
-    let mut other = pair.start_body(1, Mode::Qr);
+    let mut other = pair.start_body(1, StartSessionMode::Qr);
     other.incarnation = Incarnation::parse("another-run").expect("one");
     let (status, problem) = pair.post("/sessions", &other).await;
     assert_eq!(

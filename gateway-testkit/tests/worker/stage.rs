@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
 use gateway_core::message::MessageIds;
-use gateway_core::protocol::{Mode, SendMessage, StartSession};
+use gateway_core::protocol::{SendMessage, StartSession, StartSessionMode};
 use gateway_core::session::{Order, Owner};
 use gateway_core::time::Clock;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
@@ -77,7 +77,7 @@ impl Stage {
         &self,
         target: &Target,
         epoch: u64,
-        mode: Mode,
+        mode: StartSessionMode,
     ) -> Result<String, LinkError> {
         let body = StartSession {
             session_id: SESSION,
@@ -97,7 +97,7 @@ impl Stage {
     /// Links the session on this worker at epoch 1 and connects it.
     pub(crate) fn connect(&self, name: &str) -> Target {
         let target = self.target(name);
-        self.start(&target, 1, Mode::Qr)
+        self.start(&target, 1, StartSessionMode::Qr)
             .expect("the start is taken");
         self.fleet.scan(SESSION);
         self.pass(Duration::from_secs(2));

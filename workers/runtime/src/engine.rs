@@ -100,7 +100,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
         Load::default()
     }
 
-    /// Begins to run a session: links a device ([`Mode::Qr`](gateway_core::protocol::Mode),
+    /// Begins to run a session: links a device ([`StartSessionMode::Qr`](gateway_core::protocol::StartSessionMode),
     /// `PairingCode`) or logs in with what is stored (`Restore`).
     ///
     /// Returns as soon as the stored state has been understood; everything after that is told through

@@ -1,6 +1,6 @@
 //! The fewest sessions. Counts, not shares: for fleets whose workers are alike and report nothing.
 
-use super::{Order, Strategy};
+use super::{IndexOrder, Strategy};
 use crate::balance::snapshot::WorkerSnapshot;
 
 #[derive(Debug)]
@@ -11,8 +11,8 @@ impl Strategy for LeastSessions {
         "least_sessions"
     }
 
-    fn order(&self) -> Order {
-        Order::Rank
+    fn order(&self) -> IndexOrder {
+        IndexOrder::Rank
     }
 
     fn rank(&self, worker: &WorkerSnapshot) -> u64 {

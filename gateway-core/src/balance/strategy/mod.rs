@@ -20,7 +20,7 @@ use crate::entropy::Entropy;
 
 /// By what a fleet's index is ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum IndexOrder {
     /// By the weighted score and the request's tenant spread.
     Score,
     /// By [`Strategy::rank`]; spread is ignored.
@@ -33,11 +33,11 @@ pub trait Strategy: Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// By what the index is ordered; must always be the same.
-    fn order(&self) -> Order {
-        Order::Score
+    fn order(&self) -> IndexOrder {
+        IndexOrder::Score
     }
 
-    /// The place in the index under [`Order::Rank`], smaller is better; equals take turns. Must
+    /// The place in the index under [`IndexOrder::Rank`], smaller is better; equals take turns. Must
     /// depend on nothing but the snapshot.
     fn rank(&self, _worker: &WorkerSnapshot) -> u64 {
         0

@@ -1,6 +1,6 @@
 //! Everyone in turn. All workers rank the same, and equals take turns.
 
-use super::{Order, Strategy};
+use super::{IndexOrder, Strategy};
 
 #[derive(Debug)]
 pub(super) struct RoundRobin;
@@ -10,7 +10,7 @@ impl Strategy for RoundRobin {
         "round_robin"
     }
 
-    fn order(&self) -> Order {
-        Order::Rank
+    fn order(&self) -> IndexOrder {
+        IndexOrder::Rank
     }
 }

@@ -19,7 +19,9 @@ use async_trait::async_trait;
 use fred::clients::Client;
 use fred::interfaces::{HashesInterface, KeysInterface, PubsubInterface, SetsInterface};
 use fred::types::Expiration;
-use gateway_core::coord::{CoordError, Coordinator, Counted, Live, Notice, Notices, PairingSecret};
+use gateway_core::coord::{
+    CoordError, Coordinator, Counted, Notice, Notices, PairingSecret, ReplicaNumbers,
+};
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 use gateway_core::time::Clock;
@@ -317,7 +319,11 @@ impl Coordinator for RedisCoordinator {
         Ok(())
     }
 
-    async fn put_live(&self, live: &Live, ttl: Duration) -> Result<(), CoordError> {
+    async fn publish_numbers(
+        &self,
+        live: &ReplicaNumbers,
+        ttl: Duration,
+    ) -> Result<(), CoordError> {
         let shared = &self.shared;
         let key = shared.keys.live(&live.replica);
         let until = Some(Expiration::PX(millis(ttl)));
@@ -332,7 +338,7 @@ impl Coordinator for RedisCoordinator {
         Ok(())
     }
 
-    async fn live(&self) -> Result<Vec<Live>, CoordError> {
+    async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
         let shared = &self.shared;
         let names = shared.commands.smembers(shared.keys.replicas());
         let mut names: Vec<String> = shared.call(names).await?;

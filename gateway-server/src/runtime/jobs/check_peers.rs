@@ -51,7 +51,7 @@ impl Job for CheckPeers {
     }
 
     async fn step(&mut self) -> Result<Next, JobError> {
-        let all = self.coord.live().await?;
+        let all = self.coord.replica_numbers().await?;
         self.looks_left -= 1;
         if self.looks_left > 0 {
             // Not all have shown themselves yet.

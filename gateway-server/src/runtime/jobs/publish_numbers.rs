@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::coord::{Coordinator, Live};
+use gateway_core::coord::{Coordinator, ReplicaNumbers};
 use gateway_core::id::ReplicaId;
 
 use super::frame::{Job, JobError, Next, Pace};
@@ -40,16 +40,16 @@ impl Job for PublishNumbers {
 
 impl PublishNumbers {
     async fn publish(&self) -> Result<(), JobError> {
-        let mut live = Live {
+        let mut live = ReplicaNumbers {
             replica: self.replica.to_string(),
             numbers: numbers(&self.metrics.render()),
         };
         if let Some(setup) = &self.setup {
             setup.publish_in(&mut live);
         }
-        self.coord.put_live(&live, SHOWN_FOR).await?;
+        self.coord.publish_numbers(&live, SHOWN_FOR).await?;
         // Their number is kept by the coordinator for the time that it is away.
-        let all = self.coord.live().await?;
+        let all = self.coord.replica_numbers().await?;
         if let Some(setup) = &self.setup {
             // Two that started at once could not see each other then.
             setup.log_mismatches(&all);

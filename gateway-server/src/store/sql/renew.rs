@@ -5,7 +5,7 @@
 use gateway_core::id::{Epoch, SessionId, WorkerId};
 use gateway_core::session::{Owner, Status};
 use gateway_core::store::StoreError;
-use gateway_core::worker::{Held, HeldPhase, Renewed, WorkerStatus};
+use gateway_core::worker::{HeldPhase, HeldRow, Renewed, WorkerStatus};
 use serde::Deserialize;
 use sqlx::FromRow;
 use sqlx::types::Json;
@@ -65,17 +65,17 @@ pub(super) struct RenewedRow {
     held: HeldList,
 }
 
-type HeldList = Json<Vec<HeldRow>>;
+type HeldList = Json<Vec<HeldItem>>;
 
 #[derive(Deserialize)]
-struct HeldRow(Uuid, u64, String, Option<String>);
+struct HeldItem(Uuid, u64, String, Option<String>);
 
-impl HeldRow {
-    fn parse(&self) -> Result<Held, StoreError> {
+impl HeldItem {
+    fn parse(&self) -> Result<HeldRow, StoreError> {
         let Self(id, epoch, status, phase) = self;
         let session = SessionId::from_u128(id.as_u128());
         let held = || {
-            Some(Held {
+            Some(HeldRow {
                 session,
                 epoch: Epoch(*epoch),
                 status: Status::parse(status)?,
@@ -87,8 +87,8 @@ impl HeldRow {
     }
 }
 
-fn held(Json(rows): &HeldList) -> Result<Vec<Held>, StoreError> {
-    rows.iter().map(HeldRow::parse).collect()
+fn held(Json(rows): &HeldList) -> Result<Vec<HeldRow>, StoreError> {
+    rows.iter().map(HeldItem::parse).collect()
 }
 
 impl RenewedRow {
@@ -107,7 +107,7 @@ impl RenewedRow {
 
 impl Tx {
     /// What `owner` holds, from few columns.
-    pub(super) async fn read_held(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+    pub(super) async fn read_held(&mut self, owner: &Owner) -> Result<Vec<HeldRow>, StoreError> {
         let asking = self
             .query(HELD)
             .bind(owner.worker.as_str())

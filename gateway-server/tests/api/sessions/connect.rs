@@ -1,6 +1,6 @@
 //! `POST /sessions/{id}/connect`
 
-use gateway_core::protocol::Mode;
+use gateway_core::protocol::StartSessionMode;
 use serde_json::json;
 
 use crate::app::text;
@@ -17,7 +17,7 @@ async fn the_wish_is_stored_and_a_worker_is_told() {
     let starts = scene.app.link.starts();
     assert_eq!(
         (starts.len(), starts[0].epoch.0, starts[0].mode),
-        (1, 1, Mode::Qr)
+        (1, 1, StartSessionMode::Qr)
     );
     scene.act("sales", "connect").expect(202).await;
     scene
@@ -46,7 +46,7 @@ async fn a_phone_number_asks_for_a_pairing_code() {
     scene.act(&id, "connect").json(&body).expect(202).await;
     scene.settle().await;
     let starts = scene.app.link.starts();
-    assert_eq!(starts[0].mode, Mode::PairingCode);
+    assert_eq!(starts[0].mode, StartSessionMode::PairingCode);
     assert_eq!(starts[0].phone_number.as_deref(), Some("491701234567"));
 
     let report = json!({

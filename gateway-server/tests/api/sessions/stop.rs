@@ -23,7 +23,10 @@ async fn disconnecting_keeps_the_account_and_repeats_without_harm() {
         .map(|start| (start.epoch.0, start.mode))
         .collect();
     assert_eq!(modes[1].0, 2);
-    assert_eq!(modes[1].1, gateway_core::protocol::Mode::Restore);
+    assert_eq!(
+        modes[1].1,
+        gateway_core::protocol::StartSessionMode::Restore
+    );
 }
 
 #[tokio::test]
@@ -66,7 +69,7 @@ async fn logging_out_unlinks_the_device() {
     let starts = scene.app.link.starts();
     assert_eq!(
         starts[1].mode,
-        gateway_core::protocol::Mode::Qr,
+        gateway_core::protocol::StartSessionMode::Qr,
         "a new scan is needed"
     );
 }

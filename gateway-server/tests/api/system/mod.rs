@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_core::coord::{Coordinator, Live};
+use gateway_core::coord::{Coordinator, ReplicaNumbers};
 use gateway_core::time::Clock;
 use gateway_server::telemetry::job_metrics::StepOutcome;
 use gateway_testkit::fixture::a_worker;
@@ -74,11 +74,14 @@ async fn the_fleet_is_counted() {
 async fn replicas_show_their_numbers_side_by_side() {
     let app = TestApp::start().await;
     let numbers = [("requests".to_owned(), 7)];
-    let live = Live {
+    let live = ReplicaNumbers {
         replica: "rep_other".to_owned(),
         numbers: numbers.into(),
     };
-    let shown = app.coord.put_live(&live, Duration::from_secs(60)).await;
+    let shown = app
+        .coord
+        .publish_numbers(&live, Duration::from_secs(60))
+        .await;
     shown.expect("shown");
     let answer = app.get("/health/detailed").expect(200).await;
     assert_eq!(answer.data()["coordinator"], "ok");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gateway_core::session::Owner;
 use gateway_core::store::Store;
 use gateway_core::worker::{
-    Death, Evidence, LeaseAuthority, LeasePolicy, Renewal, Renewed, StoreRow, WorkerReport,
+    Death, Evidence, LeaseAuthority, LeasePolicy, Renewal, Renewed, StoreLeases, WorkerReport,
     WorkerStatus,
 };
 
@@ -29,7 +29,7 @@ cases!(StoreUnderTest, "lease_authority":
 );
 
 struct Watch {
-    authority: StoreRow,
+    authority: StoreLeases,
     clock: Arc<HandClock>,
 }
 
@@ -37,7 +37,7 @@ impl Watch {
     fn over(s: &StoreUnderTest) -> Self {
         let clock = Arc::new(HandClock::default());
         let store: Arc<dyn Store> = s.store.clone();
-        let authority = StoreRow::new(store, clock.clone(), LeasePolicy::default());
+        let authority = StoreLeases::new(store, clock.clone(), LeasePolicy::default());
         Self { authority, clock }
     }
 

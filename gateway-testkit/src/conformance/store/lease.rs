@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use gateway_core::worker::{Death, Held, Lease, Renewed, WorkerReport, WorkerStatus};
+use gateway_core::worker::{Death, HeldRow, Lease, Renewed, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{CROWD, a_worker, at_once, every_phase, owner, tenant_id};
@@ -226,7 +226,7 @@ async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verd
     tx.commit().await?;
 
     let renewed = s.store.renew(&held, &report()).await?;
-    let holds: Vec<Held> = rows.iter().filter_map(Held::of).collect();
+    let holds: Vec<HeldRow> = rows.iter().filter_map(HeldRow::of).collect();
     assert!(holds.len() > 10, "an owner's phases and what they carry");
     assert_eq!(
         renewed,

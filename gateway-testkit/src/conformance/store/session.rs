@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway_core::id::Epoch;
 use gateway_core::session::{Inserted, Next, Pairing, Phase, Session};
 use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
-use gateway_core::worker::Held;
+use gateway_core::worker::HeldRow;
 use serde_json::json;
 
 use super::StoreUnderTest;
@@ -404,7 +404,7 @@ async fn the_sessions_of_an_owner_are_in_id_order(s: &StoreUnderTest) -> Verdict
     .await?;
     assert_eq!(s.read().await?.sessions_of(&held).await?, mine);
     assert_eq!(s.begin().await?.lock_sessions_of(&held).await?, mine);
-    let few: Vec<Held> = mine.iter().filter_map(Held::of).collect();
+    let few: Vec<HeldRow> = mine.iter().filter_map(HeldRow::of).collect();
     assert_eq!(s.read().await?.held_by(&held).await?, few);
     assert_eq!(s.read().await?.sessions_of(&owner("w", 3)).await?, []);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway_core::protocol::{Mode, SessionState, StartSession};
+use gateway_core::protocol::{SessionState, StartSession, StartSessionMode};
 use gateway_core::time::{Timestamp, Uptime};
 use gateway_worker::{Moment, Session};
 use serde_json::Value;
@@ -112,7 +112,7 @@ impl Stage {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) session: Session,
-    pub(super) mode: Mode,
+    pub(super) mode: StartSessionMode,
     /// For which number a pairing code was asked.
     pub(super) code_for: Option<String>,
     pub(super) stage: Stage,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use gateway_core::id::{Epoch, SessionId};
-use gateway_core::protocol::{Mode, SessionState};
+use gateway_core::protocol::{SessionState, StartSessionMode};
 use gateway_core::time::Uptime;
 use gateway_worker::{Ending, Moment, Progress, Start, Ticket};
 
@@ -52,7 +52,7 @@ impl Clients {
         let counters = Counters::after(entries);
         let mode = start.order.mode;
         let mut client = Client::new(start.session, start.order, counters);
-        if mode != Mode::Restore {
+        if mode != StartSessionMode::Restore {
             self.live.insert(session, client);
             self.begin_linking(session);
             return Ok(());

@@ -1,7 +1,7 @@
 //! How a session moves on by itself: codes rotate, logins end, mail comes in.
 
 use gateway_core::id::SessionId;
-use gateway_core::protocol::{InboundMessage, MessageReport, Mode};
+use gateway_core::protocol::{InboundMessage, MessageReport, StartSessionMode};
 use gateway_core::time::Timestamp;
 use gateway_worker::{Ending, PasskeyAnswer, Refusal, Session};
 use serde_json::json;
@@ -59,7 +59,7 @@ impl Clients {
             return;
         };
         client.scan_at = auto_scan.map(|span| now.uptime.plus(span));
-        if client.mode == Mode::PairingCode {
+        if client.mode == StartSessionMode::PairingCode {
             let digits = self.world.entropy.below(100_000_000);
             let stage = Stage::Code {
                 text: format!("{:04}-{:04}", digits / 10_000, digits % 10_000),

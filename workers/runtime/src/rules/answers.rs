@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use gateway_core::id::{Epoch, SessionId};
-use gateway_core::protocol::{AssignedSession, BeatAnswer, Mode, Registered, StartSession};
+use gateway_core::protocol::{
+    AssignedSession, BeatAnswer, Registered, StartSession, StartSessionMode,
+};
 use gateway_core::session::Desired;
 use gateway_core::time::Uptime;
 
@@ -172,7 +174,7 @@ impl Rules {
                 session_id: session,
                 epoch,
                 incarnation: self.incarnation.clone(),
-                mode: Mode::Restore,
+                mode: StartSessionMode::Restore,
                 phone_number: None,
                 proxy: None,
                 config: None,

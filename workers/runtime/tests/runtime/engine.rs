@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
 use gateway_core::message::MessageIds;
-use gateway_core::protocol::{Mode, SendMessage, SessionState, StartSession};
+use gateway_core::protocol::{SendMessage, SessionState, StartSession, StartSessionMode};
 use gateway_core::time::Timestamp;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::entropy::SeededEntropy;
@@ -152,7 +152,7 @@ impl Stage {
     /// A worker whose session is connected at epoch 1.
     pub(crate) fn connected() -> Self {
         let stage = Self::new();
-        stage.start(1, Mode::Qr).expect("it is taken");
+        stage.start(1, StartSessionMode::Qr).expect("it is taken");
         stage.settle();
         stage
     }
@@ -180,7 +180,7 @@ impl Stage {
         self.settle();
     }
 
-    pub(crate) fn start(&self, epoch: u64, mode: Mode) -> Result<(), Refusal> {
+    pub(crate) fn start(&self, epoch: u64, mode: StartSessionMode) -> Result<(), Refusal> {
         let body = StartSession {
             session_id: SESSION,
             epoch: Epoch(epoch),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway_core::id::Epoch;
-use gateway_core::protocol::Mode;
+use gateway_core::protocol::StartSessionMode;
 use gateway_testkit::worker::StubGateway;
 use gateway_worker::{Ending, Progress, Refusal, Stopping};
 
@@ -12,7 +12,7 @@ use crate::engine::{SESSION, Stage, at_once};
 #[test]
 fn a_start_at_a_higher_epoch_ends_the_lower_one_first() {
     let stage = Stage::connected();
-    stage.start(2, Mode::Qr).expect("it is taken");
+    stage.start(2, StartSessionMode::Qr).expect("it is taken");
     stage.settle();
     assert_eq!(stage.engine.heard(), ["start 1", "abandon 1", "start 2"]);
 }
@@ -21,7 +21,9 @@ fn a_start_at_a_higher_epoch_ends_the_lower_one_first() {
 fn a_start_that_the_engine_refuses_is_reported_as_its_ending() {
     let stage = Stage::new();
     stage.engine.played().refusal = Some(Ending::logged_out("no_credentials"));
-    stage.start(1, Mode::Restore).expect("it is taken");
+    stage
+        .start(1, StartSessionMode::Restore)
+        .expect("it is taken");
     stage.settle();
     let statuses = stage.gateway.statuses(SESSION);
     assert_eq!(statuses, ["LOGGED_OUT no_credentials"]);

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use gateway_core::id::Epoch;
-use gateway_core::protocol::Mode;
+use gateway_core::protocol::StartSessionMode;
 use gateway_core::state::StateStore;
 use gateway_worker::{Refusal, StateLost, Stopping};
 
@@ -48,7 +48,7 @@ fn a_session_that_has_moved_on_stores_nothing_more() {
     let stage = Stage::connected();
     let first = stage.engine.session();
     let waiting = first.append(vec![b"entry".to_vec()]);
-    stage.start(2, Mode::Qr).expect("it is taken");
+    stage.start(2, StartSessionMode::Qr).expect("it is taken");
     assert_eq!(waiting.outcome(), Some(Err(StateLost)));
     let late = first.put_snapshot(b"all".to_vec());
     assert_eq!(late.outcome(), Some(Err(StateLost)));

@@ -195,7 +195,7 @@ pub(super) async fn detailed(
     } else {
         State::Down
     };
-    let live = coord.live().await;
+    let live = coord.replica_numbers().await;
     let coordinator = if live.is_ok() { State::Ok } else { State::Down };
     let replicas = live.unwrap_or_default().into_iter();
     let jobs = metrics.jobs.states();

@@ -15,7 +15,7 @@ use gateway_core::id::{SessionId, TenantId, WorkerId};
 use gateway_core::session::{Inserted, Owner, Session, SessionRepo};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use gateway_core::worker::Held;
+use gateway_core::worker::HeldRow;
 
 use super::columns::Columns;
 use super::error::{corrupt, expect_rows};
@@ -239,7 +239,7 @@ impl SessionRepo for Tx {
         self.held(sql::HELD.into(), owner).await
     }
 
-    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<Held>, StoreError> {
+    async fn held_by(&mut self, owner: &Owner) -> Result<Vec<HeldRow>, StoreError> {
         self.read_held(owner).await
     }
 
