@@ -21,89 +21,84 @@ use crate::time::Timestamp;
 use crate::user::Role;
 use crate::worker::Worker;
 
-/// How far back a cache looks.
+/// How far back from the store's present time a cache looks for changes.
 pub const WINDOW: Duration = Duration::from_secs(60);
 
-/// No commit is later than this after the change times in it; the store ends longer transactions.
+/// The longest life of a transaction; the store ends longer ones. So no commit is later than this after the
+/// change times in it.
 pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(30);
 
-/// After a longer pause between two looks a cache may have missed something and begins empty. What is
-/// left of the window after the longest transaction, with some room for slow answers.
+/// The longest pause between two looks after which a cache may be kept; after a longer one it begins empty.
+/// It is what is left of the window after the longest transaction, with some room for slow answers.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
-/// How long a deletion is remembered, at least.
+/// How long a deletion is remembered at least, so that caches learn of it.
 pub const REMEMBERED: Duration = Duration::from_secs(3600);
 
-/// How long after its last renewal a replica counts as there.
+/// How long after its last renewal a replica counts as running.
 pub const REPLICA_LIFE: Duration = Duration::from_secs(30);
 
-/// What a person's access tokens depend on.
+/// What the validity of a person's access tokens depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserStanding {
-    /// Who.
     pub user: UserId,
-    /// Of which tenant.
     pub tenant: TenantId,
     /// What they may do.
     pub role: Role,
-    /// Tokens of a lower one are refused.
+    /// The lowest generation of access tokens that is accepted.
     pub token_generation: u64,
-    /// The row's version.
     pub version: u64,
 }
 
-/// A row that is gone.
+/// A row that was deleted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deleted {
-    /// A session.
     Session(SessionId),
 }
 
-/// What changed in a stretch of time. A row stands here in its newest committed form, once.
+/// What changed in a stretch of time. Every row stands here once, in its newest committed form.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// Plans.
     pub tiers: Vec<Tier>,
-    /// Tenants.
     pub tenants: Vec<Tenant>,
-    /// People.
     pub users: Vec<UserStanding>,
     /// API keys, revoked ones too.
     pub keys: Vec<ApiKey>,
-    /// Logins that were ended.
+    /// Logins of which a refresh token was revoked.
     pub families: Vec<(TenantId, TokenFamilyId)>,
     /// Workers, removed ones too.
     pub workers: Vec<Worker>,
-    /// Sessions, with their versions.
+    /// Sessions that changed, with their versions.
     pub sessions: Vec<(SessionId, u64)>,
-    /// What is gone. It may be here beside its own last change.
+    /// Rows that were deleted. Their last change may stand above as well.
     pub deleted: Vec<Deleted>,
 }
 
-/// Reads changes. Crosses tenants by design: what it fills is asked with a credential's own tenant.
+/// Reads what changed. Crosses tenants by design: what a cache keeps is only ever asked for with a
+/// credential's own tenant.
 #[async_trait]
 pub trait ChangeRepo: Send {
-    /// What changed at or after `since`, by the store's clock: read [`now`] first and take [`WINDOW`] from
-    /// it.
+    /// Returns what changed at or after `since`, by the store's clock: read [`now`] first and take
+    /// [`WINDOW`] from it.
     ///
-    /// Every committed write that a cache cares about is in it: a row's making and every saving of it, and
-    /// no claim, count of places, renewal of a lease, note of a use or of activity.
+    /// It has every committed write that a cache cares about: every insertion and every saving of a row. It does
+    /// not have claims, counts of slots, renewals of leases, and notes of use or activity.
     ///
     /// [`now`]: crate::store::OrchestrationTx::now
     async fn changes_since(&mut self, since: Timestamp) -> Result<Changes, StoreError>;
 
-    /// Whole rows of sessions, in id order. Those that are gone are left out, and so are those that
+    /// Returns whole rows of sessions, in id order. Rows that are gone are left out, and so are rows that
     /// cannot be read: one of them must not keep a cache from all others.
     async fn sessions_by_id(&mut self, ids: &[SessionId]) -> Result<Vec<Session>, StoreError>;
 }
 
-/// The replicas that serve on this store.
+/// Counts the replicas that serve on this store.
 #[async_trait]
 pub trait ReplicaRepo: Send {
-    /// Notes that the replica is there, now by the store's clock.
+    /// Notes that the replica is running now, by the store's clock.
     async fn renew_replica(&mut self, id: ReplicaId) -> Result<(), StoreError>;
 
-    /// How many replicas renewed within [`REPLICA_LIFE`].
+    /// Returns how many replicas renewed within [`REPLICA_LIFE`].
     async fn replicas(&mut self) -> Result<u32, StoreError>;
 
     /// Forgets a replica that stops.

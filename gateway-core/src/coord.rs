@@ -18,7 +18,7 @@ use crate::id::{Epoch, SessionId, TenantId, WorkerId};
 use crate::session::ChallengeKind;
 use crate::time::Timestamp;
 
-/// The coordinator cannot be reached in time.
+/// The coordinator cannot be reached, or does not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the coordinator cannot be reached")]
 pub struct CoordError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
@@ -29,13 +29,12 @@ pub struct CoordError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 pub struct PairingSecret {
     /// The epoch of the owner that made it.
     pub epoch: Epoch,
-    /// Which kind.
     pub kind: ChallengeKind,
-    /// Which of several, from 0.
+    /// The position of this code among those of one attempt to link, from 0.
     pub index: u32,
-    /// The text, opaque.
+    /// What to show, scan, type or sign; opaque to the gateway.
     pub text: String,
-    /// Until when it can be used.
+    /// Until when the code can be used.
     pub expires_at: Timestamp,
 }
 
@@ -50,10 +49,10 @@ impl Debug for PairingSecret {
     }
 }
 
-/// The state of a counter after one more.
+/// The state of a counter after it was read or increased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// How many in the present window, this one included.
+    /// How much was counted in the present window, this call included.
     pub count: u64,
     /// When the window ends.
     pub resets_in: Duration,
@@ -63,27 +62,23 @@ pub struct Counted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicaNumbers {
-    /// Which replica.
     pub replica: String,
-    /// Its numbers, by name.
+    /// The numbers, by name.
     pub numbers: BTreeMap<String, u64>,
 }
 
-/// That something has changed. A hint: losing one costs time, never truth.
+/// A hint that something has changed. Losing one costs time, never correctness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "camelCase")]
 pub enum Notice {
     /// A session's row has a new version.
     Session {
-        /// Which.
         session: SessionId,
     },
     /// A worker's row has a new version.
     Worker {
-        /// Which.
         worker: WorkerId,
     },
-    /// Something is due.
     Due,
     /// The outbox has rows.
     Outbox,
@@ -91,15 +86,14 @@ pub enum Notice {
     Published,
     /// What a tenant's credentials may do has changed.
     Tenant {
-        /// Which.
         tenant: TenantId,
     },
 }
 
-/// Hints as they come. Ends when the coordinator goes away; then subscribe again and look at the store.
+/// A stream of hints. It ends when the coordinator goes away; then subscribe again and look at the store.
 pub type Notices = Pin<Box<dyn Stream<Item = Notice> + Send>>;
 
-/// Volatile state shared by the replicas.
+/// Volatile state that the replicas share.
 #[async_trait]
 pub trait Coordinator: Debug + Send + Sync {
     /// Keeps a session's code of `secret.kind` for `ttl`. A code of a lower epoch, or of the same epoch
@@ -111,56 +105,57 @@ pub trait Coordinator: Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<(), CoordError>;
 
-    /// The session's code of that kind, if it has not run out.
+    /// Returns the session's code of that kind, if it has not run out.
     async fn secret(
         &self,
         session: SessionId,
         kind: ChallengeKind,
     ) -> Result<Option<PairingSecret>, CoordError>;
 
-    /// Forgets the session's codes.
+    /// Forgets all codes of the session.
     async fn drop_secrets(&self, session: SessionId) -> Result<(), CoordError>;
 
-    /// Adds one to the counter `key`. Its window of `window` begins at the first count and is not
-    /// extended by later ones.
+    /// Adds one to the counter `key` and returns its state. The counter's window begins at its first count,
+    /// lasts `window`, and is not extended by later counts.
     async fn count(&self, key: &str, window: Duration) -> Result<Counted, CoordError>;
 
-    /// The counter without adding to it.
+    /// Returns the counter `key` without adding to it; `None` when its window is over or never began.
     async fn counted(&self, key: &str) -> Result<Option<Counted>, CoordError>;
 
-    /// Forgets the counter.
+    /// Forgets the counter `key`.
     async fn reset_counter(&self, key: &str) -> Result<(), CoordError>;
 
     /// Shows a replica's numbers to the others for `ttl`, in place of its earlier ones. The default shows
     /// them to nobody.
     async fn publish_numbers(
         &self,
-        live: &ReplicaNumbers,
+        numbers: &ReplicaNumbers,
         ttl: Duration,
     ) -> Result<(), CoordError> {
-        let _ = (live, ttl);
+        let _ = (numbers, ttl);
         Ok(())
     }
 
-    /// The numbers of every replica that has shown some within their time, in the order of their names.
-    /// The default knows of none.
+    /// Returns the numbers of every replica that has published some which have not run out, in the order of
+    /// the replicas' names. The default returns none.
     async fn replica_numbers(&self) -> Result<Vec<ReplicaNumbers>, CoordError> {
         Ok(Vec::new())
     }
 
-    /// Notes how many replicas the store counts, this one included: one that has not seen the others here, nor
-    /// can, knows its share of a limit all the same. The default has no use for it.
+    /// Tells the coordinator how many replicas the store counts, this one included. One that shares nothing
+    /// with the others (in process, or cut off) divides limits by this number. The default ignores it.
     fn note_replicas(&self, replicas: u32) {
         let _ = replicas;
     }
 
-    /// Tells every subscriber of every replica, this one included. The default tells nobody.
+    /// Sends a hint to every subscriber on every replica, this one included. The default sends it to
+    /// nobody.
     async fn notify(&self, notice: &Notice) -> Result<(), CoordError> {
         let _ = notice;
         Ok(())
     }
 
-    /// Hints from now on. The default never says anything.
+    /// Subscribes to hints from now on. The default never yields one.
     async fn notices(&self) -> Result<Notices, CoordError> {
         Ok(Box::pin(Silence))
     }

@@ -13,14 +13,14 @@ pub trait Entropy: Debug + Send + Sync {
     /// Fills `bytes` with fresh random bytes.
     fn fill(&self, bytes: &mut [u8]);
 
-    /// A uniformly distributed number.
+    /// Returns a uniformly distributed number.
     fn next_u64(&self) -> u64 {
         let mut bytes = [0; 8];
         self.fill(&mut bytes);
         u64::from_le_bytes(bytes)
     }
 
-    /// A number in `0..bound`; 0 when `bound` is 0.
+    /// Returns a uniformly distributed number in `0..bound`; 0 when `bound` is 0.
     ///
     /// Multiplication instead of a remainder (Lemire, 2019); the bias is below 2⁻⁶⁴·`bound`.
     fn below(&self, bound: u64) -> u64 {

@@ -16,45 +16,39 @@ use crate::time::Timestamp;
 use crate::user::UserRepo;
 use crate::worker::Worker;
 
-/// An API key and what it depends on.
+/// An API key and everything its validity depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyFill {
     /// The key; revoked and expired ones, too.
     pub key: ApiKey,
-    /// Whose it is.
     pub tenant: Tenant,
-    /// The tenant's plan.
     pub tier: Tier,
-    /// The store's time.
+    /// The store's time at the read.
     pub now: Timestamp,
 }
 
-/// A login that has not ended and what it depends on.
+/// A login that has not ended, and everything its validity depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoginFill {
-    /// The person.
     pub user: UserStanding,
-    /// Whose tenant.
     pub tenant: Tenant,
-    /// The tenant's plan.
     pub tier: Tier,
 }
 
-/// A session and who holds it.
+/// A session and the worker that holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteFill {
-    /// The session.
     pub session: Session,
     /// The worker that its row names.
     pub worker: Option<Worker>,
 }
 
-/// Reads what fills caches.
+/// Reads what caches keep.
 #[async_trait]
 pub trait FillRepo:
     KeyRepo + TenantRepo + UserRepo + LoginRepo + CardRepo + OrchestrationTx
 {
-    /// A tenant with its plan.
+    /// Returns a tenant with its plan.
     async fn plan(&mut self, tenant: TenantId) -> Result<Option<(Tenant, Tier)>, StoreError> {
         let Some(tenant) = self.tenant(tenant).await? else {
             return Ok(None);
@@ -64,7 +58,7 @@ pub trait FillRepo:
         Ok(Some((tenant, tier)))
     }
 
-    /// The key with that hash, of whatever tenant: only for authentication.
+    /// Returns the key with that hash, of whatever tenant: only for authentication.
     async fn fill_key(&mut self, hash: &[u8; 32]) -> Result<Option<KeyFill>, StoreError> {
         let now = self.now().await?;
         let Some(key) = self.key_by_hash(hash).await? else {
@@ -79,7 +73,7 @@ pub trait FillRepo:
         }))
     }
 
-    /// The login, if it has not ended.
+    /// Returns the login, if at least one of its refresh tokens is not revoked.
     async fn fill_login(
         &mut self,
         tenant: TenantId,
@@ -103,7 +97,7 @@ pub trait FillRepo:
         Ok(plan.map(|(tenant, tier)| LoginFill { user, tenant, tier }))
     }
 
-    /// The tenant's session of that id or name.
+    /// Returns the tenant's session of that id or name, and its worker.
     async fn fill_route(
         &mut self,
         tenant: TenantId,
@@ -120,7 +114,7 @@ pub trait FillRepo:
     }
 }
 
-/// A tenant whose plan is not there.
+/// Makes the error of a tenant that names a plan which is not there.
 #[must_use]
 pub fn without_tier(tenant: &Tenant) -> StoreError {
     StoreError::Corrupt {

@@ -28,7 +28,7 @@ use crate::time::Timestamp;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const BODY: usize = 26;
-/// Three letters, an underscore and the body.
+/// The length of the text form: three letters, an underscore and the body.
 const TEXT: usize = 4 + BODY;
 
 /// The place of every byte in the alphabet; 32 where it has none.
@@ -45,7 +45,7 @@ const PLACES: [u8; 256] = {
 /// Why a text is not an id of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
-    /// Another prefix, or none.
+    /// The text has another prefix, or none.
     #[error("expected an id that starts with {expected}_")]
     Prefix {
         /// The prefix of the expected kind, without the underscore.
@@ -130,19 +130,19 @@ macro_rules! ids {
             pub const PREFIX: &'static str = $prefix;
             const HEAD: [u8; 4] = head($prefix);
 
-            /// A fresh id: ordered by `now` to the millisecond, random below that.
+            /// Creates a fresh id: ordered by `now` to the millisecond, random below that.
             #[must_use]
             pub fn generate(now: Timestamp, entropy: &dyn Entropy) -> Self {
                 Self(time_ordered(now, entropy))
             }
 
-            /// From the number a store keeps.
+            /// Makes an id of the number that a store keeps.
             #[must_use]
             pub const fn from_u128(value: u128) -> Self {
                 Self(value)
             }
 
-            /// The number a store keeps.
+            /// Returns the number that a store keeps.
             #[must_use]
             pub const fn as_u128(self) -> u128 {
                 self.0
@@ -197,7 +197,6 @@ ids! {
     SessionId = "ses";
     /// A message, outbound or inbound.
     MessageId = "msg";
-    /// A published event.
     EventId = "evt";
     /// An API key (the public part; the secret is never an id).
     ApiKeyId = "key";
@@ -220,7 +219,8 @@ impl AuditId {
 }
 
 impl EventId {
-    /// Ordered by time, and below that by numbers that are unique: the twelve low bits of one, 62 of the other.
+    /// Creates an id that is ordered by `at` to the millisecond and, below that, by `group` (its twelve low
+    /// bits) and `number` (its 62 low bits), which together are unique.
     #[must_use]
     pub(crate) fn numbered(at: Timestamp, group: u16, number: u64) -> Self {
         let millis = u64::try_from(at.as_millis()).unwrap_or(0);
@@ -279,7 +279,7 @@ macro_rules! slugs {
                 slug(text, $max).map(Self)
             }
 
-            /// The normalised text.
+            /// Returns the normalised text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -324,7 +324,7 @@ slugs! {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Incarnation(Arc<str>);
 
-/// The text is not an incarnation.
+/// The error of a text that is not an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 8 to 64 characters of A-Z, a-z, 0-9, - and _")]
 pub struct InvalidIncarnation;
@@ -342,7 +342,7 @@ impl Incarnation {
         Ok(Self(text.into()))
     }
 
-    /// A fresh one for a worker that is written in Rust: 128 random bits.
+    /// Creates a fresh incarnation of 128 random bits, for workers written in Rust.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let value = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
@@ -350,7 +350,7 @@ impl Incarnation {
         Self(String::from_utf8_lossy(&body).into())
     }
 
-    /// The text.
+    /// Returns the text as the worker sent it.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -381,20 +381,20 @@ impl<'de> Deserialize<'de> for Incarnation {
     }
 }
 
-/// The fencing token of a session: grows by one with every new assignment, never goes back.
+/// The fencing token of a session: grows by one with every new assignment and never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 
-/// From a number that a store can keep.
+/// Accepts only numbers that every store can keep.
 impl<'de> Deserialize<'de> for Epoch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         storable(deserializer).map(Self)
     }
 }
 
-/// Reads a number that a store can keep: theirs are signed, so it is below 2^63.
+/// Reads a number that every store can keep: they have signed integers, so it is below 2^63.
 pub(crate) fn storable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let number = u64::deserialize(deserializer)?;
     match i64::try_from(number) {
@@ -404,7 +404,7 @@ pub(crate) fn storable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64
 }
 
 impl Epoch {
-    /// The epoch of the next assignment.
+    /// Returns the epoch of the next assignment.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

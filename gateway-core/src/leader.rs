@@ -17,19 +17,17 @@ use crate::store::StoreError;
 /// A stretch of time in which one replica leads one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderTerm {
-    /// The job's name.
     pub job: String,
-    /// Who leads it.
     pub holder: ReplicaId,
     /// Grows by one whenever another replica takes over.
     pub number: u64,
 }
 
-/// Who leads which job.
+/// Keeps which replica leads which job.
 #[async_trait]
 pub trait LeaderRepo: Send {
-    /// Takes or keeps the lead of `job` for `lease` from now, by the store's clock; none while another
-    /// replica leads.
+    /// Takes or keeps the lead of `job` for `lease` from now, by the store's clock. Returns none while
+    /// another replica leads.
     ///
     /// The lead is free when nobody ever took it, when it was resigned, and when its lease is over. Whoever
     /// takes it from another replica begins a new term; whoever keeps its own stays in it.
@@ -44,6 +42,6 @@ pub trait LeaderRepo: Send {
     /// ends.
     async fn hold_term(&mut self, term: &LeaderTerm) -> Result<bool, StoreError>;
 
-    /// Ends the term, so that another replica can lead at once; nothing if a later one has begun.
+    /// Ends the term, so that another replica can lead at once. Does nothing if a later term has begun.
     async fn resign(&mut self, term: &LeaderTerm) -> Result<(), StoreError>;
 }

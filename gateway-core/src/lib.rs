@@ -20,7 +20,7 @@
 //! and parallelism belong to the caller. There is no hash map, because its order would make runs
 //! impossible to repeat.
 
-#![warn(missing_docs, clippy::wildcard_enum_match_arm)]
+#![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod account;
 pub mod audit;

@@ -41,7 +41,7 @@ pub enum StoreError {
     /// A unique value is taken.
     #[error("{what} is already taken")]
     Duplicate {
-        /// Which value, in the words of the domain.
+        /// The value that is taken, in the words of the domain.
         what: &'static str,
     },
     /// The store cannot be reached or does not answer in time.
@@ -50,9 +50,7 @@ pub enum StoreError {
     /// A stored row makes no sense.
     #[error("corrupt row in {table} ({id}): {why}")]
     Corrupt {
-        /// The table.
         table: &'static str,
-        /// The row.
         id: String,
         /// What is wrong with it.
         why: String,
@@ -66,7 +64,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed if it is made again.
+    /// Returns whether the same call may succeed if it is made again.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
@@ -84,7 +82,7 @@ impl StoreError {
 pub trait OrchestrationTx:
     WorkerRepo + LeaseRepo + SessionRepo + PlacementRepo + OutboxRepo + AuditRepo + Debug + Send
 {
-    /// The store's clock. Every stored time comes from here.
+    /// Returns the store's present time. Every stored time comes from here.
     async fn now(&mut self) -> Result<Timestamp, StoreError>;
 
     /// Makes everything durable, or fails and changes nothing.
@@ -136,7 +134,7 @@ impl<T> PlatformTx for T where
 {
 }
 
-/// A store for an embedder.
+/// The store that an embedder implements.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {
     /// Opens a transaction that may write.
@@ -149,8 +147,8 @@ pub trait Store: Debug + Send + Sync {
     /// fails or leaves nothing behind. A read is dropped, never committed.
     async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
 
-    /// Renews a lease as [`LeaseRepo::renew_lease`] does, durably, and says what its worker should know;
-    /// none if it was refused.
+    /// Renews a lease as [`LeaseRepo::renew_lease`] does, durably, and returns what its worker should know;
+    /// none if the renewal was refused.
     ///
     /// Every worker asks for this every other second, so a store that can answer in one exchange should.
     /// What is held is read no earlier than the call and may be from before the renewal. After
@@ -164,10 +162,10 @@ pub trait Store: Debug + Send + Sync {
     }
 }
 
-/// [`Store::renew`] in one transaction, step by step.
+/// Does what [`Store::renew`] does in one transaction, step by step.
 ///
 /// # Errors
-/// The store's.
+/// The store fails.
 pub async fn renew_within(
     mut tx: Box<dyn OrchestrationTx>,
     owner: &Owner,
@@ -188,7 +186,7 @@ pub async fn renew_within(
     }))
 }
 
-/// The server's store.
+/// The store that the server needs.
 #[async_trait]
 pub trait PlatformStore: Store {
     /// Opens a transaction that may write.
@@ -225,9 +223,9 @@ where
     }
 }
 
-/// An error that may be a conflict of two transactions.
+/// An error that may be a conflict between two transactions.
 pub trait AsStoreError {
-    /// Whether the whole attempt should be repeated.
+    /// Returns whether the whole attempt should be repeated.
     fn is_conflict(&self) -> bool;
 }
 

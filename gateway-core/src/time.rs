@@ -25,52 +25,52 @@ impl Timestamp {
     /// The last moment that RFC 3339 can write (end of year 9999).
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
-    /// From microseconds since the Unix epoch.
+    /// Makes a timestamp of microseconds since the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns microseconds since the Unix epoch.
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// Milliseconds since the Unix epoch, rounded down.
+    /// Returns milliseconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn as_millis(self) -> i64 {
         self.0.div_euclid(1_000)
     }
 
-    /// This moment plus `span`, saturating.
+    /// Returns the moment `span` later, saturating.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
     }
 
-    /// This moment minus `span`, saturating.
+    /// Returns the moment `span` earlier, saturating.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(micros))
     }
 
-    /// The time from `earlier` to this moment; zero when `earlier` is later.
+    /// Returns the time that has passed since `earlier`; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The start of the clock hour (UTC) that contains this moment.
+    /// Returns the start of the clock hour (UTC) that contains this moment.
     #[must_use]
     pub const fn start_of_hour(self) -> Self {
         Self(self.0.div_euclid(3_600_000_000) * 3_600_000_000)
     }
 
-    /// As in RFC 3339, in the years that it can write. By hand, because it stands in every answer and event,
-    /// and interpreting a format costs ten times as much.
+    /// Writes the moment as RFC 3339; `None` outside the years 0 to 9999. Written by hand, because it
+    /// stands in every answer and event, and interpreting a format costs ten times as much.
     fn text(self) -> Option<[u8; 24]> {
         let moment = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000_000)).ok()?;
         let (year, month, day) = moment.to_calendar_date();
@@ -102,7 +102,7 @@ impl Timestamp {
 
 const OUTSIDE: &str = "a time outside the years 0 to 9999";
 
-/// The last `text.len()` digits of a number.
+/// Writes the last `text.len()` decimal digits of a number.
 fn write_digits(text: &mut [u8], number: u32) {
     let mut rest = number;
     for slot in text.iter_mut().rev() {
@@ -111,7 +111,7 @@ fn write_digits(text: &mut [u8], number: u32) {
     }
 }
 
-/// The text is not an RFC 3339 time.
+/// The error of a text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an RFC 3339 time such as 2026-01-31T12:00:00.000Z")]
 pub struct InvalidTimestamp;
@@ -144,26 +144,26 @@ impl<'de> Deserialize<'de> for Timestamp {
 pub struct Uptime(pub Duration);
 
 impl Uptime {
-    /// This reading plus `span`, saturating.
+    /// Returns the reading `span` later, saturating.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span))
     }
 
-    /// The time from `earlier` to this reading; zero when `earlier` is later.
+    /// Returns the time that has passed since `earlier`; zero when `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// The process's clocks.
+/// The clocks of this process, as a port.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The wall clock. May step; never the basis of a lease and never compared with a stored time of
-    /// another machine.
+    /// Returns the wall clock's time. It may step: never the basis of a lease, and never compared with a
+    /// stored time.
     fn now(&self) -> Timestamp;
 
-    /// The suspend-proof clock (`CLOCK_BOOTTIME` on Linux). Never steps.
+    /// Returns the reading of the suspend-proof clock (`CLOCK_BOOTTIME` on Linux). It never steps.
     fn uptime(&self) -> Uptime;
 }
 

@@ -12,8 +12,6 @@
 //! - `strategies` (feature `strategies`): random fleets for property tests.
 //! - `services` (feature `services`): private PostgreSQL and Redis servers.
 
-#![warn(missing_docs)]
-
 pub mod account;
 pub mod clock;
 #[cfg(feature = "conformance")]

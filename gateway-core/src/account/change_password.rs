@@ -16,7 +16,7 @@ impl Logins {
     ///
     /// # Errors
     /// `current` is not the present password, there were too many attempts, there is no such person, the
-    /// tenant may not act, or the store's.
+    /// tenant may not act, or the store fails.
     pub async fn change_password(
         &self,
         actor: &Actor,

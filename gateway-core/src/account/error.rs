@@ -47,7 +47,6 @@ pub enum AccountError {
     /// The access token could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -84,7 +83,6 @@ pub enum KeyError {
     /// The tenant may not be given a key.
     #[error(transparent)]
     Account(AccountError),
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -33,7 +33,6 @@ pub struct NewKey {
 /// What to change of a key; what is none stays as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyPatch {
-    /// Another name.
     pub name: Option<String>,
     /// Other scopes, all of them.
     pub scopes: Option<Vec<Scope>>,
@@ -46,7 +45,6 @@ pub struct KeyPatch {
 pub struct IssuedKey {
     /// To be shown once.
     pub secret: ApiKeySecret,
-    /// The row.
     pub key: ApiKey,
 }
 
@@ -54,7 +52,7 @@ impl Accounts {
     /// Makes an API key.
     ///
     /// # Errors
-    /// The expiry is over, the tenant has no such session or may not act, or the store's.
+    /// The expiry is over, the tenant has no such session or may not act, or the store fails.
     pub async fn create_key(
         &self,
         actor: &Actor,
@@ -80,7 +78,7 @@ impl Accounts {
     /// Returns the tenant's keys in id order after `after`, revoked ones too, at most `limit`.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn keys(
         &self,
         tenant: TenantId,
@@ -94,7 +92,7 @@ impl Accounts {
     /// Changes name, scopes or expiry of a key. Its secret stays the same, and a revoked one stays revoked.
     ///
     /// # Errors
-    /// The tenant has no such key, the expiry is over, or the store's.
+    /// The tenant has no such key, the expiry is over, or the store fails.
     pub async fn update_key(
         &self,
         actor: &Actor,
@@ -122,7 +120,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The tenant has no such key, it has ended, the overlap is longer than [`LONGEST_OVERLAP`], the tenant
-    /// may not act, or the store's.
+    /// may not act, or the store fails.
     pub async fn rotate_key(
         &self,
         actor: &Actor,
@@ -157,7 +155,7 @@ impl Accounts {
     /// Revokes a key: it is refused from now on. Repeating it changes nothing.
     ///
     /// # Errors
-    /// The tenant has no such key, or the store's.
+    /// The tenant has no such key, or the store fails.
     pub async fn revoke_key(
         &self,
         actor: &Actor,
@@ -186,7 +184,7 @@ impl Accounts {
     /// Returns who shows that key; none if the key is unknown or has ended, or its tenant may not act.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn authenticate_key(
         &self,
         secret: &ApiKeySecret,
@@ -274,7 +272,7 @@ fn ending<T>(value: T, key: &ApiKey) -> Committed<T> {
     Committed::ending(value, Ended::Key { tenant, hash })
 }
 
-/// The old key, good for `overlap` more and never longer than it was.
+/// Returns the old key, accepted for `overlap` more, and never longer than before.
 fn retired(mut key: ApiKey, now: Timestamp, overlap: Duration) -> ApiKey {
     let end = now.plus(overlap);
     key.expires_at = Some(key.expires_at.map_or(end, |expiry| expiry.min(end)));
@@ -298,7 +296,7 @@ async fn lock(tx: &mut dyn PlatformTx, tenant: TenantId, id: ApiKeyId) -> Result
     tx.lock_key(tenant, id).await?.ok_or(KeyError::UnknownKey)
 }
 
-/// In their order, each once.
+/// Sorts scopes and removes repeated ones.
 fn distinct(mut scopes: Vec<Scope>) -> Vec<Scope> {
     scopes.sort_unstable();
     scopes.dedup();

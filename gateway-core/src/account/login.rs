@@ -21,11 +21,8 @@ use crate::user::{Email, Role, User};
 /// What logging in needs beyond [`Accounts`].
 #[derive(Clone, Debug)]
 pub struct LoginsPorts {
-    /// Tenants and people.
     pub accounts: Accounts,
-    /// Signs access tokens.
     pub tokens: Arc<dyn AccessTokenSigner>,
-    /// Counts failed attempts.
     pub coord: Arc<dyn Coordinator>,
     /// When access tokens are signed.
     pub clock: Arc<dyn Clock>,
@@ -56,7 +53,7 @@ impl Default for LoginPolicy {
     }
 }
 
-/// Who registers.
+/// What a person who registers says of themselves.
 #[derive(Clone, Debug)]
 pub struct NewRegistration {
     /// The person's address, unique over all tenants.
@@ -98,7 +95,7 @@ impl Logins {
     /// Makes a tenant on the first plan and its first person, and logs them in.
     ///
     /// # Errors
-    /// The address is known, the password cannot be hashed, or the store's.
+    /// The address is known, the password cannot be hashed, or the store fails.
     pub async fn register(
         &self,
         origin: &Origin,
@@ -136,7 +133,7 @@ impl Logins {
     /// Nobody learns whether the address is known: the answer and the time it takes are the same.
     ///
     /// # Errors
-    /// They do not belong together, there were too many attempts, the tenant may not act, or the store's.
+    /// They do not belong together, there were too many attempts, the tenant may not act, or the store fails.
     pub async fn log_in(
         &self,
         origin: &Origin,
@@ -164,7 +161,7 @@ impl Logins {
     /// Ends a login: its refresh and access tokens are refused from now on. Repeating it changes nothing.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn log_out(
         &self,
         actor: &Actor,

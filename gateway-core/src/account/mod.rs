@@ -47,32 +47,16 @@ const ATTEMPTS: u32 = 8;
 /// A credential that an operation has ended or narrowed, and that caches must forget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// What the API key with that SHA-256 may do.
-    Key {
-        /// Whose key.
-        tenant: TenantId,
-        /// The hash.
-        hash: [u8; 32],
-    },
-    /// One login.
+    /// The API key with that SHA-256, or some of what it may do.
+    Key { tenant: TenantId, hash: [u8; 32] },
     Login {
-        /// Whose login.
         tenant: TenantId,
-        /// The login.
         login: TokenFamilyId,
     },
     /// Every login of a person.
-    User {
-        /// The person's tenant.
-        tenant: TenantId,
-        /// The person.
-        user: UserId,
-    },
+    User { tenant: TenantId, user: UserId },
     /// What every credential of a tenant may do.
-    Tenant {
-        /// The tenant.
-        tenant: TenantId,
-    },
+    Tenant { tenant: TenantId },
 }
 
 impl Ended {

@@ -11,7 +11,7 @@ use crate::entropy::Entropy;
 pub struct Password(String);
 
 impl Password {
-    /// Takes any text.
+    /// Makes a password of any text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -60,7 +60,7 @@ impl NewPassword {
         Self(Password(text))
     }
 
-    /// Returns the password.
+    /// Returns the password that was checked.
     #[must_use]
     pub const fn password(&self) -> &Password {
         &self.0

@@ -12,9 +12,7 @@ use crate::user::{Email, User};
 /// A person and their tenant.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// The person.
     pub user: User,
-    /// Their tenant.
     pub tenant: Tenant,
 }
 
@@ -23,7 +21,6 @@ pub struct Profile {
 pub struct ProfilePatch {
     /// Another name, or no name any more.
     pub name: Option<Option<String>>,
-    /// Another address.
     pub email: Option<Email>,
 }
 
@@ -31,7 +28,7 @@ impl Accounts {
     /// Returns a person and their tenant.
     ///
     /// # Errors
-    /// There is no such person, the tenant may not act, or the store's.
+    /// There is no such person, the tenant may not act, or the store fails.
     pub async fn profile(&self, tenant: TenantId, user: UserId) -> Result<Profile, AccountError> {
         let mut tx = self.store.read_platform().await?;
         profile(&mut *tx, tenant, user).await
@@ -40,7 +37,7 @@ impl Accounts {
     /// Returns the person with that address, of whatever tenant.
     ///
     /// # Errors
-    /// Nobody has it, or the store's.
+    /// Nobody has it, or the store fails.
     pub async fn user_by_email(&self, email: &Email) -> Result<User, AccountError> {
         let found = self
             .store
@@ -54,7 +51,7 @@ impl Accounts {
     /// Changes a person's name or address.
     ///
     /// # Errors
-    /// There is no such person, the address is taken, the tenant may not act, or the store's.
+    /// There is no such person, the address is taken, the tenant may not act, or the store fails.
     pub async fn update_profile(
         &self,
         actor: &Actor,

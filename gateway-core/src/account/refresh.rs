@@ -20,7 +20,7 @@ impl Logins {
     /// expired or of a login that has ended, or was used before. The last of these ends the login.
     ///
     /// # Errors
-    /// The tenant may not act, or the store's.
+    /// The tenant may not act, or the store fails.
     pub async fn refresh(
         &self,
         origin: &Origin,

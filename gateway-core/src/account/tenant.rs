@@ -20,7 +20,6 @@ pub struct NewAccount {
     pub tenant_name: String,
     /// What the person may do.
     pub role: Role,
-    /// The tenant's plan.
     pub tier: TierName,
 }
 
@@ -28,7 +27,7 @@ impl Accounts {
     /// Makes a tenant and its first person.
     ///
     /// # Errors
-    /// The address is known, the password cannot be hashed, or the store's.
+    /// The address is known, the password cannot be hashed, or the store fails.
     pub async fn open_account(
         &self,
         actor: &Actor,
@@ -98,7 +97,7 @@ impl Accounts {
     /// Puts a tenant on another plan.
     ///
     /// # Errors
-    /// No such tenant, no such plan, or the store's.
+    /// No such tenant, no such plan, or the store fails.
     pub async fn set_tier(
         &self,
         actor: &Actor,
@@ -124,7 +123,7 @@ impl Accounts {
     /// Suspends a tenant or lets it act again. While it is suspended every credential of it is refused.
     ///
     /// # Errors
-    /// No such tenant, or the store's.
+    /// No such tenant, or the store fails.
     pub async fn set_standing(
         &self,
         actor: &Actor,
@@ -170,7 +169,7 @@ impl Accounts {
     /// Gives the person with that address a new password and ends every login of theirs.
     ///
     /// # Errors
-    /// Nobody has that address, the password cannot be hashed, or the store's.
+    /// Nobody has that address, the password cannot be hashed, or the store fails.
     pub async fn reset_password(
         &self,
         actor: &Actor,
@@ -198,7 +197,7 @@ impl Accounts {
     }
 }
 
-/// What a store says when an address is known already.
+/// Turns the duplicate that a store reports for a known address into its error.
 pub(super) fn email_taken(error: StoreError) -> AccountError {
     match error {
         StoreError::Duplicate { .. } => AccountError::EmailTaken,

@@ -69,7 +69,8 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// `own` is how many of the counted attempts are this one.
+    /// Returns the error of an attempt, if there were too many; `own` is how many of the counted attempts
+    /// are this one.
     fn refuse(
         &self,
         counted: Result<Option<Counted>, CoordError>,

@@ -17,7 +17,7 @@ use crate::user::User;
 #[error("the access token could not be signed")]
 pub struct SignError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Signs access tokens.
+/// Signs the access tokens of logins, as a port.
 pub trait AccessTokenSigner: Debug + Send + Sync {
     /// Returns a token that says who the person is, which login it belongs to and
     /// [`User::token_generation`], and that expires [`Self::lifetime`] after `now`.
@@ -77,7 +77,6 @@ impl Debug for RefreshSecret {
 /// The tokens of a login, and whose they are.
 #[derive(Clone)]
 pub struct OpenedLogin {
-    /// The login.
     pub login: TokenFamilyId,
     /// Shown with every request.
     pub access_token: String,
@@ -87,7 +86,6 @@ pub struct OpenedLogin {
     pub refresh_token: RefreshSecret,
     /// Who has logged in.
     pub user: User,
-    /// The person's tenant.
     pub tenant: Tenant,
 }
 

@@ -5,11 +5,6 @@
 //! recorded as plain text, because a reader must be able to show an entry that a newer version wrote.
 //! Secrets never reach an entry: of a changed password only the field's name is kept.
 
-#![expect(
-    missing_docs,
-    reason = "fields and variants whose names say what they are"
-)]
-
 mod repo;
 
 use std::borrow::Cow;
@@ -30,34 +25,57 @@ pub type AuditName = Cow<'static, str>;
 
 /// What can be done to something. The names are public and never change.
 pub mod action {
+    /// A person has registered.
     pub const USER_REGISTERED: &str = "user.registered";
+    /// A person's name or address was changed.
     pub const USER_UPDATED: &str = "user.updated";
+    /// A person has changed their password.
     pub const USER_PASSWORD_CHANGED: &str = "user.password_changed";
+    /// An operator has given a person a new password.
     pub const USER_PASSWORD_RESET: &str = "user.password_reset";
+    /// A person has logged in.
     pub const LOGIN_OPENED: &str = "login.opened";
+    /// A refresh token was exchanged for new tokens.
     pub const LOGIN_REFRESHED: &str = "login.refreshed";
+    /// A person has logged out.
     pub const LOGIN_ENDED: &str = "login.ended";
     /// A refresh token was used again after its leeway, so the login was ended.
     pub const LOGIN_REUSED: &str = "login.reused";
+    /// An API key was made.
     pub const API_KEY_CREATED: &str = "api_key.created";
+    /// Name, scopes or expiry of an API key were changed.
     pub const API_KEY_UPDATED: &str = "api_key.updated";
+    /// An API key was replaced by a new one.
     pub const API_KEY_ROTATED: &str = "api_key.rotated";
+    /// An API key was revoked.
     pub const API_KEY_REVOKED: &str = "api_key.revoked";
+    /// A tenant was put on another plan.
     pub const TENANT_TIER_SET: &str = "tenant.tier_set";
+    /// A tenant was suspended.
     pub const TENANT_SUSPENDED: &str = "tenant.suspended";
+    /// A suspended tenant may act again.
     pub const TENANT_ACTIVATED: &str = "tenant.activated";
+    /// An operator has reserved a worker id.
     pub const WORKER_ADDED: &str = "worker.added";
+    /// An operator has changed labels, limit or cordon of a worker.
     pub const WORKER_UPDATED: &str = "worker.updated";
+    /// An operator has removed a worker.
     pub const WORKER_REMOVED: &str = "worker.removed";
+    /// An operator has asked a worker for its health.
     pub const WORKER_HEALTH_CHECKED: &str = "worker.health_checked";
 }
 
 /// The kinds of things that something is done to.
 pub mod object {
+    /// A person who logs in.
     pub const USER: &str = "user";
+    /// A login of a person, with all its tokens.
     pub const LOGIN: &str = "login";
+    /// An API key.
     pub const API_KEY: &str = "api_key";
+    /// A tenant.
     pub const TENANT: &str = "tenant";
+    /// A worker.
     pub const WORKER: &str = "worker";
 }
 
@@ -73,21 +91,16 @@ pub struct FieldChange {
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// Ordered by time.
     pub id: AuditId,
     /// When, by the store's clock.
     pub at: Timestamp,
     /// The tenant whose data it is about; none for what belongs to the operator.
     pub tenant: Option<TenantId>,
-    /// One of [`crate::identity::ActorKind::name`].
     pub actor_kind: AuditName,
     pub actor_id: Option<String>,
-    /// The client's address.
     pub address: Option<String>,
     pub request_id: Option<String>,
-    /// One of [`action`].
     pub action: AuditName,
-    /// One of [`object`].
     pub object_kind: AuditName,
     pub object_id: String,
     /// The fields that changed, by name.

@@ -1,10 +1,5 @@
 //! Where the audit log is kept.
 
-#![expect(
-    missing_docs,
-    reason = "fields and variants whose names say what they are"
-)]
-
 use async_trait::async_trait;
 
 use super::AuditEntry;

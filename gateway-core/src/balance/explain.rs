@@ -13,15 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::filter::FilterReason;
 use crate::id::{Incarnation, WorkerId};
 
-/// The chosen worker.
+/// The worker that was chosen, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    /// The slot.
     pub worker: WorkerId,
     /// The run of the process that was chosen; a reservation names it, so that a restart in between
     /// is noticed.
     pub incarnation: Incarnation,
-    /// Why this one.
     pub explanation: Explanation,
 }
 
@@ -37,29 +35,27 @@ pub struct Explanation {
     /// Added to the score because the worker holds sessions of the same tenant; 0 when it holds none
     /// or nothing was known.
     pub spread: f64,
-    /// How many other workers suited the request, not counting out its exclusion list (nor, where
-    /// more than 64 kinds of worker exist, the kinds beyond).
+    /// How many other workers suited the request. Those on its exclusion list are counted, too; where more
+    /// than 64 kinds of worker exist, the kinds beyond that are not.
     pub runners_up: usize,
 }
 
 /// What one factor contributed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FactorScore {
-    /// The factor.
     pub name: Cow<'static, str>,
     /// Its value in `0..=1`, smaller is better.
     pub raw: f64,
     /// Its weight; the weights of a policy sum to 1.
     pub weight: f64,
-    /// Value times weight.
     pub weighted: f64,
-    /// The worker did not report it: the value is the fleet's median.
+    /// Whether the worker did not report the value, so that the fleet's median stands for it.
     pub assumed: bool,
     /// One sentence for humans.
     pub why: Cow<'static, str>,
 }
 
-/// No worker can take the session.
+/// The error of a pick: no worker can take the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NoWorker {
     /// How many workers the fleet has.

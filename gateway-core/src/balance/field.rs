@@ -11,6 +11,7 @@ use super::snapshot::WorkerSnapshot;
 use super::strategy::IndexOrder;
 use crate::entropy::Entropy;
 
+/// How often [`Field::draw`] draws before it gives up.
 const DRAWS: usize = 8;
 
 /// The workers of a fleet that suit one request.
@@ -31,13 +32,14 @@ pub struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// What is known of it.
+    /// Returns what is known of the worker.
     #[must_use]
     pub fn worker(&self) -> &'a WorkerSnapshot {
         self.worker
     }
 
-    /// Whether it comes before `other` in the strategy's order; of equals, whose turn it is.
+    /// Returns whether this candidate comes before `other` in the strategy's order. Of equals, the one that
+    /// was picked longer ago comes first.
     #[must_use]
     pub fn is_better_than(&self, other: &Self) -> bool {
         self.key < other.key
@@ -54,7 +56,7 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The first in the strategy's order, of equals the one whose turn it is.
+    /// Returns the first candidate in the strategy's order; of equals, the one that was picked longest ago.
     ///
     /// Reads the head of each list; goes further only over excluded workers and over those that hold
     /// sessions of the request's tenant.
@@ -84,7 +86,8 @@ impl<'a> Field<'a> {
         best
     }
 
-    /// One at random, all equally likely; `None` if a few draws met only workers that do not suit.
+    /// Returns a candidate drawn at random, all equally likely; `None` if a few draws met only workers that
+    /// do not suit.
     #[must_use]
     pub fn draw(&self, entropy: &dyn Entropy) -> Option<Candidate<'a>> {
         let open = self.fleet.index().open();
@@ -101,7 +104,7 @@ impl<'a> Field<'a> {
         None
     }
 
-    /// How many suit, not counting out the exclusion list.
+    /// Returns how many workers suit, including those on the request's exclusion list.
     #[must_use]
     pub fn len(&self) -> usize {
         let suits = |&(list, members): &(ListKey, &List)| self.unfit(list, members).is_none();
@@ -113,13 +116,14 @@ impl<'a> Field<'a> {
             .sum()
     }
 
-    /// Whether none suits.
+    /// Returns whether no worker suits, the exclusion list not counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Why a whole list is out; the members of the mixed list are asked one by one.
+    /// Returns why no worker of a list suits the request. Members of the mixed list differ, so they are
+    /// checked one by one elsewhere.
     fn unfit(&self, list: ListKey, members: &List) -> Option<FilterReason> {
         if list.shape == MIXED {
             return None;

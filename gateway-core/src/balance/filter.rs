@@ -66,7 +66,9 @@ impl fmt::Display for FilterReason {
     }
 }
 
+/// A filter that depends on the worker alone.
 type Standing = (FilterReason, fn(&WorkerSnapshot) -> bool);
+/// A filter that compares a worker with a request.
 type Fitting = (FilterReason, fn(&Request, &WorkerSnapshot) -> bool);
 
 const STANDING: [Standing; 4] = [
@@ -91,7 +93,7 @@ const FITTING: [Fitting; 3] = [
     }),
 ];
 
-/// Why `worker` takes no session at all at the moment.
+/// Returns why `worker` takes no session at all at the moment; `None` if it takes some.
 pub(super) fn closed(worker: &WorkerSnapshot) -> Option<FilterReason> {
     STANDING
         .iter()
@@ -99,7 +101,7 @@ pub(super) fn closed(worker: &WorkerSnapshot) -> Option<FilterReason> {
         .map(|(reason, _)| *reason)
 }
 
-/// Why the kind of `worker` (what [`Shape`](super::shape::Shapes) covers) does not suit `request`.
+/// Returns why workers of this kind (what [`Shape`](super::shape::Shapes) covers) do not suit `request`.
 pub(super) fn unfit(request: &Request, worker: &WorkerSnapshot) -> Option<FilterReason> {
     FITTING
         .iter()
@@ -107,7 +109,7 @@ pub(super) fn unfit(request: &Request, worker: &WorkerSnapshot) -> Option<Filter
         .map(|(reason, _)| *reason)
 }
 
-/// Whether `request` rules out this very worker.
+/// Returns whether `request` excludes this very worker.
 pub(super) fn excluded(request: &Request, worker: &WorkerSnapshot) -> bool {
     !request.exclude.is_empty() && request.exclude.contains(&worker.worker)
 }

@@ -56,7 +56,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet without workers.
+    /// Creates a fleet without workers.
     #[must_use]
     pub fn new(policy: BalancePolicy) -> Self {
         Self {
@@ -92,7 +92,7 @@ impl Fleet {
         self.refresh(slot);
     }
 
-    /// Forgets a worker and its reservations; returns what was known.
+    /// Forgets a worker and its reservations, and returns what was known of it.
     pub fn remove(&mut self, worker: &WorkerId) -> Option<WorkerSnapshot> {
         let slot = self.slots.remove(worker)?;
         self.leave_index(slot);
@@ -106,7 +106,7 @@ impl Fleet {
         Some(entry.snapshot.clone())
     }
 
-    /// What is known of a worker, with this fleet's reservations.
+    /// Returns what is known of a worker, with this fleet's reservations.
     #[must_use]
     pub fn get(&self, worker: &WorkerId) -> Option<&WorkerSnapshot> {
         self.slots
@@ -114,27 +114,27 @@ impl Fleet {
             .map(|&slot| &self.entries[slot].snapshot)
     }
 
-    /// How many workers there are, open or not.
+    /// Returns how many workers there are, including those that take no sessions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether there are no workers.
+    /// Returns whether there are no workers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// All workers in the order of their ids.
+    /// Iterates over all workers in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &WorkerSnapshot> {
         self.slots
             .values()
             .map(|&slot| &self.entries[slot].snapshot)
     }
 
-    /// Promises one slot of a worker. It counts at once, so a burst spreads before the store or a
-    /// report shows it.
+    /// Promises one session slot of a worker. The promise counts at once, so a burst spreads before the
+    /// store or a report shows it.
     ///
     /// Returns whether there was room; nothing changes if not, or if the worker is unknown.
     pub fn reserve(&mut self, worker: &WorkerId) -> bool {
@@ -154,8 +154,8 @@ impl Fleet {
         })
     }
 
-    /// A promise was written to the store: the slot is assigned from now on. Until the next upsert
-    /// brings the store's count, this keeps the slot from looking free. Returns whether there was a
+    /// Turns a promise into an assigned slot, once the assignment is written to the store. Until the next
+    /// upsert brings the store's count, this keeps the slot from looking free. Returns whether there was a
     /// promise.
     pub fn confirm(&mut self, worker: &WorkerId) -> bool {
         self.change(worker, |snapshot| {
@@ -166,8 +166,7 @@ impl Fleet {
         })
     }
 
-    /// Chooses a worker for `request` (see the contract in the [module page](super)). Reserves
-    /// nothing.
+    /// Chooses a worker for `request`; the contract is on the [module page](super). Reserves nothing.
     ///
     /// # Errors
     /// No worker passes the filters; the error counts the reasons.
@@ -199,7 +198,7 @@ impl Fleet {
         &self.entries[slot]
     }
 
-    /// What the medians of the factors in `missing` (a set of bits) add to a score.
+    /// Returns what the medians of the factors in `missing` (a set of bits) add to a score.
     pub(super) fn assumed(&self, missing: u32) -> Points {
         if missing == 0 {
             return Points::ZERO;
@@ -276,7 +275,8 @@ impl Fleet {
         });
     }
 
-    /// The part of the score that is known, and the set of factors without data.
+    /// Measures all factors. Returns the sum of the weighted values that are known, and the set of factors
+    /// without data.
     fn measure(&mut self, slot: usize) -> (Points, u32) {
         let entry = &mut self.entries[slot];
         let mut known = Points::ZERO;
@@ -318,7 +318,7 @@ impl Fleet {
         }
     }
 
-    /// The winner goes behind its equals.
+    /// Moves the winner behind its equals.
     fn end_turn(&mut self, slot: usize) {
         self.picks += 1;
         let turn = PICKED | self.picks;

@@ -10,21 +10,21 @@
 
 use std::collections::BTreeMap;
 
-/// Which list: the kind of worker and the set of factors it has no data for.
+/// Identifies a list: the kind of worker and the set of factors it has no data for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ListKey {
     pub(super) shape: usize,
     pub(super) missing: u32,
 }
 
-/// The place within a list: rank, then turn (unique, so that nothing compares equal).
+/// Orders the workers within a list: by rank, then by turn (unique, so that nothing compares equal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) rank: u64,
     pub(super) turn: u64,
 }
 
-/// Where an open worker stands.
+/// Where an open worker stands in the index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IndexPlace {
     pub(super) list: ListKey,
@@ -36,6 +36,7 @@ pub(super) struct IndexPlace {
 /// One list, best first: slot numbers of the fleet.
 pub(super) type List = BTreeMap<Key, usize>;
 
+/// The open workers, in ordered lists and in one unordered list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     lists: BTreeMap<ListKey, List>,
@@ -47,7 +48,7 @@ impl Index {
         self.lists.iter().map(|(key, list)| (*key, list))
     }
 
-    /// The slots of all open workers, in no useful order.
+    /// Returns the slots of all open workers, in no useful order.
     pub(super) fn open(&self) -> &[usize] {
         &self.open
     }

@@ -34,7 +34,7 @@ impl Median {
         }
     }
 
-    /// Takes `old` out and `new` in.
+    /// Removes `old` from the counted values and adds `new`.
     pub(super) fn replace(&mut self, old: Option<Points>, new: Option<Points>) {
         let (old, new) = (old.map(bucket), new.map(bucket));
         if old == new {
@@ -53,7 +53,7 @@ impl Median {
         self.settle();
     }
 
-    /// The median; one half when nobody reports a value (then it is the same for all).
+    /// Returns the median, or one half when no worker reports a value.
     pub(super) fn value(&self) -> Points {
         if self.total == 0 {
             return Points::HALF;

@@ -85,7 +85,7 @@ pub use strategy::{IndexOrder, Strategy, StrategyKind};
 
 use crate::entropy::Entropy;
 
-/// One choice among `workers` without keeping a [`Fleet`]: for planners that try things out.
+/// Chooses one of `workers` without keeping a [`Fleet`]: for planners that try things out.
 ///
 /// Costs as much as filling a fleet; whoever picks more than once keeps one.
 ///

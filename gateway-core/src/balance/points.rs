@@ -18,18 +18,18 @@ impl Points {
     pub(super) const ZERO: Self = Self(0);
     pub(super) const HALF: Self = Self(ONE / 2);
 
-    /// The nearest billionth to `share`, clamped to `0..=1`; `None` when it is not a number.
+    /// Returns the nearest billionth to `share`, clamped to `0..=1`; `None` when it is not a number.
     pub(super) fn of(share: f64) -> Option<Self> {
         let billionths = (share.clamp(0.0, 1.0) * ONE as f64).round();
         (!share.is_nan()).then_some(Self(billionths as u64))
     }
 
-    /// The product of two numbers in `0..=1`, rounded.
+    /// Returns the product of two numbers in `0..=1`, rounded.
     pub(super) fn times(self, share: Self) -> Self {
         Self((self.0 * share.0 + ONE / 2) / ONE)
     }
 
-    /// This number times `part / whole`, rounded down; zero when `whole` is zero.
+    /// Returns this number times `part / whole`, rounded down; zero when `whole` is zero.
     pub(super) fn share(self, part: u64, whole: u64) -> Self {
         let product = u128::from(self.0) * u128::from(part.min(whole));
         let quotient = product.checked_div(u128::from(whole)).unwrap_or(0);

@@ -22,7 +22,7 @@ const DEFAULT_SPREAD: f64 = 0.05;
 pub struct Weights(BTreeMap<String, f64>);
 
 impl Weights {
-    /// With `factor` at `weight`; 0 switches it off.
+    /// Sets the weight of `factor`; 0 switches the factor off.
     #[must_use]
     pub fn with(mut self, factor: impl Into<String>, weight: f64) -> Self {
         self.0.insert(factor.into(), weight);
@@ -44,7 +44,6 @@ pub enum InvalidPolicy {
     /// A weight is negative or not a number.
     #[error("the weight of {name} is {weight}; it must be 0 or more")]
     Weight {
-        /// The factor.
         name: String,
         /// The weight that was given.
         weight: f64,
@@ -54,10 +53,7 @@ pub enum InvalidPolicy {
     NoWeight,
     /// Two factors have one name.
     #[error("two factors are called {name}; rename one")]
-    Duplicate {
-        /// The name.
-        name: &'static str,
-    },
+    Duplicate { name: &'static str },
     /// More factors than the index can tell apart.
     #[error("{count} factors are too many; use at most {MAX_FACTORS}")]
     TooMany {
@@ -83,7 +79,7 @@ pub struct BalancePolicy {
 }
 
 impl BalancePolicy {
-    /// Scores by `factors` (usually [`FACTORS`] and one's own) with `weights`.
+    /// Creates a policy that scores by `factors` (usually [`FACTORS`] and one's own) with `weights`.
     ///
     /// # Errors
     /// A weight is negative or not a number, names no factor, or all are 0; two factors share a
@@ -106,16 +102,15 @@ impl BalancePolicy {
         Ok(Self::assemble(factors, &raw))
     }
 
-    /// With another strategy: a [`StrategyKind`] or one's own `Arc<dyn Strategy>`.
+    /// Sets the strategy: a [`StrategyKind`] or one's own `Arc<dyn Strategy>`.
     #[must_use]
     pub fn with_strategy(mut self, strategy: impl Into<Arc<dyn Strategy>>) -> Self {
         self.strategy = strategy.into();
         self
     }
 
-    /// With another price for tenant spread: what a worker that holds *all* other sessions of the
-    /// tenant pays on top of its score; one that holds a tenth pays a tenth. Clamped to `0..=1`;
-    /// 0.05 unless told.
+    /// Sets the price of tenant spread: what a worker that holds *all* other sessions of the tenant pays on
+    /// top of its score; one that holds a tenth pays a tenth. Clamped to `0..=1`; 0.05 unless set.
     #[must_use]
     pub fn with_spread(mut self, price: f64) -> Self {
         self.spread = Points::of(price).unwrap_or_default();

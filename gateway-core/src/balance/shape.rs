@@ -12,9 +12,10 @@ use super::snapshot::WorkerSnapshot;
 
 const LIMIT: usize = 64;
 
-/// The list in which workers of several kinds stand.
+/// The number of the list in which workers of all further kinds stand.
 pub(super) const MIXED: usize = LIMIT;
 
+/// What makes a kind of worker.
 #[derive(Clone, Debug)]
 struct Shape {
     labels: BTreeMap<String, String>,
@@ -38,13 +39,13 @@ impl Shape {
     }
 }
 
-/// Numbers the kinds in use.
+/// Gives a number to each kind of worker in use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shapes {
     known: Vec<(Shape, u32)>,
 }
 
-/// Whether two snapshots are of one kind.
+/// Returns whether two workers are of one kind.
 pub(super) fn same(one: &WorkerSnapshot, other: &WorkerSnapshot) -> bool {
     one.protocol_version == other.protocol_version
         && one.state_format == other.state_format
@@ -52,7 +53,7 @@ pub(super) fn same(one: &WorkerSnapshot, other: &WorkerSnapshot) -> bool {
 }
 
 impl Shapes {
-    /// The number of the kind of `worker`, which from now on uses it.
+    /// Counts `worker` as a user of its kind, and returns the kind's number.
     pub(super) fn acquire(&mut self, worker: &WorkerSnapshot) -> usize {
         let mut known = self.known.iter();
         let known = known.position(|(shape, users)| *users > 0 && shape.covers(worker));
@@ -71,7 +72,7 @@ impl Shapes {
         self.known.len() - 1
     }
 
-    /// One worker fewer uses `number`.
+    /// Counts one user of the kind `number` less.
     pub(super) fn release(&mut self, number: usize) {
         if let Some((_, users)) = self.known.get_mut(number) {
             *users -= 1;

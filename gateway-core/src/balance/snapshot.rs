@@ -12,23 +12,22 @@ use crate::id::{Incarnation, WorkerId};
 /// A worker as the balancer sees it at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerSnapshot {
-    /// The slot.
     pub worker: WorkerId,
     /// The run of the process that would get the session.
     pub incarnation: Incarnation,
     /// How many sessions it may hold.
     pub max_sessions: u32,
-    /// How many it holds, by the store.
+    /// How many sessions the worker holds, by the store.
     pub assigned: u32,
-    /// Slots promised by this replica and not yet in the store.
+    /// How many slots this replica has promised that are not yet in the store.
     ///
     /// A [`Fleet`](super::Fleet) keeps this count itself; see [`Fleet::upsert`](super::Fleet::upsert).
     pub reserved: u32,
-    /// An operator wants nothing new on it.
+    /// Whether an operator wants no new sessions on it.
     pub cordoned: bool,
-    /// Its status is `ACTIVE` and its lease is valid.
+    /// Whether its status is `ACTIVE` and its lease is valid.
     pub active: bool,
-    /// The circuit breaker for its commands is closed.
+    /// Whether the circuit breaker for its commands is closed.
     pub breaker_closed: bool,
     /// Labels such as `region`.
     pub labels: BTreeMap<String, String>,
@@ -41,7 +40,7 @@ pub struct WorkerSnapshot {
 }
 
 impl WorkerSnapshot {
-    /// An empty worker that accepts sessions, speaks protocol 1 and has not reported yet.
+    /// Creates an empty worker that accepts sessions, speaks protocol 1 and has not reported yet.
     #[must_use]
     pub fn new(worker: WorkerId, incarnation: Incarnation, max_sessions: u32) -> Self {
         Self {
@@ -60,13 +59,13 @@ impl WorkerSnapshot {
         }
     }
 
-    /// Sessions it holds or has been promised.
+    /// Returns how many sessions the worker holds or has been promised.
     #[must_use]
     pub fn sessions(&self) -> u32 {
         self.assigned.saturating_add(self.reserved)
     }
 
-    /// Whether one more session fits.
+    /// Returns whether one more session fits.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.sessions() < self.max_sessions
@@ -86,7 +85,6 @@ pub struct Load {
     pub disconnected: u32,
     /// Sessions that wait for a scan.
     pub qr_required: u32,
-    /// Sessions that failed.
     pub error: u32,
     /// Missed heartbeats, restarts and reconnects, decayed, as a number in `0..=1`.
     pub instability: f64,

@@ -14,13 +14,12 @@ use super::record::EventData;
 #[cfg(feature = "openapi")]
 use super::schema::DocumentedEvent;
 
-/// Why an event cannot be read as one of the catalogue.
+/// Why an event cannot be read with this catalogue.
 #[derive(Debug, thiserror::Error)]
 pub enum UnreadableEvent {
     /// This version of the gateway has no such event, or an older version of it.
     #[error("no event {name} of version {version} is known here; a newer gateway has written it")]
     Unknown {
-        /// Its name.
         name: String,
         /// The version of its payload.
         version: u32,
@@ -28,7 +27,6 @@ pub enum UnreadableEvent {
     /// The payload is not of the shape that the catalogue has for it.
     #[error("the payload of {name} has another shape")]
     Payload {
-        /// Its name.
         name: &'static str,
         /// What is wrong with it.
         source: serde_json::Error,
@@ -37,7 +35,7 @@ pub enum UnreadableEvent {
 
 macro_rules! catalogue {
     ($( $(#[doc = $about:literal])+ $variant:ident($payload:ty) = $name:literal, version $version:literal, sample $sample:literal; )+) => {
-        /// Something that happened.
+        /// Something that has happened, with what there is to tell of it.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Event {
             $( $(#[doc = $about])+ $variant($payload), )+

@@ -17,28 +17,27 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EventEnvelope {
-    /// Its place in the log. Not part of the envelope on the wire: pages and streams carry it in ways of
-    /// their own.
+    /// The position in the log. Not part of the envelope on the wire: pages and streams carry it in their
+    /// own ways.
     #[serde(skip)]
     pub position: u64,
-    /// The same wherever and however often it is delivered.
+    /// The id of the event: the same wherever and however often it is delivered.
     pub id: EventId,
-    /// The dotted name.
+    /// The name of the event.
     #[serde(rename = "type")]
     pub name: String,
-    /// Of the payload.
+    /// The version of the payload.
     pub version: u32,
-    /// When it happened.
     pub created_at: Timestamp,
-    /// Whose it is; `null` for the operators' own.
+    /// The tenant it belongs to; `null` for the operators' own events.
     pub tenant_id: Option<TenantId>,
-    /// The session it is about, as it is now.
+    /// The session that it is about, as it is now.
     pub session: Option<EventSession>,
-    /// Dense within its session, from 1: a gap is a missed event.
+    /// The number within its session, dense from 1: a gap is a missed event.
     pub seq: Option<u64>,
-    /// The session's epoch when it happened: an event of a lower one than seen comes from a former owner.
+    /// The session's epoch when it happened. An event with a lower epoch than one that was seen comes from
+    /// a former owner.
     pub epoch: Option<Epoch>,
-    /// The payload.
     #[cfg_attr(feature = "openapi", schema(value_type = Value))]
     pub data: EventData,
 }
@@ -48,11 +47,11 @@ pub struct EventEnvelope {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct EventSession {
-    /// Its id, for ever.
+    /// The id of the session, which never changes.
     pub id: SessionId,
-    /// `null` once it is deleted.
+    /// The name of the session; `null` once it is deleted.
     pub name: Option<SessionName>,
-    /// The tenant's own pairs.
+    /// The tenant's own key-value pairs.
     pub metadata: BTreeMap<String, Value>,
 }
 

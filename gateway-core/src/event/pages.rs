@@ -37,7 +37,7 @@ impl EventPages {
     /// Without the coordinator events come without it.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn page(
         &self,
         tenant: TenantId,
@@ -71,7 +71,7 @@ impl EventPages {
     /// Returns the position of the newest event of all tenants.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn newest(&self) -> Result<u64, StoreError> {
         let mut tx = self.store.read_platform().await?;
         tx.newest_position(TENANT_SHARD).await
@@ -137,7 +137,7 @@ fn is_about(event: &LoggedEvent, shown: &SessionQr, code: &PairingSecret) -> boo
     Some(code.epoch) == event.epoch && code.index == shown.index
 }
 
-/// What is left of a session once it is deleted.
+/// Returns what is left of a session once it is deleted.
 const fn deleted(id: SessionId) -> EventSession {
     EventSession {
         id,

@@ -11,35 +11,33 @@ use crate::session::{Challenge, ChallengeKind, Reason, Session, Status, StatusVi
 use crate::time::Timestamp;
 use crate::worker::WorkerStatus;
 
-/// `session.created`
+/// The payload of `session.created`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionCreated {
-    /// Its name.
     pub name: SessionName,
-    /// The tenant's own pairs.
+    /// The tenant's own key-value pairs.
     pub metadata: BTreeMap<String, Value>,
 }
 
-/// `session.status`
+/// The payload of `session.status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStatusChanged {
-    /// The new status.
     pub status: Status,
-    /// Why.
+    /// Why the session is in this status.
     pub reason: Option<Reason>,
     /// Since when status and reason are what they are.
     pub since: Timestamp,
-    /// When it ends by force.
+    /// When the status ends by force.
     pub deadline: Option<Timestamp>,
-    /// When it is tried again.
+    /// When the gateway or the worker tries again.
     pub retry_at: Option<Timestamp>,
-    /// What a person has to do.
+    /// What a person has to do, as a slug.
     pub action_required: Option<String>,
-    /// The linked account.
+    /// The number of the linked account.
     pub phone_number: Option<String>,
 }
 
@@ -59,7 +57,7 @@ impl SessionStatusChanged {
     }
 }
 
-/// `session.qr`: that there is a code and which, never the code itself.
+/// The payload of `session.qr`: that there is a code, and which, but never the code itself.
 ///
 /// Readers find its text beside these fields while it can be used: see
 /// [`ChallengeText`](super::ChallengeText).
@@ -70,9 +68,9 @@ pub struct SessionQr {
     /// QR code, pairing code or passkey challenge.
     #[serde(rename = "type")]
     pub kind: ChallengeKind,
-    /// Which of several, from 0.
+    /// The position of this code among those of one attempt to link, from 0.
     pub index: u32,
-    /// Until when it can be used.
+    /// Until when the code can be used.
     pub expires_at: Timestamp,
 }
 
@@ -88,65 +86,60 @@ impl SessionQr {
     }
 }
 
-/// `session.deleted`
+/// The payload of `session.deleted`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionDeleted {
-    /// The name it had.
+    /// The name that the session had.
     pub name: SessionName,
 }
 
-/// `message.received`
+/// The payload of `message.received`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageReceived {
-    /// Its id here.
+    /// The gateway's id of the message.
     pub id: MessageId,
-    /// Its id at WhatsApp.
+    /// The id of the message at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// The chat, canonical.
+    /// The chat, in canonical form.
     pub chat_id: String,
-    /// Who wrote it.
     pub from: Option<String>,
     /// `text`, `image`, …, as the worker names it.
     #[serde(rename = "type")]
     pub kind: String,
     /// The content, as the worker sent it.
     pub content: Value,
-    /// Whether it was waiting while the session was away.
+    /// Whether the message was waiting at WhatsApp while the session was not connected.
     pub offline: bool,
 }
 
-/// `message.status`
+/// The payload of `message.status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageStatusChanged {
-    /// Which message.
+    /// The gateway's id of the message.
     pub id: MessageId,
-    /// Its id at WhatsApp.
+    /// The id of the message at WhatsApp.
     pub wa_message_id: Option<WaMessageId>,
-    /// Out or in.
+    /// Whether the tenant or the other side wrote it.
     pub direction: Direction,
     /// The status before; none when this is the first thing known of the message.
     pub previous: Option<MessageStatus>,
-    /// The status now.
     pub status: MessageStatus,
-    /// Why it failed.
     pub error: Option<MessageError>,
 }
 
-/// `worker.status`
+/// The payload of `worker.status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerChanged {
-    /// Which worker.
     pub worker_id: WorkerId,
-    /// Its status now.
     pub status: WorkerStatus,
-    /// Why.
+    /// Why the status has changed, as a slug.
     pub reason: String,
 }

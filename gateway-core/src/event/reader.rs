@@ -14,10 +14,10 @@ use crate::store::StoreError;
 pub struct EventPage {
     /// The events, in order of position.
     pub events: Vec<EventEnvelope>,
-    /// Up to where the log was looked through for them: reading on after this position misses nothing and
-    /// repeats nothing. Beyond the last event where others' events, or filtered ones, follow it.
+    /// Up to which position the log was searched: reading on after it misses nothing and repeats nothing.
+    /// It lies beyond the last event of the page where events of others, or filtered ones, follow.
     pub reached: u64,
-    /// When it was read, in the reader's own count: for [`EventReader::wait`].
+    /// When the page was read, in a count of the reader's own; to be given to [`EventReader::wait`].
     pub mark: u64,
 }
 
@@ -50,7 +50,7 @@ pub trait EventReader: Debug + Send + Sync {
     /// Returns the tenant's events after `after` that pass the filter, in order of position, at most `limit`.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     async fn page(
         &self,
         tenant: TenantId,
@@ -62,7 +62,7 @@ pub trait EventReader: Debug + Send + Sync {
     /// Returns the position of the newest event of all: reading after it is reading from now on.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     async fn newest(&self) -> Result<u64, StoreError>;
 
     /// Returns when there may be more of the tenant's events than when the page with that mark was read: at

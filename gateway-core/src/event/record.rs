@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 pub struct EventData(Box<RawValue>);
 
 impl EventData {
-    /// Returns the text.
+    /// Returns the payload as JSON text.
     #[must_use]
     pub fn as_json(&self) -> &str {
         self.0.get()
@@ -52,19 +52,18 @@ impl PartialEq for EventData {
 /// An event on its way to the outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewEvent {
-    /// Whose it is; none for the operator's own (`worker.*`, `alert.*`).
+    /// The tenant it belongs to; none for the operators' own events (`worker.*`, `alert.*`).
     pub tenant: Option<TenantId>,
     /// The session it is about.
     pub session: Option<SessionId>,
     /// The session's epoch when it happened.
     pub epoch: Option<Epoch>,
-    /// The dotted name.
     pub name: Cow<'static, str>,
     /// The version of the payload.
     pub version: u32,
-    /// The payload.
+    /// The payload as JSON text.
     pub data: EventData,
-    /// What it adds to the usage of its session: whoever numbers it need not understand it.
+    /// What it adds to the usage of its session, so that whoever numbers it need not understand it.
     pub usage: UsageDelta,
 }
 
@@ -110,36 +109,35 @@ impl NewEvent {
 /// A committed row of the outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRow {
-    /// Grows with insertion, not with commit: good for order within a session, useless as a cursor.
+    /// Grows with insertion, not with commit: it gives the order within a session, and is useless as a
+    /// cursor.
     pub row: i64,
     /// When the change was made.
     pub created_at: Timestamp,
-    /// What happened, to whom.
     pub event: NewEvent,
 }
 
-/// A published event.
+/// A published event, numbered and in the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedEvent {
-    /// Its identity for consumers; see [`event_id`].
+    /// The identity of the event for consumers; see [`event_id`].
     pub id: EventId,
-    /// Its place in the shard's log: the cursor.
+    /// The position in the shard's log, which is the cursor.
     pub position: u64,
-    /// Its number within its session, dense from 1; none if it is about no session.
+    /// The number within its session, dense from 1; none if it is about no session.
     pub seq: Option<u64>,
-    /// Whose it is; none for the operator's own.
+    /// The tenant it belongs to; none for the operators' own events.
     pub tenant: Option<TenantId>,
     /// The session it is about.
     pub session: Option<SessionId>,
     /// The session's epoch when it happened.
     pub epoch: Option<Epoch>,
-    /// When it happened.
     pub created_at: Timestamp,
     /// The dotted name, perhaps one that this version of the gateway does not know.
     pub name: String,
     /// The version of the payload.
     pub version: u32,
-    /// The payload.
+    /// The payload as JSON text.
     pub data: EventData,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct DocumentedEvent {
 }
 
 impl DocumentedEvent {
-    /// `session.created` is `SessionCreatedEvent`.
+    /// Returns the name of the event's schema: `SessionCreatedEvent` for `session.created`.
     fn component(&self) -> String {
         let capitalised = |word: &str| {
             let (first, rest) = word.split_at(1);
@@ -36,7 +36,7 @@ impl DocumentedEvent {
         words.chain(["Event".to_owned()]).collect()
     }
 
-    /// The payload, with what readers join to it.
+    /// Returns the schema of the payload, with what readers join to it.
     fn data(&self) -> RefOr<Schema> {
         let payload = Ref::from_schema_name(self.payload.as_ref());
         if self.name != "session.qr" {

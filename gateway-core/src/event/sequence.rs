@@ -15,16 +15,15 @@ use crate::time::Timestamp;
 /// The shard with the events of all tenants.
 pub const TENANT_SHARD: u16 = 0;
 
-/// What one step did.
+/// The result of one step of the sequencer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequenced {
     /// Another replica holds the shard.
     Busy,
-    /// So many events were published; `more` if the outbox may hold further ones.
     Published {
-        /// How many.
+        /// How many events were published.
         count: usize,
-        /// Whether to go on at once.
+        /// Whether the outbox may hold more, so that the caller should go on at once.
         more: bool,
     },
 }
@@ -90,7 +89,7 @@ fn count(publication: &mut Publication, row: &OutboxRow) {
 /// Safe to call from any number of replicas, and to drop at any await.
 ///
 /// # Errors
-/// The store's.
+/// The store fails.
 pub async fn sequence(
     store: &dyn PlatformStore,
     shard: u16,

@@ -6,11 +6,10 @@ use crate::message::{Direction, MessageStatus};
 /// What is counted per tenant, session and hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UsageDelta {
-    /// Outbound messages that became known.
+    /// Outbound messages that were seen for the first time.
     pub sent: u64,
     /// Outbound messages that failed.
     pub failed: u64,
-    /// Inbound messages.
     pub received: u64,
 }
 

@@ -10,34 +10,27 @@ use crate::user::Role;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Scope {
-    /// Read sessions.
     #[serde(rename = "sessions:read")]
     SessionsRead,
     /// Create, connect, change and delete sessions.
     #[serde(rename = "sessions:write")]
     SessionsWrite,
-    /// Read messages.
     #[serde(rename = "messages:read")]
     MessagesRead,
-    /// Send messages.
     #[serde(rename = "messages:send")]
     MessagesSend,
-    /// Read events.
     #[serde(rename = "events:read")]
     EventsRead,
-    /// Read webhook endpoints.
     #[serde(rename = "webhooks:read")]
     WebhooksRead,
-    /// Change webhook endpoints.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
-    /// Read usage.
     #[serde(rename = "usage:read")]
     UsageRead,
 }
 
 impl Scope {
-    /// All of them; a key that names none has all.
+    /// All scopes. A key that is made without naming any has all of them.
     pub const ALL: [Self; 8] = [
         Self::SessionsRead,
         Self::SessionsWrite,
@@ -49,7 +42,7 @@ impl Scope {
         Self::UsageRead,
     ];
 
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -64,17 +57,16 @@ impl Scope {
         }
     }
 
-    /// Reads the name.
+    /// Returns the scope of that name, as [`Scope::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.name() == name)
     }
 }
 
-/// Who a route is for. Declared where the route is defined.
+/// Who may call a route. It is declared where the route is defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody.
     Public,
     /// A logged-in user; no key.
     User,
@@ -88,37 +80,32 @@ pub enum Access {
     Bootstrap,
 }
 
-/// Who is asking, proved.
+/// The proven identity of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// A logged-in user.
     User {
-        /// Their tenant.
         tenant: TenantId,
-        /// Who.
         user: UserId,
-        /// What they may do.
+        /// What the user may do.
         role: Role,
     },
     /// A program with a key.
     Key {
-        /// Its tenant.
         tenant: TenantId,
-        /// Which key.
         key: ApiKeyId,
-        /// What it may do.
+        /// What the key may do.
         scopes: Vec<Scope>,
-        /// The only session it may touch, if it is restricted.
+        /// The only session that the key may touch, if it is restricted to one.
         session: Option<SessionId>,
     },
     /// A run of a worker.
     Worker(Owner),
 }
 
-/// Why a principal is not admitted; both are 403.
+/// Why a principal is not admitted; either is answered 403.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// The route takes another kind of credential.
+    /// The route takes another kind of credential; the text says which.
     #[error("this credential is not accepted here; {0}")]
     Credential(&'static str),
     /// The key lacks the scope.
@@ -127,10 +114,10 @@ pub enum Denied {
 }
 
 impl Access {
-    /// Whether `principal` may use a route of this class.
+    /// Checks that `principal` may use a route of this class.
     ///
     /// # Errors
-    /// It may not; the error says what is missing.
+    /// It may not use the route; the error says what is missing.
     pub fn admits(self, principal: &Principal) -> Result<(), Denied> {
         match (self, principal) {
             (Self::Public, _)
@@ -170,7 +157,7 @@ impl Access {
 }
 
 impl Principal {
-    /// The tenant it belongs to; workers belong to none.
+    /// Returns the tenant it belongs to; workers belong to none.
     #[must_use]
     pub const fn tenant(&self) -> Option<TenantId> {
         match self {

@@ -1,10 +1,5 @@
 //! Who does something, for the record of what was done.
 
-#![expect(
-    missing_docs,
-    reason = "fields and variants whose names say what they are"
-)]
-
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::id::{ApiKeyId, TenantId, UserId};
@@ -22,12 +17,17 @@ pub struct Origin {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActorKind {
     /// A person who has logged in.
-    User { tenant: TenantId, user: UserId },
+    User {
+        tenant: TenantId,
+        user: UserId,
+    },
     /// A program with an API key.
-    Key { tenant: TenantId, key: ApiKeyId },
+    Key {
+        tenant: TenantId,
+        key: ApiKeyId,
+    },
     /// Somebody at the command line of the server's machine.
     Operator,
-    /// The gateway itself.
     System,
 }
 

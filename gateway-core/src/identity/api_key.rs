@@ -20,7 +20,7 @@ const CHECK: usize = 6;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKeySecret(String);
 
-/// The text is not an API key, or mistyped.
+/// The error of a text that is not an API key, or is mistyped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an API key (gwk_…), or mistyped")]
 pub struct InvalidApiKey;
@@ -29,7 +29,7 @@ impl ApiKeySecret {
     /// What every key starts with.
     pub const PREFIX: &'static str = "gwk_";
 
-    /// A fresh one.
+    /// Creates a fresh secret: 43 characters of 62 are 256 bits.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let body = random_text(entropy);
@@ -53,19 +53,19 @@ impl ApiKeySecret {
         Ok(Self(text.to_owned()))
     }
 
-    /// What is stored.
+    /// Returns what is stored of the secret: its SHA-256.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         Sha256::digest(self.0.as_bytes()).into()
     }
 
-    /// What is shown of it later: the first characters.
+    /// Returns the first characters, which are shown to tell keys apart.
     #[must_use]
     pub fn prefix(&self) -> String {
         self.0.chars().take(12).collect()
     }
 
-    /// The secret itself, to be shown once.
+    /// Returns the secret itself, to be shown once.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -97,9 +97,7 @@ fn checksum(body: &str) -> String {
 /// The row of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Its public id.
     pub id: ApiKeyId,
-    /// Of whom.
     pub tenant: TenantId,
     /// What the tenant calls it.
     pub name: String,
@@ -111,7 +109,7 @@ pub struct ApiKey {
     pub scopes: Vec<Scope>,
     /// The only session it may touch.
     pub session: Option<SessionId>,
-    /// From when it is refused.
+    /// From when on it is refused; none means never.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
@@ -124,7 +122,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Whether it is good at `now`.
+    /// Returns whether the key is accepted at `now`.
     #[must_use]
     pub fn is_valid(&self, now: Timestamp) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|expiry| now < expiry)

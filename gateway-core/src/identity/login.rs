@@ -5,11 +5,6 @@
 //! under READ COMMITTED one of the two waits for the other: a grant that is on its way when the login
 //! ends is either refused, or its tokens are of a login that has ended.
 
-#![expect(
-    missing_docs,
-    reason = "fields and variants whose names say what they are"
-)]
-
 use std::time::Duration;
 
 use async_trait::async_trait;

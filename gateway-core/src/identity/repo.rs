@@ -7,13 +7,13 @@ use crate::id::{ApiKeyId, TenantId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// API keys.
+/// Keeps API keys.
 #[async_trait]
 pub trait KeyRepo: Send {
-    /// The key with that hash, of whatever tenant: only for authentication.
+    /// Returns the key with that hash, of whatever tenant: only for authentication.
     async fn key_by_hash(&mut self, hash: &[u8; 32]) -> Result<Option<ApiKey>, StoreError>;
 
-    /// The tenant's key.
+    /// Returns the tenant's key of that id, or none.
     async fn key(&mut self, tenant: TenantId, id: ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 
     /// Returns the tenant's key in its newest committed form and locks the row until this transaction ends.
@@ -23,7 +23,7 @@ pub trait KeyRepo: Send {
         id: ApiKeyId,
     ) -> Result<Option<ApiKey>, StoreError>;
 
-    /// The tenant's keys in id order after `after`, revoked ones too, at most `limit`.
+    /// Returns the tenant's keys in id order after `after`, revoked ones too, at most `limit`.
     async fn keys(
         &mut self,
         tenant: TenantId,
@@ -34,11 +34,11 @@ pub trait KeyRepo: Send {
     /// Stores a new key.
     async fn insert_key(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 
-    /// Sets name, scopes, expiry and revocation of the tenant's key if the stored version is one less;
-    /// else [`StoreError::Conflict`]. So nobody takes back a revocation that they have not seen.
+    /// Sets name, scopes, expiry and revocation of the tenant's key. Returns whether the tenant has the
+    /// key.
     async fn save_key(&mut self, key: &ApiKey) -> Result<(), StoreError>;
 
-    /// Notes a use; the version stays.
+    /// Notes that the key was used at `at`.
     async fn touch_key(
         &mut self,
         tenant: TenantId,

@@ -11,7 +11,7 @@ use sha2::Sha256;
 use crate::id::{Incarnation, WorkerId};
 use crate::session::Owner;
 
-/// The text is not a worker token of this gateway.
+/// The error of a text that is not a worker token of this gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a worker token of this gateway")]
 pub struct InvalidWorkerToken;
@@ -32,7 +32,7 @@ impl WorkerTokens {
     /// What every worker token starts with.
     pub const PREFIX: &'static str = "gww_";
 
-    /// Under this secret.
+    /// Creates an issuer and verifier of tokens under this secret.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         // HMAC takes keys of any length; the error type exists for fixed-length MACs.
@@ -40,7 +40,7 @@ impl WorkerTokens {
         Self { keyed }
     }
 
-    /// The token of one run of a worker.
+    /// Returns the token of one run of a worker.
     #[must_use]
     pub fn issue(&self, owner: &Owner) -> String {
         let mac = hex::encode(self.mac(owner).finalize().into_bytes());
@@ -52,12 +52,12 @@ impl WorkerTokens {
         )
     }
 
-    /// Who holds the token. Compares in constant time.
+    /// Returns the holder of a token. Compares in constant time.
     ///
-    /// That the incarnation is the worker's present one is for the store to say.
+    /// Whether the incarnation is the worker's present one, only the store knows.
     ///
     /// # Errors
-    /// Malformed, or not made under this secret.
+    /// The token is malformed, or was not made under this secret.
     pub fn verify(&self, token: &str) -> Result<Owner, InvalidWorkerToken> {
         let mut parts = token
             .strip_prefix(Self::PREFIX)

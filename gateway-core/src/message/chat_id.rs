@@ -4,16 +4,14 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// What a chat is.
+/// The kinds of chat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChatKind {
     /// A person, by phone number: `…@s.whatsapp.net`.
     Phone,
-    /// A group: `…@g.us`.
     Group,
     /// A person, by hidden id: `…@lid`.
     Lid,
-    /// A channel: `…@newsletter`.
     Newsletter,
 }
 
@@ -28,7 +26,7 @@ impl ChatKind {
     }
 }
 
-/// A chat in canonical form.
+/// The id of a chat, in canonical form.
 ///
 /// ```
 /// use gateway_core::message::ChatId;
@@ -60,7 +58,7 @@ pub enum InvalidChatId {
 }
 
 impl ChatId {
-    /// What the chat is.
+    /// Returns what kind of chat it is.
     #[must_use]
     pub fn kind(&self) -> ChatKind {
         let server = self.0.split_once('@').map_or("", |(_, server)| server);
@@ -70,7 +68,7 @@ impl ChatId {
             .unwrap_or(ChatKind::Phone)
     }
 
-    /// The canonical text.
+    /// Returns the id in canonical form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -108,7 +106,7 @@ impl std::str::FromStr for ChatId {
     }
 }
 
-/// Reports name devices (`49170…:3@…`); a chat has none.
+/// Removes the device from a user part: reports name devices (`49170…:3@…`), and a chat has none.
 fn without_device(user: &str) -> &str {
     user.split_once(':').map_or(user, |(user, _)| user)
 }

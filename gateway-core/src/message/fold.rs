@@ -7,14 +7,14 @@ use super::{Direction, Message, MessageStatus, Timeline};
 use crate::event::{Event, MessageReceived, MessageStatusChanged, NewEvent};
 use crate::time::Timestamp;
 
-/// What a fact comes to.
+/// The result of folding a fact into a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fold {
-    /// What to answer; its `message` is the row to store.
+    /// What the caller is told; its `message` is the row to store.
     pub recorded: Recorded,
-    /// Whether the row differs from what stood there.
+    /// Whether the row differs from the stored one.
     pub changed: bool,
-    /// What to append to the outbox with it.
+    /// The event to append to the outbox together with the row.
     pub event: Option<NewEvent>,
 }
 

@@ -15,21 +15,22 @@ use crate::entropy::Entropy;
 use crate::id::{MessageId, SessionId, TenantId};
 use crate::time::Timestamp;
 
-/// A message's id at WhatsApp: for ours `3EB0` and 18 upper-case hex digits; for others' opaque.
+/// The id of a message at WhatsApp: `3EB0` and 18 upper-case hex digits for messages sent from here; opaque
+/// for all others.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct WaMessageId(String);
 
 impl WaMessageId {
-    /// Whatever a worker reports, at most 128 characters of printable ASCII.
+    /// Accepts any id that a worker may report: at most 128 characters of printable ASCII.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let fits = (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -48,7 +49,7 @@ impl fmt::Display for WaMessageId {
     }
 }
 
-/// Derives ids under a secret key.
+/// Derives message ids under a secret key.
 #[derive(Clone)]
 pub struct MessageIds {
     keyed: Hmac<Sha256>,
@@ -61,7 +62,7 @@ impl fmt::Debug for MessageIds {
 }
 
 impl MessageIds {
-    /// Under this key, which must never change for the life of the stored messages.
+    /// Creates a deriver under this key, which must never change as long as messages are stored.
     #[must_use]
     pub fn new(key: &[u8]) -> Self {
         // HMAC takes keys of any length; the error type exists for fixed-length MACs.
@@ -69,7 +70,7 @@ impl MessageIds {
         Self { keyed }
     }
 
-    /// The id for a send with an idempotency key.
+    /// Returns the id of a send with an idempotency key.
     #[must_use]
     pub fn keyed(&self, tenant: TenantId, session: SessionId, key: &str) -> MessageId {
         self.derive(
@@ -82,13 +83,14 @@ impl MessageIds {
         )
     }
 
-    /// The id for a send without one.
+    /// Returns a fresh id for a send without an idempotency key.
     #[must_use]
     pub fn random(now: Timestamp, entropy: &dyn Entropy) -> MessageId {
         MessageId::generate(now, entropy)
     }
 
-    /// The id of an inbound message: its identity is (session, chat, sender, id at WhatsApp).
+    /// Returns the id of an inbound message, which is identified by session, chat, sender and its id at
+    /// WhatsApp.
     #[must_use]
     pub fn inbound(
         &self,
@@ -108,7 +110,7 @@ impl MessageIds {
         )
     }
 
-    /// The id at WhatsApp of an outbound message.
+    /// Returns the id that an outbound message has at WhatsApp.
     #[must_use]
     pub fn wa(&self, id: MessageId) -> WaMessageId {
         let digest = self.digest(b"wa", &[&id.as_u128().to_be_bytes()]);

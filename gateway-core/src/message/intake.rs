@@ -16,12 +16,12 @@ use crate::protocol::{InboundMessage, MessageReport};
 use crate::session::{Owner, Placement};
 use crate::store::{Store, StoreError};
 
-/// What became of a fact.
+/// What became of a reported fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// It is in the log, now or since before.
+    /// It is in the log, whether by this call or an earlier one.
     Recorded,
-    /// It is about no message of ours.
+    /// It is about no message of this gateway, and was dropped.
     Dropped,
 }
 
@@ -31,44 +31,44 @@ pub enum IntakeError {
     /// That run of that worker never held the session at that epoch.
     #[error("that incarnation did not hold the session at epoch {named}")]
     NotHeld {
-        /// The epoch it named.
+        /// The epoch that the report names.
         named: Epoch,
     },
     /// A field cannot be read.
     #[error("{field}: {message}")]
     Invalid {
-        /// Which.
+        /// The field that cannot be read.
         field: &'static str,
-        /// What would be right.
+        /// What the field must contain.
         message: &'static str,
     },
-    /// The log is full: send it again.
+    /// The log is full: the worker must send the report again.
     #[error(transparent)]
     LogFull(#[from] LogFull),
-    /// It may not be recorded: send it again.
+    /// The fact may not be recorded: the worker must send the report again.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The store's: send it again.
+    /// The store failed: the worker must send the report again.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Takes facts in. Cheap to clone.
+/// Takes in what workers report about messages. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    /// For the history of assignments.
+    /// Has the history of assignments.
     pub store: Arc<dyn Store>,
-    /// Where facts go.
     pub log: Arc<dyn MessageLog>,
-    /// To check and derive message ids.
+    /// Checks and derives message ids.
     pub ids: MessageIds,
 }
 
 impl Intake {
-    /// A report on an outbound message. Repeating it changes nothing.
+    /// Takes in a report on an outbound message. Repeating it changes nothing.
     ///
     /// # Errors
-    /// Not held, unreadable, or to be sent again.
+    /// The reporter did not hold the session, a field cannot be read, or the log or the store failed and
+    /// the report must be sent again.
     pub async fn status(
         &self,
         reporter: &Owner,
@@ -98,10 +98,11 @@ impl Intake {
         Ok(Taken::Recorded)
     }
 
-    /// A message that came in. Repeating it changes nothing.
+    /// Takes in a message that came in. Repeating it changes nothing.
     ///
     /// # Errors
-    /// Not held, unreadable, or to be sent again.
+    /// The reporter did not hold the session, a field cannot be read, or the log or the store failed and
+    /// the report must be sent again.
     pub async fn inbound(
         &self,
         reporter: &Owner,
@@ -181,7 +182,8 @@ impl Intake {
             .ok_or(IntakeError::NotHeld { named: epoch })
     }
 
-    /// The message a report names, if it is one of ours: the id at WhatsApp derives from it.
+    /// Returns the message that a report names, if it is one of this gateway: then the id at WhatsApp
+    /// derives from it.
     fn own_message(&self, report: &MessageReport) -> Option<MessageId> {
         let id: MessageId = report.message_id.as_deref()?.parse().ok()?;
         let derived = self.ids.wa(id);
@@ -193,7 +195,7 @@ impl Intake {
     }
 }
 
-/// The name of a type, whatever the worker calls it.
+/// Shortens the name of a message type to what can be stored, whatever the worker calls it.
 fn name(kind: &str) -> String {
     kind.chars().filter(|c| *c != '\0').take(64).collect()
 }
@@ -219,7 +221,7 @@ fn error(value: &Value) -> Option<MessageError> {
     }
 }
 
-/// No store keeps U+0000; a message must not be lost for it.
+/// Removes U+0000 from all texts and keys, because no store keeps it and a message must not be lost for it.
 fn strip_nul(value: &mut Value) {
     match value {
         Value::String(text) if text.contains('\0') => *text = text.replace('\0', ""),

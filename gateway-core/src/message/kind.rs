@@ -4,23 +4,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// The longest text in characters.
+/// The longest text of a message in characters.
 pub const MAX_TEXT_CHARS: usize = 65_536;
 const MAX_CAPTION_CHARS: usize = 4_096;
 const MAX_LABEL_CHARS: usize = 1_024;
 const MAX_URL_CHARS: usize = 2_048;
 const MAX_CONTACTS: usize = 100;
 
-/// One field that cannot be accepted.
+/// A field of a message that cannot be accepted, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidContent {
-    /// The path of the field.
+    /// The path of the field, as in `contacts[0].name`.
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
 }
 
-/// What is sent.
+/// The content of an outbound message, by type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(
@@ -29,7 +29,6 @@ pub struct InvalidContent {
     rename_all_fields = "camelCase"
 )]
 pub enum Content {
-    /// Text.
     Text {
         /// 1 to 65,536 characters.
         text: String,
@@ -37,47 +36,34 @@ pub enum Content {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         preview_url: Option<bool>,
     },
-    /// A picture.
     Image {
-        /// Where it is.
         media: Media,
-        /// Text below it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
     },
-    /// A film.
     Video {
-        /// Where it is.
         media: Media,
-        /// Text below it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
         /// Whether to loop it without sound.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gif: Option<bool>,
     },
-    /// Sound.
     Audio {
-        /// Where it is.
         media: Media,
         /// Whether it is a voice message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         voice: Option<bool>,
     },
-    /// A file.
     Document {
-        /// Where it is.
         media: Media,
-        /// Text below it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         caption: Option<String>,
     },
-    /// A sticker.
     Sticker {
-        /// Where it is.
         media: Media,
     },
-    /// A place.
+    /// A place on the map.
     Location {
         /// Degrees, -90 to 90.
         latitude: f64,
@@ -86,18 +72,14 @@ pub enum Content {
         /// What it is called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
-        /// Its address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<String>,
     },
-    /// Contact cards.
     Contact {
         /// 1 to 100 of them.
         contacts: Vec<Contact>,
     },
-    /// A poll.
     Poll {
-        /// What is asked.
         question: String,
         /// 2 to 12 different answers.
         options: Vec<String>,
@@ -107,10 +89,10 @@ pub enum Content {
     },
     /// A reaction to a message.
     Reaction {
-        /// Our id of that message.
+        /// The gateway's id of the message it is about; either this or `waMessageId`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message_id: Option<String>,
-        /// Its id at WhatsApp.
+        /// The id at WhatsApp of the message it is about; either this or `messageId`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wa_message_id: Option<String>,
         /// The emoji; empty takes the reaction back.
@@ -122,7 +104,7 @@ const fn one() -> u32 {
     1
 }
 
-/// Where a medium is.
+/// A media file, by address or by upload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
@@ -130,39 +112,36 @@ pub struct Media {
     /// An http(s) URL; either this or `mediaId`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// An uploaded medium; either this or `url`.
+    /// The id of an uploaded file; either this or `url`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_id: Option<String>,
-    /// Its MIME type.
+    /// The MIME type of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mime_type: Option<String>,
-    /// The name to show.
+    /// The file name that the recipient sees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_name: Option<String>,
 }
 
-/// A contact card.
+/// A contact card in a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
-    /// The name.
     pub name: String,
-    /// The number.
     pub phone_number: String,
-    /// Where they work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
 }
 
 impl Content {
-    /// The names of all types.
+    /// The names of all types, in the order of the variants.
     pub const KINDS: [&'static str; 10] = [
         "text", "image", "video", "audio", "document", "sticker", "location", "contact", "poll",
         "reaction",
     ];
 
-    /// The name of the type.
+    /// Returns the name of the type.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -179,7 +158,7 @@ impl Content {
         }
     }
 
-    /// Whether it needs media, which this release cannot carry.
+    /// Returns whether the type carries a media file, which this release cannot send.
     #[must_use]
     pub const fn needs_media(&self) -> bool {
         match self {
@@ -196,7 +175,7 @@ impl Content {
         }
     }
 
-    /// Everything that is wrong with it; empty: it can be sent.
+    /// Returns everything that is wrong with the content; an empty list means that it can be sent.
     #[must_use]
     pub fn problems(&self) -> Vec<InvalidContent> {
         let mut check = Check::default();
@@ -253,7 +232,7 @@ impl Content {
         check.problems
     }
 
-    /// The fields of the type, with its name as `type`.
+    /// Returns the content as JSON fields, with the name of the type as `type`.
     #[must_use]
     pub fn tagged(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
@@ -263,7 +242,7 @@ impl Content {
     }
 }
 
-/// SHA-256 over the canonical JSON of a request: object keys sorted, no white space.
+/// Returns SHA-256 over the canonical JSON of a request: object keys sorted, no white space.
 #[must_use]
 pub fn body_hash(body: &impl Serialize) -> [u8; 32] {
     // serde_json keeps objects in key order, so equal bodies have equal texts. Writing values into memory

@@ -16,13 +16,13 @@ use super::{Direction, Message, MessageError, MessageStatus, WaMessageId};
 use crate::id::{Epoch, MessageId, SessionId, TenantId};
 use crate::store::StoreError;
 
-/// A place in the log, given back when it is dropped.
+/// A reserved place in the log. Dropping it gives the place back.
 pub struct LogPlace(
     #[expect(dead_code, reason = "held for what dropping it does")] Box<dyn Any + Send>,
 );
 
 impl LogPlace {
-    /// Wraps whatever the implementation gives back on drop: a semaphore permit, a counter guard.
+    /// Wraps what the implementation releases on drop, such as a semaphore permit.
     #[must_use]
     pub fn new(permit: Box<dyn Any + Send>) -> Self {
         Self(permit)
@@ -35,7 +35,7 @@ impl Debug for LogPlace {
     }
 }
 
-/// The log is full or not keeping up; nothing was written and nobody was asked.
+/// The error of a log that is full or not keeping up. Nothing was written and no worker was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message log is full; try again shortly")]
 pub struct LogFull;
@@ -46,17 +46,17 @@ pub enum LogError {
     /// The database refuses this fact's data; the others of its batch are written.
     #[error("the message cannot be stored")]
     Refused(#[source] StoreError),
-    /// The log is shutting down or its store is away: whether it will be written is not known.
+    /// The log is shutting down or its store is away; it is not known whether the fact will be written.
     #[error("the message log is not available")]
     Unavailable,
 }
 
-/// Something known about a message. Times are the store's, set when it is written.
+/// Something known about a message. The store sets the times when it writes the fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
     /// A send and its outcome.
     Outgoing(Outgoing),
-    /// A report on an outbound message; makes a stub if nothing is known of it yet.
+    /// A report on an outbound message. Makes a stub if nothing is known of the message yet.
     Status(StatusFact),
     /// A message that came in.
     Inbound(Inbound),
@@ -65,19 +65,15 @@ pub enum Fact {
 /// A send and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
-    /// Its id.
     pub id: MessageId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// Of which session.
     pub session: SessionId,
-    /// Under which epoch it was sent.
+    /// The epoch of the session at which it was sent.
     pub epoch: Epoch,
     /// Its id at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// The chat, canonical.
     pub chat_id: String,
-    /// The type of R-60.
+    /// The type of message.
     pub kind: String,
     /// The content as JSON.
     pub content: serde_json::Value,
@@ -85,56 +81,46 @@ pub struct Outgoing {
     pub body_hash: [u8; 32],
     /// `sending`, `unknown` or `failed`.
     pub status: MessageStatus,
-    /// Why it failed.
     pub error: Option<MessageError>,
 }
 
 /// A report on an outbound message, checked to belong to the session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusFact {
-    /// Which message.
     pub id: MessageId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// Of which session.
     pub session: SessionId,
-    /// The epoch of the reporter.
+    /// The epoch at which the reporter held the session.
     pub epoch: Epoch,
     /// Its id at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// What is reported.
     pub status: MessageStatus,
-    /// Why it failed.
     pub error: Option<MessageError>,
 }
 
 /// A message that came in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inbound {
-    /// Its id here, derived from its identity.
+    /// The gateway's id, derived from what identifies the message.
     pub id: MessageId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// Of which session.
     pub session: SessionId,
-    /// The epoch of the reporter.
+    /// The epoch at which the reporter held the session.
     pub epoch: Epoch,
     /// Its id at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// The chat, canonical.
     pub chat_id: String,
-    /// Who wrote it.
     pub sender: String,
     /// The type, as the worker names it.
     pub kind: String,
     /// The content, as the worker sent it.
     pub content: serde_json::Value,
-    /// Whether it was waiting while the session was away.
+    /// Whether the message was waiting at WhatsApp while the session was not connected.
     pub offline: bool,
 }
 
 impl Fact {
-    /// The identity it folds under.
+    /// Returns the id of the message that the fact is about.
     #[must_use]
     pub const fn id(&self) -> MessageId {
         match self {
@@ -144,7 +130,7 @@ impl Fact {
         }
     }
 
-    /// Whose message it is about.
+    /// Returns the tenant of the message that the fact is about.
     #[must_use]
     pub const fn tenant(&self) -> TenantId {
         match self {
@@ -154,7 +140,7 @@ impl Fact {
         }
     }
 
-    /// Which way the message goes.
+    /// Returns which way the message goes.
     #[must_use]
     pub const fn direction(&self) -> Direction {
         match self {
@@ -164,32 +150,32 @@ impl Fact {
     }
 }
 
-/// What stands in the log once a fact is durable.
+/// What the log has once a fact is durable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The row, folded.
+    /// The message with the fact folded in.
     pub message: Message,
-    /// The folded status before, or none if the fact made the row.
+    /// The status before the fact, or none if the fact made the row.
     pub before: Option<MessageStatus>,
-    /// The row had been written with another body: the fact changed nothing.
+    /// Whether the message had been written with another body: then the fact changed nothing.
     pub mismatch: bool,
 }
 
-/// Keeps messages durably, in groups.
+/// Keeps messages durably, written in groups.
 #[async_trait]
 pub trait MessageLog: Debug + Send + Sync {
-    /// Takes a place, before anybody is asked to do anything. Never waits.
+    /// Reserves a place, before any worker is asked to do anything. Never waits.
     ///
     /// # Errors
     /// The log is full, or its writes are not getting through.
     fn reserve(&self) -> Result<LogPlace, LogFull>;
 
-    /// Folds the fact into its message and appends the event of a changed status, durably and
-    /// together; returns when that is so. Repeating a fact changes nothing.
+    /// Folds the fact into its message and appends the event of a changed status, durably and together;
+    /// returns once that is done. Repeating a fact changes nothing.
     ///
-    /// A dropped future does not take the fact back.
+    /// Dropping the future does not take the fact back.
     async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError>;
 
-    /// The tenant's message of that id, read together with other callers' reads.
+    /// Returns the tenant's message of that id. Concurrent callers share one read.
     async fn find(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>, LogError>;
 }

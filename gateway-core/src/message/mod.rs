@@ -32,14 +32,12 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// From the tenant.
     Outbound,
-    /// To the tenant.
     Inbound,
 }
 
 impl Direction {
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -48,7 +46,7 @@ impl Direction {
         }
     }
 
-    /// Reads the name.
+    /// Returns the direction of that name, as [`Direction::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Outbound, Self::Inbound]
@@ -62,9 +60,9 @@ impl Direction {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageError {
-    /// A slug.
+    /// A slug, for programs.
     pub code: String,
-    /// The worker's words.
+    /// The worker's words, for people.
     pub message: Option<String>,
 }
 
@@ -82,54 +80,46 @@ pub struct Timeline {
     /// `delivered`: it reached a device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivered: Option<Timestamp>,
-    /// `read`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Timestamp>,
-    /// `played`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub played: Option<Timestamp>,
-    /// `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<Timestamp>,
 }
 
-/// The row of a message.
+/// The row of a message. A *stub* is a row that was made by a status report before anything else was known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     /// Its id, fixed before the first attempt to send it.
     pub id: MessageId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// Of which session.
     pub session: SessionId,
-    /// Which way.
     pub direction: Direction,
     /// `text`, `image`, …; none for a stub.
     pub kind: Option<String>,
-    /// The chat, canonical; none for a stub.
+    /// The chat in canonical form; none for a stub.
     pub chat_id: Option<String>,
-    /// Who wrote it, if it came in.
+    /// Who wrote it, if it is inbound.
     pub sender: Option<String>,
     /// Its id at WhatsApp.
     pub wa_message_id: Option<WaMessageId>,
-    /// The folded status.
     pub status: MessageStatus,
-    /// Why it failed.
     pub error: Option<MessageError>,
     /// The content as JSON; none for a stub.
     pub content: Option<serde_json::Value>,
     /// SHA-256 of the request's canonical body; none for a stub and for inbound.
     pub body_hash: Option<[u8; 32]>,
-    /// The epoch under which it was sent or received.
+    /// The epoch of the session at which it was sent or received.
     pub epoch: Epoch,
-    /// When it was first written here.
+    /// When the row was first written.
     pub created_at: Timestamp,
     /// When each status was first known.
     pub timeline: Timeline,
 }
 
 impl Message {
-    /// Whether only a status report is known of it.
+    /// Returns whether nothing but a status report is known of the message.
     #[must_use]
     pub const fn is_stub(&self) -> bool {
         self.kind.is_none()

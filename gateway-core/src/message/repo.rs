@@ -7,45 +7,43 @@ use crate::id::{MessageId, SessionId, TenantId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// Which of a tenant's messages to list.
+/// Which of a tenant's messages to list. A field that is none does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageFilter {
-    /// Only of this session.
+    /// Only messages of this session.
     pub session: Option<SessionId>,
-    /// Only of this chat, canonical.
+    /// Only messages of this chat, in canonical form.
     pub chat_id: Option<String>,
-    /// Only this way.
     pub direction: Option<Direction>,
-    /// Only with this status.
     pub status: Option<MessageStatus>,
-    /// Only of this type.
+    /// Only messages of this type.
     pub kind: Option<String>,
-    /// Only written at or after.
+    /// Only messages written at or after this time.
     pub since: Option<Timestamp>,
-    /// Only written before.
+    /// Only messages written before this time.
     pub until: Option<Timestamp>,
 }
 
-/// Where a page of messages ends: the list goes from the newest to the oldest.
+/// Where a page of messages ends. Lists go from the newest message to the oldest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageCursor {
-    /// The last row's time.
+    /// When the last message of the page was written.
     pub created_at: Timestamp,
-    /// The last row's id.
+    /// The id of the last message of the page.
     pub id: MessageId,
 }
 
-/// A tenant's messages.
+/// Reads messages. They are written by the message log alone.
 #[async_trait]
 pub trait MessageRepo: Send {
-    /// The tenant's message of that id.
+    /// Returns the tenant's message of that id.
     async fn message(
         &mut self,
         tenant: TenantId,
         id: MessageId,
     ) -> Result<Option<Message>, StoreError>;
 
-    /// The tenant's messages that match, newest first, after the cursor, at most `limit`.
+    /// Returns the tenant's messages that match, newest first, after the cursor, at most `limit`.
     async fn messages(
         &mut self,
         tenant: TenantId,

@@ -21,20 +21,16 @@ use crate::store::StoreError;
 use crate::time::Clock;
 use crate::worker::{LinkError, WorkerLink};
 
-/// What a tenant asks for, validated.
+/// A send that a tenant asks for, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendRequest {
-    /// Who asks.
     pub tenant: TenantId,
-    /// From which session.
     pub session: SessionRef,
-    /// To which chat.
     pub to: ChatId,
-    /// What.
     pub content: Content,
-    /// Quoted message and mentions, passed through.
+    /// The quoted message and mentions, passed on unchanged.
     pub context: Map<String, Value>,
-    /// The `Idempotency-Key`, if there is one.
+    /// The `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
 }
 
@@ -53,7 +49,7 @@ impl Default for SendLimits {
     }
 }
 
-/// A send that was answered well.
+/// The result of a send that succeeded, now or before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendOutcome {
     /// The message as it stands in the log.
@@ -62,18 +58,18 @@ pub struct SendOutcome {
     pub repeated: bool,
 }
 
-/// How a send can end otherwise. Each says whether the message may have gone out.
+/// Why a send did not succeed. Each variant says whether the message may have gone out.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// The tenant has no such session.
     #[error("no such session")]
     UnknownSession,
-    /// Not sent: nobody wants the session connected, or it waits for a person.
+    /// Not sent: the tenant does not want the session connected, or it waits for a person.
     #[error("the session is not connected ({reason})")]
     NotConnected {
-        /// The status's reason.
+        /// Why the session is not connected, as a slug.
         reason: String,
-        /// What a person has to do.
+        /// What a person has to do, as a slug.
         action_required: Option<String>,
     },
     /// Not sent: the session is on its way back; try again soon.
@@ -94,33 +90,23 @@ pub enum SendError {
     /// Not sent: the worker refused for good; recorded as `failed`.
     #[error("the worker refused the message: {message}")]
     Refused {
-        /// The message's id.
         id: MessageId,
-        /// The worker's HTTP status.
+        /// The HTTP status of the worker's answer.
         status: u16,
-        /// The worker's code.
+        /// The worker's machine-readable code.
         code: String,
-        /// The worker's words.
         message: String,
     },
     /// May have gone out: the worker's answer makes no sense; recorded as `unknown`.
     #[error("the worker's answer makes no sense; the message may have been sent")]
-    WorkerError {
-        /// The message's id.
-        id: MessageId,
-    },
+    WorkerError { id: MessageId },
     /// May have gone out: no answer in time; recorded as `unknown`.
     #[error("the outcome is not known; the message may have been sent")]
-    OutcomeUnknown {
-        /// The message's id.
-        id: MessageId,
-    },
+    OutcomeUnknown { id: MessageId },
     /// Went out, but is not known to be recorded.
     #[error("the message was sent but could not be recorded in time")]
     NotRecorded {
-        /// The message's id.
         id: MessageId,
-        /// Why.
         #[source]
         source: LogError,
     },
@@ -132,26 +118,23 @@ pub enum SendError {
     },
 }
 
-/// Sends messages.
+/// Sends messages through the workers that hold the sessions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sender {
-    /// Where sessions are.
+    /// Finds the worker of a session.
     pub routes: Arc<dyn Routes>,
-    /// The way to workers.
+    /// Sends the command to the worker.
     pub link: Arc<dyn WorkerLink>,
-    /// Where messages are kept.
     pub log: Arc<dyn MessageLog>,
-    /// Derives message ids.
     pub ids: MessageIds,
-    /// For the ids of sends without a key.
+    /// Gives the time in the ids of sends without a key.
     pub clock: Arc<dyn Clock>,
-    /// For the ids of sends without a key.
+    /// Gives the random part of the ids of sends without a key.
     pub entropy: Arc<dyn Entropy>,
-    /// Time limits.
     pub limits: SendLimits,
 }
 
-/// A message on its way, the same for every attempt.
+/// A message that is ready to go out, the same for every attempt.
 struct PreparedMessage {
     id: MessageId,
     wa_id: WaMessageId,
@@ -165,10 +148,11 @@ struct PreparedMessage {
 impl Sender {
     /// Sends one message and records what became of it.
     ///
-    /// Not safe to drop once polled; see the module page.
+    /// Must not be dropped once it was polled; the module page says why.
     ///
     /// # Errors
-    /// One per row of the table of R-61; each says whether the message may have gone out.
+    /// The message was not sent, or it is not known whether it was, or it could not be recorded; each
+    /// error says which.
     pub async fn send(&self, request: &SendRequest) -> Result<SendOutcome, SendError> {
         let route = self.route(request, false).await?;
         let key = request.idempotency_key.as_deref();
@@ -176,7 +160,7 @@ impl Sender {
         self.send_along(id, request, route).await
     }
 
-    /// The id that a send will have: derived from the key if there is one, else a fresh one.
+    /// Returns the id that a send will have: derived from the key if there is one, else a fresh one.
     #[must_use]
     pub fn message_id(&self, tenant: TenantId, session: SessionId, key: Option<&str>) -> MessageId {
         match key {
@@ -185,8 +169,8 @@ impl Sender {
         }
     }
 
-    /// [`Sender::send`] for a caller who knows the route, and has to name the message before its outcome
-    /// is known: under an id from [`Sender::message_id`].
+    /// Does what [`Sender::send`] does, for a caller who knows the route and has to name the message before
+    /// its outcome is known; `id` is from [`Sender::message_id`].
     ///
     /// # Errors
     /// As for [`Sender::send`].
@@ -231,7 +215,7 @@ impl Sender {
         route.ok_or(SendError::UnknownSession)
     }
 
-    /// What an earlier send with the same key came to; none if this one has to go out (again).
+    /// Returns the result of an earlier send with the same key; none if this one has to go out.
     async fn earlier(&self, prepared: &PreparedMessage) -> Result<Option<Recorded>, SendError> {
         let found = self.log.find(prepared.tenant, prepared.id).await;
         let Some(message) = found.map_err(|_| LogFull)? else {
@@ -317,8 +301,8 @@ impl PreparedMessage {
         }
     }
 
-    /// The fields of the type beside those of the command, which has ids of its own: the message that a
-    /// reaction is about stands in `target`.
+    /// Returns the fields of the type beside those of the command. The command has ids of its own, so the
+    /// ids of the message that a reaction is about stand in `target`.
     fn wire_fields(&self) -> Map<String, Value> {
         let mut fields = self.fields.clone();
         let ids = ["messageId", "waMessageId"];
@@ -349,7 +333,7 @@ impl PreparedMessage {
     }
 }
 
-/// A send that is recorded although it did not succeed.
+/// The outcome of a send that is recorded although it did not succeed.
 enum Failure {
     Refused {
         status: u16,
@@ -400,7 +384,7 @@ fn is_stale(error: &LinkError) -> bool {
     )
 }
 
-/// What is recorded of an answer, or the error of a send that certainly did not go out.
+/// Returns what to record of a worker's answer, or the error of a send that certainly did not go out.
 fn outcome_of(
     prepared: &PreparedMessage,
     answer: Result<Sent, LinkError>,

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is known of a message, from nothing to everything.
+/// The status of a message, from the least to the most that can be known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -25,20 +25,17 @@ pub enum MessageStatus {
     Canceled,
     /// Not sent in time.
     Expired,
-    /// Refused for good.
     Failed,
     /// WhatsApp's server has it.
     Sent,
     /// A device of the recipient has it.
     Delivered,
-    /// Read.
     Read,
-    /// Played.
     Played,
 }
 
 impl MessageStatus {
-    /// All of them, lowest first.
+    /// All statuses, lowest first.
     pub const ALL: [Self; 11] = [
         Self::Scheduled,
         Self::Queued,
@@ -53,7 +50,7 @@ impl MessageStatus {
         Self::Played,
     ];
 
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -71,13 +68,13 @@ impl MessageStatus {
         }
     }
 
-    /// Reads the name.
+    /// Returns the status of that name, as [`MessageStatus::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
     }
 
-    /// The higher of two.
+    /// Returns the higher of two statuses.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         self.max(other)

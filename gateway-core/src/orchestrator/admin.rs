@@ -10,27 +10,25 @@ use crate::store::{AsStoreError, StoreError, retry_conflicts};
 use crate::time::Timestamp;
 use crate::worker::{Worker, WorkerStatus};
 
-/// A slot to be reserved.
+/// A worker slot that an operator reserves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddWorker {
-    /// The slot.
     pub id: WorkerId,
     /// The most sessions it may hold; the worker's own registration replaces it.
     pub max_sessions: u32,
-    /// Labels for placement.
     pub labels: BTreeMap<String, String>,
     /// SHA-256 of the one-time token.
     pub join_token_hash: [u8; 32],
 }
 
-/// What to change of a worker; none leaves it.
+/// What an operator changes of a worker; a field that is none is left as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateWorker {
-    /// Other labels, all of them.
+    /// The new labels, in place of all former ones.
     pub labels: Option<BTreeMap<String, String>>,
-    /// Another limit.
+    /// The most sessions that the worker may hold from now on.
     pub max_sessions: Option<u32>,
-    /// Whether anything new is placed on it.
+    /// Whether no new sessions are placed on the worker from now on.
     pub cordoned: Option<bool>,
 }
 
@@ -40,18 +38,14 @@ pub enum WorkerAdminError {
     /// There is no such worker.
     #[error("no such worker")]
     Unknown,
-    /// The id is known.
+    /// The id is already known.
     #[error("this worker id is known already; update it or choose another one")]
     Taken,
-    /// It holds sessions.
+    /// The worker still holds sessions.
     #[error(
         "the worker still holds {assigned} sessions; stop it and wait until they are placed elsewhere"
     )]
-    NotEmpty {
-        /// How many.
-        assigned: u32,
-    },
-    /// The store's.
+    NotEmpty { assigned: u32 },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -63,10 +57,10 @@ impl AsStoreError for WorkerAdminError {
 }
 
 impl Orchestrator {
-    /// Reserves an id: `PENDING` until a process registers with the one-time token.
+    /// Reserves an id, which is `PENDING` until a process registers with the one-time token.
     ///
     /// # Errors
-    /// The id is known and not removed, or the store's.
+    /// The id is known and not removed, or the store fails.
     pub async fn add_worker(
         &self,
         actor: &Actor,
@@ -106,10 +100,10 @@ impl Orchestrator {
         .await
     }
 
-    /// Changes labels, limit or cordon. Lowering the limit moves nobody.
+    /// Changes labels, limit or cordon of a worker. Lowering the limit moves no session.
     ///
     /// # Errors
-    /// No such worker, or the store's.
+    /// There is no such worker, or the store fails.
     pub async fn update_worker(
         &self,
         actor: &Actor,
@@ -150,7 +144,7 @@ impl Orchestrator {
     /// Removes an empty worker: its token ends, and its id is refused until it is added again.
     ///
     /// # Errors
-    /// No such worker, it holds sessions, or the store's.
+    /// There is no such worker, it holds sessions, or the store fails.
     pub async fn remove_worker(
         &self,
         actor: &Actor,
@@ -192,7 +186,7 @@ impl Orchestrator {
     /// Records that somebody had workers asked for their health: one, or the whole fleet.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn record_health_check(
         &self,
         actor: &Actor,

@@ -10,7 +10,7 @@ use crate::session::{Decision, Effect, Input, InvalidTransition, Owner, Session,
 use crate::store::{AsStoreError, OrchestrationTx, StoreError, retry_conflicts};
 use crate::time::Timestamp;
 
-/// What became of an input.
+/// The row after an input, and the effects that follow.
 pub(super) type Applied = Done<Option<Session>>;
 
 /// Why an input was not applied.
@@ -29,9 +29,9 @@ impl AsStoreError for ApplyError {
 }
 
 impl Orchestrator {
-    /// Reads the row, lets `admit` look at it, decides and commits; repeated on conflict.
+    /// Reads the row, decides if `admit` lets it pass, and commits; repeats all that on a conflict.
     ///
-    /// `None`: there is no such session, or `admit` refused it.
+    /// Returns `None` if there is no such session, or if `admit` refused it.
     pub(super) async fn apply(
         &self,
         id: SessionId,
@@ -70,7 +70,7 @@ impl Orchestrator {
     }
 }
 
-/// Writes one decision into the transaction; whether there was anything to write.
+/// Writes one decision into the transaction. Returns whether there was anything to write.
 pub(super) async fn write(
     tx: &mut dyn OrchestrationTx,
     before: &Session,
@@ -102,14 +102,14 @@ fn owner_of(decision: &Decision) -> Option<&Owner> {
     decision.row.as_ref().and_then(Session::owner)
 }
 
-/// The decision's events, addressed.
+/// Returns the decision's events, addressed to the session and its tenant.
 pub(super) fn events(before: &Session, decision: &Decision) -> Vec<NewEvent> {
     let epoch = decision.row.as_ref().map_or(before.epoch, |row| row.epoch);
     let address = |event| NewEvent::of_session(before.tenant, before.id, epoch, event);
     decision.events.iter().map(address).collect()
 }
 
-/// Effects of several decisions, without a second nudge.
+/// Adds effects to those of earlier decisions, leaving out a second nudge.
 pub(super) fn gather(effects: &mut Vec<Effect>, more: Vec<Effect>) {
     for effect in more {
         if effect != Effect::Nudge || !effects.contains(&Effect::Nudge) {

@@ -9,23 +9,20 @@ use crate::id::{SessionId, SessionName, TenantId};
 use crate::session::{Command, Input, Inserted, InvalidTransition, Session};
 use crate::store::{AsStoreError, StoreError, retry_conflicts};
 
-/// A card to be made.
+/// A session to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewCard {
-    /// Whose.
     pub tenant: TenantId,
-    /// Unique within the tenant.
+    /// The name, unique within the tenant.
     pub name: SessionName,
-    /// Free text.
     pub description: Option<String>,
-    /// Free pairs.
     pub metadata: BTreeMap<String, serde_json::Value>,
-    /// How many sessions the tenant may have; none: any number.
+    /// How many sessions the tenant may have; none means any number.
     pub limit: Option<u32>,
 }
 
 impl NewCard {
-    /// With a name and nothing else.
+    /// Creates a card with a name and nothing else.
     #[must_use]
     pub const fn new(tenant: TenantId, name: SessionName) -> Self {
         Self {
@@ -38,24 +35,23 @@ impl NewCard {
     }
 }
 
-/// What to change of a card; none leaves it.
+/// What to change of a session; a field that is none is left as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardPatch {
-    /// Another name.
     pub name: Option<SessionName>,
-    /// Another text, or none at all.
+    /// The new description, or none to remove it.
     pub description: Option<Option<String>>,
-    /// Other pairs, all of them.
+    /// The new metadata, in place of all of the former.
     pub metadata: Option<BTreeMap<String, serde_json::Value>>,
 }
 
-/// Why no card was made.
+/// Why a session was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The tenant has a session of that name.
     #[error("a session of that name exists already; choose another name")]
     NameTaken,
-    /// The tenant's tier allows no more.
+    /// The tenant's plan allows no more sessions.
     #[error("the plan allows {limit} sessions and {used} exist; delete one or change the plan")]
     LimitReached {
         /// How many there are.
@@ -63,7 +59,6 @@ pub enum CreateError {
         /// How many are allowed.
         limit: u32,
     },
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -74,13 +69,12 @@ pub enum CommandError {
     /// The tenant has no such session.
     #[error("no such session")]
     UnknownSession,
-    /// Not in this phase.
+    /// The command makes no sense in the session's phase.
     #[error(transparent)]
     Refused(#[from] InvalidTransition),
     /// The new name is taken.
     #[error("a session of that name exists already; choose another name")]
     NameTaken,
-    /// The store's.
     #[error(transparent)]
     Store(StoreError),
 }
@@ -114,10 +108,10 @@ impl From<ApplyError> for CommandError {
 }
 
 impl Orchestrator {
-    /// Makes a card: `DISCONNECTED`, on no worker.
+    /// Creates a session that is `DISCONNECTED` and on no worker.
     ///
     /// # Errors
-    /// The name is taken, the limit is reached, or the store's.
+    /// The name is taken, the limit is reached, or the store fails.
     pub async fn create(&self, card: NewCard) -> Result<Session, CreateError> {
         let mut tx = self.ports.store.begin().await?;
         let now = tx.now().await?;
@@ -147,10 +141,10 @@ impl Orchestrator {
         Ok(session)
     }
 
-    /// Changes name, description or metadata.
+    /// Changes name, description or metadata of a session.
     ///
     /// # Errors
-    /// No such session, the name is taken, or the store's.
+    /// The tenant has no such session, the name is taken, or the store fails.
     pub async fn update(
         &self,
         tenant: TenantId,
@@ -175,13 +169,13 @@ impl Orchestrator {
         Ok(session)
     }
 
-    /// Connect, disconnect, restart, logout or delete.
+    /// Carries out a tenant's command: connect, disconnect, restart, logout or delete.
     ///
-    /// Returns the row as it stands, or none once it is deleted. Asking again for what is already so
-    /// changes nothing and succeeds.
+    /// Returns the row afterwards, or none once it is deleted. A command for what is already so changes nothing
+    /// and succeeds.
     ///
     /// # Errors
-    /// No such session, not in this phase, or the store's.
+    /// The tenant has no such session, the command makes no sense in its phase, or the store fails.
     pub async fn command(
         &self,
         tenant: TenantId,

@@ -7,14 +7,14 @@ use super::apply::gather;
 use crate::session::{Effect, Input, Session};
 use crate::store::StoreError;
 
-/// What was due.
+/// What a claim of due rows has found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
-    /// To be handed to [`Orchestrator::perform`].
+    /// The effects to hand to [`Orchestrator::perform`].
     pub effects: Vec<Effect>,
-    /// The time until something is due; none: nothing is. Zero: more is due already.
+    /// The time until the next row is due: zero if more rows are due already, none if no row has a time.
     pub next: Option<Duration>,
-    /// How many rows were due.
+    /// How many rows were claimed.
     pub claimed: usize,
 }
 
@@ -22,10 +22,10 @@ impl Orchestrator {
     /// Claims rows that are due, as many as [`super::Policy::claim`] says, and decides each.
     ///
     /// A claim only moves `due_at` ahead and commits, so a caller that dies afterwards needs no clean-up:
-    /// the row falls due again. Call it when the last one said, or earlier on a nudge.
+    /// the row falls due again. Call it at the time that the last call has returned, or earlier on a nudge.
     ///
     /// # Errors
-    /// The store's; nothing is lost by calling again.
+    /// The store fails; nothing is lost by calling again.
     pub async fn claim_due(&self) -> Result<Claim, StoreError> {
         let mut tx = self.ports.store.begin().await?;
         let now = tx.now().await?;

@@ -17,9 +17,9 @@ use crate::session::Effect;
 /// How many effects run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EffectLimits {
-    /// Of those that call one worker; and of those that call none, which need the store alone.
+    /// The most effects that call one worker; and the most that call no worker and need the store alone.
     pub per_worker: usize,
-    /// In all.
+    /// The most effects in all.
     pub total: usize,
 }
 
@@ -40,7 +40,7 @@ enum Subject {
     Everything,
 }
 
-/// The worker that effects call; none: those that call no worker.
+/// The queue of the effects that call one worker; `None` is the queue of those that call no worker.
 type Lane = Option<WorkerId>;
 
 /// Effects that wait, and the count of those that run. See the module page.
@@ -72,7 +72,7 @@ struct LaneState {
 }
 
 impl EffectQueue {
-    /// Returns an empty queue. Limits of zero count as one.
+    /// Creates an empty queue. Limits of zero count as one.
     #[must_use]
     pub fn new(limits: EffectLimits) -> Self {
         let limits = EffectLimits {
@@ -98,7 +98,7 @@ impl EffectQueue {
         }
     }
 
-    /// Returns the next effect to perform, none if there is none or too many run. Lanes take turns.
+    /// Returns the next effect to perform; none if no effect waits or too many run. Lanes take turns.
     pub fn take(&mut self) -> Option<Effect> {
         if self.running >= self.limits.total {
             return None;
@@ -116,8 +116,8 @@ impl EffectQueue {
         Some(effect)
     }
 
-    /// Notes that an effect which was taken has ended, and adds what follows from it: before anything else
-    /// that waits on its subject.
+    /// Notes that an effect which was taken has ended, and adds the effects that follow from it ahead of
+    /// everything else that waits on its subject.
     pub fn finish(&mut self, effect: &Effect, followed_by: Vec<Effect>) {
         self.leave_lane(lane(effect));
         let ended = subject(effect);
@@ -209,7 +209,7 @@ fn subject(effect: &Effect) -> Subject {
     }
 }
 
-/// The worker that the effect calls.
+/// Returns the lane that an effect stands in.
 fn lane(effect: &Effect) -> Lane {
     let owner = match effect {
         Effect::Start(start) => &start.order.owner,

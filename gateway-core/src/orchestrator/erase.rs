@@ -17,11 +17,11 @@ const LOST_AFTER: Duration = Duration::from_secs(10);
 const AT_ONCE: u32 = 100;
 
 impl Orchestrator {
-    /// Erases credentials of deleted sessions whose effect was lost, a few at a time; returns whether there
+    /// Erases credentials of deleted sessions whose effect was lost, a few at a time. Returns whether there
     /// may be more. Any number of replicas may do it at once.
     ///
     /// # Errors
-    /// The store's; nothing is lost by calling again.
+    /// The store fails; nothing is lost by calling again.
     pub async fn erase_deleted(&self) -> Result<bool, StoreError> {
         let mut tx = self.ports.store.begin().await?;
         let before = tx.now().await?.minus(LOST_AFTER);

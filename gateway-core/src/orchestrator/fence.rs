@@ -16,11 +16,11 @@ use crate::time::Timestamp;
 use crate::worker::{Death, Evidence, Worker, WorkerStatus};
 
 impl Orchestrator {
-    /// Fences a dead incarnation and frees its sessions; none if somebody has done it before, or if the
-    /// worker has renewed after all.
+    /// Fences a dead incarnation and frees its sessions. Returns the effects that follow, or none if it was
+    /// fenced before, or if the worker has renewed after all.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn fence(&self, death: &Death) -> Result<Option<Vec<Effect>>, StoreError> {
         let freed = retry_conflicts(ATTEMPTS, || self.try_fence(death)).await?;
         if freed.is_some() {
@@ -118,7 +118,7 @@ const fn reason(death: &Death) -> &'static str {
     }
 }
 
-/// The operators' event of a worker's change.
+/// Returns the event that tells operators of a change of a worker's status.
 pub(super) fn worker_event(worker: &WorkerId, status: WorkerStatus, reason: &str) -> NewEvent {
     let change = WorkerChanged {
         worker_id: worker.clone(),

@@ -21,7 +21,7 @@ impl Orchestrator {
     /// [`LONGEST_PAUSE`]: after a longer pause the whole fleet is read again.
     ///
     /// # Errors
-    /// The store's; the picture stays as it is.
+    /// The store fails; the picture stays as it is.
     pub async fn follow_fleet(&self) -> Result<(), StoreError> {
         let mut tx = self.ports.store.read().await?;
         let now = tx.now().await?;
@@ -40,7 +40,7 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Reads what changed of the fleet, before a pick that found nobody gives up.
+    /// Reads what changed of the fleet, once more before a pick that found no worker gives up.
     pub(super) async fn look_for_new_workers(&self) -> Result<(), StoreError> {
         let mut tx = self.ports.store.read().await?;
         let now = tx.now().await?;
@@ -73,7 +73,7 @@ impl Orchestrator {
     /// Brings the picture of the fleet up to date and returns how many workers can be placed on.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn placeable_workers(&self) -> Result<Done<usize>, StoreError> {
         self.follow_fleet().await?;
         let is_ready = |worker: &&WorkerSnapshot| worker.active && !worker.cordoned;
@@ -81,7 +81,8 @@ impl Orchestrator {
         Ok(Done::quiet(ready))
     }
 
-    /// Whether a change may have left the window since the last look, or the store's clock has jumped ahead.
+    /// Returns whether changes since the last look may have been missed, because it is too long ago or the
+    /// store's clock has jumped ahead.
     fn has_missed_changes(&self, now: Timestamp) -> bool {
         let seen_at = *self.fleet_seen_at();
         seen_at.is_none_or(|seen_at| now.since(seen_at) > LONGEST_PAUSE)
@@ -133,7 +134,7 @@ impl Orchestrator {
     }
 }
 
-/// What the balancer knows of a worker; none if it never registered, or is removed.
+/// Returns what the balancer knows of a worker; none if it never registered, or is removed.
 fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     let (worker, lease) = (&view.worker, view.lease.as_ref());
     let incarnation = worker.incarnation.clone()?;
@@ -150,14 +151,15 @@ fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     Some(snapshot)
 }
 
-/// Whether a worker of this status takes sessions: not without a lease, nor while it cannot persist.
+/// Returns whether a worker of this status takes sessions. It does not without a lease, nor while it cannot
+/// store session state.
 fn is_active(status: WorkerStatus, lease: Option<&Lease>) -> bool {
     let holds_lease = lease.is_some_and(|lease| lease.fenced_at.is_none() && !lease.disowned);
     let persists = lease.is_none_or(|lease| lease.report.persist_ok != Some(false));
     status == WorkerStatus::Active && holds_lease && persists
 }
 
-/// What the last heartbeat said; none before the first.
+/// Returns what the last heartbeat said; none before the first.
 fn load(lease: &Lease, now: Timestamp) -> Option<Load> {
     (lease.renewals > 0).then(|| Load {
         cpu: lease.report.cpu,

@@ -15,10 +15,10 @@ use crate::worker::{HeldPhase, HeldRow, Renewal, WorkerReport, WorkerStatus};
 /// Why a heartbeat was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BeatError {
-    /// The incarnation has ended: close everything, take a new one, register as empty.
+    /// The incarnation has ended. The worker must close its sessions, take a new incarnation and register
+    /// as empty.
     #[error("this incarnation has ended; close its sessions and register with a new one")]
     Ended,
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -27,7 +27,7 @@ impl Orchestrator {
     /// Takes a heartbeat of `owner`.
     ///
     /// # Errors
-    /// The incarnation has ended, or the store's.
+    /// The incarnation has ended, or the store fails.
     pub async fn heartbeat(
         &self,
         owner: &Owner,
@@ -63,7 +63,7 @@ impl Orchestrator {
         })
     }
 
-    /// A worker that was suspect has renewed; whether this call noted it.
+    /// Makes a suspect worker that has renewed its lease `ACTIVE` again. Returns whether this call did.
     async fn trust_again(&self, id: &WorkerId, room: u32) -> Result<bool, StoreError> {
         let mut tx = self.ports.store.begin().await?;
         let shifted = tx.shift_worker(id, WorkerStatus::Suspect, WorkerStatus::Active);
@@ -78,7 +78,8 @@ impl Orchestrator {
         Ok(true)
     }
 
-    /// Orders to start that the worker has not reported on and, as far as it says, does not hold.
+    /// Returns the orders to start that the worker has not reported on and, as far as it says, does not
+    /// hold.
     async fn starts(
         &self,
         owner: &Owner,
@@ -91,7 +92,8 @@ impl Orchestrator {
     }
 }
 
-/// What the heartbeat says of the worker. Shares above 1 are percentages of simple workers.
+/// Returns what the heartbeat says of the worker. Shares above 1 are taken for percentages, which simple
+/// workers send.
 fn report(beat: &Beat) -> WorkerReport {
     let share = |value: Option<f64>| {
         let value = value.filter(|value| value.is_finite() && *value >= 0.0)?;
@@ -116,7 +118,7 @@ fn report(beat: &Beat) -> WorkerReport {
     }
 }
 
-/// What the worker must stop: what it was told to stop, and what it holds without right.
+/// Returns what the worker must stop: what it was told to stop, and what it holds without right.
 fn dropped(rows: &[HeldRow], held: &[HeldSession]) -> Vec<Dropped> {
     let right: BTreeMap<SessionId, Epoch> =
         rows.iter().map(|row| (row.session, row.epoch)).collect();
@@ -140,13 +142,13 @@ fn dropped(rows: &[HeldRow], held: &[HeldSession]) -> Vec<Dropped> {
     all
 }
 
-/// Whether the order to start has not arrived, as far as the worker says.
+/// Returns whether, as far as the worker says, the order to start has not arrived.
 fn must_start(row: &HeldRow, held: &[HeldSession]) -> bool {
     let holds = |held: &HeldSession| held.session_id == row.session && held.epoch == row.epoch;
     row.phase == HeldPhase::Starting && !held.iter().any(holds)
 }
 
-/// Whether the digest does not fit what the rows say.
+/// Returns whether the digest differs from that of the rows.
 fn differs(rows: &[HeldRow], digest: Option<&str>) -> bool {
     let Some(digest) = digest else { return false };
     let expected: Vec<HeldSession> = rows

@@ -25,46 +25,43 @@ pub enum Join {
     OneTime([u8; 32]),
 }
 
-/// A validated registration.
+/// The registration of a run of a worker, validated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Registration {
-    /// Slot and run.
+    /// The worker's slot and incarnation.
     pub owner: Owner,
     /// The base URL, checked against the operator's allow-list.
     pub endpoint: String,
-    /// 1 to 1000.
+    /// The most sessions that it may hold, 1 to 1000.
     pub max_sessions: u32,
     /// The protocol version it speaks.
     pub protocol_version: u32,
     /// The worker program's version.
     pub version: Option<String>,
-    /// The deployment environment.
     pub environment: Option<String>,
-    /// Labels for placement.
     pub labels: BTreeMap<String, String>,
-    /// Its engine.
     pub engine: Engine,
 }
 
-/// A worker that was let in.
+/// The answer to a worker that was let in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
-    /// Its row.
     pub worker: Worker,
     /// How long a renewal lasts.
     pub lease: Duration,
     /// How often to renew.
     pub heartbeat: Duration,
-    /// How many sessions name this very incarnation.
+    /// How many sessions name this very incarnation as their owner.
     pub assigned: u32,
-    /// The store's time.
+    /// The store's time of the registration.
     pub now: Timestamp,
 }
 
 /// Why a worker was not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// The id is reserved and takes only its one-time token, or is not and takes only the fleet's.
+    /// The token is not for this id: a reserved id takes only its one-time token, every other only the
+    /// fleet's.
     #[error(
         "the token is not for this worker id: a reserved one takes its one-time token, once, and \
          every other the fleet's"
@@ -73,27 +70,26 @@ pub enum RegisterError {
     /// An admin removed the id.
     #[error("this worker id was removed; an administrator must add it again")]
     Removed,
-    /// Another process holds the slot.
+    /// Another process uses the id at another endpoint.
     #[error("another process uses this worker id at another endpoint; stop it or use another id")]
     IdInUse,
     /// Another worker has the endpoint.
     #[error("the worker {holder} uses this endpoint; give each worker its own")]
     EndpointInUse {
-        /// Which.
+        /// The worker that has the endpoint.
         holder: WorkerId,
     },
     /// The incarnation has ended.
     #[error("this incarnation has ended; register with a new one")]
     IncarnationEnded,
-    /// Not a version this gateway speaks.
+    /// This gateway does not speak the worker's protocol version.
     #[error(
         "protocol version {asked} is not spoken here; use {MIN_PROTOCOL_VERSION} to {PROTOCOL_VERSION}"
     )]
     ProtocolVersion {
-        /// What it speaks.
+        /// The version that the worker speaks.
         asked: u32,
     },
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -108,11 +104,11 @@ impl Orchestrator {
     /// Lets a run of a worker in, as empty. Repeating the registration of the same incarnation renews its
     /// lease.
     ///
-    /// A new incarnation ends the renewals of the former one, which keeps its sessions until it is fenced:
-    /// they are given out again after goodbye, proof of death, or lease and guard.
+    /// The lease of the former incarnation is renewed no more, but it keeps its sessions until it is fenced:
+    /// after its goodbye, after proof of its death, or after lease and guard.
     ///
     /// # Errors
-    /// One per reason not to let it in, or the store's.
+    /// The worker may not join; the error says why. Or the store fails.
     pub async fn register(
         &self,
         join: Join,
@@ -171,10 +167,10 @@ impl Orchestrator {
         })
     }
 
-    /// A clean goodbye: the worker has closed and tombstoned everything it held.
+    /// Takes the goodbye of a worker that has closed and tombstoned everything it held.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn goodbye(&self, owner: &Owner) -> Result<Done<()>, StoreError> {
         let effects = self
             .fence(&Death::goodbye(owner.clone()))
@@ -183,10 +179,10 @@ impl Orchestrator {
         Ok(Done { value: (), effects })
     }
 
-    /// What a run of a worker should hold.
+    /// Returns the sessions that a run of a worker should hold.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn assigned(&self, owner: &Owner) -> Result<Vec<AssignedSession>, StateError> {
         let sessions = self.ports.store.read().await?.sessions_of(owner).await?;
         let mut assigned = Vec::with_capacity(sessions.len());
@@ -202,10 +198,11 @@ impl Orchestrator {
         Ok(assigned)
     }
 
-    /// Whether `owner` is its worker's newest incarnation and not fenced: whether its token is good.
+    /// Returns whether `owner` is its worker's newest incarnation and not fenced; only then its token is
+    /// accepted.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn is_present(&self, owner: &Owner) -> Result<bool, StoreError> {
         let mut tx = self.ports.store.read().await?;
         let worker = tx.worker(&owner.worker).await?;
@@ -302,7 +299,8 @@ async fn enter(
     Ok(worker)
 }
 
-/// Two first registrations at once: the loser begins again and finds the winner.
+/// Turns a duplicate into a conflict: of two first registrations at once, the loser begins again and finds
+/// the winner.
 fn as_conflict(error: StoreError) -> StoreError {
     match error {
         StoreError::Duplicate { .. } => StoreError::Conflict,

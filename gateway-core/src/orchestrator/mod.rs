@@ -15,8 +15,8 @@
 //! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
 //! | [`Orchestrator::review_vitals`] | about once a second; then [`Orchestrator::probe`] for each run that it returns |
 //!
-//! [`EffectQueue`] keeps the books of a caller that performs many effects at once. Spawning, sleeping and parallelism belong to the caller. Every future may be dropped at any await
-//! without harm.
+//! [`EffectQueue`] orders the effects of a caller that performs many at once. Spawning, sleeping and
+//! parallelism belong to the caller. Every future may be dropped at any await without harm.
 
 mod admin;
 mod apply;
@@ -61,41 +61,39 @@ use crate::store::Store;
 use crate::time::Timestamp;
 use crate::worker::{LeaseAuthority, Vitals, WorkerLink};
 
-/// How often an attempt that met another one is repeated.
+/// How often a transaction that met a conflict is attempted in all.
 const ATTEMPTS: u32 = 8;
 
-/// What the orchestrator acts through.
+/// The ports that the orchestrator acts through.
 #[derive(Clone, Debug)]
 pub struct Ports {
-    /// The truth.
     pub store: Arc<dyn Store>,
-    /// QR codes and hints.
+    /// Keeps QR codes and passes hints on.
     pub coord: Arc<dyn Coordinator>,
-    /// The way to workers.
+    /// Sends commands to workers.
     pub link: Arc<dyn WorkerLink>,
-    /// Session state.
     pub state: Arc<dyn StateStore>,
-    /// Who is alive.
+    /// Grants leases and knows which workers are dead.
     pub leases: Arc<dyn LeaseAuthority>,
-    /// What this replica observes of the workers. Give the same to the [`crate::worker::GuardedLink`] that is
-    /// `link`, so that a worker whose commands fail is not chosen.
+    /// What this replica observes of the workers. Give the same value to the [`crate::worker::GuardedLink`]
+    /// that is `link`, so that a worker whose commands fail is not chosen.
     pub vitals: Arc<Vitals>,
-    /// Ids and ties.
+    /// Draws ids, and decides between equal workers.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Everything that is configured.
+/// What is configured of the orchestrator.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The times of a session's life.
     pub session: SessionPolicy,
     /// How a worker is chosen.
     pub balance: BalancePolicy,
-    /// How many due rows one tick claims.
+    /// How many due rows one claim takes at most.
     pub claim: u32,
     /// How long a worker may take to answer a command.
     pub command_limit: Duration,
-    /// The oldest protocol version that is placed on.
+    /// The oldest protocol version of a worker that sessions are placed on.
     pub min_protocol_version: u32,
 }
 
@@ -111,12 +109,12 @@ impl Default for Policy {
     }
 }
 
-/// What an operation returns, and what is to be tried now that it is committed.
+/// The result of an operation that is committed, and the effects to try now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done<T> {
-    /// The operation's own answer.
+    /// What the operation returns to its caller.
     pub value: T,
-    /// To be handed to [`Orchestrator::perform`].
+    /// The effects to hand to [`Orchestrator::perform`].
     pub effects: Vec<Effect>,
 }
 
@@ -129,7 +127,7 @@ impl<T> Done<T> {
     }
 }
 
-/// Drives sessions and workers. See the module page.
+/// Drives sessions and workers; the module page says how.
 pub struct Orchestrator {
     ports: Ports,
     policy: Policy,
@@ -147,7 +145,8 @@ impl fmt::Debug for Orchestrator {
 }
 
 impl Orchestrator {
-    /// Over these ports, knowing nothing yet: the first look reads the whole fleet.
+    /// Creates an orchestrator over these ports. It knows no worker yet: its first look reads the whole
+    /// fleet.
     #[must_use]
     pub fn new(ports: Ports, policy: Policy) -> Self {
         let fleet = Mutex::new(Fleet::new(policy.balance.clone()));
@@ -159,7 +158,7 @@ impl Orchestrator {
         }
     }
 
-    /// What is configured.
+    /// Returns what is configured.
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
@@ -174,7 +173,7 @@ impl Orchestrator {
         seen_at.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hints that a session has a new version. Losing one costs a reader time, never truth.
+    /// Hints that a session has a new version.
     async fn announce(&self, session: SessionId) {
         self.hint(&Notice::Session { session }).await;
         self.hint(&Notice::Outbox).await;

@@ -21,7 +21,7 @@ impl Orchestrator {
     /// Executes one effect and returns those that follow from its answer.
     ///
     /// # Errors
-    /// The store's; the effect will be tried again because its row falls due again.
+    /// The store fails; the effect will be tried again because its row falls due again.
     pub async fn perform(&self, effect: Effect) -> Result<Vec<Effect>, StoreError> {
         let followed = match effect {
             Effect::Place(session) => self.place(session).await,
@@ -89,8 +89,8 @@ impl Orchestrator {
         }
     }
 
-    /// Whether no state of a former account is in the way of a new one: the effect that should have set
-    /// it aside may have been lost.
+    /// Archives the state of a former account before a new one is linked, and returns whether none is in
+    /// the way: the effect that should have archived it may have been lost.
     async fn is_clean(&self, start: &StartOrder) -> bool {
         if start.mode == StartMode::Restore {
             return true;
@@ -102,8 +102,8 @@ impl Orchestrator {
         clean
     }
 
-    /// Whether the worker surely does not hold what it has refused to start: an earlier order may have
-    /// been taken while its answer was lost.
+    /// Makes sure that the worker does not hold what it has refused to start, and returns whether that is
+    /// certain: an earlier order may have been taken while its answer was lost.
     async fn let_go(&self, target: &Target, order: &Order) -> bool {
         let limit = self.policy.command_limit;
         match self.ports.link.release(target, order, limit).await {
@@ -141,14 +141,14 @@ impl Orchestrator {
         }
     }
 
-    /// Applies an answer, if the session is still what the order named.
+    /// Applies a worker's answer as an input, if the session is still as the order named it.
     async fn feed(&self, order: &Order, input: Input) -> Result<Vec<Effect>, ApplyError> {
         let named = |row: &Session| row.order().as_ref() == Some(order);
         let applied = self.apply(order.session, &input, named).await?;
         Ok(applied.map_or_else(Vec::new, |done| done.effects))
     }
 
-    /// Where an owner can be reached; none once it is not the worker's newest incarnation.
+    /// Returns where an owner can be reached; none once it is not the worker's newest incarnation.
     pub(super) async fn target(&self, owner: &Owner) -> Result<Option<Target>, StoreError> {
         let worker = self.ports.store.read().await?.worker(&owner.worker).await?;
         let present =

@@ -18,9 +18,9 @@ const TRIES: usize = 8;
 
 enum Attempt {
     Placed(Vec<Effect>),
-    /// The worker has no room after all.
+    /// The worker turned out to have no room.
     Lost,
-    /// The session is not as it was read.
+    /// The session has changed since it was read.
     Changed,
 }
 
@@ -81,7 +81,8 @@ impl Orchestrator {
         Ok(Some((row, request)))
     }
 
-    /// Picks and reserves in the picture of the fleet; looks at the fleet again before giving up.
+    /// Picks and reserves a worker in the picture of the fleet; updates the picture once before it gives
+    /// up.
     async fn pick(&self, request: &Request) -> Result<Option<Choice>, StoreError> {
         for look_again in [true, false] {
             {

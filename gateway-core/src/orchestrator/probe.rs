@@ -15,17 +15,17 @@ use crate::session::Owner;
 use crate::store::StoreError;
 use crate::worker::{Target, Vitals, WorkerStatus};
 
-/// What a probe has found.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Probe {
     /// The worker has answered.
     Answered,
-    /// It has not; `suspected` if that made it `SUSPECT`.
+    /// The worker has not answered.
     Failed {
-        /// Whether the worker's status has changed.
+        /// Whether that has made the worker `SUSPECT`.
         suspected: bool,
     },
-    /// There is no such run of a worker to be asked.
+    /// There is no such run of a worker any more.
     Gone,
 }
 
@@ -36,9 +36,8 @@ impl Orchestrator {
         &self.ports.vitals
     }
 
-    /// Brings the observations up to date, lets the choice of workers know them, and returns the runs of
-    /// workers that [`Orchestrator::probe`] should be called for. Touches memory only; call it about once a
-    /// second.
+    /// Updates the observations, passes them on to the choice of workers, and returns the runs of workers
+    /// that [`Orchestrator::probe`] should be called for. Touches memory only; call it about once a second.
     #[must_use]
     pub fn review_vitals(&self) -> Vec<Owner> {
         self.ports.vitals.note_late(&self.ports.leases.late());
@@ -57,7 +56,8 @@ impl Orchestrator {
         self.ports.vitals.due_probes()
     }
 
-    /// Takes note of a worker as the store shows it, and adds to it what is known here.
+    /// Takes note of a worker as the store shows it, and adds what this replica has observed of it to the
+    /// snapshot.
     pub(super) fn add_vitals(&self, snapshot: &mut WorkerSnapshot) {
         let owner = Owner {
             worker: snapshot.worker.clone(),
@@ -74,7 +74,7 @@ impl Orchestrator {
     /// Asks a run of a worker for its health, and suspects it if it does not answer and has missed a heartbeat.
     ///
     /// # Errors
-    /// The store's.
+    /// The store fails.
     pub async fn probe(&self, owner: &Owner) -> Result<Probe, StoreError> {
         let Some(target) = self.probed_target(owner).await? else {
             return Ok(Probe::Gone);
@@ -109,7 +109,7 @@ impl Orchestrator {
         }))
     }
 
-    /// Makes a worker `SUSPECT` if it is `ACTIVE` and has missed a heartbeat by the store's clock; returns
+    /// Makes a worker `SUSPECT` if it is `ACTIVE` and has missed a heartbeat by the store's clock. Returns
     /// whether it did.
     async fn suspect_late(&self, owner: &Owner) -> Result<bool, StoreError> {
         let mut tx = self.ports.store.begin().await?;

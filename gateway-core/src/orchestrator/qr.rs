@@ -11,32 +11,31 @@ use crate::session::{ChallengeKind, Desired, Observed, Phase, Session};
 use crate::store::StoreError;
 use crate::worker::LinkError;
 
-/// Why there is no code.
+/// Why there is no code, or why a passkey was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum QrError {
     /// The tenant has no such session.
     #[error("no such session")]
     UnknownSession,
-    /// There is none at the moment.
+    /// The session has no code at the moment.
     #[error("there is no code at the moment; {}", if retry_after.is_some() { "ask again shortly" } else { "connect the session to get one" })]
     NotAvailable {
-        /// When to ask again, if one is on its way.
+        /// When to ask again, if a code is on its way.
         retry_after: Option<Duration>,
     },
-    /// The worker did not take it.
+    /// The worker did not take the assertion.
     #[error(transparent)]
     Worker(#[from] LinkError),
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl Orchestrator {
-    /// The session's present code of that kind. One that the coordinator has lost is asked for at the
-    /// worker and put back.
+    /// Returns the session's present code of that kind. A code that the coordinator has lost is asked for
+    /// at the worker and kept again.
     ///
     /// # Errors
-    /// No such session, no code, or the store's.
+    /// The tenant has no such session, the session has no code, or the store fails.
     pub async fn pairing_secret(
         &self,
         tenant: TenantId,
@@ -91,10 +90,10 @@ impl Orchestrator {
             .ok_or(nothing)
     }
 
-    /// Hands a passkey assertion, or its confirmation, to the session's worker.
+    /// Passes a passkey assertion, or its confirmation, on to the session's worker.
     ///
     /// # Errors
-    /// No such session, no challenge, the worker's refusal, or the store's.
+    /// The tenant has no such session, the session has no challenge, the worker refuses, or the store fails.
     pub async fn passkey(
         &self,
         tenant: TenantId,
@@ -137,7 +136,7 @@ impl Orchestrator {
     }
 }
 
-/// When a code may be there, for a session that is on its way to one.
+/// Returns when to ask again for the code of a session that is on its way to one.
 fn expected(row: &Session) -> Option<Duration> {
     let coming = match &row.phase {
         Phase::Waiting | Phase::Starting { .. } => !row.paired,

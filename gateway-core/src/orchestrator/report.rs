@@ -21,13 +21,12 @@ pub enum ReportError {
     /// The reporter does not hold the session at that epoch.
     #[error("the session is at epoch {current}")]
     StaleEpoch {
-        /// The present one.
+        /// The session's present epoch.
         current: Epoch,
     },
-    /// The code could not be kept; report again.
+    /// The code could not be kept; the worker must report again.
     #[error("the code cannot be kept at the moment")]
     Unavailable,
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -39,7 +38,8 @@ impl Orchestrator {
     /// the code. Repeating a report changes nothing.
     ///
     /// # Errors
-    /// Unknown session, stale epoch or incarnation, or the store's.
+    /// There is no such session, the reporter does not hold it at that epoch, a code cannot be kept, or the store
+    /// fails.
     pub async fn report(
         &self,
         reporter: &Owner,
@@ -63,7 +63,7 @@ impl Orchestrator {
     /// Folds in what a worker says of its sessions after a restart.
     ///
     /// # Errors
-    /// The store's. Results of sessions it does not hold are ignored: it will be told to drop them.
+    /// The store fails. Results of sessions that the worker does not hold are ignored: it will be told to drop them.
     pub async fn recovery_status(
         &self,
         reporter: &Owner,
@@ -176,7 +176,7 @@ fn recovered(result: &RecoveryResult) -> Option<Observation> {
     }
 }
 
-/// Reads a report's status; what is not known becomes [`Observation::Unknown`].
+/// Reads a report; a status that is not known becomes [`Observation::Unknown`].
 fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
     let reason = report.reason.as_deref().map(Reason::parse);
     let live = Observation::Live;
@@ -209,7 +209,8 @@ fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
     }
 }
 
-/// Whether a text may be a phone number or the id of an account; rubbish is not kept in the row.
+/// Returns whether a text is short enough to be a phone number or the id of an account; anything else is
+/// not kept in the row.
 fn is_short(text: &str) -> bool {
     text.len() <= 64
 }
@@ -246,10 +247,10 @@ fn challenge(report: &SessionReport, row: &Session, now: Timestamp) -> Challenge
     }
 }
 
-/// How long a code lives whose worker does not say so: a rotated QR code's life.
+/// How long a code can be used if its worker does not say so: as long as a rotated QR code.
 const DEFAULT_LIFE: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// The codes that a report carries.
+/// Returns the codes that a report carries.
 fn secrets(report: &SessionReport, now: Timestamp) -> Vec<PairingSecret> {
     let challenge = report.passkey_challenge.as_ref().map(ToString::to_string);
     collect(
@@ -272,7 +273,7 @@ fn secrets(report: &SessionReport, now: Timestamp) -> Vec<PairingSecret> {
     )
 }
 
-/// The codes that a worker's own word on a session carries.
+/// Returns the codes that a worker's answer about a session carries.
 pub(super) fn secrets_of(state: &SessionState, now: Timestamp) -> Vec<PairingSecret> {
     let challenge = state.passkey_challenge.as_ref().map(ToString::to_string);
     collect(

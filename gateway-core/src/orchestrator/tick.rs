@@ -7,14 +7,14 @@ use super::apply::gather;
 use crate::session::Effect;
 use crate::store::StoreError;
 
-/// What a tick found.
+/// What a tick has found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tick {
-    /// To be handed to [`Orchestrator::perform`].
+    /// The effects to hand to [`Orchestrator::perform`].
     pub effects: Vec<Effect>,
-    /// The time until something is due; none: nothing is. Zero: more is due already.
+    /// The time until the next row is due: zero if more rows are due already, none if no row has a time.
     pub next: Option<Duration>,
-    /// How many rows were due.
+    /// How many due rows were claimed.
     pub claimed: usize,
     /// How many incarnations were fenced.
     pub fenced: usize,
@@ -27,7 +27,7 @@ impl Orchestrator {
     /// Call it at least every [`crate::worker::LeasePolicy::heartbeat`].
     ///
     /// # Errors
-    /// The store's; nothing is lost by calling again.
+    /// The store fails; nothing is lost by calling again.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
         let watched = self.watch_leases().await?;
         self.follow_fleet().await?;

@@ -6,13 +6,14 @@ use crate::store::StoreError;
 use crate::worker::{Silent, WorkerStatus};
 
 impl Orchestrator {
-    /// Suspects workers that have fallen silent and fences those that are dead; returns how many were fenced.
+    /// Suspects workers that have fallen silent and fences those that are dead. Returns how many were
+    /// fenced.
     ///
     /// Call it at least every [`crate::worker::LeasePolicy::heartbeat`]: what is not looked at never counts
     /// as dead.
     ///
     /// # Errors
-    /// The store's; nothing is lost by calling again.
+    /// The store fails; nothing is lost by calling again.
     pub async fn watch_leases(&self) -> Result<Done<usize>, StoreError> {
         let (mut fenced, mut effects) = (0, Vec::new());
         for silent in self.ports.leases.silent().await? {
@@ -39,7 +40,7 @@ impl Orchestrator {
         })
     }
 
-    /// Places nothing new on a worker whose newest incarnation is silent.
+    /// Makes a silent worker `SUSPECT`, so that nothing new is placed on it.
     async fn suspect(&self, silent: &Silent) -> Result<(), StoreError> {
         let mut tx = self.ports.store.begin().await?;
         let worker = tx.worker(&silent.owner.worker).await?;

@@ -9,31 +9,25 @@ use crate::message::WaMessageId;
 use crate::session::{StartMode, StartOrder};
 use crate::time::Timestamp;
 
-/// How to start.
+/// How a worker starts a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StartSessionMode {
-    /// By QR code.
     Qr,
-    /// By pairing code.
     PairingCode,
-    /// From stored credentials.
     Restore,
 }
 
-/// `POST /sessions`
+/// The body of `POST /sessions`: an order to start a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StartSession {
-    /// Which session.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// To which run.
     pub incarnation: Incarnation,
-    /// How.
+    /// Whether to link an account, and how, or to restore one.
     pub mode: StartSessionMode,
     /// For a pairing code: the phone's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,162 +61,140 @@ impl From<&StartOrder> for StartSession {
     }
 }
 
-/// The answer to a start.
+/// The answer to an order to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Accepted {
-    /// Which session.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// In which status it is.
+    /// The status of the session at the worker.
     pub status: String,
 }
 
-/// `GET /sessions/{id}`: what the client itself says.
+/// The answer to `GET /sessions/{id}`: what the WhatsApp client itself says, not its last event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionState {
-    /// Which session.
     pub session_id: Option<SessionId>,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// In which status.
     pub status: String,
-    /// Why.
+    /// Why the session is in this status, as a slug.
     pub reason: Option<String>,
-    /// The linked account.
+    /// The number of the linked account.
     pub phone_number: Option<String>,
     /// The QR text, opaque.
     pub qr_code: Option<String>,
-    /// Which of several.
+    /// The position of this QR code among those of one attempt to link.
     pub qr_index: Option<u32>,
-    /// Until when.
     pub qr_expires_at: Option<Timestamp>,
-    /// The pairing code.
     pub pairing_code: Option<String>,
-    /// Until when.
     pub pairing_expires_at: Option<Timestamp>,
-    /// The passkey challenge.
     pub passkey_challenge: Option<Value>,
-    /// Until when.
     pub passkey_expires_at: Option<Timestamp>,
-    /// The last message that came in.
+    /// When the last message came in.
     pub last_inbound_at: Option<Timestamp>,
-    /// The last acknowledgement of a send.
+    /// When WhatsApp last acknowledged a send.
     pub last_ack_at: Option<Timestamp>,
-    /// The last answer to a keep-alive.
+    /// When WhatsApp last answered a keep-alive.
     pub last_pong_at: Option<Timestamp>,
 }
 
-/// `POST /sessions/{id}/messages`
+/// The body of `POST /sessions/{id}/messages`: an order to send a message.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
-    /// Our id: a repetition gets the first result.
+    /// The gateway's id of the message: a repetition gets the first result.
     pub message_id: MessageId,
     /// The id to use at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// SHA-256 of the content, in hex: a repetition with another one is refused.
+    /// SHA-256 of the content, in hex: a repetition with another content is refused.
     pub body_hash: String,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// To which run.
     pub incarnation: Incarnation,
-    /// The chat, canonical.
     pub to: String,
-    /// The type of R-60.
+    /// The type of message.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The fields of the type; of a reaction, `target` has the `messageId` or `waMessageId` it is about.
+    /// The fields of the type; of a reaction, `target` has the `messageId` or `waMessageId` of the message
+    /// it is about.
     #[serde(flatten)]
     pub content: Map<String, Value>,
 }
 
-/// `POST /sessions/{id}/calls/{name}`: something else than a message, by the name of what is called.
+/// The body of `POST /sessions/{id}/calls/{name}`: an order to do something else than to send a message, by
+/// its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamedCall {
-    /// At which epoch.
     pub epoch: Epoch,
-    /// To which run.
     pub incarnation: Incarnation,
     /// The fields of the call.
     #[serde(flatten)]
     pub arguments: Map<String, Value>,
 }
 
-/// The answer to a send: written to the socket.
+/// The answer to an order to send: the message was written to the socket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sent {
-    /// Our id.
+    /// The gateway's id of the message.
     pub message_id: MessageId,
     /// The id at WhatsApp.
     pub wa_message_id: WaMessageId,
-    /// `accepted`.
     pub status: String,
-    /// When.
+    /// When the worker accepted it, by the worker's clock.
     #[serde(default)]
     pub accepted_at: Option<Timestamp>,
 }
 
-/// `POST /sessions/{id}/release` and `…/logout`
+/// The body of `POST /sessions/{id}/release` and `POST /sessions/{id}/logout`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StopSession {
-    /// At which epoch.
     pub epoch: Epoch,
-    /// To which run.
     pub incarnation: Incarnation,
 }
 
-/// The answer to release, logout and forget: stopped and tombstoned.
+/// The answer to release, logout and forget: the session is stopped and tombstoned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
-    /// Which session.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// The sequence of the last state written.
+    /// The sequence of the last session state that was written.
     #[serde(default)]
     pub last_seq: u64,
-    /// After a logout: whether WhatsApp was told.
+    /// After a logout: whether WhatsApp was told that the device is unlinked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_unlinked: Option<bool>,
 }
 
-/// `POST /sessions/{id}/passkey`
+/// The body of `POST /sessions/{id}/passkey` and `POST /sessions/{id}/passkey/confirm`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Passkey {
-    /// At which epoch.
     pub epoch: Epoch,
-    /// To which run.
     pub incarnation: Incarnation,
     /// The assertion, verbatim; none for a confirmation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assertion: Option<Value>,
 }
 
-/// `GET /health`
+/// The answer to `GET /health`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// `ok`, or what the worker says of itself.
     pub status: String,
-    /// The slot.
     pub worker_id: String,
-    /// The run.
     pub incarnation: String,
     /// The protocol version it speaks.
     #[serde(default)]
@@ -230,7 +202,6 @@ pub struct Health {
     /// Seconds since its process started.
     #[serde(default)]
     pub uptime_seconds: Option<u64>,
-    /// Sessions by state.
     #[serde(default)]
     pub sessions: SessionCounts,
 }
@@ -240,14 +211,15 @@ pub struct Health {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkerProblem {
-    /// `unknown_session`, `stale_epoch`, `wrong_incarnation`, `not_connected`, `body_mismatch`, …
+    /// What kind of refusal it is: `unknown_session`, `stale_epoch`, `wrong_incarnation`, `not_connected`,
+    /// `body_mismatch`, …
     #[serde(rename = "type", alias = "code")]
     pub kind: String,
-    /// For people.
+    /// What is wrong, for people.
     #[serde(alias = "message")]
     pub error: String,
-    /// With `stale_epoch`: the highest known.
+    /// With `stale_epoch`: the highest epoch that the worker knows of the session.
     pub current_epoch: Option<Epoch>,
-    /// With `wrong_incarnation`: the present one.
+    /// With `wrong_incarnation`: the incarnation that answers.
     pub current_incarnation: Option<Incarnation>,
 }

@@ -11,18 +11,18 @@ use crate::session::Desired;
 use crate::time::Timestamp;
 use crate::worker::Capabilities;
 
-/// `POST /workers/register`
+/// The body of `POST /workers/register`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisterWorker))]
 #[serde(rename_all = "camelCase")]
 pub struct Register {
-    /// The slot, 1 to 50 characters; normalised.
+    /// The id of the worker's slot, 1 to 50 characters; normalised.
     pub worker_id: String,
     /// The base URL under which the gateway reaches it.
     pub endpoint: String,
     /// The most sessions it may hold, 1 to 1000.
     pub max_sessions: u32,
-    /// The random id of this run.
+    /// The random id of this run of the process.
     pub incarnation: String,
     /// The protocol version it speaks; 1 if absent.
     #[serde(default)]
@@ -30,10 +30,8 @@ pub struct Register {
     /// The worker program's version.
     #[serde(default)]
     pub version: Option<String>,
-    /// The deployment environment.
     #[serde(default)]
     pub environment: Option<String>,
-    /// Labels for placement.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     /// The name of its engine.
@@ -55,19 +53,19 @@ pub struct Register {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisteredWorker))]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
-    /// The normalised slot.
+    /// The id of the slot, normalised.
     pub worker_id: String,
-    /// The token of this run, in both directions.
+    /// The token of this run: the worker shows it to the gateway, and the gateway to the worker.
     pub worker_token: String,
-    /// How long a renewal lasts, from when it was sent.
+    /// How long a renewal lasts, counted from when the worker sent it.
     pub lease_seconds: u64,
-    /// How often to send one.
+    /// How often to send a heartbeat.
     pub heartbeat_interval_ms: u64,
-    /// Whether sessions wait to be restored.
+    /// Whether sessions wait to be restored on this worker.
     pub recovery_required: bool,
-    /// How many.
+    /// How many sessions are assigned to the worker.
     pub assigned_session_count: u32,
-    /// The store's time.
+    /// The time of the gateway's store.
     pub server_time: Timestamp,
 }
 
@@ -76,33 +74,27 @@ pub struct Registered {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct SessionCounts {
-    /// All.
     pub total: u32,
-    /// Connected.
     pub connected: u32,
-    /// Not connected.
     pub disconnected: u32,
     /// Waiting for a scan.
     pub qr_required: u32,
-    /// Failed.
     pub error: u32,
 }
 
-/// One session that a worker holds.
+/// A session that a worker holds, as it says itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HeldSession {
-    /// Which.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// In which status.
+    /// The status of the session at the worker.
     pub status: String,
 }
 
 impl HeldSession {
-    /// The digest of what is held: SHA-256 over the sorted lines `sessionId:epoch:status`, in hex.
+    /// Returns the digest of what is held: SHA-256 over the sorted lines `sessionId:epoch:status`, in hex.
     #[must_use]
     pub fn digest(held: &[Self]) -> String {
         let mut lines: Vec<String> = held
@@ -114,18 +106,18 @@ impl HeldSession {
     }
 }
 
-/// `PUT /workers/{id}/heartbeat`
+/// The body of `PUT /workers/{id}/heartbeat`. A heartbeat renews the worker's lease.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Beat {
-    /// The run it comes from; that of the token if absent.
+    /// The run that it comes from; that of the token if absent.
     pub incarnation: Option<String>,
-    /// When it was sent, by the worker's clock; for people.
+    /// When it was sent, by the worker's clock; shown to people only.
     pub sent_at: Option<Timestamp>,
-    /// The highest assignment change applied.
+    /// The number of the newest change of assignments that the worker has applied.
     pub applied_seq: Option<u64>,
-    /// Whether session state can be stored.
+    /// Whether the worker can store session state.
     pub persist_ok: Option<bool>,
     /// Share of CPU in use, 0 to 1 (a percentage above 1 is accepted).
     pub cpu_usage: Option<f64>,
@@ -133,24 +125,22 @@ pub struct Beat {
     pub memory_usage: Option<f64>,
     /// Seconds since the process started.
     pub uptime_seconds: Option<u64>,
-    /// Sessions by state.
     pub sessions: Option<SessionCounts>,
-    /// A bare count, from simple workers.
+    /// How many sessions it holds, from workers that send no counts by state.
     pub session_count: Option<u32>,
-    /// What it holds, in full.
+    /// Every session that it holds.
     pub held: Option<Vec<HeldSession>>,
-    /// What it holds, as a digest.
+    /// The digest of what it holds, instead of the list.
     pub held_digest: Option<String>,
 }
 
-/// A session that a worker must stop and tombstone.
+/// A session that a worker must stop and tombstone, up to and including an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Dropped {
-    /// Which.
     pub session_id: SessionId,
-    /// Up to and including this epoch.
+    /// The highest epoch at which the worker must let go of it.
     pub epoch: Epoch,
 }
 
@@ -159,57 +149,53 @@ pub struct Dropped {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BeatAnswer {
-    /// How long the renewal lasts, from when it was sent.
+    /// How long the renewal lasts, counted from when the worker sent it.
     pub lease_seconds: u64,
-    /// Sessions to stop: not the worker's, or told to stop.
+    /// Sessions to stop: the worker has no right to them, or was told to stop them.
     #[serde(rename = "drop")]
     pub dropped: Vec<Dropped>,
-    /// Orders to start that it may not have got.
+    /// Orders to start that may not have reached the worker.
     pub start: Vec<StartSession>,
-    /// Whether it is being emptied.
+    /// Whether the worker is being emptied.
     pub drain: bool,
     /// Whether the next heartbeat shall carry `held` in full.
     pub send_held: bool,
 }
 
-/// One line of `GET /workers/{id}/sessions/assigned`.
+/// One item of the answer to `GET /workers/{id}/sessions/assigned`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AssignedSession {
-    /// Which session.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// What the tenant wants.
+    /// Whether the tenant wants the session connected.
     pub desired: Desired,
-    /// The sequence of its newest stored state.
+    /// The sequence of the newest stored session state.
     pub state_version: u64,
-    /// Whether it has credentials.
+    /// Whether credentials of a linked account are stored.
     pub paired: bool,
 }
 
-/// `POST /workers/{id}/sessions/recovery-status`
+/// The body of `POST /workers/{id}/sessions/recovery-status`: what became of the sessions that a worker
+/// restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryReport {
-    /// One per session.
     pub results: Vec<RecoveryResult>,
 }
 
-/// What became of one session.
+/// What became of one session that a worker was to restore.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryResult {
-    /// Which session.
     pub session_id: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
     /// `RECOVERED`, `FAILED` or `QR_REQUIRED`.
     pub status: String,
-    /// Why it failed.
+    /// Why the session could not be restored.
     #[serde(default)]
     pub error: Option<String>,
 }

@@ -11,14 +11,12 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Reports<T> {
-    /// Several, in order.
     Many(Vec<T>),
-    /// One.
     One(T),
 }
 
 impl<T> Reports<T> {
-    /// All of them, in order.
+    /// Returns all reports, in order.
     #[must_use]
     pub fn into_vec(self) -> Vec<T> {
         match self {
@@ -28,36 +26,34 @@ impl<T> Reports<T> {
     }
 }
 
-/// `POST /webhooks/session-status`
+/// The body of `POST /webhooks/session-status`: what a worker reports of a session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SessionReport {
-    /// The reporter; that of the token if absent.
+    /// The worker that reports; that of the token if absent.
     #[serde(default)]
     pub worker_id: Option<String>,
-    /// Which session.
     pub session_id: SessionId,
-    /// The run; that of the token if absent.
+    /// The run that reports; that of the token if absent.
     #[serde(default)]
     pub incarnation: Option<String>,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// Its identity.
+    /// Identifies the report, so that a repetition is recognised.
     #[serde(default)]
     pub report_id: Option<String>,
-    /// Grows per (incarnation, session).
+    /// The number of the report; grows per incarnation and session.
     #[serde(default, deserialize_with = "storable")]
     pub report_seq: Option<u64>,
     /// The status of R-21, or `CONNECTING` with a reason.
     pub status: String,
-    /// Why, as a slug.
+    /// Why the session is in this status, as a slug.
     #[serde(default)]
     pub reason: Option<String>,
-    /// When a restriction ends.
+    /// When a restriction of the account ends.
     #[serde(default)]
     pub until: Option<Timestamp>,
-    /// When the worker tries again.
+    /// When the worker tries again by itself.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
     /// What a person has to do.
@@ -66,60 +62,53 @@ pub struct SessionReport {
     /// The QR text, opaque.
     #[serde(default)]
     pub qr_code: Option<String>,
-    /// Until when.
     #[serde(default)]
     pub qr_expires_at: Option<Timestamp>,
-    /// Which of several.
+    /// The position of this QR code among those of one attempt to link.
     #[serde(default)]
     pub qr_index: Option<u32>,
-    /// The pairing code.
     #[serde(default)]
     pub pairing_code: Option<String>,
-    /// Until when.
     #[serde(default)]
     pub pairing_expires_at: Option<Timestamp>,
-    /// The passkey challenge.
     #[serde(default)]
     pub passkey_challenge: Option<Value>,
-    /// Until when.
     #[serde(default)]
     pub passkey_expires_at: Option<Timestamp>,
-    /// The linked account.
+    /// The number of the linked account.
     #[serde(default)]
     pub phone_number: Option<String>,
-    /// The last message that came in.
+    /// When the last message came in.
     #[serde(default)]
     pub last_inbound_at: Option<Timestamp>,
-    /// The last acknowledgement of a send.
+    /// When WhatsApp last acknowledged a send.
     #[serde(default)]
     pub last_ack_at: Option<Timestamp>,
-    /// The last answer to a keep-alive.
+    /// When WhatsApp last answered a keep-alive.
     #[serde(default)]
     pub last_pong_at: Option<Timestamp>,
-    /// When, by the worker's clock.
+    /// When it happened, by the worker's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
 }
 
-/// `POST /webhooks/message-status`
+/// The body of `POST /webhooks/message-status`: what a worker reports of an outbound message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct MessageReport {
-    /// The reporter; that of the token if absent.
+    /// The worker that reports; that of the token if absent.
     #[serde(default)]
     pub worker_id: Option<String>,
-    /// Which session.
     pub session_id: SessionId,
     /// The run that made the report.
     #[serde(default)]
     pub incarnation: Option<String>,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// Its identity.
+    /// Identifies the report, so that a repetition is recognised.
     #[serde(default)]
     pub report_id: Option<String>,
-    /// Our id of the message.
+    /// The gateway's id of the message.
     #[serde(default)]
     pub message_id: Option<String>,
     /// Its id at WhatsApp.
@@ -130,46 +119,44 @@ pub struct MessageReport {
     /// Why it failed: a slug, or an object with `code` and `message`.
     #[serde(default)]
     pub error: Option<Value>,
-    /// When, by the worker's clock.
+    /// When it happened, by the worker's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
 }
 
-/// `POST /webhooks/messages`
+/// The body of `POST /webhooks/messages`: a message that came in.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct InboundMessage {
-    /// The reporter; that of the token if absent.
+    /// The worker that reports; that of the token if absent.
     #[serde(default)]
     pub worker_id: Option<String>,
-    /// Which session.
     pub session_id: SessionId,
     /// The run that received it.
     #[serde(default)]
     pub incarnation: Option<String>,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// The chat, in one form.
+    /// The chat, by phone number or by LID.
     pub chat: String,
-    /// The chat, in the other form (phone number or LID).
+    /// The chat in the other of the two forms.
     #[serde(default)]
     pub chat_alt: Option<String>,
-    /// The sender, in one form; the chat if absent.
+    /// Who wrote it, by phone number or by LID; the chat if absent.
     #[serde(default)]
     pub sender: Option<String>,
-    /// The sender, in the other form.
+    /// Who wrote it, in the other of the two forms.
     #[serde(default)]
     pub sender_alt: Option<String>,
     /// Its id at WhatsApp.
     pub wa_message_id: String,
-    /// Whether it was waiting while the session was away.
+    /// Whether the message was waiting at WhatsApp while the session was not connected.
     #[serde(default)]
     pub offline: bool,
     /// The type, as the worker names it.
     #[serde(rename = "type", default)]
     pub kind: Option<String>,
-    /// When, by WhatsApp's clock.
+    /// When it was sent, by WhatsApp's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
     /// The fields of the type.

@@ -15,27 +15,27 @@
 use crate::id::Epoch;
 use crate::state::{StateVersion, StoredState};
 
-/// The session's epoch: on every state request and answer, and on commands without a body.
+/// The header with the session's epoch: on every state request and answer, and on commands without a body.
 pub const EPOCH_HEADER: &str = "x-epoch";
 
-/// The worker's incarnation: on commands without a body.
+/// The header with the worker's incarnation: on commands without a body.
 pub const INCARNATION_HEADER: &str = "x-incarnation";
 
-/// On a write, the sequence it follows; on an answer, the newest sequence.
+/// The header with a sequence: on a write, the sequence that it follows; on an answer, the newest one.
 pub const STATE_SEQ_HEADER: &str = "x-state-seq";
 
-/// On the answer to a read, the sequence of the snapshot; 0 if there is none.
+/// The header with the sequence of the snapshot, on the answer to a read; 0 if there is none.
 pub const SNAPSHOT_SEQ_HEADER: &str = "x-snapshot-seq";
 
 /// The media type of state in either direction.
 pub const STATE_MEDIA_TYPE: &str = "application/octet-stream";
 
-/// The bytes are not a sequence of frames.
+/// The error of bytes that are not a sequence of whole frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body ends inside a frame: send every frame whole")]
 pub struct BrokenFrame;
 
-/// The body of the answer to `GET …/state`.
+/// Writes the body of the answer to `GET …/state`.
 #[must_use]
 pub fn encode_state(state: &StoredState) -> Vec<u8> {
     let none = (0, Vec::new());
@@ -49,7 +49,8 @@ pub fn encode_state(state: &StoredState) -> Vec<u8> {
     body
 }
 
-/// Reads the body of the answer to `GET …/state`; `epoch` is what the request sealed the state to.
+/// Reads the body of the answer to `GET …/state`; `epoch` is the one that the request has sealed the state
+/// to.
 ///
 /// # Errors
 /// The body ends inside a frame.
@@ -73,7 +74,7 @@ pub fn decode_state(epoch: Epoch, body: &[u8]) -> Result<StoredState, BrokenFram
     })
 }
 
-/// The body of `POST …/state/journal`.
+/// Writes the body of `POST …/state/journal`.
 #[must_use]
 pub fn encode_entries(entries: &[Vec<u8>]) -> Vec<u8> {
     let mut body = Vec::new();

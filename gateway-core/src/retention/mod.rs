@@ -21,16 +21,14 @@ use crate::change::REMEMBERED;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long what is kept, and how fast it is forgotten.
+/// How long what is kept, and how many rows one step deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// The event log.
     pub events: Duration,
     /// Credentials of accounts that are no longer linked, after they were archived.
     pub archived_credentials: Duration,
     /// Refresh tokens and logins, after their end.
     pub refresh_tokens: Duration,
-    /// The audit log.
     pub audit: Duration,
     /// Counts of requests per tenant and hour.
     pub quota_hours: Duration,

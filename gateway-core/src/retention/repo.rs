@@ -28,7 +28,7 @@ pub enum AgedRows {
 }
 
 impl AgedRows {
-    /// Every kind.
+    /// Every kind, in the order in which a round goes over them.
     pub const ALL: [Self; 8] = [
         Self::Events,
         Self::RefreshTokens,
@@ -56,10 +56,11 @@ impl AgedRows {
     }
 }
 
-/// Forgets rows.
+/// Deletes rows that have grown old.
 #[async_trait]
 pub trait RetentionRepo: Send {
-    /// Deletes rows of a kind whose time is before `before`, at most `limit` of them; returns how many.
+    /// Deletes rows of a kind whose time is before `before`, at most `limit` of them. Returns how many it
+    /// deleted.
     ///
     /// Older rows go first. Fewer than `limit` means that no more were found.
     async fn delete_aged(
@@ -78,7 +79,7 @@ pub trait RetentionRepo: Send {
     ) -> Result<Vec<(TenantId, u32)>, StoreError>;
 
     /// Deletes messages of a tenant that were created before `before`, at most `limit` of them, older ones
-    /// first; returns how many.
+    /// first. Returns how many it deleted.
     async fn delete_messages(
         &mut self,
         tenant: TenantId,

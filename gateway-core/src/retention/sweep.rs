@@ -25,16 +25,16 @@ pub struct Retention {
 /// Where a round stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// At the kind with this index in [`AgedRows::ALL`].
+    /// The round is at the kind with this index in [`AgedRows::ALL`].
     Rows(usize),
-    /// At the messages of the tenant after this one.
+    /// The round is at the messages of the tenant after this one.
     Messages(Option<TenantId>),
     Credentials,
 }
 
 const BEGINNING: Stage = Stage::Rows(0);
 
-/// What one step did.
+/// The result of one step of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepStep {
     /// What was forgotten, for metrics and logs.
@@ -48,19 +48,18 @@ pub struct SweepStep {
 /// Why a step was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// Another replica leads by now.
+    /// Another replica has begun a later term.
     #[error("another replica has taken over")]
     TermOver,
-    /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The state store's.
+    /// The state store failed.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
 impl Retention {
-    /// Returns one that begins a round with its first step.
+    /// Creates a sweep that begins a round with its first step.
     #[must_use]
     pub fn new(
         store: Arc<dyn PlatformStore>,
@@ -79,7 +78,7 @@ impl Retention {
     /// next one.
     ///
     /// # Errors
-    /// The term is over, or a store's.
+    /// The term is over, or a store fails.
     pub async fn step(&mut self, term: &LeaderTerm) -> Result<SweepStep, SweepError> {
         match self.stage {
             Stage::Rows(index) => match AgedRows::ALL.get(index) {

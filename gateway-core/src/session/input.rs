@@ -8,29 +8,29 @@ use crate::time::Timestamp;
 /// One thing that happens to a session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// The tenant asks.
+    /// The tenant asks for something.
     Command(Command),
     /// A slot on `owner` was reserved in this very transaction.
     Placed {
-        /// Who takes it.
+        /// The worker whose slot was reserved.
         owner: Owner,
         /// The state format of that worker's engine.
         state_format: Option<String>,
     },
     /// No worker has room, or none passes the filters.
     NoCapacity,
-    /// The owner reports; epoch and incarnation have been checked.
+    /// The owner has reported; epoch and incarnation have been checked.
     Reported(Report),
-    /// The owner answered an order to stop.
+    /// The owner has answered an order to stop.
     Stopped,
-    /// The owner is proved dead or fenced, or refused the epoch as already closed.
+    /// The owner is proved dead or fenced, or has refused the epoch as already closed.
     OwnerGone,
-    /// The row fell due.
+    /// The time at which the row falls due has come.
     Due,
 }
 
 impl Input {
-    /// The name used in errors and logs.
+    /// Returns the name that errors, events and logs use.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -48,25 +48,24 @@ impl Input {
 /// What a tenant can ask of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Hold a connection.
+    /// Hold a connection, from now on.
     Connect {
         /// How to link the account if it is not linked.
         pairing: Pairing,
         /// The tier's placement priority.
         priority: u8,
     },
-    /// Hold none; credentials are kept.
+    /// Hold no connection; credentials are kept.
     Disconnect,
-    /// Stop and start again, perhaps elsewhere.
+    /// Stop and start again, perhaps on another worker.
     Restart,
-    /// Unlink the device.
     Logout,
-    /// Unlink and forget.
+    /// Unlink the device and delete the session.
     Delete,
 }
 
 impl Command {
-    /// The name used in errors, events and logs.
+    /// Returns the name that errors, events and logs use.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -82,9 +81,9 @@ impl Command {
 /// A report of the owner, parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Its number per (incarnation, session); a lower one than known is ignored.
+    /// The number of the report per incarnation and session; one that is not higher than the last is
+    /// ignored.
     pub seq: Option<u64>,
-    /// What it says.
     pub observation: Observation,
     /// When the worker tries again by itself.
     pub retry_at: Option<Timestamp>,
@@ -95,11 +94,11 @@ pub struct Report {
 /// What a report says of the session.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Observation {
-    /// The worker holds it.
+    /// The worker holds the session.
     Live(Observed),
-    /// The worker has closed and tombstoned it: this also answers a stop.
+    /// The worker has closed and tombstoned the session, which also answers an order to stop.
     Closed(Closure),
-    /// A state this gateway does not know; the worker may still hold the session.
+    /// A status that this gateway does not know; the worker may still hold the session.
     Unknown(String),
 }
 
@@ -107,53 +106,42 @@ pub enum Observation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closure {
     /// Closed without fault, or because nobody scanned (`qr_timeout`).
-    Disconnected {
-        /// The worker's reason.
-        reason: Option<Reason>,
-    },
+    Disconnected { reason: Option<Reason> },
     /// Unlinked on the phone.
-    LoggedOut {
-        /// The worker's reason.
-        reason: Option<Reason>,
-    },
+    LoggedOut { reason: Option<Reason> },
     /// Locked or capped by WhatsApp.
     Restricted {
-        /// The worker's reason.
         reason: Option<Reason>,
         /// When it ends, if WhatsApp said so.
         until: Option<Timestamp>,
     },
     /// A failure that the worker does not retry.
     Error {
-        /// The worker's reason.
         reason: Option<Reason>,
         /// What a person has to do.
         action_required: Option<String>,
     },
 }
 
-/// Names a session at one owner and epoch: what every command to a worker carries.
+/// Names a session at one owner and epoch, as every command to a worker does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Which session.
     pub session: SessionId,
-    /// To whom.
     pub owner: Owner,
-    /// At which epoch.
     pub epoch: Epoch,
 }
 
-/// An order to start.
+/// An order to start a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartOrder {
-    /// Which session, where, at which epoch.
+    /// The session, its owner and its epoch.
     pub order: Order,
-    /// From stored credentials or by linking.
+    /// Whether to restore the account from stored credentials or to link it.
     pub mode: StartMode,
 }
 
 impl StartOrder {
-    /// The order that the row of a session in `STARTING` stands for.
+    /// Returns the order that the row of a session in `STARTING` stands for; none if the row has no owner.
     #[must_use]
     pub fn of(session: &Session) -> Option<Self> {
         let mode = match (&session.pairing, session.paired) {
@@ -173,13 +161,13 @@ impl StartOrder {
 /// How a worker starts a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartMode {
-    /// From stored credentials.
+    /// Restores the account from stored credentials.
     Restore,
-    /// By QR code.
+    /// Links an account by QR code.
     Qr,
-    /// By pairing code for this number.
+    /// Links the account with this number by a code to type on the phone.
     PairingCode {
-        /// International digits.
+        /// The number in international digits.
         phone_number: String,
     },
 }
@@ -209,6 +197,6 @@ pub enum Effect {
     /// Archive the credentials of an account that is no longer linked: whatever is sealed to at
     /// most this epoch, so that one carried out late leaves the next account's alone.
     Archive(SessionId, Epoch),
-    /// Something else is due now: tick early.
+    /// Look for due rows early: something else may be due now.
     Nudge,
 }

@@ -34,18 +34,17 @@ pub use status::{Status, StatusView};
 use crate::id::{Epoch, InvalidId, InvalidSlug, SessionId, SessionName, TenantId};
 use crate::time::Timestamp;
 
-/// What the tenant wants of a session. Changed by the tenant alone.
+/// What the tenant wants of a session. Only the tenant changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Desired {
     /// Hold a connection, for ever, on whatever worker.
     Connected,
-    /// Hold nothing.
     Disconnected,
 }
 
-/// How an account that is not linked yet shall be linked.
+/// How to link an account that is not linked yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Pairing {
@@ -65,11 +64,11 @@ pub enum Pairing {
 /// Stores keep it as it is; only [`decide()`] changes the fields below `desired`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
-    /// Its id, for ever.
+    /// Its id, which never changes.
     pub id: SessionId,
-    /// Its owner.
+    /// The tenant that owns it.
     pub tenant: TenantId,
-    /// Unique within the tenant.
+    /// Its name, unique within the tenant.
     pub name: SessionName,
     /// Free text of the tenant.
     pub description: Option<String>,
@@ -77,10 +76,9 @@ pub struct Session {
     pub metadata: BTreeMap<String, serde_json::Value>,
     /// When the card was made.
     pub created_at: Timestamp,
-    /// When anything above or below last changed.
+    /// When a field of the row last changed.
     pub updated_at: Timestamp,
 
-    /// What the tenant wants.
     pub desired: Desired,
     /// How to link the account if it is not.
     pub pairing: Pairing,
@@ -124,7 +122,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A fresh card: `DISCONNECTED`, on no worker.
+    /// Creates a session that is `DISCONNECTED` and on no worker. Such a row is also called a card.
     #[must_use]
     pub fn new(id: SessionId, tenant: TenantId, name: SessionName, now: Timestamp) -> Self {
         Self {
@@ -158,13 +156,13 @@ impl Session {
         }
     }
 
-    /// Who holds it, in the phases in which somebody does.
+    /// Returns the worker that holds the session, in the phases in which one does.
     #[must_use]
     pub const fn owner(&self) -> Option<&Owner> {
         self.phase.owner()
     }
 
-    /// The order that names this session at its present owner and epoch.
+    /// Returns the order that names this session at its present owner and epoch; none if it has no owner.
     #[must_use]
     pub fn order(&self) -> Option<Order> {
         let owner = self.owner()?.clone();
@@ -179,19 +177,17 @@ impl Session {
 /// How a path or a command names a session: by id or by name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SessionRef {
-    /// `ses_…`
     Id(SessionId),
-    /// The normalised name.
     Name(SessionName),
 }
 
-/// The text is neither a session id nor a name.
+/// The error of a text that is neither a session id nor a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSessionRef {
-    /// It starts like an id and is none.
+    /// It starts like an id and is not one.
     #[error(transparent)]
     Id(#[from] InvalidId),
-    /// It is no name.
+    /// It cannot be a name.
     #[error(transparent)]
     Name(#[from] InvalidSlug),
 }

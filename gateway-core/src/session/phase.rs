@@ -9,52 +9,44 @@ use super::Reason;
 use crate::id::{Incarnation, WorkerId};
 use crate::time::Timestamp;
 
-/// Who holds a session: one run of one worker.
+/// The run of a worker that holds a session.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
-    /// The slot.
+    /// The id of the worker's slot.
     pub worker: WorkerId,
-    /// The run of its process.
+    /// The run of the worker's process.
     pub incarnation: Incarnation,
 }
 
-/// What the gateway is doing.
+/// What the gateway is doing with a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Phase {
     /// Nothing wanted, nothing held.
     Idle,
-    /// Wants a worker and has none.
+    /// A worker is wanted, and there is none yet.
     Waiting,
-    /// Assigned; the worker has been told, or will be, and has not reported yet.
-    Starting {
-        /// Who was told.
-        owner: Owner,
-    },
-    /// The owner reports.
+    /// A worker is assigned; it has been told to start, or will be, and has not reported yet.
+    Starting { owner: Owner },
+    /// The owner holds the session and reports on it.
     Active {
-        /// Who holds it.
         owner: Owner,
-        /// What it last said.
+        /// What the owner last reported.
         observed: Observed,
     },
-    /// The owner has been told to stop; placed nowhere else until it has.
+    /// The owner has been told to stop; the session is placed nowhere else until it has.
     Stopping {
-        /// Who was told.
         owner: Owner,
-        /// What follows.
+        /// What follows once it has stopped.
         next: Next,
     },
-    /// Desired is kept, nothing is held, nothing is tried before the row is due.
-    Parked {
-        /// Why.
-        parked: Parked,
-    },
+    /// What the tenant wants is kept, but nothing is held, and nothing is tried before the row is due.
+    Parked { parked: Parked },
 }
 
 impl Phase {
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -67,7 +59,7 @@ impl Phase {
         }
     }
 
-    /// Who holds the session, in the phases in which somebody does.
+    /// Returns the worker that holds the session, in the phases in which one does.
     #[must_use]
     pub const fn owner(&self) -> Option<&Owner> {
         match self {
@@ -83,23 +75,21 @@ impl Phase {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Observed {
-    /// On its way.
+    /// The connection is being made.
     Connecting {
-        /// How far.
         stage: Stage,
     },
     /// A person has to do something on the phone.
     QrRequired {
-        /// What, and until when.
+        /// What the person has to answer, and until when.
         challenge: Challenge,
     },
-    /// Linked and live.
     Connected,
     /// The connection is lost and the worker is on it.
     Reconnecting {
-        /// The worker's reason.
         reason: Option<Reason>,
-        /// Since when; the whole of it may take [`super::SessionPolicy::reconnect_limit`].
+        /// Since when it has been reconnecting; in all that may take
+        /// [`super::SessionPolicy::reconnect_limit`].
         since: Timestamp,
     },
 }
@@ -128,13 +118,12 @@ impl Stage {
     }
 }
 
-/// What a person has to answer. The text itself lives in the coordinator only.
+/// What a person has to answer. The text itself is kept by the coordinator only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Challenge {
-    /// Which kind.
     pub kind: ChallengeKind,
-    /// Which of several, from 0.
+    /// The position of this code among those of one attempt to link, from 0.
     pub index: u32,
     /// Until when it can be answered.
     pub expires_at: Timestamp,
@@ -149,12 +138,11 @@ pub enum ChallengeKind {
     Qr,
     /// A code to type on the phone.
     PairingCode,
-    /// A passkey assertion.
     Passkey,
 }
 
 impl ChallengeKind {
-    /// The `actionRequired` a tenant sees.
+    /// Returns the `actionRequired` that a tenant sees.
     #[must_use]
     pub const fn action(self) -> &'static str {
         match self {
@@ -165,7 +153,8 @@ impl ChallengeKind {
     }
 }
 
-/// What follows a stop. Declared in ascending rank: only a later one replaces an earlier one.
+/// What follows a stop. The variants stand in ascending rank: only a later one replaces an earlier one
+///
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Next {
@@ -174,10 +163,7 @@ pub enum Next {
     /// A new start at the next epoch, unless the tenant has disconnected meanwhile.
     Start,
     /// Wait for a person, a time or an operator.
-    Park {
-        /// In which state.
-        parked: Parked,
-    },
+    Park { parked: Parked },
     /// The device is unlinked and its credentials are archived.
     Logout,
     /// The session is removed.
@@ -195,28 +181,27 @@ impl Next {
         }
     }
 
-    /// Whether `other` may take this one's place.
+    /// Returns whether `other` may replace this one.
     #[must_use]
     pub const fn yields_to(&self, other: &Self) -> bool {
         other.rank() > self.rank()
     }
 }
 
-/// Why a session is set aside.
+/// Why a session is set aside, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parked {
     /// The state a tenant sees.
     pub kind: ParkKind,
-    /// Why.
     pub reason: Reason,
-    /// Until when; none: until a person acts.
+    /// Until when the session is set aside; none means until a person acts.
     pub until: Option<Timestamp>,
-    /// What a person has to do, if anything.
+    /// What a person has to do, as a slug.
     pub action_required: Option<String>,
 }
 
-/// The states of a session that is set aside.
+/// The kinds of reasons why a session is set aside, each with the status that a tenant sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ParkKind {
@@ -226,6 +211,5 @@ pub enum ParkKind {
     LoggedOut,
     /// Locked or capped by WhatsApp: `RESTRICTED`.
     Restricted,
-    /// `ERROR`.
     Error,
 }

@@ -6,33 +6,34 @@ use std::time::Duration;
 /// the specified ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {
-    /// `STARTING` without a report: stop and start elsewhere.
+    /// How long a session may stay in `STARTING` without a report; then it is stopped and started
+    /// elsewhere.
     pub start_limit: Duration,
-    /// Starts without a stable connection before the session is parked as `ERROR`.
+    /// How many starts without a stable connection are made before the session is parked as `ERROR`.
     pub start_tries: u32,
-    /// The repetition of an unanswered order.
+    /// After which time an unanswered order is repeated.
     pub repeat_order: Duration,
-    /// `WAITING` without room: the longest time to the next look.
+    /// After which time a session in `WAITING` that found no room is looked at again, at the latest.
     pub no_capacity_retry: Duration,
-    /// After a scan: until `CONNECTED`.
+    /// How long it may take from the scan to `CONNECTED`.
     pub pairing_limit: Duration,
-    /// After the last reported expiry of a QR code.
+    /// How long to wait for a new code after the last one has expired.
     pub qr_grace: Duration,
-    /// From the first start of a session that is not linked to its end as `qr_timeout`.
+    /// How long a session that is not linked has from its first start until it ends as `qr_timeout`.
     pub linking_limit: Duration,
-    /// The same, once a passkey was asked for.
+    /// How long it has instead of `linking_limit` once a passkey was asked for.
     pub passkey_limit: Duration,
-    /// After the worker's own `retryAt`.
+    /// How long to wait beyond the time at which the worker said it would try again.
     pub reconnect_grace: Duration,
     /// The longest time a worker may spend on reconnecting.
     pub reconnect_limit: Duration,
-    /// The first retry of `ERROR`; doubles with every attempt.
+    /// The time to the first retry of `ERROR`; it doubles with every attempt.
     pub error_backoff: Duration,
     /// The longest time between two retries of `ERROR`.
     pub error_backoff_limit: Duration,
-    /// `STOPPING` without an answer: cordon the worker.
+    /// How long an order to stop may stay unanswered before the worker is cordoned.
     pub stop_limit: Duration,
-    /// `STOPPING` without an answer: renew the worker's lease no more.
+    /// How long an order to stop may stay unanswered before the worker's lease is no longer renewed.
     pub stop_fence: Duration,
     /// How long `CONNECTED` must last before earlier attempts are forgotten.
     pub stable: Duration,

@@ -10,27 +10,26 @@ use crate::store::StoreError;
 use crate::time::Timestamp;
 use crate::worker::HeldRow;
 
-/// What became of a new card.
+/// The result of storing a new session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
-    /// It is stored.
     Done,
     /// The tenant has a session of that name.
     NameTaken,
     /// The tenant already has this many, which is its limit or more.
     LimitReached {
-        /// How many it has.
+        /// How many sessions the tenant has.
         used: u32,
     },
 }
 
-/// Sessions as the orchestrator sees them: across tenants, by id.
+/// Keeps sessions as the orchestrator sees them: across tenants, by id.
 #[async_trait]
 pub trait SessionRepo: Send {
-    /// The session, or none. Takes no lock: a write of what was read is conditional on `version`.
+    /// Returns the session, or none. Takes no lock: writing what was read is conditional on `version`.
     async fn session(&mut self, id: SessionId) -> Result<Option<Session>, StoreError>;
 
-    /// Stores a new card, unless its tenant already has `limit` sessions or one of that name.
+    /// Stores a new session, unless its tenant already has `limit` sessions or one of that name.
     ///
     /// Count and insert are one step: of any number of concurrent calls no more than `limit` succeed.
     async fn insert_session(
@@ -46,7 +45,7 @@ pub trait SessionRepo: Send {
     async fn save_sessions(&mut self, rows: &[Session]) -> Result<(), StoreError>;
 
     /// Deletes the row if its version is still `version`; else [`StoreError::Conflict`]. Notes that what is
-    /// stored of the session is to be erased, until [`SessionRepo::note_erased`] takes the note away.
+    /// stored of the session is to be erased, until [`SessionRepo::note_erased`] removes the note.
     async fn delete_session(&mut self, id: SessionId, version: u64) -> Result<(), StoreError>;
 
     /// Returns sessions that were deleted before `before` and are still to be erased, oldest first, at most
@@ -71,63 +70,62 @@ pub trait SessionRepo: Send {
         limit: u32,
     ) -> Result<Vec<Session>, StoreError>;
 
-    /// The earliest `due_at` of all rows.
+    /// Returns the earliest `due_at` of all rows; none if no row has one.
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Sets `due_at` to now for up to `count` rows in `WAITING` that are due later, linked ones first,
-    /// then by priority and age. Leaves `version` alone. Returns how many.
+    /// Sets `due_at` to now for up to `count` rows in `WAITING` that are due later, linked ones first, then
+    /// by priority and age. Leaves `version` alone. Returns how many rows it changed.
     async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError>;
 
-    /// Every session that `owner` holds, in id order, locked until the transaction ends.
+    /// Returns every session that `owner` holds, in id order, locked until the transaction ends.
     async fn lock_sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
 
-    /// Every session that `owner` holds, in id order, without a lock.
+    /// Returns every session that `owner` holds, in id order, without a lock.
     async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError>;
 
-    /// The same sessions, as far as a heartbeat needs them: a store reads no more than that.
+    /// Returns every session that `owner` holds, in id order, with no more of each than a heartbeat needs.
     async fn held_by(&mut self, owner: &Owner) -> Result<Vec<HeldRow>, StoreError> {
         let rows = self.sessions_of(owner).await?;
         Ok(rows.iter().filter_map(HeldRow::of).collect())
     }
 
-    /// How many sessions of `tenant` each worker holds.
+    /// Returns how many sessions of `tenant` each worker holds.
     async fn tenant_spread(
         &mut self,
         tenant: TenantId,
     ) -> Result<BTreeMap<WorkerId, u32>, StoreError>;
 }
 
-/// Which of a tenant's sessions to list.
+/// Which of a tenant's sessions to list. A field that is none does not filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFilter {
     /// Only those with this status.
     pub status: Option<Status>,
-    /// Only this one, if the credential is restricted to it.
+    /// Only this session, for a credential that is restricted to it.
     pub only: Option<SessionId>,
 }
 
-/// What a tenant knows a session by.
+/// What a tenant knows a session by: id, name and metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CardLabel {
-    /// Its id, for ever.
+    /// The id of the session, which never changes.
     pub id: SessionId,
-    /// Its present name.
     pub name: SessionName,
     /// The tenant's own pairs.
     pub metadata: BTreeMap<String, serde_json::Value>,
 }
 
-/// Sessions as their tenant sees them.
+/// Keeps sessions as their tenant sees them: its *cards*.
 #[async_trait]
 pub trait CardRepo: Send {
-    /// The tenant's session of that id or name.
+    /// Returns the tenant's session of that id or name.
     async fn card(
         &mut self,
         tenant: TenantId,
         reference: &SessionRef,
     ) -> Result<Option<Session>, StoreError>;
 
-    /// The tenant's sessions in id order after `after`, at most `limit`.
+    /// Returns the tenant's sessions in id order after `after`, at most `limit`.
     async fn cards(
         &mut self,
         tenant: TenantId,
@@ -143,14 +141,14 @@ pub trait CardRepo: Send {
         ids: &[SessionId],
     ) -> Result<Vec<CardLabel>, StoreError>;
 
-    /// Whether the tenant has a session of that name.
+    /// Returns whether the tenant has a session of that name.
     async fn card_name_taken(
         &mut self,
         tenant: TenantId,
         name: &SessionName,
     ) -> Result<bool, StoreError>;
 
-    /// The tenant's session's assignments, newest first, below epoch `before`, at most `limit`.
+    /// Returns assignments of the tenant's session, newest first, below epoch `before`, at most `limit`.
     async fn card_placements(
         &mut self,
         tenant: TenantId,
@@ -160,28 +158,25 @@ pub trait CardRepo: Send {
     ) -> Result<Vec<Placement>, StoreError>;
 }
 
-/// One assignment of a session: who, where, epoch, why.
+/// An assignment of a session to a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
-    /// Which session.
     pub session: SessionId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// The epoch that the assignment gave.
+    /// The epoch that began with the assignment.
     pub epoch: Epoch,
-    /// To whom.
+    /// The run of a worker that the session was assigned to.
     pub owner: Owner,
-    /// What made it necessary.
+    /// What made the assignment necessary.
     pub why: Reason,
-    /// The balancer's explanation as JSON.
+    /// The balancer's explanation of its choice, as JSON.
     pub explanation: serde_json::Value,
-    /// When.
     pub placed_at: Timestamp,
     /// When the owner let go or was fenced, and why.
     pub ended: Option<(Timestamp, String)>,
 }
 
-/// The history of assignments. Facts of former owners are checked against it.
+/// Keeps the history of assignments. Reports of former owners are checked against it.
 #[async_trait]
 pub trait PlacementRepo: Send {
     /// Stores an assignment. One per (session, epoch); a second one is [`StoreError::Duplicate`].
@@ -195,7 +190,7 @@ pub trait PlacementRepo: Send {
         why: &str,
     ) -> Result<(), StoreError>;
 
-    /// The assignment of a session at an epoch.
+    /// Returns the assignment of a session at an epoch, or none.
     async fn placement(
         &mut self,
         session: SessionId,

@@ -10,16 +10,14 @@ use crate::id::{Epoch, SessionId, TenantId};
 use crate::store::{PlatformStore, StoreError};
 use crate::worker::{Target, Worker, WorkerStatus};
 
-/// A session's present place.
+/// Where the messages of a session go at the moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Which session.
     pub session: SessionId,
-    /// Of whom.
     pub tenant: TenantId,
-    /// The row's version; a route only ever changes to a higher one.
+    /// The version of the session's row; a route is only ever replaced by one with a higher version.
     pub version: u64,
-    /// The present epoch.
+    /// The session's present epoch.
     pub epoch: Epoch,
     /// Whether a message can go out now.
     pub standing: Standing,
@@ -28,32 +26,32 @@ pub struct Route {
 /// Whether a message of the session can go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Connected there.
+    /// The session is connected at this worker.
     Open(Arc<Open>),
-    /// On its way back: worth trying again soon.
+    /// The session is on its way back: worth trying again soon.
     Returning,
-    /// Nobody wants it connected, or it waits for a person.
+    /// The tenant does not want the session connected, or it waits for a person.
     Closed {
         /// The status's name and reason, for the tenant.
         reason: String,
-        /// What a person has to do.
+        /// What a person has to do, as a slug.
         action_required: Option<String>,
     },
 }
 
-/// The worker that a session's messages go to. Shared by the sessions that it holds.
+/// The worker that a session's messages go to. Shared by all sessions that the worker holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
-    /// Who holds it, and where that is.
+    /// The run of the worker, and its address.
     pub target: Target,
-    /// The types of message that its engine can send; empty: all.
+    /// The types of message that its engine can send; an empty list means all.
     pub message_types: Vec<String>,
 }
 
 impl Open {
-    /// The worker's present run, if messages can be sent there.
+    /// Returns the worker's present run, if messages can be sent there.
     ///
-    /// One that has missed heartbeats is not asked: its sends fail fast.
+    /// A worker that has missed heartbeats is not asked: sends to it fail at once.
     #[must_use]
     pub fn of(worker: &Worker) -> Option<Self> {
         let answers = matches!(worker.status, WorkerStatus::Active | WorkerStatus::Draining);
@@ -67,7 +65,7 @@ impl Open {
         })
     }
 
-    /// Whether the engine can send messages of that type.
+    /// Returns whether the engine can send messages of that type.
     #[must_use]
     pub fn takes(&self, kind: &str) -> bool {
         self.message_types.is_empty() || self.message_types.iter().any(|able| able == kind)
@@ -75,7 +73,7 @@ impl Open {
 }
 
 impl Route {
-    /// The route of a row; `open` is where messages can go now, if that is known.
+    /// Returns the route of a row. `open` is the worker that its messages can go to now, if one is known.
     #[must_use]
     pub fn of(session: &Session, open: Option<&Arc<Open>>) -> Self {
         Self {
@@ -128,13 +126,13 @@ fn standing(session: &Session, open: Option<&Arc<Open>>) -> Standing {
     }
 }
 
-/// Looks routes up.
+/// Finds where the messages of sessions go, as a port.
 #[async_trait]
 pub trait Routes: Debug + Send + Sync {
-    /// The route of a tenant's session, or none if the tenant has no such session.
+    /// Returns the route of a tenant's session, or none if the tenant has no such session.
     ///
-    /// With `fresh`, nothing older than this call may be answered: the caller was just told by a
-    /// worker that what it knew is stale.
+    /// With `fresh`, the answer must not be older than this call: a worker has just told the caller that
+    /// what it knew is stale.
     async fn route(
         &self,
         tenant: TenantId,
@@ -150,7 +148,7 @@ pub struct StoreRoutes {
 }
 
 impl StoreRoutes {
-    /// Over this store.
+    /// Creates routes over this store.
     #[must_use]
     pub fn new(store: Arc<dyn PlatformStore>) -> Self {
         Self { store }

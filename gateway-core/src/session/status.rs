@@ -6,20 +6,19 @@ use super::phase::{Next, Observed, ParkKind, Parked, Phase};
 use super::{Desired, Reason, Session};
 use crate::time::Timestamp;
 
-/// The statuses of R-21.
+/// The status of a session that a tenant sees.
 ///
 /// `MIGRATING` is not among them yet: nothing migrates a session until planned migration exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
-    /// Nothing is held.
+    /// No connection is held.
     Disconnected,
-    /// On its way: waiting for a worker, starting, pairing, syncing.
+    /// The connection is being made: waiting for a worker, starting, pairing, syncing.
     Connecting,
     /// A person has to scan, type a code or use a passkey.
     QrRequired,
-    /// Linked and live.
     Connected,
     /// The connection is lost and the worker is on it.
     Reconnecting,
@@ -44,7 +43,7 @@ impl Status {
         Self::Error,
     ];
 
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -59,7 +58,7 @@ impl Status {
         }
     }
 
-    /// Reads the name.
+    /// Returns the status of that name, as [`Status::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
@@ -69,22 +68,20 @@ impl Status {
 /// A status with everything that explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusView {
-    /// The status.
     pub status: Status,
-    /// Why.
     pub reason: Option<Reason>,
     /// Since when status and reason are what they are.
     pub since: Timestamp,
-    /// When it ends by force.
+    /// When the status ends by force.
     pub deadline: Option<Timestamp>,
     /// When the gateway or the worker tries again.
     pub retry_at: Option<Timestamp>,
-    /// What a person has to do.
+    /// What a person has to do, as a slug.
     pub action_required: Option<String>,
 }
 
 impl Session {
-    /// The status a tenant sees.
+    /// Returns the status a tenant sees.
     #[must_use]
     pub fn status(&self) -> StatusView {
         let (status, reason, action_required) = self.project();

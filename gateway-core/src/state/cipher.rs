@@ -7,40 +7,38 @@
 
 use crate::id::SessionId;
 
-/// The first byte of everything that is stored.
+/// The version of this form: the first byte of everything that is stored.
 pub const VERSION: u8 = 1;
 
-/// Bytes of the random nonce.
+/// The length of the random nonce.
 pub const NONCE_BYTES: usize = 12;
 
-/// Bytes of the header: version, key id, nonce.
+/// The length of the header: version, key id and nonce.
 pub const HEADER_BYTES: usize = 1 + 4 + NONCE_BYTES;
 
-/// What a sealed chunk is.
+/// What a sealed piece of state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealedPart {
-    /// A snapshot.
     Snapshot,
-    /// A journal entry.
     Entry,
 }
 
 /// What stands in front of the encrypted bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Which key.
+    /// The id of the key that sealed the bytes.
     pub key_id: u32,
-    /// The nonce, fresh for every chunk.
+    /// The nonce, drawn afresh for every sealed piece.
     pub nonce: [u8; NONCE_BYTES],
 }
 
-/// The bytes do not begin with a header of a known version.
+/// The error of bytes that do not begin with a header of a known version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not sealed by a known version")]
 pub struct InvalidHeader;
 
 impl Header {
-    /// The header as bytes.
+    /// Writes the header as bytes.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
@@ -73,7 +71,7 @@ impl Header {
     }
 }
 
-/// What the tag authenticates besides the bytes: whose they are and where they belong.
+/// Returns what the tag authenticates besides the bytes: whose they are and where they belong.
 #[must_use]
 pub fn associated_data(session: SessionId, chunk: SealedPart, seq: u64) -> [u8; 25] {
     let mut bytes = [0; 25];

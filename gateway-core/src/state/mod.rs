@@ -15,10 +15,10 @@ use crate::id::{Epoch, SessionId};
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// The largest snapshot, compressed.
+/// The size of the largest snapshot, compressed.
 pub const MAX_SNAPSHOT_BYTES: usize = 16 * 1024 * 1024;
 
-/// The largest journal entry.
+/// The size of the largest journal entry.
 pub const MAX_ENTRY_BYTES: usize = 256 * 1024;
 
 /// How far a session's state has come.
@@ -46,34 +46,22 @@ pub struct StoredState {
 pub enum StateError {
     /// The state is sealed to a higher epoch.
     #[error("the session's state is sealed to epoch {current}")]
-    StaleEpoch {
-        /// That epoch.
-        current: Epoch,
-    },
+    StaleEpoch { current: Epoch },
     /// The write does not follow the newest one.
     #[error("the session's state is at sequence {current}")]
-    SeqConflict {
-        /// The newest sequence.
-        current: u64,
-    },
+    SeqConflict { current: u64 },
     /// More bytes than allowed.
     #[error("at most {max} bytes are allowed")]
-    TooLarge {
-        /// The limit.
-        max: usize,
-    },
+    TooLarge { max: usize },
     /// What is stored cannot be decrypted or does not fit together.
     #[error("the stored state cannot be read: {why}")]
-    Corrupt {
-        /// What is wrong.
-        why: String,
-    },
+    Corrupt { why: String },
     /// The store behind it failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Keeps session state.
+/// Keeps session state durably.
 #[async_trait]
 pub trait StateStore: Debug + Send + Sync {
     /// Seals the state to `epoch` and returns it.
@@ -82,7 +70,7 @@ pub trait StateStore: Debug + Send + Sync {
     /// [`StateError::StaleEpoch`] if it is sealed to a higher one. Sealing again is harmless.
     async fn seal(&self, session: SessionId, epoch: Epoch) -> Result<StoredState, StateError>;
 
-    /// Epoch and newest sequence; the default value for a session without state.
+    /// Returns epoch and newest sequence of the state; the default value for a session without state.
     async fn version(&self, session: SessionId) -> Result<StateVersion, StateError>;
 
     /// Appends entries with the sequences `after + 1 …`, all or none; returns the newest sequence.
@@ -107,14 +95,15 @@ pub trait StateStore: Debug + Send + Sync {
         bytes: &[u8],
     ) -> Result<u64, StateError>;
 
-    /// Sets the state aside, if it is sealed to `upto` or less: a later seal finds none. State of a
-    /// later epoch is another account's and stays, however late this comes. Idempotent.
+    /// Sets the state aside if it is sealed to `upto` or less: a later seal finds none. State of a
+    /// later epoch belongs to another account and stays, however late this call comes. Idempotent.
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError>;
 
-    /// Removes the bytes of states that were archived before `before`, oldest first, at most `limit` states;
-    /// returns how many. They bar former owners as before. Idempotent.
+    /// Removes the bytes of states that were archived before `before`, oldest first, at most `limit`
+    /// states; returns how many were removed. Their epochs are kept, so they bar former owners as before.
+    /// Idempotent.
     async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError>;
 
-    /// Removes everything, the archive included. Idempotent.
+    /// Removes everything stored of the session, the archive included. Idempotent.
     async fn erase(&self, session: SessionId) -> Result<(), StateError>;
 }

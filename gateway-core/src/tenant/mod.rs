@@ -12,19 +12,19 @@ pub use tier::{Tier, TierName};
 use crate::id::TenantId;
 use crate::time::Timestamp;
 
-/// Whether a tenant may act.
+/// Whether the credentials of a tenant are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TenantStatus {
-    /// It may.
+    /// Its credentials are accepted.
     Active,
     /// Every credential of it is refused.
     Suspended,
 }
 
 impl TenantStatus {
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl TenantStatus {
         }
     }
 
-    /// Reads the name.
+    /// Returns the status of that name, as [`TenantStatus::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Active, Self::Suspended]
@@ -45,17 +45,13 @@ impl TenantStatus {
 /// The row of a tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// Its id.
     pub id: TenantId,
-    /// What it calls itself.
+    /// The name that the tenant has given itself.
     pub name: String,
-    /// Its plan.
     pub tier: TierName,
-    /// Whether it may act.
     pub status: TenantStatus,
     /// Grows with every write.
     pub version: u64,
-    /// When it registered.
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,

@@ -12,10 +12,11 @@ use crate::time::{Timestamp, Uptime};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The largest chunk.
+/// The most requests that one draw grants.
 pub const MAX_CHUNK: u64 = 256;
 
-/// How many requests to grant at once: `remaining / (16 × replicas)`, 1 to 256, never more than remain.
+/// Returns how many requests to grant at once: `remaining / (16 × replicas)`, at least 1, at most 256, and
+/// never more than remain.
 #[must_use]
 pub fn chunk(remaining: u64, replicas: u32) -> u64 {
     (remaining / (16 * u64::from(replicas.max(1))))
@@ -26,7 +27,6 @@ pub fn chunk(remaining: u64, replicas: u32) -> u64 {
 /// What a replica may do with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
-    /// Serve it.
     Yes {
         /// A lower bound of what is left in this hour.
         remaining: u64,
@@ -91,7 +91,7 @@ impl Hour {
 }
 
 impl RequestAccount {
-    /// Takes one request out of the account.
+    /// Takes one request out of the account, if there is one left.
     pub fn admit(&mut self, now: Uptime, limit: u64) -> Admit {
         if let Some(begun) = self.ahead.take_if(|ahead| now >= ahead.begins) {
             self.hour = Some(begun.hour);
@@ -122,11 +122,11 @@ impl RequestAccount {
         Admit::Draw
     }
 
-    /// Puts a granted chunk in. A chunk belongs to its hour; the rest of the former hour is dropped.
+    /// Adds a granted chunk. A chunk belongs to its hour; what is left of the former hour is dropped.
     ///
     /// `sent` is when the draw was sent: the store's time in the answer is at least that old, so the
-    /// hour ends here no later than there. An answer of a former hour is late, and dropped; unless it was
-    /// asked for last: then the store's clock has gone back, and what it says holds.
+    /// hour ends here no later than at the store. The answer of a former hour is late and is dropped, unless it
+    /// answers the newest draw: then the store's clock has gone back, and the store is right.
     pub fn credit(&mut self, sent: Uptime, limit: u64, drawn: &Drawn) {
         let mut hour = Hour::of(sent, limit, drawn);
         match &self.hour {
@@ -143,8 +143,8 @@ impl RequestAccount {
         self.hour = Some(hour);
     }
 
-    /// Puts the first chunk of the next hour aside. It cannot be spent before that hour: `received` is
-    /// when the answer came, so the hour begins here no earlier than there.
+    /// Puts the first chunk of the next hour aside. It cannot be spent before that hour: `received` is when
+    /// the answer came, so the hour begins here no earlier than at the store.
     pub fn credit_ahead(&mut self, sent: Uptime, received: Uptime, limit: u64, drawn: &Drawn) {
         self.ahead = Some(Ahead {
             begins: received.plus(drawn.hour.since(drawn.now)),
@@ -152,21 +152,21 @@ impl RequestAccount {
         });
     }
 
-    /// Whether the next hour's first chunk is there already.
+    /// Returns whether the first chunk of the next hour is there already.
     #[must_use]
     pub const fn is_ahead(&self) -> bool {
         self.ahead.is_some()
     }
 
-    /// Takes back one request of `hour` that was answered 401 or 429, which do not count. Once the
-    /// account is in another hour there is nothing to give it back to.
+    /// Puts back one request of `hour` that was answered 401 or 429, which do not count. Does nothing once
+    /// the account is in another hour.
     pub fn refund(&mut self, hour: Timestamp) {
         if let Some(present) = self.hour.as_mut().filter(|present| present.start == hour) {
             present.left += 1;
         }
     }
 
-    /// What is left of the chunks of this hour and the next, to be given back at shutdown.
+    /// Returns what is left of the chunks of this hour and the next, to be given back at shutdown.
     #[must_use]
     pub fn unused(&self) -> Vec<(Timestamp, u64)> {
         let hours = self.hour.iter();

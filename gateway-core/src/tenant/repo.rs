@@ -7,10 +7,10 @@ use crate::id::TenantId;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// Tenants and tiers.
+/// Keeps tenants and tiers.
 #[async_trait]
 pub trait TenantRepo: Send {
-    /// The tenant, or none.
+    /// Returns the tenant, or none.
     async fn tenant(&mut self, id: TenantId) -> Result<Option<Tenant>, StoreError>;
 
     /// Returns the tenant in its newest committed form and keeps its row from being changed until this
@@ -22,33 +22,33 @@ pub trait TenantRepo: Send {
     /// Stores a new tenant.
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError>;
 
-    /// Replaces the row if the stored version is one less; else [`StoreError::Conflict`].
+    /// Replaces the row if the stored version is one less than the new one; else [`StoreError::Conflict`].
     async fn save_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError>;
 
-    /// The tier of that name, or none.
+    /// Returns the tier of that name, or none.
     async fn tier(&mut self, name: &TierName) -> Result<Option<Tier>, StoreError>;
 
-    /// All tiers, by priority, then by name.
+    /// Returns all tiers, by priority, then by name.
     async fn tiers(&mut self) -> Result<Vec<Tier>, StoreError>;
 
     /// Stores a tier or replaces the one of that name.
     async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError>;
 }
 
-/// What a replica got of an hour's requests.
+/// What a replica was granted of an hour's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drawn {
     /// The hour, by the store's clock.
     pub hour: Timestamp,
-    /// When, by the store's clock.
+    /// The store's time of the draw.
     pub now: Timestamp,
-    /// How many requests this call granted; 0: the limit is reached.
+    /// How many requests this call granted; 0 when the limit is reached.
     pub granted: u64,
     /// How many all replicas have been granted in this hour, this call included.
     pub total: u64,
 }
 
-/// The count of requests: one row per tenant and hour.
+/// Counts requests, in one row per tenant and hour.
 #[async_trait]
 pub trait QuotaRepo: Send {
     /// Grants a chunk of the store's present hour, or, with `next`, of the hour after it:
@@ -63,7 +63,8 @@ pub trait QuotaRepo: Send {
         next: bool,
     ) -> Result<Drawn, StoreError>;
 
-    /// Gives back what a replica did not use of an hour; never below what others use.
+    /// Gives back what a replica did not use of an hour, so that others may draw it. The count never falls
+    /// below what others were granted.
     async fn return_quota(
         &mut self,
         tenant: TenantId,

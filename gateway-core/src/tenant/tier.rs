@@ -12,7 +12,7 @@ use crate::id::{InvalidSlug, SessionName};
 pub struct TierName(String);
 
 impl TierName {
-    /// Normalises: slug rules, upper case, `-` → `_`.
+    /// Normalises a name: slug rules, upper case, `_` for `-`.
     ///
     /// # Errors
     /// Nothing is left, or more than 64 characters.
@@ -21,7 +21,7 @@ impl TierName {
         Ok(Self(slug.as_str().to_uppercase().replace('-', "_")))
     }
 
-    /// The normalised name.
+    /// Returns the normalised name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -46,26 +46,25 @@ impl fmt::Debug for TierName {
     }
 }
 
-/// The limits of a plan.
+/// A plan and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tier {
-    /// Its name.
     pub name: TierName,
-    /// Sessions at the same time.
+    /// How many sessions a tenant may have at the same time.
     pub sessions: u32,
-    /// Requests with an API key per clock hour (UTC).
+    /// How many requests with an API key a tenant may make per clock hour (UTC).
     pub requests_per_hour: u64,
-    /// Webhook endpoints.
+    /// How many webhook endpoints a tenant may have.
     pub webhook_endpoints: u32,
-    /// Days for which messages are kept.
+    /// For how many days messages are kept.
     pub history_days: u32,
     /// Placement priority on mass failover; larger is served first.
     pub priority: u8,
 }
 
 impl Tier {
-    /// The specified plans.
+    /// Returns the plans of the specification.
     #[must_use]
     pub fn defaults() -> [Self; 3] {
         let tier = |name: &str, sessions, requests_per_hour, history_days, priority| Self {

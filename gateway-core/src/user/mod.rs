@@ -12,14 +12,14 @@ use crate::time::Timestamp;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Role {
-    /// Everything of the own tenant.
+    /// May do everything within the own tenant.
     User,
-    /// Also the routes of operators.
+    /// May also use the routes of operators.
     Admin,
 }
 
 impl Role {
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Role {
         }
     }
 
-    /// Reads the name.
+    /// Returns the role of that name, as [`Role::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::User, Self::Admin]
@@ -42,7 +42,7 @@ impl Role {
 #[serde(transparent)]
 pub struct Email(String);
 
-/// The text is not an e-mail address.
+/// The error of a text that is not an e-mail address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be an e-mail address such as name@example.com, at most 254 characters")]
 pub struct InvalidEmail;
@@ -66,7 +66,7 @@ impl Email {
         Err(InvalidEmail)
     }
 
-    /// The normalised address.
+    /// Returns the normalised address.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -76,9 +76,7 @@ impl Email {
 /// The row of a user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct User {
-    /// Their id.
     pub id: UserId,
-    /// Their tenant.
     pub tenant: TenantId,
     /// Their address, unique over all tenants.
     pub email: Email,
@@ -88,11 +86,10 @@ pub struct User {
     pub password_hash: String,
     /// What they may do.
     pub role: Role,
-    /// Access tokens carry it; raising it ends all of them at once.
+    /// The generation of access tokens that is accepted; raising it ends all of them at once.
     pub token_generation: u64,
     /// Grows with every write.
     pub version: u64,
-    /// When they registered.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
@@ -109,10 +106,10 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// Where users are kept.
+/// Keeps users.
 #[async_trait]
 pub trait UserRepo: Send {
-    /// The tenant's user.
+    /// Returns the tenant's user of that id, or none.
     async fn user(&mut self, tenant: TenantId, id: UserId) -> Result<Option<User>, StoreError>;
 
     /// Returns the tenant's user in its newest committed form and locks the row until this transaction
@@ -120,7 +117,7 @@ pub trait UserRepo: Send {
     async fn lock_user(&mut self, tenant: TenantId, id: UserId)
     -> Result<Option<User>, StoreError>;
 
-    /// The user with that address, of whatever tenant: only for logging in.
+    /// Returns the user with that address, of whatever tenant: only for logging in.
     async fn user_by_email(&mut self, email: &Email) -> Result<Option<User>, StoreError>;
 
     /// Stores a new user. [`StoreError::Duplicate`] if the address is known.

@@ -17,13 +17,12 @@ use crate::time::Uptime;
 /// When a breaker opens, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerPolicy {
-    /// Failures in a row that open it.
+    /// How many failures in a row open the breaker.
     pub failures: usize,
-    /// Failures count together only within this time.
+    /// Failures count together only if they happen within this time.
     pub window: Duration,
-    /// The first pause; each failed trial doubles it.
+    /// The length of the first pause; each failed trial doubles it.
     pub pause: Duration,
-    /// The longest pause.
     pub longest_pause: Duration,
 }
 
@@ -41,9 +40,9 @@ impl Default for BreakerPolicy {
 /// What the end of a command says of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// It answered, be it with a refusal.
+    /// The worker answered, be it with a refusal.
     Answered,
-    /// There was no connection.
+    /// No connection could be made.
     Unreachable,
     /// No answer that makes sense came in time, to a command about this session.
     Unanswered(SessionId),
@@ -140,7 +139,7 @@ impl Breaker {
         matches!(self.0, State::Closed(_))
     }
 
-    /// Lets a command out at `now`, or not.
+    /// Lets a command out at `now`, or holds it back.
     ///
     /// A trial whose outcome is never recorded is given up after the pause that was before it.
     ///
@@ -159,7 +158,7 @@ impl Breaker {
         Ok(())
     }
 
-    /// Takes the outcome of a command that ended at `now`; returns whether it has opened the breaker.
+    /// Takes the outcome of a command that ended at `now`. Returns whether that has opened the breaker.
     pub fn record(&mut self, outcome: CommandOutcome, now: Uptime, policy: &BreakerPolicy) -> bool {
         if outcome == CommandOutcome::Answered {
             self.0 = State::Closed(Failures::default());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::time::Uptime;
 
-/// Whether this incarnation may still act for its sessions.
+/// Says whether this incarnation may still act for its sessions.
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,26 +31,26 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Notes a grant whose request was sent at `sent_at`. A late answer never shortens the deadline,
-    /// and nothing opens a gate again that was shut.
+    /// Notes a grant whose request was sent at `sent_at`. A late answer never shortens the deadline, and
+    /// nothing opens a gate that was shut.
     pub fn granted(&mut self, sent_at: Uptime, lease: Duration) {
         let until = sent_at.plus(lease);
         self.open_until = Some(self.open_until.map_or(until, |known| known.max(until)));
     }
 
-    /// The renewal was refused, or the deadline was seen to pass: closed for good. The worker closes
-    /// its sessions, takes a new incarnation and registers as empty.
+    /// Closes the gate for good, after a renewal was refused or the deadline was seen to pass. The worker
+    /// then closes its sessions, takes a new incarnation and registers as empty.
     pub const fn shut(&mut self) {
         self.shut = true;
     }
 
-    /// Whether a frame may be sent at `now`.
+    /// Returns whether a frame may be sent at `now`.
     #[must_use]
     pub fn is_open(&self, now: Uptime) -> bool {
         !self.shut && self.open_until.is_some_and(|until| now < until)
     }
 
-    /// When it closes by itself.
+    /// Returns when the gate closes by itself; none before the first grant.
     #[must_use]
     pub const fn deadline(&self) -> Option<Uptime> {
         self.open_until

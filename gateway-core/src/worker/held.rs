@@ -7,32 +7,29 @@ use super::WorkerStatus;
 use crate::id::{Epoch, SessionId};
 use crate::session::{Phase, Session, Status};
 
-/// A session that a run of a worker holds.
+/// A session that a run of a worker holds, as its row says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRow {
-    /// Which.
     pub session: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// The status that its tenant sees.
+    /// The status that the tenant sees.
     pub status: Status,
-    /// What the gateway is doing with it.
     pub phase: HeldPhase,
 }
 
 /// The phases in which a session has an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldPhase {
-    /// Told to start, not yet reported on.
+    /// The worker was told to start and has not reported yet.
     Starting,
-    /// Reported on.
+    /// The worker has reported on it.
     Active,
-    /// Told to stop.
+    /// The worker was told to stop.
     Stopping,
 }
 
 impl HeldPhase {
-    /// The phase of a row that has an owner.
+    /// Returns the phase of a row that has an owner; none for other rows.
     #[must_use]
     pub const fn of(phase: &Phase) -> Option<Self> {
         match phase {
@@ -43,7 +40,7 @@ impl HeldPhase {
         }
     }
 
-    /// Reads the name of a phase, as [`Phase::name`] gives it.
+    /// Returns the phase of that name, as [`Phase::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
@@ -56,7 +53,7 @@ impl HeldPhase {
 }
 
 impl HeldRow {
-    /// What a row says, if it has an owner.
+    /// Returns what a row says, if it has an owner.
     #[must_use]
     pub fn of(row: &Session) -> Option<Self> {
         Some(Self {
@@ -68,13 +65,13 @@ impl HeldRow {
     }
 }
 
-/// A lease that was renewed, and what its worker should know.
+/// What a worker should know when its lease was renewed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Renewed {
-    /// Where the worker stands.
+    /// The status of the worker.
     pub status: WorkerStatus,
-    /// How many more sessions it takes.
+    /// How many more sessions the worker takes.
     pub room: u32,
-    /// What this run of it holds, in id order.
+    /// The sessions that this run of the worker holds, in id order.
     pub holds: Vec<HeldRow>,
 }

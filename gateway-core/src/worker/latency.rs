@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::time::Uptime;
 
-/// The time after which what is known weighs 1/e.
+/// The time after which an earlier value weighs 1/e.
 const MEMORY: Duration = Duration::from_secs(30);
 /// The least weight of a new value, so that values of one moment count, too.
 const LEAST_WEIGHT: f64 = 0.02;

@@ -56,15 +56,15 @@ impl Default for LeasePolicy {
 /// The lease of one incarnation: one row, whatever the number of its sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lease {
-    /// Whose.
     pub owner: Owner,
-    /// How often it was renewed. Whoever watches sees life in its change, never in a time.
+    /// How often it was renewed. Whoever watches the lease sees life in the change of this number, never in
+    /// a time.
     pub renewals: u64,
-    /// When it was last renewed, for people to read.
+    /// When it was last renewed; shown to people only.
     pub renewed_at: Timestamp,
     /// When it was granted.
     pub granted_at: Timestamp,
-    /// No renewal succeeds any more: it runs out.
+    /// Whether the lease runs out: no renewal succeeds any more.
     pub disowned: bool,
     /// When the incarnation was fenced.
     pub fenced_at: Option<Timestamp>,
@@ -73,7 +73,7 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A fresh one.
+    /// Creates the lease of a new incarnation, granted at `now`.
     #[must_use]
     pub fn new(owner: Owner, now: Timestamp) -> Self {
         Self {
@@ -88,14 +88,14 @@ impl Lease {
     }
 }
 
-/// That an incarnation is gone for good: the licence to fence it.
+/// The proof that an incarnation is gone for good. Whoever has one may fence it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Death {
     owner: Owner,
     evidence: Evidence,
 }
 
-/// How it is known.
+/// How it is known that an incarnation is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
     /// It said goodbye after closing its sessions.
@@ -103,15 +103,15 @@ pub enum Evidence {
     /// Somebody who can know says that its process is gone: its parent after `waitpid`, or the next
     /// process that holds the exclusive lock which the former one held.
     ProcessGone,
-    /// Lease and guard have run out without a renewal after this count.
+    /// Lease and guard have run out, and the renewal count has not changed meanwhile.
     Silence {
-        /// The count that did not change.
+        /// The renewal count that did not change.
         renewals: u64,
     },
 }
 
 impl Death {
-    /// The worker itself said that it has closed everything.
+    /// Makes the proof from the worker's own word that it has closed everything.
     pub(crate) const fn goodbye(owner: Owner) -> Self {
         Self {
             owner,
@@ -119,7 +119,8 @@ impl Death {
         }
     }
 
-    /// The caller vouches that the process has ended. Silence or a refused connection is *not* that.
+    /// Makes the proof from the caller's word that the process has ended. Silence or a refused connection
+    /// is *not* such knowledge.
     #[must_use]
     pub const fn process_gone(owner: Owner) -> Self {
         Self {
@@ -128,66 +129,67 @@ impl Death {
         }
     }
 
-    /// Who is dead.
+    /// Returns the incarnation that is gone.
     #[must_use]
     pub const fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// How it is known.
+    /// Returns how that is known.
     #[must_use]
     pub const fn evidence(&self) -> Evidence {
         self.evidence
     }
 }
 
-/// What became of a renewal.
+/// The answer to a renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// The worker may count its deadline from when it sent the request.
+    /// The lease is renewed. The worker counts its deadline from when it sent the request.
     Granted {
-        /// For how long.
+        /// How long the renewal lasts.
         lease: Duration,
-        /// What the store said of the worker when it was asked.
+        /// What the worker should know.
         renewed: Renewed,
     },
-    /// It must close its sessions, take a new incarnation and register as empty.
+    /// The lease is not renewed. The worker must close its sessions, take a new incarnation and register as
+    /// empty.
     Refused,
 }
 
-/// Somebody who has fallen silent.
+/// An incarnation that has not renewed its lease for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silent {
-    /// Who.
     pub owner: Owner,
-    /// For how long at least.
+    /// For how long it has been silent, at least.
     pub for_at_least: Duration,
-    /// The licence to fence it, once lease and guard are over.
+    /// The proof of its death, once lease and guard are over.
     pub death: Option<Death>,
 }
 
 /// Grants leases and knows when one has run out.
 #[async_trait]
 pub trait LeaseAuthority: Debug + Send + Sync {
-    /// Renews. Granted only to the newest incarnation of a worker, never to one that is fenced.
+    /// Renews a lease. Granted only to the newest incarnation of a worker, never to one that is fenced.
     async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError>;
 
-    /// Looks at all leases and returns those without a renewal for [`LeasePolicy::suspect_after`].
+    /// Reads all leases and returns those without a renewal for [`LeasePolicy::suspect_after`].
     ///
-    /// Must be called more often than that; what is never looked at never counts as dead.
+    /// Must be called more often than that; an incarnation that is never looked at never counts as dead.
     async fn silent(&self) -> Result<Vec<Silent>, StoreError>;
 
-    /// Returns who has missed a heartbeat by now, and for how long it has been silent, as far as the last
-    /// call of [`LeaseAuthority::silent`] saw. Reads memory only. The default knows of nobody.
+    /// Returns the incarnations that have missed a heartbeat by now, each with how long it has been silent,
+    /// as far as the last call of [`LeaseAuthority::silent`] saw. Reads memory only. The default returns
+    /// none.
     fn late(&self) -> BTreeMap<Owner, Duration> {
         BTreeMap::new()
     }
 
-    /// The times in force.
+    /// Returns the times in force.
     fn policy(&self) -> &LeasePolicy;
 }
 
-/// Leases as rows of the store; the first and the embedded authority.
+/// The lease authority that keeps leases as rows of the store.
 ///
 /// A replica makes a [`Death`] only when it has itself seen the renewal count unchanged for
 /// `lease + guard` on its own suspend-proof clock, counted from the read that first showed it.
@@ -208,7 +210,7 @@ struct Seen {
 }
 
 impl StoreLeases {
-    /// An authority over `store`, with an empty memory.
+    /// Creates an authority over `store` that has seen no lease yet.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, policy: LeasePolicy) -> Self {
         Self {

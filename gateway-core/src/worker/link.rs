@@ -11,37 +11,38 @@ use crate::protocol::{
 };
 use crate::session::{Order, Owner};
 
-/// Which worker, and where.
+/// A run of a worker and its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The slot and its run; every command repeats the incarnation.
+    /// The worker and its incarnation; every command repeats the incarnation.
     pub owner: Owner,
-    /// Its base URL.
+    /// The base URL of the worker.
     pub endpoint: String,
 }
 
-/// Why a worker did not do what it was asked, by what the caller can conclude.
+/// Why a worker did not do what it was asked, sorted by what the caller can conclude.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// Nothing was sent: no connection. The command was certainly not executed.
     #[error("the worker cannot be reached")]
     NotSent,
-    /// The time limit passed or the connection broke after bytes went out: it may have been executed.
+    /// No answer came within the time limit, or the connection broke after bytes went out: the command may
+    /// have been executed.
     #[error("the worker did not answer in time")]
     Unknown,
-    /// It does not hold the session.
+    /// The worker does not hold the session.
     #[error("the worker does not know the session")]
     UnknownSession,
-    /// It knows a higher epoch of the session, or has closed this one.
+    /// The worker knows a higher epoch of the session, or has closed this one.
     #[error("the worker refuses the epoch; it knows {current}")]
     StaleEpoch {
-        /// The highest it knows.
+        /// The highest epoch that the worker knows.
         current: Epoch,
     },
-    /// It is another run of the process.
+    /// Another run of the process answered.
     #[error("the worker is another incarnation")]
     WrongIncarnation {
-        /// Which.
+        /// The incarnation that answered, if it said so.
         current: Option<Incarnation>,
     },
     /// The session is not connected there at the moment.
@@ -50,29 +51,28 @@ pub enum LinkError {
     /// The message id was used with another body.
     #[error("the message id was used with another body")]
     BodyMismatch,
-    /// It refuses for now (429, 503): not executed.
+    /// The worker refuses for now (429, 503): the command was not executed.
     #[error("the worker is busy")]
     Busy {
         /// When to try again, if it said so.
         retry_after: Option<Duration>,
     },
-    /// It has not answered others for some time and is not asked: not executed.
+    /// The worker has not answered others for some time and is not asked: the command was not executed.
     #[error("the worker has not answered lately and is given a pause")]
     BreakerOpen {
-        /// When it is asked again.
+        /// The time until the worker is asked again.
         retry_after: Duration,
     },
-    /// It refuses for good: not executed, and a repetition will be refused too.
+    /// The worker refuses for good: the command was not executed, and a repetition will be refused, too.
     #[error("the worker refused: {code}")]
     Refused {
-        /// The HTTP status.
+        /// The HTTP status of the worker's answer.
         status: u16,
-        /// Its machine-readable code.
+        /// The worker's machine-readable code.
         code: String,
-        /// Its words.
         message: String,
     },
-    /// It answered something that is not the protocol: it may have been executed.
+    /// The worker answered something that is not the protocol: the command may have been executed.
     #[error("the worker's answer makes no sense")]
     Rubbish,
 }
@@ -83,7 +83,8 @@ pub enum LinkError {
 /// whoever calls decides what may be repeated. A dropped future counts as [`LinkError::Unknown`].
 #[async_trait]
 pub trait WorkerLink: Debug + Send + Sync {
-    /// `POST /sessions`. Repeating it at the same epoch gets the same answer.
+    /// Orders the worker to start a session (`POST /sessions`). Repeating the order at the same epoch gets
+    /// the same answer.
     async fn start(
         &self,
         target: &Target,
@@ -91,7 +92,8 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<Accepted, LinkError>;
 
-    /// `GET /sessions/{id}`: asks the client itself, not the last event.
+    /// Asks for the state of a session (`GET /sessions/{id}`). The worker asks its WhatsApp client; it does
+    /// not repeat the last event.
     async fn session(
         &self,
         target: &Target,
@@ -99,7 +101,8 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<SessionState, LinkError>;
 
-    /// `POST /sessions/{id}/messages`. Repeating a message id gets the first result.
+    /// Orders the worker to send a message (`POST /sessions/{id}/messages`). Repeating a message id gets
+    /// the first result.
     async fn send(
         &self,
         target: &Target,
@@ -108,7 +111,8 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<Sent, LinkError>;
 
-    /// `POST /sessions/{id}/release`: stop, flush, tombstone; credentials are kept.
+    /// Orders the worker to stop a session, flush its state and tombstone it (`POST
+    /// /sessions/{id}/release`). Credentials are kept.
     async fn release(
         &self,
         target: &Target,
@@ -116,7 +120,7 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<Released, LinkError>;
 
-    /// `POST /sessions/{id}/logout`: unlink the device and tombstone.
+    /// Orders the worker to unlink the device and tombstone the session (`POST /sessions/{id}/logout`).
     async fn logout(
         &self,
         target: &Target,
@@ -124,7 +128,8 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<Released, LinkError>;
 
-    /// `DELETE /sessions/{id}`: unlink if linked, stop, erase, tombstone.
+    /// Orders the worker to unlink the device if it is linked, stop, erase and tombstone the session
+    /// (`DELETE /sessions/{id}`).
     async fn forget(
         &self,
         target: &Target,
@@ -132,7 +137,8 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<Released, LinkError>;
 
-    /// `POST /sessions/{id}/passkey` and, with `confirm`, `…/passkey/confirm`.
+    /// Passes a passkey assertion on (`POST /sessions/{id}/passkey`) or, with `confirm`, its confirmation
+    /// (`…/passkey/confirm`).
     async fn passkey(
         &self,
         target: &Target,
@@ -142,6 +148,6 @@ pub trait WorkerLink: Debug + Send + Sync {
         limit: Duration,
     ) -> Result<(), LinkError>;
 
-    /// `GET /health`; never the basis of a lease.
+    /// Asks how the worker is (`GET /health`). The answer is never the basis of a lease.
     async fn health(&self, target: &Target, limit: Duration) -> Result<Health, LinkError>;
 }

@@ -35,27 +35,27 @@ use crate::id::{Incarnation, WorkerId};
 use crate::session::Owner;
 use crate::time::Timestamp;
 
-/// Where a worker stands.
+/// The status of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WorkerStatus {
     /// Announced by an admin, not seen yet.
     Pending,
-    /// Renews its lease.
+    /// Its lease is renewed.
     Active,
-    /// Has missed heartbeats: nothing new is placed on it, nothing else happens.
+    /// It has missed heartbeats: no new session is placed on it, nothing else happens.
     Suspect,
-    /// Being emptied.
+    /// It is being emptied.
     Draining,
-    /// Said goodbye, was proved dead, or its lease ran out.
+    /// It said goodbye, was proved dead, or its lease ran out.
     Offline,
     /// Removed by an admin.
     Removed,
 }
 
 impl WorkerStatus {
-    /// All of them.
+    /// All statuses, in the order of a worker's life.
     pub const ALL: [Self; 6] = [
         Self::Pending,
         Self::Active,
@@ -65,7 +65,7 @@ impl WorkerStatus {
         Self::Removed,
     ];
 
-    /// The name on the wire and in the store.
+    /// Returns the name on the wire and in the store.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -78,7 +78,7 @@ impl WorkerStatus {
         }
     }
 
-    /// Reads the name.
+    /// Returns the status of that name, as [`WorkerStatus::name`] gives it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.name() == name)
@@ -92,9 +92,9 @@ impl WorkerStatus {
 pub struct Engine {
     /// The name of the engine.
     pub engine: Option<String>,
-    /// Its version.
     pub engine_version: Option<String>,
-    /// The format of the credentials it stores: a session is bound to it.
+    /// The format of the credentials that it stores. A linked session can only move to a worker with the
+    /// same format.
     pub state_format: Option<String>,
     /// What it can do: message types, pairing modes, proxy.
     pub capabilities: Capabilities,
@@ -116,29 +116,24 @@ pub struct Capabilities {
 /// The row of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worker {
-    /// Its slot.
     pub id: WorkerId,
-    /// Where it stands.
     pub status: WorkerStatus,
-    /// Nothing new is placed on it.
+    /// Whether an operator wants no new sessions on it.
     pub cordoned: bool,
     /// Its base URL, unique among workers that are not offline or removed.
     pub endpoint: Option<String>,
-    /// Its newest incarnation.
     pub incarnation: Option<Incarnation>,
     /// The most sessions it may hold.
     pub max_sessions: u32,
-    /// The sessions that name it as their owner, in whatever incarnation.
+    /// How many sessions name it as their owner, in whatever incarnation.
     pub assigned: u32,
     /// The worker program's version.
     pub version: Option<String>,
-    /// The deployment environment it says it belongs to.
+    /// The deployment environment that it says it belongs to.
     pub environment: Option<String>,
-    /// Labels for placement.
     pub labels: BTreeMap<String, String>,
     /// The protocol version it speaks.
     pub protocol_version: u32,
-    /// Its engine.
     pub engine: Engine,
     /// SHA-256 of the one-time token of a reserved id, until it is used.
     pub join_token_hash: Option<[u8; 32]>,
@@ -153,7 +148,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A reserved slot: `PENDING` until it registers.
+    /// Creates a reserved slot, which is `PENDING` until a worker registers under it.
     #[must_use]
     pub fn pending(id: WorkerId, max_sessions: u32, now: Timestamp) -> Self {
         Self {
@@ -177,7 +172,7 @@ impl Worker {
         }
     }
 
-    /// The owner that its newest incarnation is.
+    /// Returns the newest incarnation as an owner of sessions; none before the first registration.
     #[must_use]
     pub fn owner(&self) -> Option<Owner> {
         Some(Owner {
@@ -190,16 +185,14 @@ impl Worker {
 /// A worker with the lease of its newest incarnation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerView {
-    /// The worker.
     pub worker: Worker,
-    /// The lease of `worker.incarnation`.
+    /// The lease of the worker's newest incarnation.
     pub lease: Option<Lease>,
 }
 
-/// What moves all the time without a change of a worker's row that caches must obey.
+/// The part of a worker that moves all the time, without a change of its row that caches must obey.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerLoad {
-    /// The worker's status.
     pub status: WorkerStatus,
     /// How many sessions it holds.
     pub assigned: u32,
@@ -207,27 +200,27 @@ pub struct WorkerLoad {
     pub lease: Lease,
 }
 
-/// What a worker last said of itself. Unknown stays unknown: it counts as the fleet's median.
+/// What a worker last said of itself. A value that is not known counts as the fleet's median.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkerReport {
-    /// Share of its CPU in use, 0 to 1.
+    /// Share of the processors in use, 0 to 1.
     pub cpu: Option<f64>,
-    /// Share of its memory in use, 0 to 1.
+    /// Share of the memory in use, 0 to 1.
     pub memory: Option<f64>,
     /// Seconds since its process started.
     pub uptime_seconds: Option<u64>,
-    /// Sessions it holds.
+    /// How many sessions it holds.
     pub total: Option<u32>,
-    /// Of them connected.
+    /// How many of them are connected.
     pub connected: Option<u32>,
-    /// Of them disconnected.
+    /// How many of them are disconnected.
     pub disconnected: Option<u32>,
-    /// Of them waiting for a scan.
+    /// How many of them wait for a scan.
     pub qr_required: Option<u32>,
-    /// Of them failed.
+    /// How many of them have failed.
     pub error: Option<u32>,
-    /// The highest assignment change it has applied.
+    /// The number of the newest change of assignments that it has applied.
     pub applied_seq: Option<u64>,
     /// Whether it can store session state.
     pub persist_ok: Option<bool>,

@@ -8,32 +8,32 @@ use crate::session::Owner;
 use crate::store::StoreError;
 use crate::time::Timestamp;
 
-/// The rows of workers.
+/// Keeps the rows of workers.
 #[async_trait]
 pub trait WorkerRepo: Send {
-    /// The worker, or none.
+    /// Returns the worker, or none.
     async fn worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError>;
 
-    /// The worker, locked until the transaction ends, or none.
+    /// Returns the worker, locked until the transaction ends, or none.
     ///
     /// Taken before any session is locked, so that placement and fencing never deadlock.
     async fn lock_worker(&mut self, id: &WorkerId) -> Result<Option<Worker>, StoreError>;
 
-    /// Every worker but the removed ones, in id order, with the lease of its newest incarnation.
+    /// Returns every worker but the removed ones, in id order, with the lease of its newest incarnation.
     async fn workers(&mut self) -> Result<Vec<WorkerView>, StoreError>;
 
-    /// Workers whose row changed at or after `since`, removed ones too, in id order, with the lease of their
-    /// newest incarnation. What counts as a change is what [`crate::change::ChangeRepo`] says.
+    /// Returns workers whose row changed at or after `since`, removed ones too, in id order, with the lease
+    /// of their newest incarnation. [`crate::change::ChangeRepo`] says what counts as a change.
     async fn workers_changed_since(
         &mut self,
         since: Timestamp,
     ) -> Result<Vec<WorkerView>, StoreError>;
 
-    /// What moves without a change of the row, of every worker whose newest incarnation has a lease that is
-    /// not fenced, in id order.
+    /// Returns the moving part of every worker whose newest incarnation has a lease that is not fenced, in
+    /// id order.
     async fn worker_loads(&mut self) -> Result<Vec<WorkerLoad>, StoreError>;
 
-    /// The worker, not removed, offline or pending, at this base URL.
+    /// Returns the worker at this base URL that is not removed, offline or pending, or none.
     async fn worker_at(&mut self, endpoint: &str) -> Result<Option<Worker>, StoreError>;
 
     /// Stores a new slot. [`StoreError::Duplicate`] if the id is known.
@@ -43,7 +43,7 @@ pub trait WorkerRepo: Send {
     /// one's; else [`StoreError::Conflict`].
     async fn save_worker(&mut self, worker: &Worker) -> Result<(), StoreError>;
 
-    /// Sets the status if the stored one is `from`; whether it did. Bumps `row_version`.
+    /// Sets the status if the stored one is `from`, and bumps `row_version`. Returns whether it did.
     async fn shift_worker(
         &mut self,
         id: &WorkerId,
@@ -51,41 +51,41 @@ pub trait WorkerRepo: Send {
         to: WorkerStatus,
     ) -> Result<bool, StoreError>;
 
-    /// Takes one of the worker's places: one conditional write.
+    /// Takes one of the worker's session slots in one conditional write. Returns whether it did.
     ///
     /// Succeeds only while the owner is the newest incarnation of an `ACTIVE`, not cordoned worker with
     /// `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
     async fn reserve_slot(&mut self, owner: &Owner) -> Result<bool, StoreError>;
 
-    /// Gives back `count` of the worker's places; never below zero.
+    /// Gives back `count` of the worker's session slots; the count never falls below zero.
     async fn release_slots(&mut self, id: &WorkerId, count: u32) -> Result<(), StoreError>;
 }
 
-/// The leases of worker incarnations.
+/// Keeps the leases of worker incarnations.
 #[async_trait]
 pub trait LeaseRepo: Send {
-    /// Stores the lease of a new incarnation. [`StoreError::Duplicate`] if it ever had one: an
-    /// incarnation is never used again.
+    /// Stores the lease of a new incarnation. [`StoreError::Duplicate`] if the incarnation ever had one:
+    /// none is used twice.
     async fn insert_lease(&mut self, lease: &Lease) -> Result<(), StoreError>;
 
-    /// The lease of an incarnation.
+    /// Returns the lease of an incarnation, or none.
     async fn lease(&mut self, owner: &Owner) -> Result<Option<Lease>, StoreError>;
 
-    /// Every lease that is not fenced, in order of worker and incarnation.
+    /// Returns every lease that is not fenced, in order of worker and incarnation.
     async fn open_leases(&mut self) -> Result<Vec<Lease>, StoreError>;
 
-    /// Counts one renewal and keeps `report`, if `owner` is its worker's newest incarnation and the
-    /// lease is neither fenced nor disowned. The new count, or none.
+    /// Counts one renewal and keeps `report`, if `owner` is its worker's newest incarnation and the lease
+    /// is neither fenced nor disowned. Returns the new count, or none if the renewal is refused.
     async fn renew_lease(
         &mut self,
         owner: &Owner,
         report: &WorkerReport,
     ) -> Result<Option<u64>, StoreError>;
 
-    /// Lets the lease run out: no renewal succeeds any more.
+    /// Lets the lease run out: no renewal of it succeeds any more.
     async fn disown_lease(&mut self, owner: &Owner) -> Result<(), StoreError>;
 
-    /// Fences the incarnation, once: whether this call did.
+    /// Fences the incarnation. Returns whether this very call did: an incarnation is fenced once.
     ///
     /// A death by silence is conditional on the renewal count that was seen.
     async fn fence_lease(&mut self, death: &Death) -> Result<bool, StoreError>;

@@ -13,11 +13,11 @@ const HALF_LIFE: Duration = Duration::from_secs(600);
 /// Something that a steady worker does not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Incident {
-    /// It missed so many heartbeats.
+    /// It missed this many heartbeats.
     MissedBeats(u32),
-    /// It came back after it had been taken for unavailable.
+    /// It came back after it had been unavailable.
     Return,
-    /// Its process started again.
+    /// Its process was started again.
     Restart,
 }
 
@@ -39,7 +39,7 @@ pub struct Stability {
 }
 
 impl Stability {
-    /// Adds an incident.
+    /// Adds the penalty of an incident that happened at `now`.
     pub fn note(&mut self, incident: Incident, now: Uptime) {
         self.penalty = self.penalty_at(now) + incident.penalty();
         self.at = now;

@@ -188,7 +188,8 @@ impl Vitals {
         known.read(now)
     }
 
-    /// Takes note of who has not renewed for how long; whoever is not in `late` has.
+    /// Takes note of which workers have not renewed, and for how long; every worker that is not in `late`
+    /// has renewed in time.
     pub fn note_late(&self, late: &BTreeMap<Owner, Duration>) {
         let now = self.now();
         let beat = self.policy.heartbeat.as_millis().max(1);
@@ -203,8 +204,8 @@ impl Vitals {
         }
     }
 
-    /// Returns the runs of workers whose probe is due, and counts them as probed: who misses heartbeats is
-    /// probed at every beat, the others now and then.
+    /// Returns the runs of workers whose probe is due, and counts them as probed. A worker that misses
+    /// heartbeats is probed at every beat, the others now and then.
     #[must_use]
     pub fn due_probes(&self) -> Vec<Owner> {
         let now = self.now();
@@ -243,8 +244,8 @@ impl Vitals {
     }
 }
 
-/// What is known of this very run; a worker that was not heard of is new. A run that is not the one that the
-/// store showed last says nothing.
+/// Returns what is known of this very run; a worker that was not heard of is added. Returns none for a run
+/// that is not the one the store showed last: it says nothing about the present one.
 fn of_run<'a>(signs: &'a mut BTreeMap<WorkerId, Signs>, owner: &Owner) -> Option<&'a mut Signs> {
     let known = signs
         .entry(owner.worker.clone())

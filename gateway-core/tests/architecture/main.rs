@@ -1,5 +1,6 @@
 //! What must stay true of the workspace as a whole: who may depend on whom, who may import whom
-//! (`imports`), what the invariants rest on (`invariants`), and how long a file may be.
+//! (`imports`), what the invariants rest on (`invariants`), what is described and what names mean (`words`),
+//! and how long a file may be.
 //!
 //! The tree of dependencies is read from the lock file and the manifests, so the test needs no network
 //! and no other program.
@@ -7,6 +8,7 @@
 mod imports;
 mod invariants;
 mod sources;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -16,8 +16,6 @@
 //!
 //! `examples/my_engine.rs` of the workspace is a complete engine, and a worker around it.
 
-#![warn(missing_docs)]
-
 mod call;
 mod engine;
 mod gateway;

@@ -24,7 +24,7 @@ pub struct Factor {
 }
 
 impl Factor {
-    /// A factor called `name` with a default `weight`, a sentence for humans and the function that
+    /// Creates a factor called `name` with a default `weight`, a sentence for people and the function that
     /// measures it.
     ///
     /// `measure` must depend on nothing but the snapshot: it runs when a worker changes, not when one
@@ -45,13 +45,13 @@ impl Factor {
         }
     }
 
-    /// The name, as in the weights and in explanations.
+    /// Returns the name that weights and explanations use.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The value for `worker` as it stands, unclamped; smaller is better.
+    /// Returns the value for `worker` as it stands, unclamped; smaller is better.
     #[must_use]
     pub fn measure(&self, worker: &WorkerSnapshot) -> Option<f64> {
         (self.measure)(worker)
@@ -69,8 +69,8 @@ pub const FACTORS: &[Factor] = &[
     report_age::REPORT_AGE,
 ];
 
-/// How hard a resource is pressed when `used` of it is in use: 0 at 0, 1 from `full` on; what is not a
-/// number stays so.
+/// Returns how hard a resource is pressed when `used` of it is in use: 0 at 0, 1 from `full` on; what is
+/// not a number stays so.
 ///
 /// Convex, like waiting time at a queue: the step from 70 % to 80 % hurts far more than the one from
 /// 20 % to 30 %. In a straight line a worker at 85 % with few sessions would beat one at 50 % with

@@ -18,7 +18,7 @@ use super::field::{Candidate, Field};
 use super::snapshot::WorkerSnapshot;
 use crate::entropy::Entropy;
 
-/// By what a fleet's index is ordered.
+/// What a fleet's index is ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexOrder {
     /// By the weighted score and the request's tenant spread.
@@ -27,25 +27,23 @@ pub enum IndexOrder {
     Rank,
 }
 
-/// A way to choose. Object-safe; a fleet asks one strategy for its whole life.
+/// A way to choose. A fleet asks one strategy for its whole life.
 pub trait Strategy: Debug + Send + Sync {
-    /// The name in explanations.
+    /// Returns the name that explanations use.
     fn name(&self) -> &'static str;
 
-    /// By what the index is ordered; must always be the same.
+    /// Returns what the index is ordered by; must always return the same.
     fn order(&self) -> IndexOrder {
         IndexOrder::Score
     }
 
-    /// The place in the index under [`IndexOrder::Rank`], smaller is better; equals take turns. Must
+    /// Returns the rank of a worker under [`IndexOrder::Rank`], smaller is better; equals take turns. Must
     /// depend on nothing but the snapshot.
     fn rank(&self, _worker: &WorkerSnapshot) -> u64 {
         0
     }
 
-    /// Takes one of the candidates; `None` only if there are none.
-    ///
-    /// Unless overridden, the first in order.
+    /// Takes one of the candidates; `None` only if there are none. The default takes the first in order.
     fn choose<'a>(&self, field: &Field<'a>, _entropy: &dyn Entropy) -> Option<Candidate<'a>> {
         field.first()
     }
@@ -55,14 +53,13 @@ pub trait Strategy: Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrategyKind {
-    /// The smallest score.
     #[default]
     Weighted,
     /// The better of two drawn at random.
     TwoChoices,
     /// The fewest sessions, assigned or reserved.
     LeastSessions,
-    /// The one whose turn it is.
+    /// The worker that was picked longest ago.
     RoundRobin,
 }
 

@@ -14,6 +14,7 @@ use crate::session::phase::{
 use crate::session::{Desired, Pairing, Reason, Session, SessionPolicy};
 use crate::time::Timestamp;
 
+/// The row on its way to the next one, with the effects decided so far.
 pub(super) struct Draft<'a> {
     pub(super) policy: &'a SessionPolicy,
     pub(super) row: Session,
@@ -59,7 +60,7 @@ impl<'a> Draft<'a> {
         self.row.retry_at = None;
     }
 
-    /// Nothing wanted, nothing held.
+    /// Enters `IDLE`: nothing is wanted and nothing is held.
     pub(super) fn rest(&mut self, reason: Option<Reason>) {
         self.enter(Phase::Idle);
         self.row.desired = Desired::Disconnected;
@@ -68,7 +69,7 @@ impl<'a> Draft<'a> {
         self.end_linking();
     }
 
-    /// Wants a worker, now.
+    /// Enters `WAITING`: the session wants a worker, now.
     pub(super) fn wait(&mut self, reason: Reason) {
         self.enter(Phase::Waiting);
         self.row.reason = Some(reason);
@@ -81,13 +82,13 @@ impl<'a> Draft<'a> {
         self.effect(Effect::Place(self.row.id));
     }
 
-    /// The tenant's `connect`: a fresh try with a clean record.
+    /// Carries out the tenant's `connect`: a fresh attempt with a clean record.
     pub(super) fn connect(&mut self, pairing: &Pairing, priority: u8) {
         self.want(pairing, priority);
         self.wait(Reason::Starting);
     }
 
-    /// Notes the wish for a connection; what went wrong before does not count any more.
+    /// Notes that a connection is wanted. What went wrong before does not count any more.
     pub(super) fn want(&mut self, pairing: &Pairing, priority: u8) {
         self.row.desired = Desired::Connected;
         self.row.pairing = pairing.clone();
@@ -96,7 +97,7 @@ impl<'a> Draft<'a> {
         self.end_linking();
     }
 
-    /// Assigned to `owner` at the next epoch.
+    /// Enters `STARTING`: the session is assigned to `owner` at the next epoch.
     pub(super) fn start(&mut self, owner: &Owner, state_format: Option<&str>) {
         self.enter(Phase::Starting {
             owner: owner.clone(),
@@ -119,7 +120,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Tells the owner to stop; `next` follows once it has.
+    /// Enters `STOPPING`: the owner is told to stop, and `next` follows once it has.
     pub(super) fn stop(&mut self, next: Next) {
         let Some(owner) = self.row.owner().cloned() else {
             return;
@@ -130,7 +131,7 @@ impl<'a> Draft<'a> {
         self.repeat_stop();
     }
 
-    /// The order that a row in `STOPPING` stands for.
+    /// Repeats the order that a row in `STOPPING` stands for.
     pub(super) fn repeat_stop(&mut self) {
         let (Phase::Stopping { next, .. }, Some(order)) = (&self.row.phase, self.row.order())
         else {
@@ -144,7 +145,7 @@ impl<'a> Draft<'a> {
         self.effect(effect);
     }
 
-    /// The owner has let go: does what `next` says, as far as the tenant still wants it.
+    /// Does what `next` says once the owner has let go, as far as the tenant still wants it.
     pub(super) fn finish(&mut self, next: &Next) {
         let wanted = self.row.desired == Desired::Connected;
         match next {
@@ -162,7 +163,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Sets the session aside until `parked.until`, or until a person acts.
+    /// Enters `PARKED`: the session is set aside until `parked.until`, or until a person acts.
     pub(super) fn park(&mut self, parked: Parked) {
         let until = parked.until;
         self.enter(Phase::Parked { parked });
@@ -172,7 +173,7 @@ impl<'a> Draft<'a> {
         self.end_linking();
     }
 
-    /// Nobody answered the code.
+    /// Returns why a session is set aside when nobody has answered its code.
     pub(super) fn qr_timeout() -> Parked {
         Parked {
             kind: ParkKind::QrTimeout,
@@ -182,7 +183,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A failure, tried again at `retry_at` or after a growing time.
+    /// Returns why a session is set aside after a failure. It is tried again at `retry_at`, or after a time
+    /// that grows with the attempts.
     pub(super) fn failure(
         &self,
         reason: Reason,
@@ -203,7 +205,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// What a closed session comes to.
+    /// Does what follows when the owner has closed the session.
     pub(super) fn closed(&mut self, closure: &Closure, retry_at: Option<Timestamp>) {
         let given = |reason: &Option<Reason>, default| reason.clone().unwrap_or(default);
         match closure {
@@ -242,7 +244,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Another start, unless there were too many already.
+    /// Waits for another start, unless there were too many already.
     pub(super) fn start_again(&mut self, reason: Reason) {
         if self.row.attempt >= self.policy.start_tries {
             return self.park(self.failure(reason, None, None));
@@ -299,7 +301,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// `attempt` goes back to 0 after a stable connection; until then the row is looked at again.
+    /// Sets `attempt` back to 0 after a stable connection; until then the row falls due again.
     pub(super) fn forget_attempts(&mut self, was_connected: bool) {
         let stable = self.row.status_since.plus(self.policy.stable);
         if was_connected && self.now >= stable {
@@ -330,7 +332,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Once a passkey was asked for, the longer limit stays: only it reaches beyond the shorter one.
+    /// Returns whether a passkey was ever asked for in this linking. The longer limit then stays: only it
+    /// reaches beyond the shorter one.
     fn passkey_was_asked(&self, kind: ChallengeKind, since: Timestamp) -> bool {
         let usual = since.plus(self.policy.linking_limit);
         kind == ChallengeKind::Passkey || self.row.linking_until.is_some_and(|until| until > usual)
@@ -358,7 +361,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The account is not linked any more; its credentials are archived.
+    /// Notes that the account is not linked any more; its credentials are archived.
     pub(super) fn unlink(&mut self) {
         if self.row.paired {
             self.effect(Effect::Archive(self.row.id, self.row.epoch));
@@ -378,7 +381,7 @@ impl<'a> Draft<'a> {
         self.effect(Effect::Erase(self.row.id));
     }
 
-    /// Whether a session that is not linked has used up its time.
+    /// Returns whether a session that is not linked has used up its time.
     pub(super) fn linking_is_over(&self) -> bool {
         !self.row.paired
             && self
@@ -387,13 +390,13 @@ impl<'a> Draft<'a> {
                 .is_some_and(|until| self.now >= until)
     }
 
-    /// `span` from now, or the deadline if that is earlier.
+    /// Returns the moment `span` from now, or the deadline if that is earlier.
     pub(super) fn sooner(&self, span: Duration) -> Option<Timestamp> {
         let at = self.now.plus(span);
         Some(self.row.deadline.map_or(at, |deadline| deadline.min(at)))
     }
 
-    /// The tenant deletes or logs out; `next` is the stop that says so.
+    /// Tells the owner to stop because the tenant deletes the session or logs it out.
     pub(super) fn leave(&mut self, command: &Command) {
         self.row.desired = Desired::Disconnected;
         self.stop(if matches!(command, Command::Delete) {
@@ -403,7 +406,7 @@ impl<'a> Draft<'a> {
         });
     }
 
-    /// Adds what follows from the difference to `before`: status events, version, times.
+    /// Adds what follows from the difference to `before`: events, version and times.
     pub(super) fn settle(mut self, before: &Session) -> Decision {
         if self.deleted {
             let events = vec![Event::SessionDeleted(SessionDeleted {

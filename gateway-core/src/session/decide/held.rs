@@ -118,7 +118,7 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
     Ok(())
 }
 
-/// Whether the deadline has passed.
+/// Returns whether the deadline has passed.
 fn reached(draft: &Draft<'_>) -> bool {
     draft
         .row
@@ -126,7 +126,8 @@ fn reached(draft: &Draft<'_>) -> bool {
         .is_some_and(|deadline| draft.now >= deadline)
 }
 
-/// Reports are numbered and sent one at a time: an older one says nothing new.
+/// Returns whether a report is news, and notes its number. Reports are numbered and sent one at a time, so
+/// an older one says nothing new.
 fn fresh(draft: &mut Draft<'_>, report: &Report) -> bool {
     let Some(seq) = report.seq else { return true };
     if seq <= draft.row.report_seq {
@@ -142,7 +143,8 @@ fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
     }
 }
 
-/// The worker may still hold a session whose state we cannot read, so it is told to stop first.
+/// Stops a session whose reported status is not known here. The worker may still hold it, so it is told to
+/// stop first.
 fn unknown(draft: &mut Draft<'_>, status: &str) {
     let parked = draft.failure(Reason::unknown_status(status), Some("operator"), None);
     draft.stop(Next::Park { parked });
@@ -155,8 +157,8 @@ fn owner_gone(draft: &mut Draft<'_>) {
     draft.wait(Reason::WorkerLost);
 }
 
-/// The worker knows a later epoch than that of the start. One that says so to every start must not be
-/// asked for ever.
+/// Starts again after the worker has refused the epoch of the start. A worker that refuses every start must
+/// not be asked for ever.
 fn start_refused(draft: &mut Draft<'_>) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
@@ -179,7 +181,7 @@ fn command_while_held(draft: &mut Draft<'_>, command: &Command) {
     }
 }
 
-/// Another way of linking than the one under way needs another start.
+/// Stops a session so that it is linked in another way than the one under way.
 fn relink(draft: &mut Draft<'_>, pairing: &Pairing) {
     if draft.row.paired || draft.row.pairing == *pairing {
         return;
@@ -232,7 +234,8 @@ fn command_while_stopping(
     Ok(())
 }
 
-/// The owner has closed the session for a reason of its own while it was told to stop.
+/// Does what follows when the owner has closed the session for a reason of its own while it was told to
+/// stop.
 fn closed_while_stopping(draft: &mut Draft<'_>, next: &Next, closure: &Closure, report: &Report) {
     let wanted = draft.row.desired == Desired::Connected;
     match (next, closure) {

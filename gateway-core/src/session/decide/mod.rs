@@ -27,7 +27,7 @@ use super::{Session, Status};
 use crate::event::Event;
 use crate::time::Timestamp;
 
-/// What follows from an input.
+/// What follows from an input: the next row, events and effects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The row to store under the version that was read; `None` deletes it.
@@ -38,7 +38,7 @@ pub struct Decision {
     pub effects: Vec<Effect>,
 }
 
-/// The input makes no sense in this phase; nothing changes.
+/// The error of an input that makes no sense in the session's phase; nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a session that is {} cannot take {input}; {advice}", status.name())]
 pub struct InvalidTransition {
@@ -46,9 +46,8 @@ pub struct InvalidTransition {
     pub phase: &'static str,
     /// The status a tenant saw.
     pub status: Status,
-    /// The input.
     pub input: &'static str,
-    /// What to do instead.
+    /// What the tenant can do instead.
     pub advice: &'static str,
 }
 
