@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-/// A worker like those of a real fleet: three regions, one in ten without a latency yet.
+/// Returns a worker like those of a real fleet: three regions, one in ten without a latency yet.
 fn worker(number: usize, dice: &Dice) -> WorkerSnapshot {
     let id = WorkerId::parse(&format!("worker-{number:06}")).expect("a slug");
     let run = Incarnation::parse("0123456789abcdef").expect("a token");

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// A moment.
 pub(crate) type Moment = tokio::time::Instant;
 
-/// Now.
+/// Returns the present moment.
 pub(crate) fn now() -> Moment {
     Moment::now()
 }

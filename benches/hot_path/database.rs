@@ -47,7 +47,7 @@ impl Database {
         Ok(Self::Postgres(PgPool::connect(url).await?))
     }
 
-    /// The process that all of PostgreSQL runs below; none for a file.
+    /// Returns the process that all of PostgreSQL runs below; none for a file.
     pub(crate) async fn process(&self) -> Result<Option<u32>, Failure> {
         let Self::Postgres(pool) = self else {
             return Ok(None);
@@ -58,12 +58,12 @@ impl Database {
         Ok(Some(proc::parent(u32::try_from(backend)?)?))
     }
 
-    /// How many messages there are.
+    /// Returns how many messages there are.
     pub(crate) async fn messages(&self) -> Result<u64, Failure> {
         self.count("SELECT count(*) FROM messages").await
     }
 
-    /// How many events wait to be numbered.
+    /// Returns how many events wait to be numbered.
     pub(crate) async fn waiting(&self) -> Result<u64, Failure> {
         self.count("SELECT count(*) FROM outbox").await
     }

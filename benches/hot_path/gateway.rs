@@ -27,7 +27,7 @@ pub(crate) struct Backend {
     pub(crate) redis: Option<String>,
 }
 
-/// A server that is ready.
+/// A running server that is ready.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     /// Its process.
@@ -108,7 +108,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// The file of embedded mode.
+/// Returns the file of embedded mode.
 pub(crate) fn database_file(folder: &Path) -> PathBuf {
     folder.join("data").join("gateway.db")
 }

@@ -38,7 +38,7 @@ pub(crate) async fn touch(target: &Target, sessions: u32, count: u32) -> Result<
     Ok(())
 }
 
-/// One measurement; times per answered request.
+/// The figures of one measurement; CPU times are per answered request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
     /// Answered requests per second.
@@ -80,7 +80,7 @@ pub(crate) struct Shape {
     pub(crate) keyed: bool,
     /// For how long.
     pub(crate) time: Duration,
-    /// Never the same in one run of the command.
+    /// A label that is never the same in one run of the command.
     pub(crate) label: String,
 }
 
@@ -183,7 +183,8 @@ fn sample(
     }
 }
 
-/// The median of each figure by itself; of errors the sum, and of what must never happen the worst.
+/// Returns the median of each figure by itself; of errors the sum, and of what must never happen the
+/// worst.
 pub(crate) fn median(samples: &[Sample]) -> Sample {
     let of = |figure: fn(&Sample) -> f64| middle(samples.iter().map(figure).collect());
     let rows: Vec<f64> = samples.iter().filter_map(|sample| sample.rows).collect();

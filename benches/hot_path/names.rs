@@ -18,7 +18,7 @@ pub(crate) const TIER: &str = "BENCH";
 /// Where ids begin: the layout of version 7, at a moment in 2025.
 const BASE: u128 = 0x0196_0000_0000_7000_8000_0000_0000_0000;
 
-/// How many of each there are.
+/// How many workers, sessions, tenants and keys there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
     /// Registered workers.
@@ -32,7 +32,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// A thousand keys and as many tenants, with fewer tenants where there are fewer sessions.
+    /// Returns a thousand keys and as many tenants, with fewer tenants where there are fewer sessions.
     pub(crate) fn of(sessions: u32, workers: u32) -> Self {
         Self {
             workers,
@@ -42,22 +42,22 @@ impl Size {
         }
     }
 
-    /// The tenant of a session.
+    /// Returns the tenant of a session.
     pub(crate) const fn tenant_of(&self, session: u32) -> u32 {
         session % self.tenants
     }
 
-    /// The worker of a session.
+    /// Returns the worker of a session.
     pub(crate) const fn worker_of(&self, session: u32) -> u32 {
         session % self.workers
     }
 
-    /// The tenant of a key.
+    /// Returns the tenant of a key.
     pub(crate) const fn tenant_of_key(&self, key: u32) -> u32 {
         key % self.tenants
     }
 
-    /// The key that the `turn`th request uses for `session`: the tenant's keys in turn.
+    /// Returns the key that the `turn`th request uses for `session`: the tenant's keys in turn.
     pub(crate) fn key_for(&self, session: u32, turn: u32) -> u32 {
         let tenant = self.tenant_of(session);
         let keys = (self.keys - tenant).div_ceil(self.tenants).max(1);
@@ -65,37 +65,38 @@ impl Size {
     }
 }
 
-/// The id of a worker.
+/// Returns the id of a worker.
 pub(crate) fn worker(number: u32) -> String {
     format!("bench-{number}")
 }
 
-/// The incarnation of a worker in one run of the stub.
+/// Returns the incarnation of a worker in one run of the stub.
 pub(crate) fn incarnation(run: &str, number: u32) -> String {
     format!("run-{run}-{number}")
 }
 
-/// Where a worker is: one port on an address of its own, so that each has connections of its own.
+/// Returns the base URL of a worker: one port on an address of its own, so that each has connections of
+/// its own.
 pub(crate) fn endpoint(port: u16, number: u32) -> String {
     format!("http://127.1.{}.{}:{port}", number / 250, 1 + number % 250)
 }
 
-/// The id of a session.
+/// Returns the id of a session.
 pub(crate) const fn session(number: u32) -> SessionId {
     SessionId::from_u128(BASE | number as u128)
 }
 
-/// The id of a tenant.
+/// Returns the id of a tenant.
 pub(crate) const fn tenant(number: u32) -> TenantId {
     TenantId::from_u128(BASE | number as u128)
 }
 
-/// The id of a key.
+/// Returns the id of a key.
 pub(crate) const fn key_id(number: u32) -> ApiKeyId {
     ApiKeyId::from_u128(BASE | number as u128)
 }
 
-/// The secret of a key.
+/// Returns the secret of a key.
 pub(crate) fn key(number: u32) -> ApiKeySecret {
     ApiKeySecret::generate(&Counted::from(number))
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::Failure;
 use crate::process::{Process, free_port};
 
-/// Where distributions put it.
+/// The places where distributions put nginx.
 const PROGRAMS: [&str; 3] = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
 
-/// A proxy in front of `upstream`; none where nginx is not installed.
+/// Starts a proxy in front of `upstream`. Returns `None` where nginx is not installed.
 pub(crate) async fn start(
     folder: &Path,
     upstream: SocketAddr,

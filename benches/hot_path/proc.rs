@@ -37,21 +37,21 @@ pub(crate) fn cpu(pid: u32) -> io::Result<Duration> {
     Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
-/// What the children of this process that have ended have used.
+/// Returns what the children of this process that have ended have used.
 pub(crate) fn ended_children() -> io::Result<Duration> {
     let line = fs::read_to_string("/proc/self/stat")?;
     let stat = parse(&line).ok_or(io::ErrorKind::InvalidData)?;
     Ok(TICK * u32::try_from(stat.ended_children).unwrap_or(u32::MAX))
 }
 
-/// Who started `pid`.
+/// Returns who started `pid`.
 pub(crate) fn parent(pid: u32) -> io::Result<u32> {
     let line = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let stat = parse(&line).ok_or(io::ErrorKind::InvalidData)?;
     Ok(stat.parent)
 }
 
-/// The memory that `pid` holds at the moment, in bytes.
+/// Returns the memory that `pid` holds at the moment, in bytes.
 pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     status_line(&status, "VmRSS:").ok_or_else(|| io::ErrorKind::InvalidData.into())
@@ -79,8 +79,8 @@ fn all() -> io::Result<BTreeMap<u32, Stat>> {
     Ok(found)
 }
 
-/// The name of the program stands in parentheses and may contain anything, so fields are counted from
-/// its end.
+/// Parses a line. The name of the program stands in parentheses and may contain anything, so fields are
+/// counted from its end.
 fn parse(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line
         .get(line.rfind(')')? + 1..)?

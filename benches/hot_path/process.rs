@@ -57,7 +57,7 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until it has printed `line`.
+    /// Waits until the process has printed `line`.
     pub(crate) async fn says(&mut self, line: &str) -> Result<(), Failure> {
         let asked = now();
         loop {
@@ -108,7 +108,7 @@ fn answers(address: SocketAddr, path: &str) -> io::Result<bool> {
     Ok(answer.ends_with(b"200"))
 }
 
-/// A port that is free at the moment.
+/// Returns a port that is free at the moment.
 pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -21,7 +21,7 @@ pub(crate) struct Line<'a> {
     pub(crate) sample: &'a Sample,
 }
 
-/// All figures, with the ratios to `base`, which is nginx where there is one.
+/// Returns all figures, with the ratios to `base`, which is nginx where there is one.
 pub(crate) fn saturated(lines: &[Line<'_>], base: Option<&Sample>) -> String {
     let mut text = String::from(
         "| target | requests/s | × nginx | own CPU µs | × nginx | without put-off work | PostgreSQL µs | Redis µs | stub µs | load µs | p50 / p99 ms | errors | rows per answer | put-off work s |\n\

@@ -35,7 +35,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How it is called in tables.
+    /// Returns the target's name in tables.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Stub => "worker stub, direct",
@@ -93,7 +93,8 @@ struct Services {
 }
 
 impl Target {
-    /// Starts everything that `kind` needs and puts in its rows; none where nginx is not installed.
+    /// Starts everything that `kind` needs and puts in its rows. Returns `None` where nginx is not
+    /// installed.
     pub(crate) async fn start(
         kind: Kind,
         size: Size,
@@ -227,7 +228,7 @@ async fn stub(
     Ok((process, upstream))
 }
 
-/// Every session and every key at least once, in turn.
+/// Returns lines of a session and a key, with every session and every key at least once, in turn.
 fn lines(size: Size) -> String {
     let mut text = String::new();
     for turn in 0..size.sessions.max(size.keys) {

@@ -22,7 +22,7 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    /// A clock whose wall time is `now`, an hour after the machine started.
+    /// Returns a clock whose wall time is `now`, an hour after the machine started.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
         let uptime = Uptime(Duration::from_secs(3600));

@@ -15,7 +15,7 @@ pub struct SeededEntropy {
 }
 
 impl SeededEntropy {
-    /// The sequence that belongs to `seed`.
+    /// Makes the sequence that belongs to `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -24,7 +24,7 @@ impl SeededEntropy {
         }
     }
 
-    /// The seed, to be given to [`SeededEntropy::new`] again.
+    /// Returns the seed, to be given to [`SeededEntropy::new`] again.
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed

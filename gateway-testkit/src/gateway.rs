@@ -31,10 +31,10 @@ use crate::entropy::SeededEntropy;
 use crate::memory::{MemoryCoordinator, MemoryState, MemoryStore};
 use crate::worker::{Caller, GatewayApi, GatewayError, SimFleet};
 
-/// Rounds of [`LocalGateway::settle`] after which something must be going in circles.
+/// The rounds of [`LocalGateway::settle`] after which something must be going in circles.
 const MOST_ROUNDS: usize = 10_000;
 
-/// Ports in memory around `link`, which is guarded by a breaker per worker: an embedder replaces one field
+/// Makes ports in memory around `link`, which gets a breaker per worker. An embedder replaces one field
 /// after the other by its own.
 #[must_use]
 pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64) -> Ports {
@@ -67,7 +67,8 @@ pub struct LocalGateway {
 }
 
 impl LocalGateway {
-    /// Around an orchestrator and the state store it was made with. Reports about messages are refused.
+    /// Makes a gateway around an orchestrator and the state store it was made with. Reports about
+    /// messages are refused.
     #[must_use]
     pub fn new(orchestrator: Arc<Orchestrator>, state: Arc<dyn StateStore>) -> Self {
         Self {
@@ -79,14 +80,14 @@ impl LocalGateway {
         }
     }
 
-    /// Takes in reports about messages.
+    /// Lets the gateway take in reports about messages.
     #[must_use]
     pub fn with_intake(mut self, intake: Intake) -> Self {
         self.intake = Some(intake);
         self
     }
 
-    /// Queues effects.
+    /// Queues effects until [`LocalGateway::settle`] performs them.
     pub fn carry_out(&self, effects: Vec<Effect>) {
         self.queue(|queue| queue.extend(effects));
     }
@@ -97,7 +98,8 @@ impl LocalGateway {
         self.queue(|queue| queue.drain(..).collect())
     }
 
-    /// Performs the oldest queued effect and queues what follows; whether there was one.
+    /// Performs the oldest queued effect and queues those that follow from it. Returns whether there was
+    /// one.
     ///
     /// # Errors
     /// The store's; the effect is lost, and tried again when its row falls due.
@@ -110,7 +112,7 @@ impl LocalGateway {
         Ok(true)
     }
 
-    /// One tick; its effects are queued.
+    /// Runs one tick of the orchestrator and queues its effects.
     ///
     /// # Errors
     /// The store's.

@@ -19,7 +19,7 @@ pub struct RecordedEvents {
 }
 
 impl RecordedEvents {
-    /// Of this store, on shard 0.
+    /// Reads the events of this store, on shard 0.
     #[must_use]
     pub fn of(store: &MemoryStore) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl RecordedEvents {
         }
     }
 
-    /// Everything published so far, in order of position.
+    /// Returns everything published so far, in order of position.
     ///
     /// # Errors
     /// The store's; a shard that somebody else holds is [`StoreError::Conflict`].
@@ -41,7 +41,7 @@ impl RecordedEvents {
         }
     }
 
-    /// The names of a session's events, in order.
+    /// Returns the names of a session's events, in order.
     ///
     /// # Errors
     /// As [`RecordedEvents::all`].
@@ -51,7 +51,7 @@ impl RecordedEvents {
         Ok(rows.into_iter().filter(of).map(|row| row.name).collect())
     }
 
-    /// The statuses a session went through, in order.
+    /// Returns the statuses a session went through, in order.
     ///
     /// # Errors
     /// As [`RecordedEvents::all`].

@@ -13,10 +13,10 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-/// How many worker slots exist in this universe.
+/// The number of worker slots that exist in this universe.
 pub const SLOTS: usize = 12;
 
-/// The id of slot `number`: `worker-07`.
+/// Returns the id of slot `number`: `worker-07`.
 ///
 /// # Panics
 /// Never: the text is a valid slug.
@@ -25,7 +25,7 @@ pub fn slot(number: usize) -> WorkerId {
     WorkerId::parse(&format!("worker-{number:02}")).expect("letters, a hyphen and digits")
 }
 
-/// An empty worker in slot `number` that reports nothing.
+/// Returns an empty worker in slot `number` that reports nothing.
 ///
 /// # Panics
 /// Never: the incarnation is valid.
@@ -35,12 +35,12 @@ pub fn blank_worker(number: usize, max_sessions: u32) -> WorkerSnapshot {
     WorkerSnapshot::new(slot(number), run, max_sessions)
 }
 
-/// One of the slots.
+/// Generates one of the slots.
 pub fn slots() -> impl Strategy<Value = WorkerId> {
     (0..SLOTS).prop_map(slot)
 }
 
-/// A share a worker may report: mostly sensible, sometimes out of range or not a number.
+/// Generates a share that a worker may report: mostly sensible, sometimes out of range or not a number.
 fn share() -> impl Strategy<Value = f64> {
     prop_oneof![
         20 => 0.0..=1.0,
@@ -50,7 +50,7 @@ fn share() -> impl Strategy<Value = f64> {
     ]
 }
 
-/// A report.
+/// Generates the load that a worker reports.
 pub fn loads() -> impl Strategy<Value = Load> {
     let sessions = (0..200u32, 0..20u32, 0..20u32, 0..20u32);
     let age = (0..10_000u64).prop_map(Duration::from_millis);
@@ -87,7 +87,7 @@ fn state_format() -> impl Strategy<Value = Option<String>> {
     ])
 }
 
-/// A worker in any slot, mostly open, with few session slots so that it fills up.
+/// Generates a worker in any slot, mostly open, with few places so that it fills up.
 pub fn workers() -> impl Strategy<Value = WorkerSnapshot> {
     let counts = (0..8u32, 0..10u32, 0..3u32);
     let gates = (mostly(true), mostly(false), mostly(true));
@@ -108,7 +108,7 @@ fn mostly(usual: bool) -> impl Strategy<Value = bool> {
     prop_oneof![9 => Just(usual), 1 => Just(!usual)]
 }
 
-/// A fleet with at most one worker per slot.
+/// Generates a fleet with at most one worker per slot.
 pub fn fleets() -> impl Strategy<Value = Vec<WorkerSnapshot>> {
     vec(workers(), 0..SLOTS * 2).prop_map(|all| {
         let by_slot: BTreeMap<_, _> = all
@@ -119,7 +119,7 @@ pub fn fleets() -> impl Strategy<Value = Vec<WorkerSnapshot>> {
     })
 }
 
-/// A request; often without any demand.
+/// Generates a request, often without any demand.
 pub fn requests() -> impl Strategy<Value = Request> {
     let exclude = prop_oneof![
         2 => Just(BTreeSet::new()),
@@ -155,7 +155,7 @@ pub enum Change {
     Place(Request),
 }
 
-/// A sequence of up to `length` changes.
+/// Generates a sequence of up to `length` changes.
 pub fn changes(length: usize) -> impl Strategy<Value = Vec<Change>> {
     let change = prop_oneof![
         4 => workers().prop_map(Change::Upsert),

@@ -9,7 +9,7 @@ fn workspace() -> PathBuf {
     testkit.parent().expect("the workspace").to_owned()
 }
 
-/// The lines of a manifest that name the gateway's crates.
+/// Returns the lines of a manifest that name the gateway's crates.
 fn dependency_lines(manifest: &str) -> Vec<&str> {
     let lines = manifest.lines();
     lines.filter(|line| line.starts_with("gateway-")).collect()

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) use paced::{Rate, drive};
 pub(crate) use wrk::saturate;
 
-/// What to send where.
+/// The requests to send, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
     /// The servers; connections are shared out among them.
@@ -27,7 +27,7 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
 }
 
-/// What came of it.
+/// The figures of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Outcome {
     /// Requests that were answered 2xx.

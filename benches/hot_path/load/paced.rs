@@ -25,7 +25,7 @@ use crate::{Failure, proc};
 const TICK: Duration = Duration::from_micros(100);
 const BODY: usize = 300;
 
-/// How fast.
+/// How fast requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Rate {
     /// This many a second, whatever happens.
@@ -43,7 +43,7 @@ struct Work {
     answers: RefCell<Answers>,
 }
 
-/// When answers came, whoever asked.
+/// When answers came, over all connections.
 #[derive(Default)]
 struct Answers {
     last: Option<Moment>,
@@ -156,7 +156,7 @@ async fn feed(load: &Load, rate: Rate, work: &Work) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A descriptor that becomes readable at every tick, read like a pipe.
+/// Makes a descriptor that becomes readable at every tick, read like a pipe.
 fn timer() -> Result<Receiver, Failure> {
     let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
     let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -172,7 +172,8 @@ fn timer() -> Result<Receiver, Failure> {
     Ok(Receiver::from_owned_fd_unchecked(timer)?)
 }
 
-/// How many ticks were missed does not matter: what is due is computed from the clock.
+/// Waits for the next tick. How many ticks were missed does not matter: what is due is computed from the
+/// clock.
 async fn tick(timer: &mut Receiver) -> Result<(), Failure> {
     timer.read_u64_le().await?;
     Ok(())
@@ -218,7 +219,7 @@ async fn connection(
     Ok(tally)
 }
 
-/// Reads one answer with a `Content-Length`; its status.
+/// Reads one answer with a `Content-Length`, and returns its status.
 async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Failure> {
     buffer.clear();
     loop {
@@ -233,7 +234,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16, Fai
     }
 }
 
-/// The status and the whole length of an answer, once its head is there.
+/// Returns the status and the whole length of an answer, once its head is there.
 fn complete(bytes: &[u8]) -> Option<(u16, usize)> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
@@ -259,7 +260,7 @@ fn body() -> String {
     format!("{start}{}\"}}", "x".repeat(BODY - start.len() - 2))
 }
 
-/// The value that `percent` of the sorted values do not exceed.
+/// Returns the value that `percent` of the sorted values do not exceed.
 fn percentile(sorted: &[u32], percent: usize) -> Duration {
     let at = (sorted.len() * percent).div_ceil(100).max(1) - 1;
     let micros = sorted.get(at).copied().unwrap_or(0);

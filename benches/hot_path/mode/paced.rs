@@ -66,7 +66,7 @@ impl Paced {
     }
 }
 
-/// The rate that the goals in `benches/README.md` name.
+/// Returns the rate that the goals in `benches/README.md` name.
 const fn usual_rate(kind: Kind) -> u32 {
     match kind {
         Kind::Embedded => 1_000,

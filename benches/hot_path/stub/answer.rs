@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use gateway_core::protocol::{Accepted, StartSession};
 
-/// The answer to a send: the ids of the command, or made-up ones for a command without any (a plain
-/// proxy passes on what the client sent).
+/// Returns the answer to a send: the ids of the command, or made-up ones for a command without any (a
+/// plain proxy passes on what the client sent).
 pub(super) fn sent(command: &[u8]) -> Bytes {
     let id = value_of(command, b"\"messageId\":\"").unwrap_or(b"msg_01j0000000e008000000000001");
     let wa = value_of(command, b"\"waMessageId\":\"").unwrap_or(b"3EB0000000000000000000");
@@ -21,7 +21,7 @@ pub(super) fn sent(command: &[u8]) -> Bytes {
     Bytes::from(parts.concat())
 }
 
-/// The answer to a start, and what was to be started.
+/// Returns the answer to a start, and what was to be started.
 pub(super) fn started(command: &[u8]) -> Option<(StartSession, Bytes)> {
     let start: StartSession = serde_json::from_slice(command).ok()?;
     let accepted = Accepted {

@@ -33,13 +33,12 @@ cases!(CoordinatorUnderTest, "coordinator":
     a_notice_reaches_every_subscriber,
 );
 
-/// Every case for a coordinator.
+/// All cases for a coordinator.
 pub const COORDINATOR: Suite<CoordinatorUnderTest> = &[CASES];
 
-/// A fresh coordinator.
+/// A fresh coordinator and what moves its clock.
 #[derive(Debug)]
 pub struct CoordinatorUnderTest {
-    /// The coordinator.
     pub coordinator: Arc<dyn Coordinator>,
     /// Another replica's view of it; where there can be none, the same one again.
     pub other: Arc<dyn Coordinator>,

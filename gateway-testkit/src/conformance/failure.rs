@@ -10,7 +10,7 @@ use std::panic::Location;
 pub struct Failure(String);
 
 impl Failure {
-    /// In plain words.
+    /// Makes a failure with this text and the line of the caller.
     #[track_caller]
     #[must_use]
     pub fn new(why: impl fmt::Display) -> Self {

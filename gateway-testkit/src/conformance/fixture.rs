@@ -49,7 +49,7 @@ pub(super) fn worker_id(text: &str) -> WorkerId {
     WorkerId::parse(text).expect("cases use valid worker ids")
 }
 
-/// The `run`th incarnation of a worker.
+/// Returns the `run`th incarnation of a worker.
 pub(super) fn owner(worker: &str, run: u32) -> Owner {
     Owner {
         worker: worker_id(worker),
@@ -90,7 +90,7 @@ pub(super) fn a_user(tenant: TenantId, n: u128, now: Timestamp) -> User {
     }
 }
 
-/// A login of the user of that number, in the tenant of the same number.
+/// Returns a login of the user of that number, in the tenant of the same number.
 pub(super) fn a_login(user: u128, login: u128, now: Timestamp) -> Login {
     let tenant = tenant_id(user);
     Login {
@@ -103,7 +103,7 @@ pub(super) fn a_login(user: u128, login: u128, now: Timestamp) -> Login {
     }
 }
 
-/// The first refresh token of such a login, with 32 times `hash` as its hash.
+/// Returns the first refresh token of such a login, with 32 times `hash` as its hash.
 pub(super) fn a_refresh_token(user: u128, login: u128, hash: u8, now: Timestamp) -> RefreshToken {
     let login = a_login(user, login, now);
     RefreshToken {
@@ -117,7 +117,7 @@ pub(super) fn a_refresh_token(user: u128, login: u128, hash: u8, now: Timestamp)
     }
 }
 
-/// An active worker in its first incarnation.
+/// Returns an active worker in its first incarnation.
 pub(super) fn a_worker(name: &str, max_sessions: u32, now: Timestamp) -> Worker {
     Worker {
         status: WorkerStatus::Active,
@@ -128,13 +128,13 @@ pub(super) fn a_worker(name: &str, max_sessions: u32, now: Timestamp) -> Worker 
     }
 }
 
-/// A fresh card named `card-<n>`.
+/// Returns a fresh card named `card-<n>`.
 pub(super) fn a_card(tenant: TenantId, n: u128, now: Timestamp) -> Session {
     let name = session_name(&format!("card-{n}"));
     Session::new(session_id(n), tenant, name, now)
 }
 
-/// A card in `phase`, with the due time and epoch that the phase asks for.
+/// Returns a card in `phase`, with the due time and epoch that the phase asks for.
 pub(super) fn in_phase(card: Session, phase: Phase, due_at: Timestamp) -> Session {
     let epoch = Epoch(u64::from(phase.owner().is_some()));
     Session {
@@ -146,7 +146,7 @@ pub(super) fn in_phase(card: Session, phase: Phase, due_at: Timestamp) -> Sessio
     }
 }
 
-/// A card that wants a worker.
+/// Returns a card that wants a worker.
 pub(super) fn waiting(card: Session, due_at: Timestamp) -> Session {
     Session {
         reason: Some(Reason::NoCapacity),
@@ -154,7 +154,7 @@ pub(super) fn waiting(card: Session, due_at: Timestamp) -> Session {
     }
 }
 
-/// A card that `owner` holds, connected.
+/// Returns a card that `owner` holds, connected.
 pub(super) fn connected(card: Session, owner: &Owner) -> Session {
     let phase = Phase::Active {
         owner: owner.clone(),
@@ -168,7 +168,7 @@ pub(super) fn connected(card: Session, owner: &Owner) -> Session {
     }
 }
 
-/// The row with the version that replaces it.
+/// Returns the row with the next version, which replaces it.
 pub(super) fn next(row: &Session) -> Session {
     Session {
         version: row.version + 1,
@@ -176,7 +176,7 @@ pub(super) fn next(row: &Session) -> Session {
     }
 }
 
-/// One session for every phase and everything a phase can carry.
+/// Returns one session for every phase and everything a phase can carry.
 pub(super) fn every_phase(tenant: TenantId, owner: &Owner, now: Timestamp) -> Vec<Session> {
     let due = now.plus(Duration::from_secs(30));
     let mut phases = vec![
@@ -254,7 +254,7 @@ fn parks_of(until: Timestamp) -> impl Iterator<Item = Phase> {
         .map(|parked| Phase::Parked { parked })
 }
 
-/// An event of a session that carries `index`, so that order shows.
+/// Returns an event of a session that carries `index`, so that order shows.
 pub(super) fn an_event(tenant: TenantId, session: SessionId, index: u32) -> NewEvent {
     let event = Event::SessionQr(SessionQr {
         kind: ChallengeKind::Qr,

@@ -43,13 +43,10 @@ pub trait Phone: Debug + Send + Sync {
 /// A fresh worker and a way to it.
 #[derive(Debug)]
 pub struct LinkUnderTest {
-    /// The way.
     pub link: Arc<dyn WorkerLink>,
-    /// The worker.
     pub target: Target,
     /// A worker that is not there.
     pub nobody: Target,
-    /// Who scans.
     pub phone: Arc<dyn Phone>,
     /// What must live as long as these.
     pub keep: Box<dyn Any + Send + Sync>,

@@ -42,7 +42,7 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// What a case says: nothing, or why the backend does not keep the promise.
 pub type Verdict = Result<(), Failure>;
 
-/// A case on its way.
+/// A case while it runs.
 pub type Running<'a> = Pin<Box<dyn Future<Output = Verdict> + 'a>>;
 
 /// A promise of a port, put to the test.
@@ -59,7 +59,7 @@ pub struct Case<T> {
 /// All cases of a port, by part.
 pub type Suite<T> = &'static [&'static [Case<T>]];
 
-/// What some cases need of a backend and not every backend can offer.
+/// Something that some cases need of a backend and not every backend can offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// Two transactions that write are open at the same time. A store with one writer makes the second
@@ -93,37 +93,37 @@ impl Advance for ManualClock {
     }
 }
 
-/// Makes implementations to be tested.
+/// Makes fresh implementations of a port to be tested.
 pub trait Backend: Send + Sync + 'static {
-    /// What a case gets.
+    /// The value that a case gets.
     type UnderTest;
 
-    /// The first part of its tests' names.
+    /// Returns the first part of the names of the backend's tests.
     fn name(&self) -> &'static str;
 
-    /// Why it cannot be used on this machine, if so. Asked once per suite.
+    /// Returns why the backend cannot be used on this machine, if it cannot. Asked once per suite.
     fn missing(&self) -> Option<String> {
         None
     }
 
-    /// Whether it can offer what some cases need.
+    /// Returns whether the backend offers what some cases need.
     fn offers(&self, need: Need) -> bool;
 
-    /// A fresh one, sharing nothing with any other.
+    /// Makes a fresh implementation that shares nothing with any other.
     fn open(&self) -> impl Future<Output = Result<Self::UnderTest, Failure>>;
 }
 
-/// How a backend shows that cannot be reached.
+/// How a backend that cannot be reached is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
     /// Its tests are ignored.
     Ignored,
-    /// One test fails, in whose message the reason stands.
+    /// One test fails, and its message has the reason.
     Failed,
 }
 
-/// One test per case of `suite`, to be run on `runtime`, which must have several threads: the races are
-/// between its tasks.
+/// Makes one test per case of `suite`, to be run on `runtime`, which must have several threads: the races
+/// are between its tasks.
 pub fn trials<B: Backend>(
     backend: B,
     suite: Suite<B::UnderTest>,

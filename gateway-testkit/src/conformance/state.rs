@@ -44,7 +44,6 @@ pub const STATE_STORE: Suite<StateUnderTest> = &[CASES];
 /// A fresh store of session state.
 #[derive(Debug)]
 pub struct StateUnderTest {
-    /// The store, empty.
     pub state: Arc<dyn StateStore>,
     /// What must live as long as it.
     pub keep: Box<dyn Any + Send + Sync>,

@@ -18,7 +18,7 @@ use super::table::{Halt, Me, Table};
 use super::tx::MemoryTx;
 use super::world::World;
 
-/// Which row a time of change belongs to.
+/// The row that a time of change belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Changed {
     Tier(TierName),
@@ -103,7 +103,7 @@ impl ChangeRepo for MemoryTx {
     }
 }
 
-/// Step by step: here nothing costs an exchange.
+/// The default methods read step by step: here no exchange costs anything.
 impl FillRepo for MemoryTx {}
 
 #[async_trait]

@@ -22,11 +22,11 @@ fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
 #[derive(Debug)]
 pub(super) struct Queue<T>(Weak<Mutex<State<T>>>);
 
-/// The reading end.
+/// The reading end: a stream of the items.
 #[derive(Debug)]
 pub(super) struct Items<T>(Arc<Mutex<State<T>>>);
 
-/// A new channel without a bound.
+/// Makes a channel without a bound.
 pub(super) fn subscribe<T>() -> (Queue<T>, Items<T>) {
     let state = Arc::new(Mutex::new(State {
         waiting: VecDeque::new(),
@@ -37,7 +37,7 @@ pub(super) fn subscribe<T>() -> (Queue<T>, Items<T>) {
 }
 
 impl<T> Queue<T> {
-    /// Appends; whether anybody is there to read it.
+    /// Appends an item. Returns whether anybody is there to read it.
     pub(super) fn push(&self, item: T) -> bool {
         let Some(state) = self.0.upgrade() else {
             return false;

@@ -39,15 +39,15 @@ pub struct MemoryCoordinator {
 struct SwitchedOff;
 
 impl MemoryCoordinator {
-    /// An empty one.
+    /// Makes an empty coordinator whose entries run out by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let volatile = Mutex::default();
         Self { clock, volatile }
     }
 
-    /// Switches it off or on. Off, it fails everything and ends every stream of hints; what it kept is
-    /// still there afterwards, unless [`MemoryCoordinator::lose_everything`] was called.
+    /// Switches the coordinator off or on. Off, it fails everything and ends every stream of hints. What
+    /// it kept is still there afterwards, unless [`MemoryCoordinator::lose_everything`] was called.
     pub fn set_available(&self, available: bool) {
         let mut volatile = self.lock();
         volatile.away = !available;
@@ -70,7 +70,7 @@ impl MemoryCoordinator {
         self.volatile.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The volatile state without what has run out, and the time.
+    /// Removes what has run out, and returns the rest with the present time.
     fn fresh(&self) -> Result<(MutexGuard<'_, Volatile>, Uptime), CoordError> {
         let now = self.clock.uptime();
         let mut volatile = self.lock();

@@ -10,7 +10,7 @@ use gateway_core::time::Timestamp;
 
 use super::tx::MemoryTx;
 
-/// The row of a job.
+/// The row of a job: who leads it, in which term, and until when.
 #[derive(Clone, Debug)]
 pub(super) struct Leader {
     holder: ReplicaId,

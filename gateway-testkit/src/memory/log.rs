@@ -16,7 +16,7 @@ use super::events::append;
 use super::store::MemoryStore;
 use super::tx::Shared;
 
-/// How a [`MemoryLog`] behaves.
+/// How a [`MemoryLog`] treats facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogMode {
     /// It writes at once.
@@ -60,7 +60,7 @@ pub struct MemoryLog {
     queue: Arc<Mutex<Queue>>,
 }
 
-/// Data that a database would not take.
+/// The fact has a NUL character in it, which a database would not take.
 #[derive(Debug, thiserror::Error)]
 #[error("the fact contains a NUL character; take it out")]
 struct Nul;
@@ -78,13 +78,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl MemoryLog {
-    /// A log with 1,024 places.
+    /// Makes a log with 1,024 places.
     #[must_use]
     pub fn new(store: &MemoryStore) -> Self {
         Self::with_capacity(store, 1024)
     }
 
-    /// A log with `capacity` places; [`MessageLog::reserve`] fails when all are taken.
+    /// Makes a log with `capacity` places; [`MessageLog::reserve`] fails when all are taken.
     #[must_use]
     pub fn with_capacity(store: &MemoryStore, capacity: usize) -> Self {
         let queue = Queue {
@@ -97,7 +97,7 @@ impl MemoryLog {
         }
     }
 
-    /// Changes how it behaves from now on; what was held meets the new mode.
+    /// Changes how the log treats facts from now on. Facts that were held are treated by the new mode.
     pub fn set_mode(&self, mode: LogMode) {
         let mut queue = lock(&self.queue);
         queue.mode = mode;
@@ -118,7 +118,7 @@ impl MemoryLog {
         }
     }
 
-    /// How many places are taken.
+    /// Returns how many places are taken.
     #[must_use]
     pub fn taken(&self) -> usize {
         lock(&self.queue).taken

@@ -10,7 +10,8 @@ use super::changes::Changed;
 use super::table::{Halt, Me, Table};
 use super::tx::MemoryTx;
 
-/// Removes up to `limit` rows whose time is before `before`, older ones first; returns how many.
+/// Removes up to `limit` rows whose time is before `before`, older ones first. Returns how many were
+/// removed.
 fn remove_aged<K: Ord + Clone, R: Clone>(
     table: &mut Table<K, R>,
     me: Me,

@@ -21,7 +21,8 @@ fn same_name<'a>(row: &'a Session) -> impl Fn(&Session) -> bool + 'a {
     |other| other.tenant == row.tenant && other.name == row.name
 }
 
-/// Linked sessions first, then higher priority, then older.
+/// Returns the rank of a row in the order of service: linked sessions first, then higher priority, then
+/// older.
 fn rank(row: &Session) -> impl Ord + use<> {
     (!row.paired, Reverse(row.priority), row.created_at, row.id)
 }
@@ -36,7 +37,8 @@ fn held_by<'a>(owner: &'a Owner) -> impl Fn(&Session) -> bool + 'a {
     |row| row.owner() == Some(owner)
 }
 
-/// What the schema of a database refuses: a row that nobody would ever look at again.
+/// The row has no due time although its phase needs one, which the schema of a database refuses: nobody
+/// would ever look at it again.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} has a deadline, a retry or somebody to wait for and must therefore have a due time")]
 struct NeverDue(SessionId);
@@ -54,7 +56,8 @@ fn check_due(row: &Session) -> Result<(), Halt> {
     Ok(())
 }
 
-/// A name that stays cannot collide: whoever else took it has failed already.
+/// Checks that a changed name is not taken. A name that stays cannot collide: whoever else took it has
+/// failed already.
 fn check_rename(world: &World, me: Me, row: &Session, batch: &[Session]) -> Result<(), Halt> {
     let stored = world.sessions.get(me, &row.id);
     if stored.is_some_and(|stored| stored.name == row.name) {

@@ -16,7 +16,7 @@ use gateway_core::time::{Clock, Timestamp};
 #[derive(Debug, Default)]
 struct Kept {
     live: StoredState,
-    /// Each with when it was set aside.
+    /// The states that were set aside, each with its time.
     archive: Vec<(Timestamp, StoredState)>,
     floor: Epoch,
 }
@@ -32,7 +32,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Admits a write that follows `after`. Nothing changes if it does not.
+    /// Admits a write that follows `after` at `epoch`, or fails and changes nothing.
     fn write(&mut self, epoch: Epoch, after: u64) -> Result<&mut StoredState, StateError> {
         let current = self.live.version.seq;
         if epoch >= self.floor && after != current {
@@ -63,8 +63,8 @@ pub struct MemoryState {
 struct SwitchedOff;
 
 impl MemoryState {
-    /// Returns an empty one that notes by `clock` when states are archived. The default one has no clock: to
-    /// it, everything was archived at the beginning of time.
+    /// Makes an empty store that notes by `clock` when states are archived. The default one has no clock:
+    /// to it, everything was archived at the beginning of time.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -73,13 +73,13 @@ impl MemoryState {
         }
     }
 
-    /// Switches it off or on: off, everything fails with [`StoreError::Unavailable`].
+    /// Switches the store off or on. Off, everything fails with [`StoreError::Unavailable`].
     pub fn set_available(&self, available: bool) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         states.away = !available;
     }
 
-    /// How many states of the session have been set aside.
+    /// Returns how many states of the session have been set aside.
     #[must_use]
     pub fn archived(&self, session: SessionId) -> usize {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,14 +20,15 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store whose database clock is `clock`.
+    /// Makes an empty store whose database clock is `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let shared = Arc::new(Shared::new(World::new(clock), None));
         Self { shared }
     }
 
-    /// The same, but before every other statement, as `turns` has it, other tasks go first.
+    /// Makes an empty store in which other tasks go first before about every other statement, as `turns`
+    /// has it.
     ///
     /// Without it a statement that has nothing to wait for runs at once, so tasks on one thread hardly
     /// ever meet. With it, every seed is another interleaving, and the same one each time.
@@ -50,7 +51,7 @@ impl MemoryStore {
         self.shared.world().worker_rows_read
     }
 
-    /// The whole event log, of all tenants and of none, in order of position.
+    /// Returns the whole event log, of all tenants and of none, in order of position.
     #[must_use]
     pub fn published(&self) -> Vec<LoggedEvent> {
         let mut world = self.shared.world();

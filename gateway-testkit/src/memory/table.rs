@@ -16,12 +16,11 @@ pub(super) struct Me {
     pub(super) writes: bool,
 }
 
-/// Why a statement did not come to its end.
+/// Why a statement stopped before its end.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// That transaction has to end first; then the whole statement is evaluated again.
+    /// It has to wait for this transaction to end. Then the whole statement is evaluated again.
     Wait(u64),
-    /// It failed.
     Fail(StoreError),
 }
 
@@ -31,7 +30,7 @@ impl From<StoreError> for Halt {
     }
 }
 
-/// What a statement on a read-only transaction gets when it wants to write.
+/// A read-only transaction was asked to write.
 #[derive(Debug, thiserror::Error)]
 #[error("this transaction is for reading only; begin one that may write")]
 struct ReadOnly;
@@ -66,7 +65,7 @@ impl<K, R> Default for Table<K, R> {
 }
 
 impl<K: Ord + Clone, R: Clone> Table<K, R> {
-    /// The row as `me` sees it.
+    /// Returns the row as `me` sees it.
     pub(super) fn get(&self, me: Me, key: &K) -> Option<&R> {
         match self.held.get(key) {
             Some(held) if held.by == me.id => match &held.change {
@@ -78,7 +77,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         }
     }
 
-    /// All rows as `me` sees them, in key order: committed and held rows, merged.
+    /// Returns all rows as `me` sees them, in key order: committed and held rows, merged.
     pub(super) fn rows(&self, me: Me) -> impl Iterator<Item = (&K, &R)> {
         let mut committed = self.committed.iter().peekable();
         let mut held = self.held.iter().peekable();
@@ -107,7 +106,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         })
     }
 
-    /// Whether nobody else holds the row.
+    /// Returns whether nobody else holds the row.
     pub(super) fn is_free(&self, me: Me, key: &K) -> bool {
         self.held.get(key).is_none_or(|held| held.by == me.id)
     }
@@ -173,7 +172,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         self.change(me, key, Change::Put(row))
     }
 
-    /// Deletes the row.
+    /// Locks and deletes the row.
     pub(super) fn remove(&mut self, me: Me, key: &K) -> Result<(), Halt> {
         self.change(me, key, Change::Gone)
     }
@@ -184,7 +183,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         Ok(())
     }
 
-    /// One conditional write: changes the row if `applies`, and says whether it did.
+    /// Changes the row if `applies` says so, and returns whether it did.
     ///
     /// As in a database, a row that does not qualify as committed is not waited for.
     pub(super) fn update(
@@ -233,7 +232,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
     }
 }
 
-/// What the end of a transaction means for a table.
+/// A table as the end of a transaction sees it, whatever its rows are.
 pub(super) trait Ends {
     /// Makes the changes of `tx` visible to all, or forgets them; either way its locks are gone.
     fn end(&mut self, tx: u64, commit: bool);

@@ -33,7 +33,8 @@ impl Shared {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets others go first now and then, if the store was made so.
+    /// Lets other tasks go first now and then, if the store was made by
+    /// [`super::MemoryStore::interleaved`].
     pub(super) async fn take_turns(&self) {
         if self.turns.as_ref().is_some_and(|turns| turns.below(2) == 0) {
             let mut asked = false;
@@ -102,7 +103,8 @@ impl Drop for MemoryTx {
     }
 }
 
-/// Takes the note that a statement waits away again, also when its future is dropped.
+/// Removes the note that a statement waits when it is dropped, which happens with the statement's future,
+/// too.
 struct Waiting<'a>(&'a MemoryTx);
 
 impl Drop for Waiting<'_> {

@@ -99,18 +99,19 @@ impl World {
         }
     }
 
-    /// The store's clock.
+    /// Returns the present time of the store's clock.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// The next number of the outbox; like a database's sequence it is not given back by a rollback.
+    /// Returns the next number of the outbox; like a database's sequence it is not given back by a
+    /// rollback.
     pub(super) fn next_outbox_row(&mut self) -> i64 {
         self.outbox_rows += 1;
         self.outbox_rows
     }
 
-    /// A new transaction.
+    /// Begins a transaction.
     pub(super) fn begin(&mut self, writes: bool) -> Me {
         self.transactions += 1;
         Me {
@@ -119,7 +120,8 @@ impl World {
         }
     }
 
-    /// Ends a transaction; the wakers are to be called without the mutex.
+    /// Ends a transaction. Returns the wakers of those that waited for it, which must be called without
+    /// the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
         let tables: [&mut dyn Ends; 23] = [
@@ -154,7 +156,7 @@ impl World {
         self.wakers.remove(&me.id).unwrap_or_default()
     }
 
-    /// Notes that `me` waits for `other`; refuses if `other` waits, through whomever, for `me`.
+    /// Notes that `me` waits for `other`. Refuses if `other` waits for `me`, directly or through others.
     pub(super) fn wait(&mut self, me: Me, other: u64, waker: &Waker) -> Result<(), Deadlock> {
         let mut ahead = other;
         while let Some(next) = self.waits.get(&ahead) {

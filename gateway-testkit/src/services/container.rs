@@ -24,7 +24,7 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// A started container, its address as `host:port`, and who removes it.
+/// Starts a container. Returns it with its address as `host:port` and the janitor that removes it.
 fn started<I: Image>(
     start: impl FnOnce() -> Result<Container<I>, TestcontainersError> + Send,
     port: u16,

@@ -33,7 +33,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// A new folder that only this process's user can enter; first removes those that nobody uses.
+    /// Makes a new folder that only this process's user can enter; first removes those that nobody uses.
     pub(super) fn new() -> io::Result<Self> {
         let parent = std::env::temp_dir();
         remove_unused(&parent);
@@ -61,8 +61,8 @@ impl Folder {
         &self.path
     }
 
-    /// The user that servers in this folder must run as when this process is root, which PostgreSQL
-    /// refuses to be: `postgres`, else `nobody`. The folder becomes theirs.
+    /// Returns the user that servers in this folder must run as when this process is root, which
+    /// PostgreSQL refuses to be: `postgres`, else `nobody`. The folder is given to that user.
     pub(super) fn hand_over_if_root(&self) -> io::Result<Option<Owner>> {
         if fs::metadata(&self.path)?.uid() != 0 {
             return Ok(None);

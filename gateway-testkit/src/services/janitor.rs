@@ -19,7 +19,7 @@ pub(super) struct Janitor {
 }
 
 impl Janitor {
-    /// `script` sees `arguments` as `$1`, `$2`, …
+    /// Starts a janitor that will run `script`, which sees `arguments` as `$1`, `$2`, …
     pub(super) fn hire(script: &str, arguments: &[&str]) -> io::Result<Self> {
         let mut shell = Command::new("sh")
             .arg("-c")

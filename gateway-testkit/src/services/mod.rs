@@ -35,7 +35,7 @@ pub use sql::{Database, DatabaseError, Postgres};
     "{service} is not available: {why}; set {variable}, install the package {package}, or start a Docker engine"
 )]
 pub struct Missing {
-    /// Its name: `PostgreSQL` or `Redis`.
+    /// The name of the service: `PostgreSQL` or `Redis`.
     pub service: &'static str,
     /// What was tried, and how it ended.
     pub why: String,
@@ -65,14 +65,14 @@ impl Missing {
     }
 }
 
-/// Whether this is a run that must not pass over anything (`CI=true`): a [`Missing`] service is then
-/// a failure.
+/// Returns whether this run must not pass over anything (`CI=true`): a [`Missing`] service is then a
+/// failure.
 #[must_use]
 pub fn in_ci() -> bool {
     variable("CI").is_some_and(|value| value == "true" || value == "1")
 }
 
-/// A non-empty environment variable.
+/// Returns an environment variable, unless it is empty.
 #[expect(
     clippy::disallowed_methods,
     reason = "servers for tests are named by the environment"
@@ -83,7 +83,8 @@ fn variable(name: &str) -> Option<String> {
         .filter(|value| !value.trim().is_empty())
 }
 
-/// The service, or nothing where it may be missing.
+/// Returns the service, or `None` where it may be missing. Panics in a run that must not pass over
+/// anything.
 #[cfg(test)]
 fn here<T>(service: Result<T, Missing>) -> Option<T> {
     match service {

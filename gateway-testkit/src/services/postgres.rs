@@ -17,9 +17,11 @@ use super::{Missing, variable};
 
 const ATTEMPTS: usize = 5;
 const READY: &str = "database system is ready to accept connections";
-/// Stops at once, without the checkpoint of an orderly stop, but takes its children along.
+/// The signal that stops a server at once, without the checkpoint of an orderly stop, but with its
+/// children.
 const IMMEDIATE: Signal = Signal::QUIT;
-/// `$1` psql, `$2` server, `$3` what the names of the databases start with.
+/// Drops the databases of a test process. `$1` is psql, `$2` the server, `$3` what the names of the
+/// databases start with.
 const DROP_ALL: &str = "\"$1\" -X -q -d \"$2\" <<END
 SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database
  WHERE datname LIKE '$3%' \\gexec
@@ -30,11 +32,10 @@ END";
 pub enum Durability {
     /// No: much faster; a killed *server* still loses nothing, a killed machine does.
     Relaxed,
-    /// As in production.
     Full,
 }
 
-/// The server of this test process.
+/// Returns the server of this test process.
 ///
 /// # Errors
 /// None is given, none can be started and no Docker engine answers.
@@ -116,7 +117,7 @@ struct Setup {
     folder: Folder,
 }
 
-/// Ends its process when dropped.
+/// A running server, whose process ends when this is dropped.
 #[derive(Debug)]
 struct Running(Process);
 
@@ -169,13 +170,13 @@ impl PrivatePostgres {
         })
     }
 
-    /// Where databases are made. Stays valid over [`PrivatePostgres::restart`].
+    /// Returns the server, on which databases are made. It stays valid over [`PrivatePostgres::restart`].
     #[must_use]
     pub fn server(&self) -> &Postgres {
         &self.server
     }
 
-    /// SIGKILL, as a crash of the server: returns when all its processes are gone.
+    /// Kills the server with SIGKILL, as a crash does. Returns when all its processes are gone.
     pub fn kill(&mut self) {
         self.process.0.kill();
     }

@@ -22,10 +22,10 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(60);
 const LINES_KEPT: usize = 20;
 
-/// The end of what a server printed.
+/// The last lines that a server printed.
 type Tail = Arc<Mutex<VecDeque<String>>>;
 
-/// A running server.
+/// A running server process, which is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -63,13 +63,13 @@ impl Process {
         Ok(process)
     }
 
-    /// SIGKILL; returns when the process *and* its children are gone, which is when nobody holds its
-    /// output any more.
+    /// Kills the process with SIGKILL. Returns when it *and* its children are gone, which is when nobody
+    /// holds its output any more.
     pub(super) fn kill(&mut self) {
         self.end(Signal::KILL);
     }
 
-    /// Sends `signal`, which must end the process; waits like [`Process::kill`].
+    /// Ends the process with `signal`, and waits like [`Process::kill`].
     pub(super) fn end(&mut self, signal: Signal) {
         // A process that has ended already is what is wanted; the wait below tells.
         let _ = self.signal(signal);
@@ -160,7 +160,8 @@ fn carry_out(orders: &Receiver<Order>) {
     }
 }
 
-/// A port of the loopback address that is free now. Somebody else may take it first: try again.
+/// Returns a port of the loopback address that is free now. Somebody else may take it first; try again
+/// then.
 pub(super) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
@@ -174,7 +175,7 @@ pub(super) fn find_program(name: &str, folders: &[PathBuf]) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// The sub-folders of `folder`, with `tail` added to each, the last one first.
+/// Returns the sub-folders of `folder`, with `tail` added to each, the last one first.
 pub(super) fn versions(folder: &str, tail: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(Path::new(folder))
         .into_iter()

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 5;
 const ANSWER: Duration = Duration::from_secs(30);
 const READY: &str = "Ready to accept connections";
 
-/// The server of this test process. Tests share it: each uses keys of its own.
+/// Returns the server of this test process. Tests share it: each uses keys of its own.
 ///
 /// # Errors
 /// None is given, none can be started and no Docker engine answers.
@@ -30,7 +30,7 @@ pub fn redis() -> Result<&'static Redis, Missing> {
         .map_err(Clone::clone)
 }
 
-/// A Redis server.
+/// A Redis server that tests share.
 #[derive(Debug)]
 pub struct Redis {
     url: String,
@@ -45,7 +45,7 @@ enum Keep {
 }
 
 impl Redis {
-    /// `redis://…`
+    /// Returns the URL, `redis://…`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -99,7 +99,8 @@ impl PrivateRedis {
         Self::start_with(&[])
     }
 
-    /// The same with more options of its command line, such as `["--requirepass", "secret"]`.
+    /// Starts a new, empty server with more options of its command line, such as `["--requirepass",
+    /// "secret"]`.
     ///
     /// # Errors
     /// See [`PrivateRedis::start`].
@@ -130,19 +131,19 @@ impl PrivateRedis {
         })
     }
 
-    /// The port on loopback.
+    /// Returns the server's port on loopback.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// `redis://…`
+    /// Returns the URL, `redis://…`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// SIGKILL: connections are refused from now on, and all data is lost.
+    /// Kills the server with SIGKILL: connections are refused from now on, and all data is lost.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -157,7 +158,7 @@ impl PrivateRedis {
         Ok(())
     }
 
-    /// The same with other options from now on.
+    /// Ends the server if it runs, and starts an empty one on the same port with other options.
     ///
     /// # Errors
     /// See [`PrivateRedis::restart`].
@@ -166,7 +167,7 @@ impl PrivateRedis {
         self.restart()
     }
 
-    /// What the server answers to a command, as it stands on the wire.
+    /// Sends a command and returns the server's answer as it stands on the wire.
     ///
     /// # Errors
     /// The server is away, or does not answer.
@@ -174,7 +175,7 @@ impl PrivateRedis {
         command(self.port, words)
     }
 
-    /// SIGSTOP: connections are accepted by the kernel and nothing answers.
+    /// Stops the server with SIGSTOP: the kernel accepts connections and nothing answers.
     ///
     /// # Errors
     /// The server does not run.
@@ -182,7 +183,7 @@ impl PrivateRedis {
         self.process.signal(Signal::STOP)
     }
 
-    /// SIGCONT: the end of [`PrivateRedis::freeze`].
+    /// Lets the server go on with SIGCONT, after [`PrivateRedis::freeze`].
     ///
     /// # Errors
     /// The server does not run.
@@ -197,7 +198,7 @@ impl Drop for PrivateRedis {
     }
 }
 
-/// One command on a connection of its own.
+/// Sends one command on a connection of its own, and returns the answer.
 fn command(port: u16, words: &[&str]) -> io::Result<String> {
     let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     let mut request = format!("*{}\r\n", words.len());
@@ -267,7 +268,7 @@ mod tests {
 
     const HOLD: &str = "GATEWAY_TEST_HOLDS_A_SERVER";
 
-    /// The child of the next test: starts a server, says where, and never ends by itself.
+    /// The child process of the next test: starts a server, says where, and never ends by itself.
     #[expect(clippy::print_stdout, reason = "the parent reads it")]
     fn hold_a_server() {
         let private = PrivateRedis::start().expect("the parent has one too");

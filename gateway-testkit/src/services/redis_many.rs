@@ -15,16 +15,15 @@ use super::{Missing, PrivateRedis};
 const NAME: &str = "main";
 const NODES: u32 = 3;
 const SLOTS: u32 = 16_384;
-/// A cluster agrees within a second or two.
+/// How often a new cluster is looked at until it must have agreed, which takes a second or two.
 const LOOKS: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A server and a sentinel that tells where it is; gone when dropped.
 #[derive(Debug)]
 pub struct PrivateSentinel {
-    /// The server.
     pub server: PrivateRedis,
-    /// The one that follows it and takes its place, if there is one.
+    /// The server that follows the first one and takes its place, if there is one.
     pub replica: Option<PrivateRedis>,
     port: u16,
     sentinel: Process,
@@ -32,7 +31,7 @@ pub struct PrivateSentinel {
 }
 
 impl PrivateSentinel {
-    /// Starts both.
+    /// Starts the server and the sentinel.
     ///
     /// # Errors
     /// The program is not on this machine, or does not start.
@@ -41,8 +40,8 @@ impl PrivateSentinel {
         Self::watch(server, None).map_err(|error| Missing::redis(error.to_string()))
     }
 
-    /// The same with a second server that follows the first one and takes its place a second or two after it
-    /// has died.
+    /// Starts the sentinel with a second server, which follows the first one and takes its place a second
+    /// or two after it has died.
     ///
     /// # Errors
     /// See [`PrivateSentinel::start`].
@@ -94,7 +93,7 @@ impl PrivateSentinel {
         })
     }
 
-    /// `redis-sentinel://…`
+    /// Returns the URL of the sentinel, `redis-sentinel://…`.
     #[must_use]
     pub fn url(&self) -> String {
         format!(
@@ -152,7 +151,7 @@ impl PrivateCluster {
         })
     }
 
-    /// `redis-cluster://…`, naming one node.
+    /// Returns the URL of the cluster, `redis-cluster://…`, which names one node.
     #[must_use]
     pub fn url(&self) -> String {
         let port = self.nodes.first().map_or(0, PrivateRedis::port);

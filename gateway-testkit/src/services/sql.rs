@@ -19,7 +19,7 @@ pub struct DatabaseError {
     why: String,
 }
 
-/// How statements reach the server.
+/// How statements reach the server: by a local `psql` or by that of a container.
 #[derive(Clone, Debug)]
 pub(super) enum Client {
     Psql(PathBuf),
@@ -68,7 +68,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// `url` names a database that always exists, and a user who may make others.
+    /// Makes a handle to the server at `url`, which names a database that always exists and a user who
+    /// may make others.
     pub(super) fn new(url: String, client: Client) -> Self {
         let run = format!("gateway_test_{:016x}", rand::random::<u64>());
         Self {
@@ -79,7 +80,7 @@ impl Postgres {
         }
     }
 
-    /// A new, empty database of the caller's own; it is dropped with the value.
+    /// Makes a new, empty database of the caller's own, which is dropped with the value.
     ///
     /// # Errors
     /// The server refuses or is away.
@@ -99,13 +100,13 @@ impl Postgres {
         })
     }
 
-    /// The URL of a database that always exists.
+    /// Returns the URL of a database that always exists.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What the names of all databases of this value start with.
+    /// Returns the prefix of the names of all databases made by this process.
     pub(super) fn run(&self) -> &str {
         &self.run
     }
@@ -120,7 +121,7 @@ pub struct Database {
 }
 
 impl Database {
-    /// `postgres://…`
+    /// Returns the URL of the database, `postgres://…`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -135,7 +136,7 @@ impl Drop for Database {
     }
 }
 
-/// The same server and user, another database.
+/// Returns `url` with another database name.
 fn with_database(url: &str, name: &str) -> String {
     let (address, query) = url
         .split_once('?')

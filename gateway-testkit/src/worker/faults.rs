@@ -7,10 +7,9 @@ use super::recorder::{CommandKind, CommandRecord};
 use super::script::{CrashPoint, FaultScope};
 use super::sim::SimWorker;
 
-/// What comes back for a command.
+/// What the gateway gets back for a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply<T> {
-    /// An answer.
     Answer(Result<T, Refusal>),
     /// Something that is not the protocol; the command was executed.
     Rubbish,
@@ -18,7 +17,7 @@ pub enum Reply<T> {
     Silence,
 }
 
-/// What the script lets become of an answer.
+/// What a script does to the answer to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Answered,
@@ -26,10 +25,9 @@ pub(super) enum Fate {
     Silence,
 }
 
-/// What the script lets happen to a call.
+/// What a script does to a call to the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing.
     None,
     /// It never reaches the gateway.
     Request,
@@ -40,7 +38,6 @@ pub enum Loss {
 /// A call of a simulated worker, and what happens to it on the way.
 #[derive(Clone, Debug)]
 pub struct SimCall {
-    /// The call.
     pub outbound: Outbound,
     /// What happens to it.
     pub loss: Loss,
@@ -83,7 +80,8 @@ impl SimWorker {
         }
     }
 
-    /// A command arrives: none if nothing will come of it, else whether the process dies after it.
+    /// Notes that a command arrives. Returns `None` if nothing will come of it, else whether the process
+    /// dies after it.
     pub(super) fn command_begins(
         &mut self,
         kind: CommandKind,
@@ -100,7 +98,7 @@ impl SimWorker {
         Some(crash)
     }
 
-    /// A command was executed, or refused.
+    /// Decides what becomes of the answer to a command that was executed or refused.
     pub(super) fn command_ends(
         &mut self,
         kind: CommandKind,
@@ -144,7 +142,7 @@ impl SimWorker {
         (crash.at_send == self.sends).then_some(crash.point)
     }
 
-    /// What happens to the next call to the gateway.
+    /// Decides what happens to the next call to the gateway.
     pub(super) fn next_loss(&mut self, now: Moment) -> Loss {
         self.calls += 1;
         let (requests, answers) = self.with_script(|script| {

@@ -38,11 +38,11 @@ pub struct SimFleet {
     clock: Arc<dyn Clock>,
 }
 
-/// Rounds of [`SimFleet::settle`] after which something must be going in circles.
+/// The rounds of [`SimFleet::settle`] after which something must be going in circles.
 const MOST_ROUNDS: usize = 10_000;
 
 impl SimFleet {
-    /// An empty fleet. The same seed gives the same incarnations and codes.
+    /// Makes an empty fleet. The same seed gives the same incarnations and codes.
     #[must_use]
     pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl SimFleet {
         self.add_card(sim_card(id.clone()), script);
     }
 
-    /// Starts a worker.
+    /// Starts a worker with this card; an id that is known is started anew.
     pub fn add_card(&self, card: WorkerCard, script: Script) {
         let id = card.id.clone();
         let worker = SimWorker::new(card, script, self.world.clone(), self.now());
@@ -69,13 +69,13 @@ impl SimFleet {
         self.slots().insert(id, slot);
     }
 
-    /// The process dies (SIGKILL).
+    /// Kills the worker's process (SIGKILL).
     pub fn crash(&self, id: &WorkerId) {
         let now = self.now();
         self.with(id, |slot| slot.worker.crash(now));
     }
 
-    /// The process is started again: as a new one, or, by its script, as the image of before.
+    /// Starts the worker's process again: as a new one or, by its script, as the image of before.
     pub fn restart(&self, id: &WorkerId) {
         let now = self.now();
         self.with(id, |slot| {
@@ -89,27 +89,27 @@ impl SimFleet {
         });
     }
 
-    /// The process is stopped (SIGSTOP): it does nothing and answers nothing.
+    /// Stops the worker's process (SIGSTOP): it does nothing and answers nothing.
     pub fn freeze(&self, id: &WorkerId) {
         self.with(id, |slot| slot.frozen = true);
     }
 
-    /// The process goes on (SIGCONT).
+    /// Lets the worker's process go on (SIGCONT).
     pub fn thaw(&self, id: &WorkerId) {
         self.with(id, |slot| slot.frozen = false);
     }
 
-    /// The gateway and the worker cannot reach each other; WhatsApp can be reached.
+    /// Cuts the worker off from the gateway, in both directions. WhatsApp can still be reached.
     pub fn partition(&self, id: &WorkerId) {
         self.with(id, |slot| slot.partitioned = true);
     }
 
-    /// They can again.
+    /// Ends [`SimFleet::partition`]: the worker and the gateway can reach each other again.
     pub fn heal(&self, id: &WorkerId) {
         self.with(id, |slot| slot.partitioned = false);
     }
 
-    /// The process gets SIGTERM: it closes its sessions and says goodbye.
+    /// Sends SIGTERM to the worker's process: it closes its sessions and says goodbye.
     pub fn stop(&self, id: &WorkerId) {
         let now = self.now();
         self.with(id, |slot| slot.worker.stop(now));
@@ -120,12 +120,12 @@ impl SimFleet {
         self.with(id, |slot| slot.worker.change_script(change));
     }
 
-    /// Looks at a worker; none if there is no such.
+    /// Calls `look` with a worker. Returns `None` if there is none with this id.
     pub fn look<T>(&self, id: &WorkerId, look: impl FnOnce(&SimWorker) -> T) -> Option<T> {
         self.with(id, |slot| look(&slot.worker))
     }
 
-    /// Somebody scans the code of a session, wherever it is shown.
+    /// Scans the code of a session, wherever it is shown.
     pub fn scan(&self, session: SessionId) {
         let now = self.now();
         for slot in self.slots().values_mut().filter(|slot| slot.is_up(now)) {
@@ -133,7 +133,7 @@ impl SimFleet {
         }
     }
 
-    /// WhatsApp does something to a session, wherever it is held.
+    /// Lets WhatsApp do something to a session, wherever it is held.
     pub fn upstream(&self, session: SessionId, event: Upstream) {
         let now = self.now();
         for slot in self.slots().values_mut().filter(|slot| slot.is_up(now)) {
@@ -141,25 +141,25 @@ impl SimFleet {
         }
     }
 
-    /// The run of a worker at present.
+    /// Returns the present run of a worker.
     #[must_use]
     pub fn owner(&self, id: &WorkerId) -> Option<Owner> {
         self.look(id, SimWorker::owner)
     }
 
-    /// All phones.
+    /// Returns the network of all phones.
     #[must_use]
     pub fn network(&self) -> &PhoneNetwork {
         &self.world.network
     }
 
-    /// What happened.
+    /// Returns the recorder of what the workers did.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.world.recorder
     }
 
-    /// Delivers what is due now, once; how many calls that were.
+    /// Delivers the calls that are due now, once. Returns how many they were.
     pub async fn step(&self, api: &dyn GatewayApi) -> usize {
         let due = self.due();
         let calls = due.len();
@@ -185,7 +185,7 @@ impl SimFleet {
         tracing::error!("the fleet does not come to rest: is the clock standing still on purpose?");
     }
 
-    /// When some worker next has something to do; simulations move their clock there.
+    /// Returns when some worker next has something to do; simulations move their clock there.
     #[must_use]
     pub fn next_due(&self) -> Option<Uptime> {
         let now = self.now();

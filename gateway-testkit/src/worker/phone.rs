@@ -18,19 +18,15 @@ use serde_json::{Map, Value};
 /// A message as a recipient sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownMessage {
-    /// From which session.
     pub session: SessionId,
-    /// Its id at WhatsApp.
+    /// The message's id at WhatsApp.
     pub wa_message_id: WaMessageId,
     /// The gateway's id, as the worker got it.
     pub message_id: MessageId,
-    /// To which chat.
     pub to: String,
-    /// Its type.
     pub kind: String,
-    /// Its fields.
     pub content: Map<String, Value>,
-    /// How often it arrived; it is shown once all the same.
+    /// How often the message arrived; it is shown once all the same.
     pub arrivals: u32,
 }
 
@@ -85,7 +81,7 @@ impl Default for PhoneNetwork {
 }
 
 impl PhoneNetwork {
-    /// A network that forgets the oldest shown messages beyond `remembered`, for long runs.
+    /// Makes a network that forgets the oldest shown messages beyond `remembered`, for long runs.
     #[must_use]
     pub fn remembering(remembered: usize) -> Self {
         Self {
@@ -94,7 +90,7 @@ impl PhoneNetwork {
         }
     }
 
-    /// What recipients see of a session's messages, in order of the ids at WhatsApp.
+    /// Returns what recipients see of a session's messages, in order of the ids at WhatsApp.
     #[must_use]
     pub fn shown(&self, session: SessionId) -> Vec<ShownMessage> {
         let inner = self.lock();
@@ -102,7 +98,7 @@ impl PhoneNetwork {
         inner.shown.values().filter(of_session).cloned().collect()
     }
 
-    /// How often recipients see the gateway's message: 1, unless it was sent under several ids.
+    /// Returns how often recipients see the gateway's message: 1, unless it was sent under several ids.
     #[must_use]
     pub fn times_shown(&self, message: MessageId) -> usize {
         let inner = self.lock();
@@ -110,20 +106,20 @@ impl PhoneNetwork {
         inner.shown.values().filter(is_it).count()
     }
 
-    /// How many messages recipients see in all.
+    /// Returns how many messages recipients see in all.
     #[must_use]
     pub fn shown_in_all(&self) -> usize {
         self.lock().shown.len()
     }
 
-    /// Somebody writes to the session's account. It waits until the session is connected.
+    /// Writes a message to the session's account. It waits until the session is connected.
     pub fn write(&self, session: SessionId, chat: &str, text: &str) {
         let mut inner = self.lock();
         inner.fresh.insert(session);
         inner.post_text(session, Uptime::default(), chat, text);
     }
 
-    /// The owner removes the linked device on the phone: stored credentials are worth nothing.
+    /// Removes the linked device on the phone: stored credentials are worth nothing afterwards.
     pub fn unlink(&self, session: SessionId) {
         let mut inner = self.lock();
         if let Some(device) = inner.linked.remove(&session) {
@@ -131,7 +127,7 @@ impl PhoneNetwork {
         }
     }
 
-    /// The number of the account behind a session.
+    /// Returns the number of the account behind a session.
     #[must_use]
     pub fn phone_number(session: SessionId) -> String {
         format!("49{:010}", session.as_u128() % 10_000_000_000)
@@ -150,7 +146,7 @@ impl PhoneNetwork {
         self.lock().unlinked.contains(&(session, device))
     }
 
-    /// A message arrives; whether for the first time.
+    /// Delivers a message to its recipient. Returns whether it arrives for the first time.
     pub(super) fn arrive(&self, message: ShownMessage) -> bool {
         let mut inner = self.lock();
         let key = (message.session, message.wa_message_id.clone());
@@ -178,7 +174,7 @@ impl PhoneNetwork {
         self.lock().post_text(session, due, chat, text);
     }
 
-    /// Somebody has connected the session: what nobody has acknowledged is handed out again.
+    /// Notes that the session has been connected: mail that was not acknowledged is handed out again.
     pub(super) fn attach(&self, session: SessionId, now: Uptime) {
         let mut inner = self.lock();
         for (key, waiting) in inner.boxes.entry(session).or_default() {
@@ -187,7 +183,8 @@ impl PhoneNetwork {
         }
     }
 
-    /// What is due for a connected session and not handed out yet, with whether it had to wait for it.
+    /// Hands out the mail that is due for a connected session and not handed out yet, each with whether
+    /// it had to wait for the connection.
     pub(super) fn collect(&self, session: SessionId, now: Uptime) -> Vec<(MailKey, Mail, bool)> {
         let mut inner = self.lock();
         let Some(waiting) = inner.boxes.get_mut(&session) else {
@@ -202,21 +199,21 @@ impl PhoneNetwork {
         .collect()
     }
 
-    /// When the next piece of mail for the session is due.
+    /// Returns when the next piece of mail for the session is due.
     pub(super) fn next_due(&self, session: SessionId) -> Option<Uptime> {
         let inner = self.lock();
         let mut waiting = inner.boxes.get(&session)?.iter();
         waiting.find(|(_, w)| !w.handed_out).map(|(key, _)| key.0)
     }
 
-    /// The gateway has it for good.
+    /// Forgets a piece of mail, which the gateway has for good.
     pub(super) fn acknowledge(&self, session: SessionId, key: MailKey) {
         if let Some(waiting) = self.lock().boxes.get_mut(&session) {
             waiting.remove(&key);
         }
     }
 
-    /// Sessions of `held` that somebody wrote to from outside since the last call.
+    /// Returns the sessions of `held` that somebody wrote to from outside since the last call.
     pub(super) fn take_fresh(&self, held: impl Fn(&SessionId) -> bool) -> Vec<SessionId> {
         let mut inner = self.lock();
         let fresh: Vec<_> = inner.fresh.iter().filter(|s| held(s)).copied().collect();
@@ -254,7 +251,7 @@ impl Inner {
     }
 }
 
-/// The other form of a personal chat's address: phone number and LID stand for each other.
+/// Returns the other form of a personal chat's address: phone number and LID stand for each other.
 pub(super) fn other_form(chat: &str) -> Option<String> {
     let digits = chat.strip_suffix("@s.whatsapp.net")?;
     Some(format!("9{digits}@lid"))

@@ -14,13 +14,10 @@ use gateway_worker::{Observer, Stopping};
 /// The kinds of command a worker takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CommandKind {
-    /// Start a session.
     Start,
     /// Ask about a session.
     Session,
-    /// Send a message.
     Send,
-    /// Stop a session.
     Release,
     /// Unlink and stop a session.
     Logout,
@@ -43,13 +40,9 @@ impl From<Stopping> for CommandKind {
 /// A command that reached a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRecord {
-    /// When.
     pub at: Uptime,
-    /// Whom it reached.
     pub owner: Owner,
-    /// Which.
     pub kind: CommandKind,
-    /// For which session.
     pub session: SessionId,
     /// Whether it was executed.
     pub done: bool,
@@ -58,26 +51,18 @@ pub struct CommandRecord {
 /// A message that a worker put on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When.
     pub at: Uptime,
-    /// By whom.
     pub owner: Owner,
-    /// From which session.
     pub session: SessionId,
-    /// At which epoch.
     pub epoch: Epoch,
 }
 
 /// A time during which a worker held a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// Which session.
     pub session: SessionId,
-    /// Who held it.
     pub owner: Owner,
-    /// At which epoch.
     pub epoch: Epoch,
-    /// From when.
     pub from: Uptime,
     /// Until when, at the latest: a worker whose lease has run out can send nothing, whether or not
     /// it has noticed.
@@ -100,7 +85,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder that keeps everything.
+    /// Makes a recorder that keeps everything.
     #[must_use]
     pub fn on() -> Self {
         Self {
@@ -108,25 +93,25 @@ impl Recorder {
         }
     }
 
-    /// A recorder that keeps nothing, for long runs. This is the default.
+    /// Makes a recorder that keeps nothing, for long runs. This is the default.
     #[must_use]
     pub fn off() -> Self {
         Self::default()
     }
 
-    /// Every command that reached a worker, in order.
+    /// Returns every command that reached a worker, in order.
     #[must_use]
     pub fn commands(&self) -> Vec<CommandRecord> {
         self.read(|log| log.commands.clone())
     }
 
-    /// Every message that was put on the wire, in order.
+    /// Returns every message that was put on the wire, in order.
     #[must_use]
     pub fn frames(&self) -> Vec<Frame> {
         self.read(|log| log.frames.clone())
     }
 
-    /// Every time during which a session was held, by session and beginning.
+    /// Returns every time during which a session was held, by session and beginning.
     #[must_use]
     pub fn lives(&self) -> Vec<Life> {
         let mut lives = self.read(|log| {
@@ -144,7 +129,8 @@ impl Recorder {
         lives
     }
 
-    /// Pairs of times during which a session was held twice. Empty, or R-36 is broken.
+    /// Returns the pairs of times during which a session was held twice. It must be empty, or R-36 is
+    /// broken.
     #[must_use]
     pub fn live_twice(&self) -> Vec<(Life, Life)> {
         let mut overlaps = Vec::new();
@@ -168,8 +154,8 @@ impl Recorder {
         overlaps
     }
 
-    /// Messages that were put on the wire at an epoch after a higher one had begun. Empty, or R-36 is
-    /// broken.
+    /// Returns the messages that were put on the wire at an epoch after a higher one had begun. It must
+    /// be empty, or R-36 is broken.
     #[must_use]
     pub fn stale_frames(&self) -> Vec<Frame> {
         self.read(|log| {
@@ -192,12 +178,12 @@ impl Recorder {
         self.write(|log| log.frames.push(frame));
     }
 
-    /// A process image that was away holds a session again.
+    /// Notes that a process image that was away holds a session again.
     pub(super) fn reopened(&self, session: SessionId, owner: &Owner, epoch: Epoch, from: Uptime) {
         self.opened(session, owner, epoch, from);
     }
 
-    /// The run is over: nothing it held is live after `until`.
+    /// Notes that a run is over: nothing that it held is live after `until`.
     pub(super) fn ended(&self, owner: &Owner, until: Uptime) {
         self.write(|log| {
             let lives = log.lives.iter_mut();

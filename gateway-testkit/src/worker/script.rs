@@ -37,13 +37,12 @@ pub struct Script {
     pub passkey: bool,
     /// What becomes of a message that was sent.
     pub receipts: Receipts,
-    /// What comes in.
+    /// What comes in by itself.
     pub inbound: InboundTraffic,
     /// Sends that the worker refuses at once.
     pub refused: Vec<RefusedSend>,
     /// Sends that the worker accepts and WhatsApp then refuses.
     pub rejected: Vec<RejectedSend>,
-    /// What goes wrong.
     pub faults: Faults,
     /// Share of CPU in use.
     pub cpu: Curve,
@@ -66,11 +65,11 @@ pub struct Receipts {
     pub sent_ms: Option<u64>,
     /// A device of the recipient has it.
     pub delivered_ms: Option<u64>,
-    /// It was read.
+    /// The recipient has read it.
     pub read_ms: Option<u64>,
 }
 
-/// What comes in by itself.
+/// Messages that come in by themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -87,9 +86,7 @@ pub struct InboundTraffic {
 pub struct RefusedSend {
     /// The chat, canonical; `*` for all.
     pub to: String,
-    /// The HTTP status.
     pub status: u16,
-    /// The machine-readable code.
     pub code: String,
 }
 
@@ -103,7 +100,7 @@ pub struct RejectedSend {
     pub code: String,
 }
 
-/// What goes wrong.
+/// The faults of a worker, its calls and its process; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -118,7 +115,7 @@ pub struct Faults {
     pub silent_every: Option<u64>,
     /// Which commands `rubbish_every` and `silent_every` count.
     pub scope: FaultScope,
-    /// The process dies.
+    /// When the process dies, if it does.
     pub crash: Option<Crash>,
     /// The process is stopped for a while (SIGSTOP).
     pub freeze: Option<Window>,
@@ -132,7 +129,7 @@ pub struct Faults {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultScope {
-    /// Sends.
+    /// Sends only.
     #[default]
     Sends,
     /// Every command but the health check.
@@ -163,14 +160,14 @@ pub enum CrashPoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
-    /// When it begins.
+    /// When the window begins.
     pub after_ms: u64,
     /// How long it lasts.
     pub for_ms: u64,
 }
 
 impl Window {
-    /// Whether a process of this age is inside.
+    /// Returns whether a process of this age is inside the window.
     #[must_use]
     pub fn contains(&self, age: Duration) -> bool {
         let begin = Duration::from_millis(self.after_ms);
@@ -194,9 +191,9 @@ pub enum Restart {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Curve {
-    /// Without any session.
+    /// The share without any session.
     pub base: f64,
-    /// For each session held.
+    /// The addition for each session held.
     pub per_session: f64,
     /// The height of a triangle wave on top.
     pub wave: f64,
@@ -216,7 +213,7 @@ impl Default for Curve {
 }
 
 impl Curve {
-    /// The share for a worker of this age with so many sessions.
+    /// Returns the share for a worker of this age with so many sessions.
     #[must_use]
     pub fn at(&self, age: Duration, sessions: usize) -> f64 {
         let period = Duration::from_millis(self.period_ms.max(1)).as_secs_f64();
@@ -263,7 +260,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// How long WhatsApp's `millis` really last.
+    /// Converts WhatsApp's `millis` into real time.
     #[must_use]
     pub fn scaled(&self, millis: u64) -> Duration {
         let scale = if self.time_scale > 0.0 {
@@ -282,21 +279,21 @@ impl Script {
         self
     }
 
-    /// Somebody scans the first code after `millis`.
+    /// Lets somebody scan the first code after `millis`.
     #[must_use]
     pub fn auto_scan(mut self, millis: u64) -> Self {
         self.auto_scan_ms = Some(millis);
         self
     }
 
-    /// The account asks for a passkey.
+    /// Makes the account ask for a passkey after the scan.
     #[must_use]
     pub fn passkey(mut self) -> Self {
         self.passkey = true;
         self
     }
 
-    /// Receipts come after these milliseconds, or never.
+    /// Sets after how many milliseconds receipts come, or that they never do.
     #[must_use]
     pub fn receipts(
         mut self,
@@ -312,14 +309,14 @@ impl Script {
         self
     }
 
-    /// The recipient answers each message after `millis`.
+    /// Lets the recipient answer each message after `millis`.
     #[must_use]
     pub fn echo(mut self, millis: u64) -> Self {
         self.inbound.echo_ms = Some(millis);
         self
     }
 
-    /// Sends to `to` are refused with this status and code.
+    /// Makes the worker refuse sends to `to` with this status and code.
     #[must_use]
     pub fn refuse(mut self, to: &str, status: u16, code: &str) -> Self {
         self.refused.push(RefusedSend {
@@ -330,7 +327,7 @@ impl Script {
         self
     }
 
-    /// Sends to `to` are accepted and then fail with this code.
+    /// Makes the worker accept sends to `to`, which then fail with this code.
     #[must_use]
     pub fn reject(mut self, to: &str, code: &str) -> Self {
         self.rejected.push(RejectedSend {
@@ -340,7 +337,7 @@ impl Script {
         self
     }
 
-    /// The process dies at its nth send.
+    /// Lets the process die at its nth send.
     #[must_use]
     pub fn crash_at_send(mut self, at_send: u64, point: CrashPoint) -> Self {
         self.faults.crash = Some(Crash { at_send, point });

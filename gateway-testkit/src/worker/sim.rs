@@ -22,14 +22,14 @@ use super::faults::SimCall;
 use super::script::{Restart, Script};
 use super::world::World;
 
-/// A card for 100 sessions, with an endpoint that is made up from the id.
+/// Makes a card for 100 sessions, with an endpoint that is made up from the id.
 #[must_use]
 pub fn sim_card(id: WorkerId) -> WorkerCard {
     let endpoint = format!("http://{id}.sim.invalid:3000");
     WorkerCard::new(id, &endpoint)
 }
 
-/// A worker. See the module's page.
+/// A simulated worker. See the module's page.
 #[derive(Debug)]
 pub struct SimWorker {
     pub(super) world: World,
@@ -43,7 +43,7 @@ pub struct SimWorker {
 }
 
 impl SimWorker {
-    /// A process that starts at `now`, holding nothing; [`Self::advance`] makes it register.
+    /// Makes a process that starts at `now`, holding nothing; [`Self::advance`] makes it register.
     #[must_use]
     pub fn new(card: WorkerCard, script: Script, world: World, now: Moment) -> Self {
         let engine = SimEngine::new(script, world.clone(), now);
@@ -71,7 +71,7 @@ impl SimWorker {
         }
     }
 
-    /// The same process started anew, as a new incarnation that holds nothing.
+    /// Returns the process started anew, as a new incarnation that holds nothing.
     #[must_use]
     pub(super) fn started_anew(&self, now: Moment) -> Self {
         let (card, world) = (self.card.clone(), self.world.clone());
@@ -83,19 +83,19 @@ impl SimWorker {
         &self.worker
     }
 
-    /// The slot and the present run.
+    /// Returns the worker's id and present run.
     #[must_use]
     pub fn owner(&self) -> Owner {
         self.worker.owner()
     }
 
-    /// The base URL it registers.
+    /// Returns the base URL it registers.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.card.endpoint
     }
 
-    /// Looks at the script.
+    /// Calls `look` with the script.
     pub fn with_script<T>(&self, look: impl FnOnce(&Script) -> T) -> T {
         self.worker.engine().with_script(look)
     }
@@ -105,43 +105,43 @@ impl SimWorker {
         self.worker.engine().change_script(change);
     }
 
-    /// The token that the gateway has to show, once there is one.
+    /// Returns the token that the gateway has to show, once there is one.
     #[must_use]
     pub fn token(&self) -> Option<String> {
         self.worker.token()
     }
 
-    /// Whether it may act for its sessions at `now`.
+    /// Returns whether it may act for its sessions at `now`.
     #[must_use]
     pub fn is_registered(&self, now: Moment) -> bool {
         self.worker.is_registered(now)
     }
 
-    /// Until when it may act for its sessions, unless its lease is renewed.
+    /// Returns until when it may act for its sessions, unless its lease is renewed.
     #[must_use]
     pub fn lease_until(&self) -> Option<Uptime> {
         self.worker.lease_until()
     }
 
-    /// Whether it is being emptied.
+    /// Returns whether the gateway is emptying it.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.worker.is_draining()
     }
 
-    /// Whether its process has died by its script.
+    /// Returns whether its process has died by its script.
     #[must_use]
     pub const fn has_crashed(&self) -> bool {
         self.crashed
     }
 
-    /// Whether it has said goodbye.
+    /// Returns whether it has said goodbye.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.worker.is_gone()
     }
 
-    /// Whether its script has it stopped at `now`.
+    /// Returns whether its script has it stopped at `now`.
     #[must_use]
     pub fn is_frozen(&self, now: Moment) -> bool {
         let age = now.uptime.since(self.born);
@@ -149,7 +149,7 @@ impl SimWorker {
         window.is_some_and(|window| window.contains(age))
     }
 
-    /// When it goes on, if its script has it stopped at `now`.
+    /// Returns when it goes on, if its script has it stopped at `now`.
     pub(super) fn thaws_at(&self, now: Moment) -> Option<Uptime> {
         let window = self.with_script(|script| script.faults.freeze);
         let window = window.filter(|_| self.is_frozen(now))?;
@@ -157,7 +157,7 @@ impl SimWorker {
         Some(self.born.plus(Duration::from_millis(end)))
     }
 
-    /// Whether its script cuts it off at `now`.
+    /// Returns whether its script cuts it off at `now`.
     #[must_use]
     pub fn is_partitioned(&self, now: Moment) -> bool {
         let age = now.uptime.since(self.born);
@@ -165,18 +165,18 @@ impl SimWorker {
         window.is_some_and(|window| window.contains(age))
     }
 
-    /// Whether a restart brings back the image of before.
+    /// Returns whether a restart brings back the image of before.
     pub(super) fn is_resumed(&self) -> bool {
         self.with_script(|script| script.faults.restart == Restart::OldEpochs)
     }
 
-    /// What it holds, as it stands in a heartbeat.
+    /// Returns the sessions that it holds, as in a heartbeat.
     #[must_use]
     pub fn holds(&self) -> Vec<HeldSession> {
         self.worker.holds()
     }
 
-    /// What the client of a held session says; none if it is not held.
+    /// Returns the state that the client of a session reports, or `None` if the session is not held.
     #[must_use]
     pub fn look(&self, session: SessionId, now: Moment) -> Option<SessionState> {
         at_once(self.at(now).session(session, now)).ok()
@@ -203,7 +203,7 @@ impl SimWorker {
         self.worker.engine().advance(now);
     }
 
-    /// When [`Self::advance`] next has something to do.
+    /// Returns when [`Self::advance`] next has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Uptime> {
         if self.crashed || self.is_gone() {
@@ -320,15 +320,15 @@ impl SimWorker {
         self.worker.health(now)
     }
 
-    /// The worker, with an engine that knows the time.
+    /// Moves the engine to `now` and returns the worker.
     fn at(&self, now: Moment) -> &Worker<SimEngine> {
         self.worker.engine().set_now(now);
         &self.worker
     }
 }
 
-/// The answer of an engine that does not wait. One that would wait has no time to do so in here, and is
-/// refused as busy: dropping its future takes the command back.
+/// Returns the answer of an engine that does not wait. One that would wait has no time to do so here and
+/// is refused as busy: dropping its future takes the command back.
 fn at_once<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(answer).poll(&mut context) {

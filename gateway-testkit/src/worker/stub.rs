@@ -30,13 +30,10 @@ pub struct Told {
     pub beats: Vec<Beat>,
     /// Every session report that was taken.
     pub reports: Vec<SessionReport>,
-    /// Every message report.
     pub receipts: Vec<MessageReport>,
     /// Every message that came in.
     pub inbound: Vec<InboundMessage>,
-    /// Every recovery report.
     pub recoveries: Vec<RecoveryReport>,
-    /// Who said goodbye.
     pub goodbyes: Vec<Owner>,
     /// The answer to the next heartbeat, if not the ordinary one.
     pub beat_answer: Option<BeatAnswer>,
@@ -46,7 +43,6 @@ pub struct Told {
     pub overtaken: BTreeSet<SessionId>,
     /// It cannot answer anything.
     pub down: bool,
-    /// It refuses heartbeats.
     pub renewals_refused: bool,
     /// It refuses the next registration, because that incarnation has ended.
     pub next_run_has_ended: bool,
@@ -71,7 +67,7 @@ impl StubGateway {
     /// How long a renewal lasts, unless something else is asked for.
     pub const LEASE: Duration = Duration::from_secs(20);
 
-    /// A gateway whose renewals last so long.
+    /// Makes a gateway whose renewals last this long.
     #[must_use]
     pub fn granting(lease: Duration) -> Self {
         Self {
@@ -81,12 +77,12 @@ impl StubGateway {
         }
     }
 
-    /// What it was told; change it to change what it answers.
+    /// Returns what the gateway was told. Change it to change what it answers.
     pub fn told(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reported statuses of a session in order, each with its reason.
+    /// Returns the reported statuses of a session in order, each with its reason.
     #[must_use]
     pub fn statuses(&self, session: SessionId) -> Vec<String> {
         let told = self.told();

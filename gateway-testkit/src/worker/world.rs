@@ -10,16 +10,14 @@ use super::recorder::Recorder;
 /// What the workers of a fleet share.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// All phones.
     pub network: Arc<PhoneNetwork>,
-    /// Who did what.
     pub recorder: Arc<Recorder>,
     /// Where incarnations and codes come from.
     pub entropy: Arc<dyn Entropy>,
 }
 
 impl World {
-    /// A new network and a recorder that keeps everything.
+    /// Makes a new network and a recorder that keeps everything.
     #[must_use]
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
         Self {

@@ -17,7 +17,7 @@ use workers::Simulated;
 
 const PLACES: usize = 32;
 
-/// A fresh clock, to read and to move.
+/// Returns a fresh clock, to read and to move.
 fn clock() -> (Arc<dyn Clock>, Option<Arc<dyn Advance>>) {
     let clock = Arc::new(ManualClock::default());
     (clock.clone(), Some(clock))

@@ -29,7 +29,7 @@ async fn draw(store: &MemoryStore, next: bool) -> Result<Drawn, StoreError> {
     Ok(drawn)
 }
 
-/// One request at one replica; the store's hour that it was counted in, if it was served.
+/// Returns one request at one replica; the store's hour that it was counted in, if it was served.
 async fn request(
     account: &mut RequestAccount,
     store: &MemoryStore,

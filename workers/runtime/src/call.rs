@@ -31,31 +31,24 @@ pub enum Call {
     Inbound(Vec<InboundMessage>),
     /// [`GatewayApi::state`]
     ReadState {
-        /// Of which session.
         session: SessionId,
-        /// Sealed to which epoch.
+        /// The epoch that the state is sealed to.
         epoch: Epoch,
     },
     /// [`GatewayApi::put_state`]
     PutState {
-        /// Of which session.
         session: SessionId,
-        /// At which epoch.
         epoch: Epoch,
         /// The sequence it follows.
         after: u64,
-        /// The bytes.
         snapshot: Vec<u8>,
     },
     /// [`GatewayApi::append_state`]
     AppendState {
-        /// Of which session.
         session: SessionId,
-        /// At which epoch.
         epoch: Epoch,
         /// The sequence they follow.
         after: u64,
-        /// The entries.
         entries: Vec<Vec<u8>>,
     },
 }
@@ -63,30 +56,26 @@ pub enum Call {
 /// What the gateway answered.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// To a registration.
     Registered(Registered),
-    /// To a heartbeat.
     Beat(BeatAnswer),
-    /// To the question for assigned sessions.
+    /// The sessions that the worker should hold.
     Assigned(Vec<AssignedSession>),
-    /// To a read of state.
+    /// The stored state that was asked for.
     State(StoredState),
-    /// To a write of state.
+    /// The newest sequence after a write of state.
     Written(u64),
-    /// To everything else.
+    /// The call was executed, and the answer says nothing more.
     Done,
 }
 
 /// A call on its way out.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    /// Names it in [`Worker::answered`](crate::Worker::answered).
+    /// The number by which [`Worker::answered`](crate::Worker::answered) knows the call.
     pub id: u64,
-    /// Who calls.
     pub caller: Caller,
     /// When it was handed out; a lease counts from here.
     pub sent_at: Uptime,
-    /// What.
     pub call: Call,
 }
 

@@ -28,13 +28,13 @@ pub struct Caller {
 /// Why a call to the gateway did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// No answer: it may have been executed. Repeated.
+    /// No answer came, so the call may have been executed. It is repeated.
     #[error("the gateway did not answer")]
     Unreachable,
-    /// It cannot at the moment (429, 5xx). Repeated.
+    /// The gateway cannot at the moment (429, 5xx). The call is repeated.
     #[error("the gateway cannot answer at the moment")]
     Unavailable {
-        /// When to try again, if it said so.
+        /// When to try again, if the gateway said so.
         retry_after: Option<Duration>,
     },
     /// The token is not valid (any more) (401): this incarnation is over, or was never let in.
@@ -46,23 +46,17 @@ pub enum GatewayError {
     /// The session has moved on (409 `stale_epoch`): drop it without a logout.
     #[error("the session is at a higher epoch")]
     StaleEpoch {
-        /// Which, if it said so.
+        /// The session's present epoch, if the gateway said so.
         current: Option<Epoch>,
     },
     /// A state write does not follow the newest one (409 `seq_conflict`).
     #[error("the session's state is at sequence {current}")]
-    SeqConflict {
-        /// The newest sequence.
-        current: u64,
-    },
-    /// It refuses for good (any other 4xx). Not repeated.
+    SeqConflict { current: u64 },
+    /// The gateway refuses for good (any other 4xx). The call is not repeated.
     #[error("the gateway refused with {status} {kind}: {message}")]
     Refused {
-        /// The HTTP status.
         status: u16,
-        /// The machine-readable type.
         kind: String,
-        /// The gateway's words.
         message: String,
     },
 }
@@ -70,43 +64,44 @@ pub enum GatewayError {
 /// The gateway as a worker sees it (section 6 of the specification, worker → gateway).
 #[async_trait]
 pub trait GatewayApi: Debug + Send + Sync {
-    /// `POST /workers/register`
+    /// Registers the worker: `POST /workers/register`.
     async fn register(&self, body: &Register) -> Result<Registered, GatewayError>;
 
-    /// `PUT /workers/{id}/heartbeat`. A refused renewal is [`GatewayError::Unauthorized`].
+    /// Renews the lease: `PUT /workers/{id}/heartbeat`. A refused renewal is
+    /// [`GatewayError::Unauthorized`].
     async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError>;
 
-    /// `DELETE /workers/{id}`
+    /// Says goodbye, holding nothing any more: `DELETE /workers/{id}`.
     async fn goodbye(&self, caller: &Caller) -> Result<(), GatewayError>;
 
-    /// `GET /workers/{id}/sessions/assigned`
+    /// Asks for the sessions that the worker should hold: `GET /workers/{id}/sessions/assigned`.
     async fn assigned(&self, caller: &Caller) -> Result<Vec<AssignedSession>, GatewayError>;
 
-    /// `POST /workers/{id}/sessions/recovery-status`
+    /// Reports what became of sessions after a restart: `POST /workers/{id}/sessions/recovery-status`.
     async fn recovery_status(
         &self,
         caller: &Caller,
         body: &RecoveryReport,
     ) -> Result<(), GatewayError>;
 
-    /// `POST /webhooks/session-status`
+    /// Reports a session's status: `POST /webhooks/session-status`.
     async fn session_report(
         &self,
         caller: &Caller,
         body: &SessionReport,
     ) -> Result<(), GatewayError>;
 
-    /// `POST /webhooks/message-status`
+    /// Reports what became of messages: `POST /webhooks/message-status`.
     async fn message_reports(
         &self,
         caller: &Caller,
         body: &[MessageReport],
     ) -> Result<(), GatewayError>;
 
-    /// `POST /webhooks/messages`
+    /// Reports messages that came in: `POST /webhooks/messages`.
     async fn inbound(&self, caller: &Caller, body: &[InboundMessage]) -> Result<(), GatewayError>;
 
-    /// `GET /workers/{id}/sessions/{sid}/state`: seals the state to `epoch` and returns it.
+    /// Seals a session's state to `epoch` and returns it: `GET /workers/{id}/sessions/{sid}/state`.
     async fn state(
         &self,
         caller: &Caller,
@@ -114,8 +109,8 @@ pub trait GatewayApi: Debug + Send + Sync {
         epoch: Epoch,
     ) -> Result<StoredState, GatewayError>;
 
-    /// `PUT /workers/{id}/sessions/{sid}/state`: a snapshot that follows the sequence `after`; returns
-    /// the newest sequence.
+    /// Stores a snapshot that follows the sequence `after`, and returns the newest sequence: `PUT
+    /// /workers/{id}/sessions/{sid}/state`.
     async fn put_state(
         &self,
         caller: &Caller,
@@ -125,8 +120,8 @@ pub trait GatewayApi: Debug + Send + Sync {
         snapshot: &[u8],
     ) -> Result<u64, GatewayError>;
 
-    /// `POST /workers/{id}/sessions/{sid}/state/journal`: entries that follow the sequence `after`;
-    /// returns the newest sequence.
+    /// Stores journal entries that follow the sequence `after`, and returns the newest sequence: `POST
+    /// /workers/{id}/sessions/{sid}/state/journal`.
     async fn append_state(
         &self,
         caller: &Caller,

@@ -12,7 +12,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Reads both clocks.
+    /// Reads both clocks at once.
     #[must_use]
     pub fn of(clock: &dyn Clock) -> Self {
         Self {

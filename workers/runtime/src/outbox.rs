@@ -16,10 +16,10 @@ use crate::ticket::Ticket;
 const BATCH: usize = 200;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// A call that has had no answer for so long is taken for lost.
+/// The time after which a call without an answer counts as lost.
 pub(crate) const FLIGHT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Waits between attempts: doubling, from a tenth of a second to five.
+/// The pause between attempts, which doubles from a tenth of a second to five.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
@@ -47,7 +47,7 @@ impl Backoff {
     }
 }
 
-/// Things in order, of which the first `flying` are on their way.
+/// A queue of things in order, of which the first `flying` are on their way.
 #[derive(Clone, Debug)]
 pub(crate) struct Line<T> {
     waiting: VecDeque<T>,
@@ -78,7 +78,7 @@ impl<T: Clone> Line<T> {
         self.waiting.iter().any(test)
     }
 
-    /// The next things to send, if none are on their way.
+    /// Returns the next things to send, if none are on their way.
     fn take(&mut self, most: usize, now: Uptime) -> Option<Vec<T>> {
         if self.flying > 0 || self.waiting.is_empty() || !self.backoff.is_over(now) {
             return None;
@@ -87,7 +87,7 @@ impl<T: Clone> Line<T> {
         Some(self.waiting.iter().take(self.flying).cloned().collect())
     }
 
-    /// What was on its way has arrived, or will never be taken.
+    /// Removes and returns what was on its way: it has arrived, or will never be taken.
     pub(crate) fn settled(&mut self) -> Vec<T> {
         self.backoff.succeeded();
         let flying = std::mem::take(&mut self.flying);
@@ -101,7 +101,7 @@ impl<T: Clone> Line<T> {
         self.backoff.failed(now, at_least);
     }
 
-    /// The connection is new: nothing is on its way.
+    /// Notes that nothing is on its way any more: what was will be sent again.
     fn ground(&mut self) {
         self.flying = 0;
         self.backoff = Backoff::default();
@@ -147,8 +147,8 @@ impl Outbox {
             .push(report);
     }
 
-    /// Session reports whose turn it is. What follows a recovery waits for the recovery's result to
-    /// be known, which it would otherwise seem to undo.
+    /// Returns the session reports whose turn it is. Those that follow a recovery wait for the recovery's
+    /// result to be known, which they would otherwise seem to undo.
     pub(crate) fn due_reports(&mut self, now: Uptime) -> Vec<SessionReport> {
         let recovery = &self.recovery;
         let lines = self.reports.iter_mut();
@@ -186,20 +186,20 @@ impl Outbox {
         self.flights.values().any(|(_, known)| known == flight)
     }
 
-    /// Calls that nobody will answer any more.
+    /// Returns the calls that nobody will answer any more.
     pub(crate) fn lost(&self, now: Uptime) -> Vec<u64> {
         let flights = self.flights.iter();
         let old = flights.take_while(|(_, (sent, _))| now.since(*sent) >= FLIGHT_LIMIT);
         old.map(|(id, _)| *id).collect()
     }
 
-    /// When the oldest call on its way counts as lost.
+    /// Returns when the oldest call on its way counts as lost.
     pub(crate) fn next_loss(&self) -> Option<Uptime> {
         let (sent_at, _) = self.flights.values().next()?;
         Some(sent_at.plus(FLIGHT_LIMIT))
     }
 
-    /// Forgets a session's reports up to this epoch: it has moved on.
+    /// Forgets a session's reports up to this epoch, because the session has moved on.
     pub(crate) fn forget_reports(&mut self, session: SessionId, epoch: Epoch) {
         let Some(line) = self.reports.get_mut(&session) else {
             return;
@@ -221,7 +221,7 @@ impl Outbox {
         }
     }
 
-    /// A new incarnation: state reports of the old one would only be refused, facts stay.
+    /// Prepares for a new incarnation: session reports of the old one would only be refused, facts stay.
     pub(crate) fn start_over(&mut self) {
         self.reports.clear();
         self.recovery = Line::default();

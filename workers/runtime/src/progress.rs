@@ -29,14 +29,15 @@ impl Progress {
         }
     }
 
-    /// On its way; `reason` is `starting`, `pairing` (the code was accepted) or `syncing` (the account's
-    /// data is being read).
+    /// Makes a report of a session on its way. `reason` is `starting`, `pairing` (the code was accepted)
+    /// or `syncing` (the account's data is being read).
     #[must_use]
     pub fn connecting(reason: &str) -> Self {
         Self::new("CONNECTING", Some(reason))
     }
 
-    /// Waits for somebody to scan a code. `index` counts the codes of one linking from 0.
+    /// Makes a report of a session that waits for somebody to scan a code. `index` counts the codes of
+    /// one linking from 0.
     #[must_use]
     pub fn qr(code: &str, index: u32, expires_at: Timestamp) -> Self {
         let mut progress = Self::new("QR_REQUIRED", None);
@@ -46,7 +47,7 @@ impl Progress {
         progress
     }
 
-    /// Waits for somebody to type a pairing code on the phone.
+    /// Makes a report of a session that waits for somebody to type a pairing code on the phone.
     #[must_use]
     pub fn pairing_code(code: &str, expires_at: Timestamp) -> Self {
         let mut progress = Self::new("QR_REQUIRED", None);
@@ -55,7 +56,7 @@ impl Progress {
         progress
     }
 
-    /// Waits for a passkey: the challenge is passed on as it is.
+    /// Makes a report of a session that waits for a passkey. The challenge is passed on as it is.
     #[must_use]
     pub fn passkey(challenge: Value, expires_at: Timestamp) -> Self {
         let mut progress = Self::new("QR_REQUIRED", None);
@@ -64,7 +65,7 @@ impl Progress {
         progress
     }
 
-    /// Connected: it can send and receive.
+    /// Makes a report of a connected session, which can send and receive.
     #[must_use]
     pub fn connected(phone_number: Option<&str>) -> Self {
         let mut progress = Self::new("CONNECTED", None);
@@ -72,7 +73,7 @@ impl Progress {
         progress
     }
 
-    /// The connection broke; the engine tries again at `retry_at`.
+    /// Makes a report of a session whose connection broke. The engine tries again at `retry_at`.
     #[must_use]
     pub fn reconnecting(reason: &str, retry_at: Timestamp) -> Self {
         Self {
@@ -81,7 +82,7 @@ impl Progress {
         }
     }
 
-    /// What a person has to do, by what the state shows them.
+    /// Returns what a person has to do, according to the codes in the state.
     pub(crate) fn action_required(&self) -> Option<&'static str> {
         if self.state.qr_code.is_some() {
             Some("scan_qr")
@@ -120,21 +121,21 @@ impl Ending {
         }
     }
 
-    /// Ended without a fault, such as `qr_timeout`: nobody scanned the last code.
+    /// Makes an ending without a fault, such as `qr_timeout`: nobody scanned the last code.
     #[must_use]
     pub fn disconnected(reason: &str) -> Self {
         Self::new("DISCONNECTED", reason)
     }
 
-    /// The account does not know this device any more (`device_removed`), or there is nothing to log in
-    /// with (`no_credentials`). The gateway archives the credentials.
+    /// Makes an ending because the account does not know this device any more (`device_removed`), or
+    /// there is nothing to log in with (`no_credentials`). The gateway archives the credentials.
     #[must_use]
     pub fn logged_out(reason: &str) -> Self {
         Self::new("LOGGED_OUT", reason)
     }
 
-    /// WhatsApp does not let the account in, such as `temp_ban_<code>` or `account_locked`; `until` when
-    /// it is known.
+    /// Makes an ending because WhatsApp does not let the account in, such as `temp_ban_<code>` or
+    /// `account_locked`. `until` says when that ends, if it is known.
     #[must_use]
     pub fn restricted(reason: &str, until: Option<Timestamp>) -> Self {
         Self {
@@ -143,7 +144,8 @@ impl Ending {
         }
     }
 
-    /// A fault, such as `client_outdated`, `connect_failure_<code>` or `state_unreadable`.
+    /// Makes an ending by a fault, such as `client_outdated`, `connect_failure_<code>` or
+    /// `state_unreadable`.
     #[must_use]
     pub fn error(reason: &str, action_required: Option<&'static str>) -> Self {
         Self {

@@ -10,32 +10,28 @@ use gateway_core::worker::LinkError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the worker refuses: {}", self.code())]
 pub enum Refusal {
-    /// It does not hold the session.
+    /// The worker does not hold the session.
     UnknownSession,
-    /// It knows a higher epoch, or has stopped this one.
+    /// The worker knows a higher epoch, or has stopped this one.
     StaleEpoch {
-        /// The highest epoch it knows.
+        /// The highest epoch that the worker knows.
         current: Epoch,
     },
     /// The command is for another run of the process.
-    WrongIncarnation {
-        /// The present run.
-        current: Incarnation,
-    },
+    WrongIncarnation { current: Incarnation },
     /// The session is not connected to WhatsApp.
     NotConnected,
     /// The message id was used with another body.
     BodyMismatch,
-    /// Not at the moment; the gateway may try again.
+    /// The worker cannot at the moment; the gateway may try again.
     Busy {
         /// Why: `state_not_stored`, `at_capacity`, `not_registered`, or what an engine says.
         code: &'static str,
     },
-    /// For good; a repetition would be refused too.
+    /// The worker refuses for good; a repetition would be refused, too.
     Final {
         /// The HTTP status, 4xx or 501.
         status: u16,
-        /// The machine-readable code.
         code: String,
     },
 }
@@ -44,7 +40,7 @@ pub enum Refusal {
 const BUSY_WAIT: Duration = Duration::from_millis(100);
 
 impl Refusal {
-    /// Refuses for good because the state of things forbids it (409).
+    /// Makes a final refusal because the present state forbids the command (409).
     #[must_use]
     pub fn conflict(code: &str) -> Self {
         Self::Final {
@@ -123,7 +119,6 @@ impl From<Refusal> for LinkError {
 pub enum Stopping {
     /// Stop, keep the credentials.
     Release,
-    /// Unlink the device.
     Logout,
     /// Unlink the device if it is linked, and erase everything.
     Forget,

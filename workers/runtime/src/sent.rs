@@ -12,15 +12,16 @@ type Key = (SessionId, MessageId);
 
 #[derive(Debug)]
 enum Entry {
-    /// The engine is at it; the ticket is settled with the result, or with none if nothing went out.
+    /// The engine is sending it. The ticket is settled with the result, or with `None` if nothing went
+    /// out.
     Underway(Ticket<Option<Sent>>),
     Done(Sent),
 }
 
-/// What a send finds.
+/// What is known of a message id when a send begins.
 #[derive(Debug)]
 pub(crate) enum Before {
-    /// Nothing: it is the first.
+    /// Nothing: it is the first send of this id.
     Nothing,
     /// The same send is being made.
     Underway(Ticket<Option<Sent>>),

@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Returns which session it is.
+    /// Returns the id of the session.
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id

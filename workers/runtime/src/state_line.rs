@@ -11,11 +11,11 @@ use crate::outbox::Backoff;
 use crate::session::StateLost;
 use crate::ticket::Ticket;
 
-/// The most entries in one call, and about how many bytes.
+/// The most entries in one call.
 const BATCH_ENTRIES: usize = 64;
 const BATCH_BYTES: usize = 512 * 1024;
 
-/// What is written.
+/// A piece of a session's state that an engine stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     Snapshot(Vec<u8>),
@@ -36,7 +36,7 @@ struct Write {
     ticket: Ticket<Result<(), StateLost>>,
 }
 
-/// See the module's page.
+/// A session's queue of state writes. See the module's page.
 #[derive(Debug)]
 pub(crate) struct StateLine {
     /// The newest sequence known to be stored.
@@ -50,7 +50,7 @@ pub(crate) struct StateLine {
 }
 
 impl StateLine {
-    /// A line that reads first.
+    /// Makes a line whose first call reads the state.
     pub(crate) fn unread() -> Self {
         Self {
             seq: 0,
@@ -80,7 +80,7 @@ impl StateLine {
         (!self.is_idle() && !self.flying).then(|| self.backoff.until())
     }
 
-    /// The next call, if none is on its way.
+    /// Returns the next call, if none is on its way.
     pub(crate) fn take(&mut self, now: Uptime) -> Option<StateCall> {
         if self.is_idle() || self.flying || !self.backoff.is_over(now) {
             return None;
@@ -101,7 +101,7 @@ impl StateLine {
         Some(StateCall::Entries { after, entries })
     }
 
-    /// How many of the waiting writes fit into one call: a snapshot alone, or entries together.
+    /// Returns how many of the waiting writes fit into one call: a snapshot alone, or entries together.
     fn next_batch(&self) -> usize {
         let (mut writes, mut count, mut bytes) = (0, 0, 0);
         for write in &self.waiting {
@@ -146,7 +146,7 @@ impl StateLine {
         }
     }
 
-    /// Whether a conflict at `current` says that the present call has arrived before.
+    /// Returns whether a conflict at `current` says that the present call has arrived before.
     pub(crate) fn has_arrived(&self, current: u64) -> bool {
         let steps = match self.waiting.front().map(|write| &write.piece) {
             Some(Piece::Snapshot(_)) => 1,
@@ -161,7 +161,7 @@ impl StateLine {
         self.backoff.failed(now, None);
     }
 
-    /// Nothing will be stored any more.
+    /// Settles all waiting writes as lost: nothing will be stored any more.
     pub(crate) fn give_up(self) {
         for write in self.waiting {
             write.ticket.settle(Err(StateLost));

@@ -52,7 +52,7 @@ impl<T> Ticket<T> {
         }
     }
 
-    /// Sets the outcome, unless there is one, and wakes who waits for it.
+    /// Sets the outcome unless there is one, and wakes whoever waits for it.
     pub(crate) fn settle(&self, outcome: T) {
         let wakers = {
             let mut slot = self.lock();

@@ -22,25 +22,22 @@ use crate::refusal::{Refusal, Stopping};
 use crate::rules::{Admitted, Finishing, Looked, Order, Rules, Shared, lock};
 use crate::session::Session;
 
-/// Who a worker is.
+/// The identity and the size of a worker, as it registers.
 #[derive(Clone, Debug)]
 pub struct WorkerCard {
-    /// The slot.
     pub id: WorkerId,
     /// The base URL under which the gateway reaches it.
     pub endpoint: String,
     /// The most sessions it takes.
     pub max_sessions: u32,
-    /// The deployment environment.
     pub environment: Option<String>,
-    /// Labels for placement.
     pub labels: BTreeMap<String, String>,
     /// How many results of sends it remembers for repetitions.
     pub remembered_sends: usize,
 }
 
 impl WorkerCard {
-    /// A worker for 100 sessions.
+    /// Makes the card of a worker for 100 sessions.
     #[must_use]
     pub fn new(id: WorkerId, endpoint: &str) -> Self {
         Self {
@@ -76,7 +73,7 @@ impl<E: Engine> Worker<E> {
         Self::observed(card, engine, entropy, Arc::new(NoObserver), now)
     }
 
-    /// As [`Self::new`], with somebody who is told what the worker holds.
+    /// Makes a worker like [`Self::new`], with an observer that is told what the worker holds.
     #[must_use]
     pub fn observed(
         card: WorkerCard,
@@ -104,7 +101,7 @@ impl<E: Engine> Worker<E> {
         self.shared.on_push(Box::new(wake));
     }
 
-    /// Returns the slot and the present run.
+    /// Returns the worker's id and present run.
     #[must_use]
     pub fn owner(&self) -> Owner {
         self.shared.read(Rules::owner)
@@ -146,7 +143,7 @@ impl<E: Engine> Worker<E> {
         self.shared.read(Rules::is_gone)
     }
 
-    /// Returns what it holds, as it stands in a heartbeat.
+    /// Returns the sessions that it holds, as in a heartbeat.
     #[must_use]
     pub fn holds(&self) -> Vec<HeldSession> {
         self.shared.read(Rules::holds)
@@ -182,18 +179,18 @@ impl<E: Engine> Worker<E> {
         self.change(|rules| rules.stop(now));
     }
 
-    /// `POST /sessions`
+    /// Starts a session: `POST /sessions`.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// A [`Refusal`] if the session cannot be started.
     pub fn start(&self, body: &StartSession, now: Moment) -> Result<Accepted, Refusal> {
         self.change(|rules| rules.start(body, now))
     }
 
-    /// `GET /sessions/{id}`: what the engine says at this moment.
+    /// Asks the engine how a session is at this moment: `GET /sessions/{id}`.
     ///
     /// # Errors
-    /// It is not held.
+    /// A [`Refusal`] if the session is not held.
     pub async fn session(&self, session: SessionId, now: Moment) -> Result<SessionState, Refusal> {
         let epoch = match self.change(|rules| rules.look(session, now))? {
             Looked::Starting(state) => return Ok(*state),
@@ -207,7 +204,8 @@ impl<E: Engine> Worker<E> {
         })
     }
 
-    /// `POST /sessions/{id}/messages`: repeated by message id, the first result again.
+    /// Sends a message: `POST /sessions/{id}/messages`. A repetition of the same message id gets the
+    /// first result and sends nothing.
     ///
     /// # Errors
     /// Why it is refused; nothing has gone out.
@@ -245,7 +243,7 @@ impl<E: Engine> Worker<E> {
         Ok(sent)
     }
 
-    /// `POST /sessions/{id}/calls/{name}`
+    /// Makes another call of the engine by name: `POST /sessions/{id}/calls/{name}`.
     ///
     /// # Errors
     /// Why it is refused.
@@ -263,8 +261,9 @@ impl<E: Engine> Worker<E> {
         self.engine.call(session, name, &body.arguments).await
     }
 
-    /// `POST …/release`, `POST …/logout` and `DELETE /sessions/{id}`: stops and tombstones the epoch, also
-    /// one that was never started here, and says the same when asked again.
+    /// Stops a session and remembers its epoch as stopped: `POST …/release`, `POST …/logout` and `DELETE
+    /// /sessions/{id}`. That works for an epoch that was never started here, too, and gives the same
+    /// answer when repeated.
     ///
     /// # Errors
     /// Why it is refused.
@@ -290,7 +289,8 @@ impl<E: Engine> Worker<E> {
         Ok(self.change(|rules| rules.end_finish(session, epoch, unlinked)))
     }
 
-    /// `POST …/passkey` and, with `confirm`, `…/passkey/confirm`.
+    /// Passes on the answer to a passkey challenge: `POST …/passkey` and, with `confirm`,
+    /// `…/passkey/confirm`.
     ///
     /// # Errors
     /// Why it is refused.
@@ -313,7 +313,7 @@ impl<E: Engine> Worker<E> {
         self.engine.passkey(session, answer).await
     }
 
-    /// `GET /health`
+    /// Returns how the worker is: `GET /health`.
     #[must_use]
     pub fn health(&self, now: Moment) -> Health {
         self.shared.read(|rules| rules.health(now))
@@ -359,7 +359,7 @@ impl<E: Engine> Worker<E> {
     }
 }
 
-/// A send that the engine is at; when it ends, however it ends, its repetitions are told.
+/// A send that the engine is making. When it ends, in whatever way, its repetitions get the result.
 struct Underway<'a> {
     shared: &'a Shared,
     session: SessionId,

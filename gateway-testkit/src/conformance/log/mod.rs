@@ -26,10 +26,9 @@ use gateway_core::tenant::Tier;
 pub const MESSAGE_LOG: Suite<LogUnderTest> =
     &[place::CASES, record::CASES, race::CASES, read::CASES];
 
-/// A fresh message log.
+/// A fresh message log and the store over which it writes.
 #[derive(Debug)]
 pub struct LogUnderTest {
-    /// The log.
     pub log: Arc<dyn MessageLog>,
     /// Another replica's log over the same store; where there can be none, the same one again.
     pub other: Arc<dyn MessageLog>,
@@ -42,7 +41,7 @@ pub struct LogUnderTest {
 }
 
 impl LogUnderTest {
-    /// Tenants 1 and 2; sessions 1 and 3 of tenant 1, session 2 of tenant 2.
+    /// Stores tenants 1 and 2, sessions 1 and 3 of tenant 1, and session 2 of tenant 2.
     async fn arrange(&self) -> Result<(), Failure> {
         let mut tx = self.store.begin_platform().await?;
         let now = tx.now().await?;
@@ -111,7 +110,7 @@ fn wa(n: u128) -> WaMessageId {
     WaMessageId::parse(&format!("3EB0{n:018X}")).expect("cases use valid ids")
 }
 
-/// A send of tenant 1's session 1 that the worker accepted.
+/// Returns a send of tenant 1's session 1 that the worker accepted.
 fn a_send(n: u128) -> Outgoing {
     Outgoing {
         id: message_id(n),
@@ -128,7 +127,7 @@ fn a_send(n: u128) -> Outgoing {
     }
 }
 
-/// A report on it.
+/// Returns a report on the send [`a_send`] with this number.
 fn a_status(n: u128, status: MessageStatus) -> Fact {
     let error = (status == MessageStatus::Failed).then(|| MessageError {
         code: "blocked".to_owned(),
@@ -145,7 +144,7 @@ fn a_status(n: u128, status: MessageStatus) -> Fact {
     })
 }
 
-/// A message that came in at tenant 1's session 1.
+/// Returns a message that came in at tenant 1's session 1.
 fn an_inbound(n: u128) -> Inbound {
     Inbound {
         id: message_id(n),
@@ -161,7 +160,7 @@ fn an_inbound(n: u128) -> Inbound {
     }
 }
 
-/// For tasks, whose errors must be sendable.
+/// Records a fact from a task, whose error must be sendable.
 async fn write(log: &dyn MessageLog, fact: Fact) -> Result<Recorded, LogError> {
     let place = log.reserve().map_err(|_| LogError::Unavailable)?;
     log.record(place, fact).await

@@ -190,7 +190,7 @@ async fn messages_are_filtered_by_when_they_were_written(l: &LogUnderTest) -> Ve
     Ok(())
 }
 
-/// Every way of the history that finds what [`a_send`] makes.
+/// Returns every way of the history that finds what [`a_send`] makes.
 fn ways() -> [MessageFilter; 4] {
     let any = MessageFilter::default();
     let of_session = MessageFilter {

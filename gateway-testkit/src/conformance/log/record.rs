@@ -24,7 +24,7 @@ cases!(LogUnderTest, "message_log::record":
     each_change_of_status_is_an_event,
 );
 
-/// Without times, which depend on when it was written.
+/// Returns the row without its times, which depend on when it was written.
 fn timeless(row: Message) -> Message {
     let epoch = gateway_core::time::Timestamp::default();
     Message {

@@ -46,7 +46,7 @@ impl Watch {
         Ok(self.authority.renew(owner, &report).await?)
     }
 
-    /// Lets `seconds` pass and looks: who is silent, and for whom there is a death.
+    /// Lets `seconds` pass. Returns who is silent then, and for whom there is a death.
     async fn after(&self, seconds: u64) -> Result<(Vec<Owner>, Vec<Death>), Failure> {
         self.clock.advance(Duration::from_secs(seconds));
         let silent = self.authority.silent().await?;

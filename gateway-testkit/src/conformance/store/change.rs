@@ -50,7 +50,7 @@ fn a_key(now: Timestamp) -> ApiKey {
 /// How often a store's clock is read until it must have moved.
 const LOOKS: u32 = 1_000_000;
 
-/// A moment after everything that was written so far.
+/// Returns a moment after everything that was written so far.
 pub(super) async fn later(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let before = s.now().await?;
     if let Some(clock) = &s.clock {
@@ -69,7 +69,7 @@ async fn since(s: &StoreUnderTest, at: Timestamp) -> Result<Changes, Failure> {
     Ok(s.read().await?.changes_since(at).await?)
 }
 
-/// One row of every kind, made before the moment that is returned.
+/// Stores one row of every kind, and returns a moment after that.
 async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let now = s.tenants(1).await?;
     s.worker("alpha", 5).await?;

@@ -37,7 +37,7 @@ fn ids(rows: &[Session]) -> Vec<SessionId> {
     rows.iter().map(|row| row.id).collect()
 }
 
-/// Waiting rows `1..=count`, due since one second.
+/// Stores waiting rows `1..=count`, due since one second.
 async fn due(
     s: &StoreUnderTest,
     count: u128,
@@ -138,7 +138,7 @@ async fn what_is_due_longest_comes_first(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-/// Five rows that wait since `due_at`; in the order in which they must be served: 5, 3, 1, 2, 4.
+/// Returns five rows that wait since `due_at`. They must be served in the order 5, 3, 1, 2, 4.
 fn ranked(now: Timestamp, due_at: Timestamp) -> Vec<Session> {
     let row = |n: u128, paired, priority, age: u32| {
         let card = a_card(tenant_id(1), n, now.minus(age * SECOND));

@@ -40,7 +40,7 @@ async fn append(s: &StoreUnderTest, events: &[NewEvent]) -> Verdict {
     Ok(tx.commit().await?)
 }
 
-/// Publishes all that is committed.
+/// Publishes every committed event, and returns how many they were.
 async fn publish(s: &StoreUnderTest) -> Result<usize, Failure> {
     let mut published = 0;
     loop {
@@ -62,12 +62,12 @@ async fn all(s: &StoreUnderTest, tenant: u128) -> Result<Vec<LoggedEvent>, Failu
     Ok(tx.events(tenant_id(tenant), &filter, 0, 1_000).await?)
 }
 
-/// An event of session 1 of tenant 1.
+/// Returns `event` as one of session 1 of tenant 1.
 fn about(event: &Event) -> NewEvent {
     NewEvent::of_session(tenant_id(1), session_id(1), Epoch(1), event)
 }
 
-/// Tenants 1 and 2 with sessions 1 and 2, and 3 of tenant 1.
+/// Stores tenants 1 and 2 with sessions 1 and 2, and session 3 of tenant 1.
 async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let now = s.tenants(2).await?;
     let card = |tenant, n| a_card(tenant_id(tenant), n, now);

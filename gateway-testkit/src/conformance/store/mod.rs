@@ -65,7 +65,7 @@ pub const STORE: Suite<StoreUnderTest> = &[
     retention::CASES,
 ];
 
-/// A fresh store.
+/// A fresh store and what moves its clock.
 #[derive(Debug)]
 pub struct StoreUnderTest {
     /// The store, migrated and empty.
@@ -144,7 +144,7 @@ impl StoreUnderTest {
         Ok(())
     }
 
-    /// The session, which must be there.
+    /// Returns the session, which must be there.
     async fn session(&self, row: &Session) -> Result<Session, Failure> {
         let found = self.read().await?.session(row.id).await?;
         found.ok_or_else(|| Failure::new(format!("{} is gone", row.name)))

@@ -39,7 +39,7 @@ async fn draw(
     Ok(drawn)
 }
 
-/// Draws until nothing is granted: what each hour gave.
+/// Draws until nothing is granted, and returns what each hour gave.
 async fn drain(
     store: &dyn PlatformStore,
     tenant: u128,

@@ -34,7 +34,7 @@ cases!(StoreUnderTest, "retention":
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// Long after everything that a case does.
+/// Returns a time long after everything that a case does.
 async fn far(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     Ok(s.now().await?.plus(2 * DAY))
 }
@@ -51,7 +51,7 @@ async fn delete(
     Ok(deleted)
 }
 
-/// Checks that `count` rows are deleted, no young one is, and no more at once than is asked for.
+/// Checks that `count` rows are deleted, no young one among them, and no more at once than asked for.
 async fn forgets(s: &StoreUnderTest, rows: AgedRows, count: u64) -> Verdict {
     let (now, far) = (s.now().await?, far(s).await?);
     assert_eq!(delete(s, rows, now.minus(DAY), 100).await?, 0, "too young");

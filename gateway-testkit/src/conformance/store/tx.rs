@@ -125,7 +125,7 @@ async fn a_write_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-/// These look like reads to a store that tells the two apart by whether rows come back.
+/// Writes that return rows look like reads to a store that tells the two apart by whether rows come back.
 async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(s: &StoreUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let held = s.worker("w", 3).await?;

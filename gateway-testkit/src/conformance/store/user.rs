@@ -18,7 +18,8 @@ cases!(StoreUnderTest, "user":
     a_taken_address_cannot_be_saved,
 );
 
-/// `User` shows nothing of itself, so rows are compared without printing them.
+/// Returns whether `found` is the expected user. `User` shows nothing of itself, so rows are compared
+/// without printing them.
 fn same(found: Option<User>, expected: &User) -> bool {
     found.is_some_and(|found| found == *expected)
 }

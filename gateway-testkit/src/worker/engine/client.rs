@@ -113,7 +113,7 @@ impl Stage {
 pub(super) struct Client {
     pub(super) session: Session,
     pub(super) mode: StartSessionMode,
-    /// For which number a pairing code was asked.
+    /// The phone number that a pairing code was asked for.
     pub(super) code_for: Option<String>,
     pub(super) stage: Stage,
     /// When the stage ends by itself.
@@ -165,7 +165,7 @@ impl Client {
         self.enter(stage, Some(now.uptime.plus(span)));
     }
 
-    /// What the client itself says at this moment.
+    /// Returns the state that the client itself reports at this moment.
     pub(super) fn say(&self, now: Moment) -> SessionState {
         let mut said = SessionState {
             phone_number: self.phone_number.clone(),

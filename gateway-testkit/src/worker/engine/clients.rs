@@ -77,7 +77,7 @@ impl Clients {
         }
     }
 
-    /// Forgets a session; whether it was connected.
+    /// Forgets a session. Returns whether it was connected.
     pub(super) fn remove(&mut self, session: SessionId) -> bool {
         let Some(client) = self.live.remove(&session) else {
             return false;
@@ -89,7 +89,8 @@ impl Clients {
         client.is_connected()
     }
 
-    /// Removes the device, if WhatsApp can be told.
+    /// Removes the device if the session is connected, so that WhatsApp can be told. Returns whether it
+    /// was.
     pub(super) fn unlink(&mut self, session: SessionId) -> bool {
         let online = self.remove(session);
         if online {

@@ -14,7 +14,7 @@ use super::clients::Clients;
 
 pub(super) type Stored = Ticket<Result<(), StateLost>>;
 
-/// What is in a snapshot.
+/// The content of a snapshot of the simulated state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Snapshot {
@@ -23,7 +23,7 @@ struct Snapshot {
     counters: u64,
 }
 
-/// What is in a journal entry.
+/// The content of a journal entry of the simulated state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     counters: u64,
@@ -49,7 +49,7 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// For a journal that has so many entries.
+    /// Makes counters for a journal that has so many entries.
     pub(super) fn after(entries: u32) -> Self {
         Self {
             entries,
@@ -57,20 +57,20 @@ impl Counters {
         }
     }
 
-    /// Everything below `used` may have been used.
+    /// Goes on from `used`: every counter below it may have been used.
     pub(super) const fn resume(&mut self, used: u64) {
         self.next = used;
         self.reserved = used;
     }
 
-    /// Uses a counter; whether there was one.
+    /// Uses a counter. Returns whether there was one.
     pub(super) fn use_one(&mut self) -> bool {
         let stored = self.next < self.reserved;
         self.next += u64::from(stored);
         stored
     }
 
-    /// The write on its way, if there is one.
+    /// Returns the write on its way, if there is one.
     #[cfg(feature = "http")]
     pub(super) fn ticket(&self) -> Option<Stored> {
         self.write.as_ref().map(|write| write.ticket.clone())
@@ -80,7 +80,7 @@ impl Counters {
         self.reserved - self.next <= block / 2
     }
 
-    /// Takes note of a write that has arrived; whether one has.
+    /// Takes note of a write that has arrived. Returns whether one has.
     fn settle(&mut self) -> bool {
         let outcome = self.write.as_ref().and_then(|write| write.ticket.outcome());
         let Some(outcome) = outcome else {
@@ -99,7 +99,7 @@ impl Counters {
 }
 
 impl Clients {
-    /// The write of a session's counters that is on its way, if there is one.
+    /// Returns the write of a session's counters that is on its way, if there is one.
     #[cfg(feature = "http")]
     pub(super) fn next_block(&self, session: SessionId) -> Option<Stored> {
         self.live.get(&session)?.counters.ticket()
@@ -185,7 +185,7 @@ fn encode(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// The device, the phone number, and the first counter that is not stored as used.
+/// Returns the device, the phone number, and the first counter that is not stored as used.
 pub(super) fn read_state(stored: &StoredState) -> Result<(u64, String, u64), Ending> {
     let Some((_, bytes)) = &stored.snapshot else {
         return Err(Ending::logged_out("no_credentials"));

@@ -38,7 +38,7 @@ pub struct SimEngine {
 }
 
 impl SimEngine {
-    /// An engine at `now`, running nothing.
+    /// Makes an engine at `now`, running nothing.
     #[must_use]
     pub fn new(script: Script, world: World, now: Moment) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl SimEngine {
         self
     }
 
-    /// Something may be due earlier than it seemed.
+    /// Waits until something may be due earlier than [`SimEngine::next_due`] said.
     #[cfg(feature = "http")]
     pub(super) async fn changed(&self) {
         let settled = std::future::poll_fn(|context| self.lock().poll_settled(context));
@@ -72,7 +72,7 @@ impl SimEngine {
         self.lock().advance(now);
     }
 
-    /// When [`Self::advance`] next has something to do.
+    /// Returns when [`Self::advance`] next has something to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Uptime> {
         self.lock().next_due()

@@ -11,7 +11,7 @@ use super::clients::Clients;
 use crate::worker::phone::{Mail, MailKey, PhoneNetwork, other_form};
 
 impl Clients {
-    /// Somebody scans the code, or types the pairing code; nothing happens when there is none.
+    /// Scans the code, or types the pairing code, of a session. Does nothing when there is none.
     pub(super) fn scan(&mut self, session: SessionId) {
         let now = self.now;
         let asks_for_passkey = self.script.passkey;
@@ -37,7 +37,7 @@ impl Clients {
         }
     }
 
-    /// The code was accepted; the account is known from here on.
+    /// Goes on after the code was accepted: the account is known from here on.
     pub(super) fn paired(&mut self, session: SessionId) {
         let now = self.now;
         let span = self.script.scaled(self.script.pairing_ms);
@@ -92,7 +92,7 @@ impl Clients {
         }
     }
 
-    /// What is due for a session.
+    /// Performs what is due for a session.
     pub(super) fn fire(&mut self, session: SessionId) {
         let now = self.now;
         let due = |at: Option<gateway_core::time::Uptime>| at.is_some_and(|at| at <= now.uptime);

@@ -14,18 +14,14 @@ use super::clients::Clients;
 pub enum Upstream {
     /// The connection breaks and is back after so long.
     ConnectionLost {
-        /// In WhatsApp's milliseconds.
         back_after_ms: u64,
     },
     /// Another client took over the stream; the worker tries once more after five seconds.
     Replaced,
     /// The device was removed on the phone.
     LoggedOut,
-    /// A temporary ban.
     TemporaryBan {
-        /// 101 to 106.
         code: u16,
-        /// In WhatsApp's milliseconds.
         for_ms: u64,
     },
     /// The account is locked.
@@ -34,7 +30,6 @@ pub enum Upstream {
     ClientOutdated,
     /// Any other refusal to connect.
     ConnectFailure {
-        /// Its number.
         code: u16,
     },
 }

@@ -31,7 +31,7 @@ use super::script::Script;
 use super::sim::SimWorker;
 use super::world::World;
 
-/// Messages a long-running worker's recipients remember.
+/// How many messages the recipients of a long-running worker remember.
 const REMEMBERED: usize = 100_000;
 
 /// How long a send waits for its cipher counters to be stored.
@@ -46,7 +46,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The slot.
     pub worker: WorkerId,
     /// The base URL of the gateway, `http://…`, without `/api`.
     pub gateway: String,
@@ -58,11 +57,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The base URL it registers, if it is not the address it listens on.
     pub endpoint: Option<String>,
-    /// The deployment environment.
     pub environment: Option<String>,
-    /// Labels for placement.
     pub labels: BTreeMap<String, String>,
-    /// What it does.
     pub script: Script,
     /// All phones; shared by workers of one process.
     pub network: Arc<PhoneNetwork>,
@@ -75,7 +71,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// A worker for 100 sessions on a free port of the loopback address.
+    /// Makes a worker for 100 sessions on a free port of the loopback address.
     #[must_use]
     pub fn new(
         worker: WorkerId,
@@ -112,7 +108,7 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What the layer, the carrier and the loop share.
+/// The worker and the signals that the layer, the carrier and the loop share.
 #[derive(Debug)]
 struct Stage {
     worker: Mutex<SimWorker>,
@@ -150,8 +146,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl SimHttpWorker {
-    /// Listens, and begins to register; does not wait for the gateway. While it is not let in it tries on
-    /// and logs a warning each time the reason changes.
+    /// Listens and begins to register, without waiting for the gateway. While it is not let in it tries
+    /// on and logs a warning each time the reason changes.
     ///
     /// # Errors
     /// The address is taken, or the gateway's URL makes no sense.
@@ -195,13 +191,13 @@ impl SimHttpWorker {
         })
     }
 
-    /// The base URL it registers.
+    /// Returns the base URL it registers.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Looks at the worker, or changes what it does.
+    /// Calls `act` with the worker and the present moment, to look at it or to change what it does.
     pub fn with<T>(&self, act: impl FnOnce(&mut SimWorker, Moment) -> T) -> T {
         let now = self.stage.now();
         let value = act(&mut self.stage.worker(), now);
@@ -218,14 +214,14 @@ impl SimHttpWorker {
         self.running.ended().await
     }
 
-    /// SIGTERM: closes its sessions, says goodbye and stops, whether or not the gateway has heard it
-    /// within five seconds.
+    /// Stops the worker as SIGTERM does: it closes its sessions, says goodbye and ends, whether or not
+    /// the gateway has heard it within five seconds.
     pub async fn shutdown(self) {
         self.running.shutdown().await;
         drop(self.clients);
     }
 
-    /// SIGKILL: its connections break, and the gateway hears nothing.
+    /// Kills the worker as SIGKILL does: its connections break, and the gateway hears nothing.
     pub fn kill(&self) {
         self.with(SimWorker::crash);
         self.running.kill();

@@ -87,12 +87,12 @@ pub(super) async fn scripted(
     }
 }
 
-/// Whether the request was none that a worker takes: a stranger's, or nonsense.
+/// Returns whether a request with this answer was none that a worker takes: a stranger's, or nonsense.
 fn is_strange(status: StatusCode) -> bool {
     status == StatusCode::UNAUTHORIZED || status == StatusCode::BAD_REQUEST
 }
 
-/// Which command a request is, if it is one that scripts know.
+/// Returns which command a request is, if it is one that scripts know.
 async fn recognise(request: Request) -> (Request, Option<(CommandKind, SessionId)>) {
     let path = request.uri().path();
     let path = path.strip_prefix("/api").unwrap_or(path);
@@ -112,7 +112,7 @@ async fn recognise(request: Request) -> (Request, Option<(CommandKind, SessionId
     (request, session.map(|session| (kind, session)))
 }
 
-/// A start names its session in the body.
+/// Finds the session of a start, which stands in the body.
 async fn start(request: Request) -> (Request, Option<(CommandKind, SessionId)>) {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -52,7 +52,7 @@ pub(super) async fn drive<E: Engine>(
     }
 }
 
-/// Waits for real time to pass; the one place that does.
+/// Waits for real time to pass; this is the only function that does.
 #[expect(clippy::disallowed_methods, reason = "the period of a loop")]
 pub async fn pause(span: Duration) {
     tokio::time::sleep(span).await;

@@ -57,17 +57,12 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: choose another address, or port 0")]
     Listen {
-        /// The address.
         address: SocketAddr,
-        /// Why not.
         source: std::io::Error,
     },
     /// The gateway's URL cannot be used.
     #[error("{url} is not the base URL of a gateway: expected http://host:port")]
-    Gateway {
-        /// The URL.
-        url: String,
-    },
+    Gateway { url: String },
 }
 
 /// The socket on which the gateway's commands arrive.
@@ -122,13 +117,13 @@ impl Carrier for HttpGateway {
     }
 }
 
-/// What the server and the loop share.
+/// The worker and the signals that the server and the loop share.
 #[derive(Debug)]
 struct Served<E> {
     worker: Arc<Worker<E>>,
     registering: Arc<Mutex<Registering>>,
     clock: Arc<dyn Clock>,
-    /// Something may be due earlier than the loop thinks.
+    /// Signals that something may be due earlier than the loop thinks.
     nudge: Arc<Notify>,
 }
 
@@ -157,8 +152,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a worker until it has said goodbye; does not wait for the gateway. While the worker is not let in
-/// it tries on, and logs a warning each time the reason changes.
+/// Runs a worker until it has said goodbye, and returns at once, without waiting for the gateway. While
+/// the worker is not let in it tries on, and logs a warning each time the reason changes.
 ///
 /// Must be called within a tokio runtime.
 pub fn run<E: Engine>(
@@ -170,7 +165,7 @@ pub fn run<E: Engine>(
     run_with(listener, worker, Arc::new(gateway), clock, |routes| routes)
 }
 
-/// As [`run`], with another way to make calls, and with layers around the routes of the server.
+/// Runs a worker like [`run`], with another way to make calls and with layers around the server's routes.
 pub fn run_with<E: Engine>(
     listener: Listener,
     worker: Arc<Worker<E>>,
@@ -221,7 +216,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Lets the loop look at once whether something is due.
+    /// Wakes the loop, which then looks whether something is due.
     pub fn nudge(&self) {
         self.nudge.notify_one();
     }
@@ -238,8 +233,8 @@ impl Running {
         lock(&self.registering).refused().map_or(Ok(()), Err)
     }
 
-    /// SIGTERM: drops its sessions, says goodbye and stops, whether or not the gateway has heard it within
-    /// five seconds.
+    /// Stops the worker as SIGTERM does: it drops its sessions, says goodbye and ends, whether or not the
+    /// gateway has heard it within five seconds.
     pub async fn shutdown(mut self) {
         (self.stop.0)();
         self.nudge();
@@ -247,7 +242,7 @@ impl Running {
         let _ = tokio::time::timeout(GOODBYE_LIMIT, self.ended()).await;
     }
 
-    /// SIGKILL: its connections break, and the gateway hears nothing.
+    /// Kills the worker as SIGKILL does: its connections break, and the gateway hears nothing.
     pub fn kill(&self) {
         self.server.abort();
         self.driver.abort();

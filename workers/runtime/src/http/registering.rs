@@ -18,16 +18,15 @@ use crate::gateway::GatewayError;
 pub struct TokenRefused {
     /// The base URL of the gateway.
     pub gateway: String,
-    /// The slot.
     pub worker: WorkerId,
 }
 
-/// How the registration of one worker goes.
+/// Follows the registration of one worker, and logs what is in its way.
 #[derive(Debug)]
 pub(super) struct Registering {
     gateway: String,
     worker: WorkerId,
-    /// What is in the way, as it was said last.
+    /// What is in the way, as it was last logged.
     reason: Option<String>,
     refused: bool,
 }
@@ -42,7 +41,7 @@ impl Registering {
         }
     }
 
-    /// Takes note of the answer to a registration, and says what has changed.
+    /// Takes note of the answer to a registration, and logs what has changed.
     pub(super) fn heard(&mut self, result: &Result<Answer, GatewayError>) {
         let reason = match result {
             Ok(_) => None,
@@ -64,7 +63,7 @@ impl Registering {
         self.reason = reason;
     }
 
-    /// Why it is the end, if it is.
+    /// Returns why the worker cannot go on, if the gateway does not take its token.
     pub(super) fn refused(&self) -> Option<TokenRefused> {
         self.refused.then(|| TokenRefused {
             gateway: self.gateway.clone(),

@@ -34,7 +34,7 @@ use crate::moment::Moment;
 use crate::refusal::{Refusal, Stopping};
 use crate::worker::Worker;
 
-/// The routes of the worker protocol, under `/`, `/api` and `/api/v1`.
+/// Returns the routes of the worker protocol, under `/`, `/api` and `/api/v1`.
 pub(super) fn routes<E: Engine>(served: Served<E>) -> Router {
     let routes = Router::new()
         .route("/health", get(health::<E>))
@@ -252,7 +252,7 @@ enum Rejection {
     BadRequest(String),
     Unauthorized,
     AnotherRun,
-    /// The engine panicked; what became of the command is not known.
+    /// The engine panicked, so it is not known what became of the command.
     EngineFailed,
 }
 

@@ -135,7 +135,7 @@ impl Rules {
         }
     }
 
-    /// The session is not ours up to this epoch: dropped without a logout, and remembered.
+    /// Drops a session that is not ours up to this epoch, without a logout, and remembers the epoch.
     fn overtaken(&mut self, session: SessionId, epoch: Epoch, now: Moment) {
         self.outbox.forget_reports(session, epoch);
         let held = self.held.get(&session);
@@ -161,7 +161,7 @@ impl Rules {
         }
     }
 
-    /// Starts the sessions that wait for it after a restart.
+    /// Starts the assigned sessions again after a restart.
     fn restore(&mut self, sessions: &[AssignedSession], now: Moment) {
         self.wants_assigned = None;
         let wanted = sessions.iter().filter(|s| s.desired == Desired::Connected);
@@ -186,7 +186,8 @@ impl Rules {
     }
 }
 
-/// Whether the gateway says that the session is not ours at that epoch, or does not exist any more.
+/// Returns whether the gateway says that the session is not ours at that epoch, or does not exist any
+/// more.
 const fn moved_on(error: &GatewayError) -> bool {
     matches!(
         error,
@@ -194,7 +195,7 @@ const fn moved_on(error: &GatewayError) -> bool {
     )
 }
 
-/// Whether this incarnation may not act any more.
+/// Returns whether this incarnation may not act any more.
 const fn is_over(error: &GatewayError) -> bool {
     matches!(
         error,

@@ -42,7 +42,7 @@ pub(crate) enum Looked {
 }
 
 impl Rules {
-    /// Whether a command for this run can be obeyed at all.
+    /// Checks that a command for this run can be obeyed at all.
     pub(crate) fn admit(&mut self, incarnation: &Incarnation, now: Moment) -> Result<(), Refusal> {
         self.check_gate(now);
         if *incarnation != self.incarnation {
@@ -58,7 +58,8 @@ impl Rules {
         Ok(())
     }
 
-    /// An epoch that was seen before is refused, unless it is the one that is held.
+    /// Begins to hold a session. An epoch that was seen before is refused, unless it is the one that is
+    /// held.
     pub(crate) fn start(&mut self, body: &StartSession, now: Moment) -> Result<Accepted, Refusal> {
         self.admit(&body.incarnation, now)?;
         let (session, epoch) = (body.session_id, body.epoch);
@@ -121,7 +122,7 @@ impl Rules {
         })))
     }
 
-    /// Whether a command for a connected session can be obeyed.
+    /// Checks that a command for a connected session can be obeyed.
     pub(crate) fn admit_connected(&self, session: SessionId, epoch: Epoch) -> Result<(), Refusal> {
         let held = self.at_epoch(session, epoch)?;
         let connected = held.status == "CONNECTED";
@@ -180,7 +181,7 @@ impl Rules {
         })
     }
 
-    /// The engine has stopped the session: closes it, and says how far its state has come.
+    /// Closes a session that the engine has stopped, and returns how far its state has come.
     pub(crate) fn end_finish(
         &mut self,
         session: SessionId,
@@ -218,12 +219,12 @@ impl Rules {
         self.seen.get(&session).map(|seen| seen.epoch)
     }
 
-    /// Whether a command for a session that is held can be obeyed.
+    /// Checks that a command for a held session can be obeyed.
     pub(crate) fn admit_held(&self, session: SessionId, epoch: Epoch) -> Result<(), Refusal> {
         self.at_epoch(session, epoch).map(|_| ())
     }
 
-    /// The session, if it is held at exactly this epoch and not being stopped.
+    /// Returns the session, if it is held at exactly this epoch and not being stopped.
     fn at_epoch(&self, session: SessionId, epoch: Epoch) -> Result<&Held, Refusal> {
         let highest = self.highest(session).unwrap_or_default();
         let held = self.held.get(&session);

@@ -73,7 +73,8 @@ impl Rules {
         }
     }
 
-    /// Drops a session that the engine does not run (any more): its epoch, and whether it did.
+    /// Drops a session that the engine does not run any more. Returns its epoch, and whether the engine
+    /// had been told to run it.
     pub(super) fn close(&mut self, session: SessionId, at: Uptime) -> Option<(Epoch, bool)> {
         let held = self.held.remove(&session)?;
         self.storing.remove(&session);
@@ -86,7 +87,7 @@ impl Rules {
         Some((held.epoch, held.started))
     }
 
-    /// The session ended by itself: closes it and reports why. Ignored if it is not held at `epoch`.
+    /// Closes a session that ended by itself, and reports why. Does nothing if it is not held at `epoch`.
     pub(crate) fn end(&mut self, session: SessionId, epoch: Epoch, ending: &Ending) {
         if !self.is_held(session, epoch) {
             return;
@@ -112,7 +113,7 @@ impl Rules {
         self.outbox.report(report);
     }
 
-    /// The engine runs the session: a recovery has succeeded as far as the worker can tell.
+    /// Notes that the engine runs the session: a recovery has succeeded as far as the worker can tell.
     pub(crate) fn started(&mut self, session: SessionId, epoch: Epoch) {
         if self.recovering.get(&session) != Some(&epoch) {
             return;
@@ -186,7 +187,7 @@ impl Rules {
     }
 }
 
-/// The session, if it is held at exactly this epoch.
+/// Returns the session, if it is held at exactly this epoch.
 pub(super) fn live_at(held: Option<&mut Held>, epoch: Epoch) -> Option<&mut Held> {
     held.filter(|held| held.epoch == epoch)
 }

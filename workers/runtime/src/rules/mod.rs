@@ -42,7 +42,6 @@ use crate::worker::WorkerCard;
 /// Where the worker stands with the gateway.
 #[derive(Clone, Debug)]
 enum Membership {
-    /// Has to register.
     Outside(Backoff),
     Member {
         token: String,
@@ -50,8 +49,10 @@ enum Membership {
         next_beat: Uptime,
     },
     /// Has to say goodbye.
-    Leaving { token: String, backoff: Backoff },
-    /// Has said goodbye.
+    Leaving {
+        token: String,
+        backoff: Backoff,
+    },
     Gone,
 }
 
@@ -61,7 +62,7 @@ struct Held {
     epoch: Epoch,
     order: StartSession,
     accepted: Accepted,
-    /// As it was reported last.
+    /// The status as it was last reported.
     status: String,
     /// Whether the engine has been told to run it.
     started: bool,
@@ -77,7 +78,7 @@ struct Seen {
     last_seq: u64,
 }
 
-/// What the engine has to be told.
+/// Something that the engine has to be told.
 #[derive(Debug)]
 pub(crate) enum Order {
     Start {
@@ -93,7 +94,7 @@ pub(crate) enum Order {
     },
 }
 
-/// See the module's page.
+/// The state machine of a worker's protocol. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Rules {
     card: WorkerCard,
@@ -110,7 +111,7 @@ pub(crate) struct Rules {
     seen: BTreeMap<SessionId, Seen>,
     /// Sessions that are being restored after a restart.
     recovering: BTreeMap<SessionId, Epoch>,
-    /// Set while the assigned sessions have to be asked for.
+    /// The back-off of the question for assigned sessions, while it has to be asked.
     wants_assigned: Option<Backoff>,
     sent: SentLog,
     pub(crate) outbox: Outbox,
@@ -119,7 +120,7 @@ pub(crate) struct Rules {
     draining: bool,
     report_seq: BTreeMap<SessionId, u64>,
     orders: VecDeque<Order>,
-    /// The latest moment that anybody has named: what an engine says counts as said then.
+    /// The latest moment that the caller has named: what an engine says counts as said then.
     now: Moment,
 }
 
@@ -203,12 +204,12 @@ impl Rules {
         self.orders.pop_front()
     }
 
-    /// How old the process is, and how many sessions it holds.
+    /// Returns how old the process is, and how many sessions it holds.
     pub(crate) fn load_so_far(&self, now: Moment) -> (Duration, usize) {
         (now.uptime.since(self.born), self.held.len())
     }
 
-    /// Whether a frame may go out for the session at `now`.
+    /// Returns whether a frame may go out for the session at `now`.
     pub(crate) fn may_act(&self, session: &Session, now: Uptime) -> bool {
         self.gate.is_open(now) && self.is_held(session.id, session.epoch)
     }
@@ -238,7 +239,7 @@ impl Rules {
         self.calls_due(load, now)
     }
 
-    /// When [`Self::advance`] next has something to do.
+    /// Returns when [`Self::advance`] next has something to do.
     pub(crate) fn next_due(&self) -> Option<Uptime> {
         let membership = match &self.membership {
             Membership::Gone => return None,
@@ -260,7 +261,7 @@ impl Rules {
         calls.into_iter().flatten().min()
     }
 
-    /// When what it owes as a member is due.
+    /// Returns when the next registration, heartbeat or goodbye is due.
     fn owed(&self) -> Option<Uptime> {
         if !matches!(self.membership, Membership::Member { .. }) {
             return None;

@@ -40,7 +40,7 @@ impl Shared {
         act(&mut lock(&self.rules))
     }
 
-    /// A change that comes from the engine: whoever drives the worker is woken.
+    /// Makes a change that comes from the engine, and wakes whoever drives the worker.
     pub(crate) fn push<T>(&self, act: impl FnOnce(&mut Rules) -> T) -> T {
         let value = self.change(act);
         if let Some(wake) = self.wake.get() {

@@ -15,7 +15,8 @@ use crate::state_line::{Piece, StateCall};
 use crate::ticket::Ticket;
 
 impl Rules {
-    /// Stores a piece of a session's state; lost at once if the session is not held any more.
+    /// Queues a piece of a session's state to be stored. Its ticket is settled as lost at once if the
+    /// session is not held any more.
     pub(crate) fn write_state(
         &mut self,
         session: &Session,
@@ -28,7 +29,7 @@ impl Rules {
         held.state.push(piece)
     }
 
-    /// The calls to the state store whose turn it is.
+    /// Returns the calls to the state store whose turn it is.
     pub(super) fn due_state_calls(&mut self, now: Moment) -> Vec<(Flight, Call)> {
         let sessions: Vec<_> = self.storing.iter().copied().collect();
         let mut calls = Vec::new();
@@ -46,7 +47,7 @@ impl Rules {
         calls
     }
 
-    /// The state is sealed for this owner: the engine may begin.
+    /// Hands the stored state, now sealed for this owner, to the engine, which may begin.
     pub(super) fn state_read(&mut self, session: SessionId, epoch: Epoch, stored: StoredState) {
         self.persist_ok = true;
         let owner = self.owner();

@@ -149,7 +149,7 @@ impl Stage {
         stage
     }
 
-    /// A worker whose session is connected at epoch 1.
+    /// Returns a worker whose session is connected at epoch 1.
     pub(crate) fn connected() -> Self {
         let stage = Self::new();
         stage.start(1, StartSessionMode::Qr).expect("it is taken");
@@ -210,7 +210,7 @@ impl Stage {
     }
 }
 
-/// The outcome of a future that does not have to wait.
+/// Returns the outcome of a future that does not have to wait.
 pub(crate) fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     poll(std::pin::pin!(future))
 }
