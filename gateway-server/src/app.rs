@@ -34,43 +34,35 @@ use crate::telemetry::metrics::Metrics;
 /// The ways out of the program: what differs between the modes, and between server and tests.
 #[derive(Clone, Debug)]
 pub struct Ports {
-    /// The truth.
     pub store: Arc<dyn PlatformStore>,
-    /// The same, for the sequencer, which goes on for ever and is best served by a connection of its own.
+    /// The store over a connection of its own, for the sequencer, which never pauses for long.
     pub sequencing: Arc<dyn PlatformStore>,
     /// Codes, counters and hints.
     pub coord: Arc<dyn Coordinator>,
-    /// Session state.
     pub state: Arc<dyn StateStore>,
-    /// Messages.
     pub log: Arc<dyn MessageLog>,
-    /// What is remembered of the store.
+    /// The caches in front of the store.
     pub caches: Caches,
     /// The way to workers.
     pub link: Arc<dyn WorkerLink>,
-    /// Every sequence.
     pub orchestrator: Arc<Orchestrator>,
-    /// The machine's clocks.
     pub clock: Arc<dyn Clock>,
-    /// The machine's randomness.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// What the server is made of. Clones are the same; everything that handlers may ask for is reached by its
-/// name, too.
+/// The parts that the server is made of. Clones share them. Each part that handlers may ask for can also
+/// be reached by its name.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The checked configuration.
     pub config: Arc<Config>,
     /// What handlers may ask for.
     pub parts: ServerParts,
-    /// The truth, for the sequencer.
+    /// The store over the sequencer's own connection.
     pub sequencing: Arc<dyn PlatformStore>,
-    /// Messages.
     pub log: Arc<dyn MessageLog>,
     /// Reads events, and is told when there are new ones.
     pub event_feed: Arc<EventFeed>,
-    /// This run of this process, among the replicas.
+    /// The id of this run of this process among the replicas.
     pub replica: ReplicaId,
 }
 
@@ -83,7 +75,8 @@ impl Deref for App {
 }
 
 impl App {
-    /// Joins ports, secrets and configuration. Spawns nothing. Call it on the control runtime.
+    /// Composes the server from ports, secrets and configuration. Spawns nothing. Call it on the control
+    /// runtime.
     #[must_use]
     pub fn new(
         config: Config,
@@ -108,8 +101,8 @@ impl App {
         }
     }
 
-    /// Gives back what the replicas have in common: the requests that this one has drawn and not used, and
-    /// its place among them; for the end.
+    /// Gives back what this replica holds of what all share: the requests that it has drawn and not used,
+    /// and its row among the replicas. Call it at the end.
     pub async fn give_back(&self) {
         if let Err(error) = self.leave().await {
             tracing::warn!(%error, "this replica is counted for a while yet");
@@ -205,7 +198,7 @@ fn logins(config: &Config, ports: &Ports, tokens: Arc<AccessTokens>) -> Logins {
     Logins::new(ports, config.auth.login_policy())
 }
 
-/// Sends from the control runtime; each core makes its own of it.
+/// Makes the sender of the control runtime, from which each core makes its own.
 fn sender(config: &Config, ports: &Ports, ids: MessageIds) -> Sender {
     Sender {
         routes: Arc::new(CachedRoutes::new(ports.caches.clone())),

@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::LoopMetrics;
 
-/// Performs effects. Clones are the same.
+/// Performs effects in the background. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct EffectExecutor(Arc<Performing>);
 
@@ -28,7 +28,7 @@ struct Performing {
 }
 
 impl EffectExecutor {
-    /// Returns one that performs nothing yet.
+    /// Makes an executor with an empty queue.
     #[must_use]
     pub fn new(
         orchestrator: Arc<Orchestrator>,
@@ -44,8 +44,8 @@ impl EffectExecutor {
         }))
     }
 
-    /// Performs these effects and those that follow from them, as soon as their turn comes. Call it on the
-    /// control runtime.
+    /// Queues these effects, and performs them and those that follow from them as soon as their turn
+    /// comes. Call it on the control runtime.
     pub fn carry_out(&self, effects: Vec<Effect>) {
         let mut queue = self.queue();
         for effect in effects {
@@ -70,7 +70,7 @@ impl EffectExecutor {
         }
     }
 
-    /// Performs one effect after the other, until there is none that may run, or until the stop.
+    /// Performs one effect after the other until none may run any more, or until the stop.
     async fn run(&self, mut effect: Effect, stop: &CancellationToken) {
         loop {
             let performing = AssertUnwindSafe(self.perform(effect.clone())).catch_unwind();

@@ -11,7 +11,7 @@ use gateway_core::id::TenantId;
 use gateway_core::store::{PlatformStore, StoreError};
 use tokio::sync::watch;
 
-/// The one reader of events that pull, streams, webhooks and sinks share.
+/// The one reader of events, which pull, streams, webhooks and sinks share.
 ///
 /// It counts hints instead of trusting positions in them: one that is lost, late or wrong costs a reader a
 /// wait or a page, never an event.
@@ -22,7 +22,7 @@ pub struct EventFeed {
 }
 
 impl EventFeed {
-    /// Reads from this store, with codes of this coordinator.
+    /// Makes a feed that reads events from this store and QR codes from this coordinator.
     #[must_use]
     pub fn new(store: Arc<dyn PlatformStore>, coord: Arc<dyn Coordinator>) -> Self {
         Self {
@@ -31,14 +31,14 @@ impl EventFeed {
         }
     }
 
-    /// Wakes whoever waits, if the notice says that there are new events.
+    /// Wakes the waiting readers if the notice says that there are new events.
     pub fn hear(&self, notice: &Notice) {
         if *notice == Notice::Published {
             self.wake();
         }
     }
 
-    /// Wakes whoever waits: hints may have been missed.
+    /// Wakes all waiting readers, because notices may have been missed.
     pub fn wake(&self) {
         self.hints.send_modify(|count| *count += 1);
     }

@@ -47,17 +47,17 @@ const FILES_BESIDE_CLIENTS: u64 = 500;
 /// Why the server does not start. Each text is one sentence that says what to change.
 pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A server that is open and serves nobody yet.
+/// A server that is open and does not serve yet.
 #[derive(Debug)]
 pub struct Server {
-    /// What requests share.
     pub app: App,
     /// Its secrets; `dev` hands the bootstrap token to its own workers.
     pub secrets: Secrets,
     listener: Listener,
     store: SqlStore,
     sequencing: SqlStore,
-    /// For what must be seen in time: what changed, and who has fallen silent.
+    /// The store over connections that requests cannot exhaust, for jobs that must not be late: watching
+    /// changes and leases.
     watching: SqlStore,
     link: HttpLink,
     log_task: GroupTask,
@@ -67,7 +67,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the port, opens the store, makes or checks secrets, and joins everything.
+    /// Binds the port, opens the store, makes or checks the secrets, and composes the server.
     ///
     /// # Errors
     /// An occupied port, a database that cannot be used, a missing or weak secret.
@@ -166,7 +166,7 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.listener.address()
@@ -296,13 +296,14 @@ fn worker_tokens(secrets: &Secrets) -> WorkerTokens {
     WorkerTokens::new(secrets.worker_token_key.expose().as_bytes())
 }
 
-/// A link with a breaker per worker; links that share `vitals` share breakers.
+/// Puts a breaker per worker in front of a link. Links that share `vitals` share breakers.
 fn guarded(link: HttpLink, vitals: &Arc<Vitals>) -> Arc<dyn WorkerLink> {
     Arc::new(GuardedLink::new(Arc::new(link), Arc::clone(vitals)))
 }
 
-/// What one core does not share, made on its runtime. On PostgreSQL it writes messages over a connection
-/// of its own; a SQLite file has one writer, so there all cores share one log.
+/// Makes the ports that one core does not share; call it on the core's runtime. On PostgreSQL each core
+/// writes messages over a connection of its own; a SQLite file has one writer, so there all cores share
+/// one log.
 fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
     let link = guarded(link.apart(), app.orchestrator.vitals());
     let Some(ledger) = store.ledger_apart() else {
@@ -318,7 +319,8 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
     CorePorts { link, log }
 }
 
-/// Whatever watches over the process starts it again, and then it is refused or not.
+/// The message of a server that ends by itself. Whoever supervises the process starts it again, and the
+/// start checks anew.
 const GAVE_UP: &str = "stopped, because it must not run beside the others: see the error above";
 
 /// Starts every job of this replica.

@@ -57,13 +57,13 @@ pub struct Unfinished {
 }
 
 impl Shutdown {
-    /// Nothing is spawned and nothing has begun.
+    /// Makes a shutdown that has not begun and knows no tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancelled when the stop begins: listeners and readiness go by it.
+    /// Returns a token that is cancelled when the stop begins. Listeners and readiness follow it.
     #[must_use]
     pub fn begun(&self) -> &CancellationToken {
         &self.begun
@@ -74,19 +74,19 @@ impl Shutdown {
         self.begun.cancel();
     }
 
-    /// Begins the stop because this process must not go on, which its end has to say.
+    /// Begins the stop because this process must not go on. The process then ends with a failure.
     pub fn give_up(&self) {
         self.given_up.store(true, Ordering::Relaxed);
         self.begin();
     }
 
-    /// Whether somebody gave up.
+    /// Returns whether [`Shutdown::give_up`] was called.
     #[must_use]
     pub fn has_given_up(&self) -> bool {
         self.given_up.load(Ordering::Relaxed)
     }
 
-    /// A send that outlives the request that asked for it, and that the stop waits for.
+    /// Wraps a send so that it outlives the request that asked for it and the stop waits for it.
     pub fn see_through<F>(&self, send: F) -> SeenThrough<F>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -96,7 +96,7 @@ impl Shutdown {
         SeenThrough(Some(self.sends.track_future(send)))
     }
 
-    /// Runs on `runtime` what a stop waits for as for a send.
+    /// Runs a future on `runtime` that the stop waits for as it waits for sends.
     pub fn spawn_send_on<F>(&self, runtime: &Handle, send: F) -> JoinHandle<F::Output>
     where
         F: Future<Output: Send> + Send + 'static,
@@ -104,7 +104,8 @@ impl Shutdown {
         self.sends.spawn_on(send, runtime)
     }
 
-    /// Runs a writer. Its token is cancelled when no send is left: it writes what it has, then ends.
+    /// Runs a writer. Its token is cancelled when no send is left; it must then write what it has and
+    /// end.
     pub fn spawn_writer<F>(&self, writer: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -112,7 +113,8 @@ impl Shutdown {
         self.writers.spawn(writer(self.close_writers.clone()));
     }
 
-    /// Runs a loop. Its token is cancelled when the writers have closed: it ends between two steps.
+    /// Runs a loop. Its token is cancelled when the writers have ended; it must then end between two
+    /// steps.
     pub fn spawn_loop<F>(&self, run: impl FnOnce(CancellationToken) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -120,7 +122,8 @@ impl Shutdown {
         self.loops.spawn(run(self.stop_loops.clone()));
     }
 
-    /// Runs what keeps a connection alive until everything that may use it has ended, or until it is aborted.
+    /// Runs a task that keeps a connection alive, until everything that may use it has ended or it is
+    /// aborted.
     pub fn spawn_connection<F>(&self, keeping: F) -> AbortHandle
     where
         F: Future<Output = ()> + Send + 'static,
@@ -132,8 +135,8 @@ impl Shutdown {
         self.connections.spawn(keeping).abort_handle()
     }
 
-    /// Steps 2 to 6, each for at most `limit`. Call it when the listeners have ended. Answers the groups
-    /// that did not end in time; their tasks are dropped with the runtime.
+    /// Runs steps 2 to 6 of the stop, each for at most `limit`. Call it when the listeners have ended.
+    /// Returns the groups that did not end in time; their tasks are dropped with the runtime.
     pub async fn finish(
         &self,
         limit: Duration,
@@ -176,7 +179,7 @@ where
     }
 }
 
-/// A defect ended a send in the middle.
+/// A send panicked before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a send panicked")]
 pub struct Panicked;

@@ -20,7 +20,7 @@ pub struct SystemClock;
 
 #[cfg(target_os = "linux")]
 const SUSPEND_PROOF: ClockId = ClockId::Boottime;
-/// There, the monotonic clock runs during suspend.
+/// The clock that runs during suspend; on these systems it is the monotonic one.
 #[cfg(not(target_os = "linux"))]
 const SUSPEND_PROOF: ClockId = ClockId::Monotonic;
 
@@ -44,8 +44,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Lets this process open as many files and connections as it may, and says how many that is. The usual soft
-/// limit of 1,024 is for programs that still use `select`.
+/// Raises the limit of open files and connections as far as this process may, and returns it. The usual
+/// soft limit of 1,024 is for programs that still use `select`.
 pub fn raise_open_files() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {

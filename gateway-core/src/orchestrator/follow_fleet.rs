@@ -40,8 +40,7 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Reads what changed of the fleet and where there is room, once more before a pick that found no worker
-    /// gives up: a place that became free stands in no changed row.
+    /// Reads what changed of the fleet, once more before a pick that found no worker gives up.
     pub(super) async fn look_for_new_workers(&self) -> Result<(), StoreError> {
         let mut tx = self.ports.store.read().await?;
         let now = tx.now().await?;
@@ -50,10 +49,8 @@ impl Orchestrator {
             return self.follow_fleet().await;
         }
         let views = tx.workers_changed_since(now.minus(WINDOW)).await?;
-        let loads = tx.worker_loads().await?;
         drop(tx);
         self.note_views(&views, now);
-        self.note_loads(&loads, now);
         Ok(())
     }
 

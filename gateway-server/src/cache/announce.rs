@@ -17,7 +17,8 @@ use gateway_core::session::ChallengeKind;
 use super::Caches;
 
 impl Caches {
-    /// The same coordinator, whose notices these caches hear before anybody else.
+    /// Returns a coordinator that passes everything on to `coord`, after these caches have obeyed the
+    /// notices published through it.
     #[must_use]
     pub fn announcing(&self, coord: Arc<dyn Coordinator>) -> Arc<dyn Coordinator> {
         let caches = self.clone();

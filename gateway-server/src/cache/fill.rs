@@ -14,37 +14,37 @@ use gateway_core::store::StoreError;
 use gateway_core::time::{Timestamp, Uptime};
 
 use super::flights::Flights;
-use super::principals::Tickets;
+use super::principals::PrincipalTickets;
 use super::shards::Ticket;
 use super::workers::KnownWorker;
 use super::{Caches, KnownKey, KnownLogin, Memory, RECONSIDERED};
 use crate::identity::Claims;
 
-/// A key as it was read, and the store's time then.
+/// An API key as it was read, and the store's time then.
 type FoundKey = Option<(Arc<KnownKey>, Timestamp)>;
-/// Which login: whose, and of whom.
+/// The identity of a login: its tenant, its user and its family of tokens.
 type LoginName = (TenantId, UserId, TokenFamilyId);
-type RouteTickets = (super::routes::Tickets, Ticket);
+type RouteTickets = (super::routes::SessionTickets, Ticket);
 
-/// Reads on their way.
+/// The reads that are on their way, by kind.
 #[derive(Debug, Default)]
 pub(super) struct Fills {
-    keys: Flights<[u8; 32], Tickets, FoundKey>,
-    logins: Flights<LoginName, Tickets, Option<Arc<KnownLogin>>>,
+    keys: Flights<[u8; 32], PrincipalTickets, FoundKey>,
+    logins: Flights<LoginName, PrincipalTickets, Option<Arc<KnownLogin>>>,
     workers: Flights<WorkerId, Ticket, Option<Arc<KnownWorker>>>,
     routes: Flights<(TenantId, SessionRef), RouteTickets, Option<Route>>,
 }
 
 impl Caches {
-    /// The API key of that hash as the store has it now, with the store's time; revoked and expired ones
-    /// too.
+    /// Reads the API key with this hash from the store, with the store's time. Revoked and expired keys
+    /// are returned, too.
     pub(crate) async fn read_key(&self, hash: [u8; 32]) -> Result<FoundKey, StoreError> {
         let memory = &*self.0;
         let principals = &memory.principals;
         let (now, tickets) = (memory.clock.uptime(), principals.tickets());
-        let good = |begun: &Tickets| principals.is_key_untouched(begun, &hash);
+        let good = |begun: &PrincipalTickets| principals.is_key_untouched(begun, &hash);
         let caches = self.clone();
-        let read = |tickets: Arc<Tickets>| async move {
+        let read = |tickets: Arc<PrincipalTickets>| async move {
             let memory = &*caches.0;
             let found = memory.store.read_platform().await?.fill_key(&hash).await?;
             Ok(found.map(|found| {
@@ -61,7 +61,7 @@ impl Caches {
             .await
     }
 
-    /// The login of a token as the store has it now; none if it has ended.
+    /// Reads the login of a token from the store. Returns `None` if it has ended.
     pub(crate) async fn read_login(
         &self,
         claims: &Claims,
@@ -70,9 +70,9 @@ impl Caches {
         let principals = &memory.principals;
         let (now, tickets) = (memory.clock.uptime(), principals.tickets());
         let (tenant, user, family) = (claims.tenant, claims.sub, claims.fam);
-        let good = |begun: &Tickets| principals.is_login_untouched(begun, family);
+        let good = |begun: &PrincipalTickets| principals.is_login_untouched(begun, family);
         let caches = self.clone();
-        let read = |tickets: Arc<Tickets>| async move {
+        let read = |tickets: Arc<PrincipalTickets>| async move {
             let memory = &*caches.0;
             let mut store = memory.store.read_platform().await?;
             let found = store.fill_login(tenant, user, family).await?;
@@ -88,7 +88,7 @@ impl Caches {
             .await
     }
 
-    /// Whether `owner` is its worker's present run, as the store has it now.
+    /// Asks the store whether `owner` is its worker's present run.
     pub(crate) async fn read_present(&self, owner: &Owner) -> Result<bool, StoreError> {
         // A read that was on its way may be from before the run was registered with another replica.
         Ok(self.present(owner, true).await? || self.present(owner, false).await?)
@@ -109,7 +109,8 @@ impl Caches {
         Ok(known.await?.is_some_and(|known| known.is_present(owner)))
     }
 
-    /// The route of a tenant's session as the store has it now; `fresh`: as it has been since this call.
+    /// Reads the route of a tenant's session from the store. With `fresh`, no read that began before this
+    /// call is joined.
     pub(crate) async fn read_route(
         &self,
         tenant: TenantId,
@@ -140,7 +141,8 @@ impl Caches {
 }
 
 impl Memory {
-    /// Keeps what was read of a session and the worker that holds it, if nothing changed meanwhile.
+    /// Stores in the caches what was read of a session and of the worker that holds it, if nothing
+    /// changed meanwhile.
     fn take_in(
         &self,
         tickets: &RouteTickets,
@@ -159,14 +161,14 @@ impl Memory {
     }
 }
 
-/// Routes out of the caches, and out of the store where those do not know or should not say.
+/// Finds routes in the caches, and in the store where the caches do not know one or may not be trusted.
 #[derive(Clone, Debug)]
 pub struct CachedRoutes {
     caches: Caches,
 }
 
 impl CachedRoutes {
-    /// Over these caches.
+    /// Makes a route source over these caches.
     #[must_use]
     pub const fn new(caches: Caches) -> Self {
         Self { caches }

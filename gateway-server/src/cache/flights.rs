@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-/// A read that is older than this is not joined.
+/// The age beyond which a read is not joined.
 const YOUNG: Duration = Duration::from_secs(1);
 /// The longest that anybody waits for one read. A frozen database is otherwise given up in two steps, a
 /// connection and then an answer, which together are longer than a caller should hear nothing.
@@ -31,7 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How a read ends.
 type Ending<V> = BoxFuture<'static, Result<V, Arc<StoreError>>>;
 
-/// Reads on their way, by what they read. `T` says what had changed when they began.
+/// Reads on their way, by what they read. `T` is the tickets they were begun with, which say what had
+/// changed by then.
 pub(super) struct Flights<K, T, V>(Arc<Mutex<HashMap<K, Flight<T, V>>>>);
 
 struct Flight<T, V> {
@@ -131,7 +132,7 @@ where
 }
 
 impl<T, V> Flight<T, V> {
-    /// Returns the read, if it is on its way and may be joined.
+    /// Returns the read if it is on its way and may be joined at `now`.
     fn board(&self, now: Uptime, good: impl FnOnce(&T) -> bool) -> Option<Shared<Ending<V>>> {
         if self.task.is_finished() || now.since(self.sent) > YOUNG || !good(&self.tickets) {
             return None;
@@ -153,17 +154,17 @@ async fn landed<V>(
     }
 }
 
-/// A read that took too long for one who waited.
+/// A read took longer than [`PATIENCE`] for one who waited.
 #[derive(Debug, thiserror::Error)]
 #[error("the database did not answer in time")]
 struct Silent;
 
-/// A failure that several waited for.
+/// The failure of a read that several waited for.
 #[derive(Debug, thiserror::Error)]
 #[error("a read that others waited for, too, has failed")]
 struct Failed(#[source] Arc<StoreError>);
 
-/// The failure once more, as the same decision for its caller.
+/// Copies the failure of a shared read, so that every caller decides as it would on the original.
 fn told(failure: &Arc<StoreError>) -> StoreError {
     let cause = || Box::new(Failed(Arc::clone(failure)));
     match &**failure {
@@ -189,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads that wait until they are let go.
+    /// A source of reads that wait until the test lets them go.
     struct Desk {
         flights: Flights<u8, u32, u32>,
         began: AtomicU32,
@@ -205,7 +206,7 @@ mod tests {
             })
         }
 
-        /// Finds how many reads had begun with this one. `changes`: how many there have been.
+        /// Reads at `seconds`, after so many `changes`. Returns how many reads had begun with this one.
         async fn ask(self: &Arc<Self>, seconds: u64, changes: u32) -> Result<u32, StoreError> {
             let now = Uptime(Duration::from_secs(seconds));
             let desk = Arc::clone(self);

@@ -13,25 +13,26 @@ use std::time::Duration;
 use gateway_core::change::LONGEST_PAUSE;
 use gateway_core::time::{Timestamp, Uptime};
 
-/// How long a look is good for.
+/// How long the caches may be trusted after a look at the changes was sent.
 pub const TRUSTED: Duration = Duration::from_secs(5);
 
-/// Read on every request, so without a lock: times as microseconds.
+/// When the last look was sent and what time the store had. It is read on every request, so it needs no
+/// lock: times are microseconds.
 #[derive(Debug, Default)]
 pub(super) struct Freshness {
-    /// When the last look was sent, plus one; 0: there was none.
+    /// The uptime at which the last look was sent, plus one; 0 if there was none.
     sent: AtomicU64,
-    /// The store's time then, less the uptime then.
+    /// The store's time less the uptime, as of the last look.
     ahead: AtomicI64,
 }
 
 impl Freshness {
-    /// Whether the caches may be answered from at `now`.
+    /// Returns whether the caches may be answered from at `now`.
     pub(super) fn is_trusted(&self, now: Uptime) -> bool {
         self.sent().is_some_and(|sent| now.since(sent) < TRUSTED)
     }
 
-    /// What time it is at the store, if that is known well enough.
+    /// Returns the store's time at `now`, or `None` if the last look is too old to tell.
     pub(super) fn store_time(&self, now: Uptime) -> Option<Timestamp> {
         self.is_trusted(now).then(|| self.carried_on(now))
     }
@@ -46,9 +47,9 @@ impl Freshness {
         Timestamp::from_micros(ahead.saturating_add(micros(now)))
     }
 
-    /// Whether changes may have been missed before a look that was sent at `sent` and found the store's
-    /// clock at `now`: the pause was too long, or the store's clock has jumped ahead, and the window with
-    /// it. Then everything must be forgotten.
+    /// Returns whether changes may have been missed before a look that was sent at `sent` and found the
+    /// store's clock at `now`: the pause was too long, or the store's clock has jumped ahead, and the
+    /// window with it. Then everything must be forgotten.
     pub(super) fn has_missed(&self, sent: Uptime, now: Timestamp) -> bool {
         let Some(before) = self.sent() else {
             return true;
@@ -57,7 +58,7 @@ impl Freshness {
         sent.since(before) > LONGEST_PAUSE || now.since(then) > LONGEST_PAUSE
     }
 
-    /// Notes a look whose changes are applied.
+    /// Records a look, sent at `sent`, whose changes are applied: the caches may be trusted from then on.
     pub(super) fn credit(&self, sent: Uptime, now: Timestamp) {
         let ahead = now.as_micros().saturating_sub(micros(sent));
         self.ahead.store(ahead, Ordering::Release);

@@ -7,10 +7,10 @@ use gateway_core::coord::{Coordinator, Notice};
 
 use super::Caches;
 
-/// Makes this replica forget what has ended, and tells the others. Clones are the same.
+/// Makes this replica forget what has ended, and tells the others. Clones share the same caches.
 #[derive(Clone, Debug)]
 pub struct CacheInvalidator {
-    /// What is remembered here.
+    /// The caches of this replica.
     pub caches: Caches,
     /// The way to the other replicas.
     pub coord: Arc<dyn Coordinator>,

@@ -7,15 +7,15 @@ use gateway_core::time::Uptime;
 
 use super::Caches;
 
-/// Whole rows that are asked for at once.
+/// How many whole rows are read in one statement.
 const ROWS_AT_ONCE: usize = 1_000;
 
 impl Caches {
-    /// Reads what changed in the last minute and obeys it; from then on, for a while, the caches may be
-    /// answered from. Safe to drop at any await.
+    /// Reads what changed in the last minute and ends the entries it concerns. From then on, for
+    /// [`TRUSTED`](super::freshness::TRUSTED), the caches may be trusted. Safe to drop at any await.
     ///
     /// # Errors
-    /// The store's. What is remembered stays as it is, and soon is not trusted any more.
+    /// The store's. The caches stay as they are, and soon are not trusted any more.
     pub async fn look(&self) -> Result<(), StoreError> {
         let memory = &*self.0;
         let sent = memory.clock.uptime();

@@ -45,9 +45,9 @@ use fill::Fills;
 use freshness::Freshness;
 use principals::Principals;
 use routes::RouteTable;
-use workers::Workers;
+use workers::WorkerTable;
 
-/// A route that would make a send wait or fail is read again when it is older.
+/// The age beyond which a route that would make a send wait or fail is read again.
 const RECONSIDERED: Duration = Duration::from_secs(1);
 const MINUTE_MICROS: i64 = 60_000_000;
 
@@ -63,15 +63,15 @@ struct Memory {
     control: Handle,
     freshness: Freshness,
     principals: Principals,
-    workers: Workers,
+    workers: WorkerTable,
     routes: RouteTable,
     fills: Fills,
 }
 
 impl Caches {
-    /// Empty ones. They read what is missing from `store`, on `control`, whoever asks, and what changed from
-    /// `looking`: the same, if possible over a connection that no such read can hold, because it is the
-    /// looks that make them rare.
+    /// Makes empty caches. They read what is missing from `store`, in tasks on `control`, and what
+    /// changed from `looking`. That may be the same store; better is one over connections that reads
+    /// cannot exhaust, because the looks are what makes reads rare.
     #[must_use]
     pub fn new(
         store: Arc<dyn PlatformStore>,
@@ -86,26 +86,26 @@ impl Caches {
             control,
             freshness: Freshness::default(),
             principals: Principals::default(),
-            workers: Workers::default(),
+            workers: WorkerTable::default(),
             routes: RouteTable::default(),
             fills: Fills::default(),
         }))
     }
 
-    /// Whether they may be answered from at `now`.
+    /// Returns whether the caches may be trusted at `now`.
     #[must_use]
     pub fn are_trusted(&self, now: Uptime) -> bool {
         self.0.freshness.is_trusted(now)
     }
 
-    /// The store's time at `now`, while they may be answered from.
+    /// Returns the store's time at `now`, or `None` while the caches may not be trusted.
     #[must_use]
     pub fn store_time(&self, now: Uptime) -> Option<Timestamp> {
         self.0.freshness.store_time(now)
     }
 
-    /// Who shows an API key, without any look-up: none unless the key is known, holds, its tenant may act,
-    /// and its use in this minute is noted.
+    /// Returns the caller that an API key belongs to, without any look-up: `None` unless the key is
+    /// known, holds, its tenant may act, and its use in this minute is noted.
     #[must_use]
     pub fn caller(&self, key_hash: &[u8; 32], now: Uptime) -> Option<Arc<Caller>> {
         let time = self.store_time(now)?;
@@ -114,7 +114,8 @@ impl Caches {
         usable.then(|| Arc::clone(known.caller()))
     }
 
-    /// The route of a tenant's session, without any look-up: none unless messages can go out now.
+    /// Returns the route of a tenant's session, without any look-up: `None` unless messages can go out
+    /// now.
     #[must_use]
     pub fn open_route(
         &self,
@@ -129,14 +130,14 @@ impl Caches {
         matches!(route.standing, Standing::Open(_)).then_some(route)
     }
 
-    /// The API key of that hash, if it is known and good.
+    /// Returns the API key with this hash and the store's time, if the key is known and valid.
     pub(crate) fn key(&self, hash: &[u8; 32], now: Uptime) -> Option<(Arc<KnownKey>, Timestamp)> {
         let time = self.store_time(now)?;
         let known = self.0.principals.key(hash, time)?;
         Some((known, time))
     }
 
-    /// The login, if it is known and has not ended.
+    /// Returns the login, if it is known and has not ended.
     pub(crate) fn login(&self, family: TokenFamilyId, now: Uptime) -> Option<Arc<KnownLogin>> {
         if !self.are_trusted(now) {
             return None;
@@ -144,13 +145,14 @@ impl Caches {
         self.0.principals.login(family)
     }
 
-    /// Whether it is known that `owner` is its worker's present run.
+    /// Returns whether it is known that `owner` is its worker's present run.
     pub(crate) fn is_present(&self, owner: &Owner, now: Uptime) -> bool {
         let known = self.0.workers.get(&owner.worker);
         self.are_trusted(now) && known.is_some_and(|known| known.is_present(owner))
     }
 
-    /// Forgets what has ended. Call it when the change is committed: the next request here sees it.
+    /// Forgets the entries that a change has ended. Call it when the change is committed: the next
+    /// request here sees it.
     pub fn forget(&self, ended: &Ended) {
         let principals = &self.0.principals;
         match ended {
@@ -161,7 +163,8 @@ impl Caches {
         }
     }
 
-    /// Follows a hint as far as it goes by itself; whether the store should be asked what changed.
+    /// Applies a notice as far as it says enough by itself. Returns whether the store should be asked
+    /// what changed.
     pub(crate) fn hear(&self, notice: &Notice) -> bool {
         match notice {
             Notice::Session { session } => {
@@ -180,7 +183,7 @@ impl Caches {
         }
     }
 
-    /// How many sessions' routes are remembered.
+    /// Returns how many sessions' routes are remembered.
     #[must_use]
     pub fn routes_known(&self) -> usize {
         self.0.routes.len()
@@ -193,7 +196,7 @@ impl Caches {
     }
 }
 
-/// The minute of a store's time, as uses of keys are noted by it.
+/// Returns the minute of a time, by which uses of API keys are noted.
 pub(crate) const fn minute(at: Timestamp) -> i64 {
     at.as_micros().div_euclid(MINUTE_MICROS)
 }

@@ -13,23 +13,23 @@ use gateway_core::identity::{ApiKey, Principal};
 use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};
 use gateway_core::time::Timestamp;
 
-use super::shards::{Entry, Live, Shards, Ticket};
+use super::shards::{Entry, LiveMark, Shards, Ticket};
 use crate::identity::{Caller, Person};
 
 const TIERS: usize = 10_000;
 const MANY: usize = 200_000;
 
-/// A plan.
+/// A plan, as it is remembered.
 #[derive(Debug)]
 pub(super) struct KnownTier {
-    live: Live,
+    live: LiveMark,
     tier: Tier,
 }
 
-/// A tenant and its plan.
+/// A tenant and its plan, as they are remembered.
 #[derive(Debug)]
 pub(crate) struct KnownTenant {
-    live: Live,
+    live: LiveMark,
     tenant: Tenant,
     plan: Arc<KnownTier>,
 }
@@ -39,25 +39,25 @@ impl KnownTenant {
         self.live.holds() && self.plan.live.holds()
     }
 
-    /// Whether it may act.
+    /// Returns whether the tenant may act: it is not suspended.
     pub(crate) fn is_active(&self) -> bool {
         self.tenant.status == TenantStatus::Active
     }
 }
 
-/// A person.
+/// A person, as it is remembered.
 #[derive(Debug)]
 pub(super) struct KnownUser {
-    live: Live,
+    live: LiveMark,
     standing: UserStanding,
 }
 
-/// An API key.
+/// An API key and the tenant it belongs to, as they are remembered.
 #[derive(Debug)]
 pub(crate) struct KnownKey {
-    live: Live,
+    live: LiveMark,
     tenant: Arc<KnownTenant>,
-    /// The row as it was read; its `last_used_at` is of then.
+    /// The row as it was read, so `last_used_at` may be out of date.
     pub(crate) key: ApiKey,
     caller: Arc<Caller>,
     noted: AtomicI64,
@@ -68,22 +68,22 @@ impl KnownKey {
         self.live.holds() && self.tenant.holds()
     }
 
-    /// Whose it is.
+    /// Returns the tenant that the key belongs to.
     pub(crate) fn tenant(&self) -> &KnownTenant {
         &self.tenant
     }
 
-    /// Who shows it.
+    /// Returns the caller that the key belongs to.
     pub(crate) fn caller(&self) -> &Arc<Caller> {
         &self.caller
     }
 
-    /// Whether its use in that minute of the store's clock is noted.
+    /// Returns whether a use of the key in that minute of the store's clock is noted.
     pub(crate) fn is_noted(&self, minute: i64) -> bool {
         self.noted.load(Ordering::Relaxed) >= minute
     }
 
-    /// Notes that its use in that minute is noted.
+    /// Remembers that a use of the key in that minute is noted.
     pub(crate) fn note(&self, minute: i64) {
         self.noted.fetch_max(minute, Ordering::Relaxed);
     }
@@ -97,10 +97,10 @@ impl KnownKey {
     }
 }
 
-/// A login that has not ended.
+/// A login that had not ended when it was read, as it is remembered.
 #[derive(Debug)]
 pub(crate) struct KnownLogin {
-    live: Live,
+    live: LiveMark,
     tenant: Arc<KnownTenant>,
     user: Arc<KnownUser>,
     family: TokenFamilyId,
@@ -111,18 +111,18 @@ impl KnownLogin {
         self.live.holds() && self.user.live.holds() && self.tenant.holds()
     }
 
-    /// Whose tenant.
+    /// Returns the tenant of the person who logged in.
     pub(crate) fn tenant(&self) -> &KnownTenant {
         &self.tenant
     }
 
-    /// Whether an access token with these claims belongs to it.
+    /// Returns whether an access token with these claims belongs to the login.
     pub(crate) fn is_of(&self, tenant: TenantId, user: UserId, generation: u64) -> bool {
         let known = &self.user.standing;
         (known.tenant, known.user, known.token_generation) == (tenant, user, generation)
     }
 
-    /// Who it is.
+    /// Returns the person who logged in.
     pub(crate) fn person(&self) -> Person {
         let known = &self.user.standing;
         Person {
@@ -133,7 +133,7 @@ impl KnownLogin {
         }
     }
 
-    /// The same for handlers that do not care whether it is a person.
+    /// Returns the person as a caller, for handlers that take API keys, too.
     pub(crate) fn caller(&self) -> Caller {
         let known = &self.user.standing;
         Caller {
@@ -151,7 +151,7 @@ impl KnownLogin {
 macro_rules! entries {
     ($($name:ident)*) => {$(
         impl Entry for $name {
-            fn live(&self) -> &Live {
+            fn live(&self) -> &LiveMark {
                 &self.live
             }
         }
@@ -160,7 +160,7 @@ macro_rules! entries {
 
 entries!(KnownTier KnownTenant KnownUser KnownKey KnownLogin);
 
-/// Every principal.
+/// The caches of all principals.
 #[derive(Debug)]
 pub(super) struct Principals {
     tiers: Shards<TierName, KnownTier>,
@@ -170,9 +170,9 @@ pub(super) struct Principals {
     logins: Shards<TokenFamilyId, KnownLogin>,
 }
 
-/// The moment before a fill, in every map.
+/// The state of every map before a fill.
 #[derive(Debug)]
-pub(super) struct Tickets {
+pub(super) struct PrincipalTickets {
     tiers: Ticket,
     tenants: Ticket,
     users: Ticket,
@@ -193,8 +193,8 @@ impl Default for Principals {
 }
 
 impl Principals {
-    pub(super) fn tickets(&self) -> Tickets {
-        Tickets {
+    pub(super) fn tickets(&self) -> PrincipalTickets {
+        PrincipalTickets {
             tiers: self.tiers.ticket(),
             tenants: self.tenants.ticket(),
             users: self.users.ticket(),
@@ -203,36 +203,49 @@ impl Principals {
         }
     }
 
-    /// Whether nothing has changed since the tickets that a read of that key could depend on.
-    pub(super) fn is_key_untouched(&self, tickets: &Tickets, hash: &[u8; 32]) -> bool {
+    /// Returns whether nothing that a read of that key could depend on has changed since the tickets were
+    /// taken.
+    pub(super) fn is_key_untouched(&self, tickets: &PrincipalTickets, hash: &[u8; 32]) -> bool {
         self.keys.is_untouched(&tickets.keys, hash) && self.are_plans_untouched(tickets)
     }
 
-    /// The same for a login.
-    pub(super) fn is_login_untouched(&self, tickets: &Tickets, family: TokenFamilyId) -> bool {
+    /// Returns whether nothing that a read of that login could depend on has changed since the tickets
+    /// were taken.
+    pub(super) fn is_login_untouched(
+        &self,
+        tickets: &PrincipalTickets,
+        family: TokenFamilyId,
+    ) -> bool {
         self.logins.is_untouched(&tickets.logins, &family)
             && self.users.are_untouched(&tickets.users)
             && self.are_plans_untouched(tickets)
     }
 
-    /// Whose tenant and plan it is shows only when it is read.
-    fn are_plans_untouched(&self, tickets: &Tickets) -> bool {
+    /// Returns whether no tenant or plan has changed since the tickets were taken: which ones an entry
+    /// has shows only when it is read.
+    fn are_plans_untouched(&self, tickets: &PrincipalTickets) -> bool {
         self.tenants.are_untouched(&tickets.tenants) && self.tiers.are_untouched(&tickets.tiers)
     }
 
-    /// The key, if everything it depends on holds too and it is not revoked or expired.
+    /// Returns the key if it and everything it depends on still holds, and it is not revoked or expired
+    /// at `now`.
     pub(super) fn key(&self, hash: &[u8; 32], now: Timestamp) -> Option<Arc<KnownKey>> {
         let known = self.keys.get(hash)?;
         (known.holds() && known.key.is_valid(now)).then_some(known)
     }
 
-    /// The login, if everything it depends on holds too.
+    /// Returns the login if it and everything it depends on still holds.
     pub(super) fn login(&self, family: TokenFamilyId) -> Option<Arc<KnownLogin>> {
         self.logins.get(&family).filter(|known| known.holds())
     }
 
-    /// The tenant as an entry, and whether it is kept.
-    fn tenant(&self, tickets: &Tickets, tenant: Tenant, tier: Tier) -> (Arc<KnownTenant>, bool) {
+    /// Returns an entry for the tenant, and whether the cache has kept it.
+    fn tenant(
+        &self,
+        tickets: &PrincipalTickets,
+        tenant: Tenant,
+        tier: Tier,
+    ) -> (Arc<KnownTenant>, bool) {
         if let Some(known) = self.tenants.get(&tenant.id)
             && known.holds()
             && known.tenant == tenant
@@ -243,7 +256,7 @@ impl Principals {
         let (plan, planned) = self.tier(tickets, tier);
         let (id, version) = (tenant.id, tenant.version);
         let entry = Arc::new(KnownTenant {
-            live: Live::default(),
+            live: LiveMark::default(),
             tenant,
             plan,
         });
@@ -252,7 +265,7 @@ impl Principals {
         (entry, kept)
     }
 
-    fn tier(&self, tickets: &Tickets, tier: Tier) -> (Arc<KnownTier>, bool) {
+    fn tier(&self, tickets: &PrincipalTickets, tier: Tier) -> (Arc<KnownTier>, bool) {
         if let Some(known) = self.tiers.get(&tier.name)
             && known.tier == tier
         {
@@ -260,14 +273,14 @@ impl Principals {
         }
         let name = tier.name.clone();
         let entry = Arc::new(KnownTier {
-            live: Live::default(),
+            live: LiveMark::default(),
             tier,
         });
         let kept = self.tiers.keep(&tickets.tiers, &name, &entry, |_| true);
         (entry, kept)
     }
 
-    fn user(&self, tickets: &Tickets, standing: UserStanding) -> (Arc<KnownUser>, bool) {
+    fn user(&self, tickets: &PrincipalTickets, standing: UserStanding) -> (Arc<KnownUser>, bool) {
         if let Some(known) = self.users.get(&standing.user)
             && known.standing == standing
         {
@@ -275,7 +288,7 @@ impl Principals {
         }
         let (id, version) = (standing.user, standing.version);
         let entry = Arc::new(KnownUser {
-            live: Live::default(),
+            live: LiveMark::default(),
             standing,
         });
         let newer = |there: &KnownUser| there.standing.version <= version;
@@ -283,10 +296,10 @@ impl Principals {
         (entry, kept)
     }
 
-    /// Keeps a key that was read from the store, if nothing changed meanwhile.
+    /// Stores a key that was read, if nothing changed since the tickets were taken.
     pub(super) fn keep_key(
         &self,
-        tickets: &Tickets,
+        tickets: &PrincipalTickets,
         key: ApiKey,
         tenant: Tenant,
         tier: Tier,
@@ -304,7 +317,7 @@ impl Principals {
         });
         let hash = key.hash;
         let entry = Arc::new(KnownKey {
-            live: Live::default(),
+            live: LiveMark::default(),
             tenant,
             key,
             caller,
@@ -316,10 +329,10 @@ impl Principals {
         entry
     }
 
-    /// Keeps a login that was read from the store, if nothing changed meanwhile.
+    /// Stores a login that was read, if nothing changed since the tickets were taken.
     pub(super) fn keep_login(
         &self,
-        tickets: &Tickets,
+        tickets: &PrincipalTickets,
         family: TokenFamilyId,
         standing: UserStanding,
         tenant: Tenant,
@@ -328,7 +341,7 @@ impl Principals {
         let (tenant, with_tenant) = self.tenant(tickets, tenant, tier);
         let (user, with_user) = self.user(tickets, standing);
         let entry = Arc::new(KnownLogin {
-            live: Live::default(),
+            live: LiveMark::default(),
             tenant,
             user,
             family,
@@ -339,8 +352,8 @@ impl Principals {
         entry
     }
 
-    /// Ends what has changed. Rows that say the same as before end nothing: a busy minute is read again
-    /// and again.
+    /// Ends the entries that have changed. Rows that are equal to the entry end nothing, because a busy
+    /// minute is read again and again.
     pub(super) fn apply(&self, changes: &Changes) {
         for tier in &changes.tiers {
             self.tiers

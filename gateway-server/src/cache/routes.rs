@@ -11,59 +11,59 @@ use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{Observed, Owner, Phase, Route, Session, SessionRef, Standing};
 use gateway_core::time::Uptime;
 
-use super::shards::{Entry, Live, Shards, Ticket};
-use super::workers::Workers;
+use super::shards::{Entry, LiveMark, Shards, Ticket};
+use super::workers::WorkerTable;
 
-/// Entries of less than 600 bytes each, with their name and an owner of their own (measured at a million).
+/// The most routes that are remembered. Each takes less than 600 bytes, with its name and an owner of its
+/// own (measured at a million).
 const ROUTES: usize = 2_000_000;
 
-/// A session's place.
+/// What is remembered of a session: its place, and the version of the row that says so.
 #[derive(Debug)]
 struct KnownRoute {
-    live: Live,
+    live: LiveMark,
     tenant: TenantId,
     name: SessionName,
     version: u64,
     epoch: Epoch,
-    place: Place,
+    place: KnownPlace,
     read_at: Uptime,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// Connected there.
+enum KnownPlace {
     Held(Owner),
-    /// Nowhere that messages could go.
+    /// Not connected: messages cannot go out.
     Nowhere(Standing),
 }
 
-/// Where a name leads.
+/// The session that a name leads to.
 #[derive(Debug)]
 struct Named {
-    live: Live,
+    live: LiveMark,
     session: SessionId,
 }
 
 impl Entry for KnownRoute {
-    fn live(&self) -> &Live {
+    fn live(&self) -> &LiveMark {
         &self.live
     }
 }
 
 impl Entry for Named {
-    fn live(&self) -> &Live {
+    fn live(&self) -> &LiveMark {
         &self.live
     }
 }
 
-/// The moment before a fill.
+/// The state of both maps before a fill.
 #[derive(Debug)]
-pub(super) struct Tickets {
+pub(super) struct SessionTickets {
     sessions: Ticket,
     names: Ticket,
 }
 
-/// The route table.
+/// The cache of routes, by session id and by name.
 #[derive(Debug)]
 pub(super) struct RouteTable {
     sessions: Shards<SessionId, KnownRoute>,
@@ -79,7 +79,7 @@ impl Default for RouteTable {
     }
 }
 
-fn place(session: &Session, workers: &Workers) -> Place {
+fn place(session: &Session, workers: &WorkerTable) -> KnownPlace {
     if let Phase::Active {
         owner,
         observed: Observed::Connected,
@@ -88,24 +88,24 @@ fn place(session: &Session, workers: &Workers) -> Place {
         // The texts of a worker's run are shared by all its sessions.
         let known = workers.get(&owner.worker);
         let shared = known.and_then(|known| known.shared(owner));
-        return Place::Held(shared.unwrap_or_else(|| owner.clone()));
+        return KnownPlace::Held(shared.unwrap_or_else(|| owner.clone()));
     }
-    Place::Nowhere(Route::of(session, None).standing)
+    KnownPlace::Nowhere(Route::of(session, None).standing)
 }
 
 impl RouteTable {
-    pub(super) fn tickets(&self) -> Tickets {
-        Tickets {
+    pub(super) fn tickets(&self) -> SessionTickets {
+        SessionTickets {
             sessions: self.sessions.ticket(),
             names: self.names.ticket(),
         }
     }
 
-    /// Whether nothing has changed since the tickets that a read of that session could depend on. Which one
-    /// has a name shows only when it is read.
+    /// Returns whether nothing that a read of that session could depend on has changed since the tickets
+    /// were taken. Which session has a name shows only when it is read.
     pub(super) fn is_untouched(
         &self,
-        tickets: &Tickets,
+        tickets: &SessionTickets,
         tenant: TenantId,
         reference: &SessionRef,
     ) -> bool {
@@ -136,18 +136,18 @@ impl RouteTable {
         (meant && known.tenant == tenant).then_some((id, known))
     }
 
-    /// The route of a tenant's session, and when the oldest part of it was read; none if anything about it
-    /// is not known.
+    /// Returns the route of a tenant's session, and when the oldest part of it was read. Returns `None`
+    /// if any part of it is not known.
     pub(super) fn get(
         &self,
         tenant: TenantId,
         reference: &SessionRef,
-        workers: &Workers,
+        workers: &WorkerTable,
     ) -> Option<(Route, Uptime)> {
         let (session, known) = self.find(tenant, reference)?;
         let (standing, read_at) = match &known.place {
-            Place::Nowhere(standing) => (standing.clone(), known.read_at),
-            Place::Held(owner) => {
+            KnownPlace::Nowhere(standing) => (standing.clone(), known.read_at),
+            KnownPlace::Held(owner) => {
                 let worker = workers.get(&owner.worker)?;
                 let open = worker.open(owner).map(Arc::clone);
                 let standing = open.map_or(Standing::Returning, Standing::Open);
@@ -164,9 +164,9 @@ impl RouteTable {
         Some((route, read_at))
     }
 
-    fn entry(session: &Session, workers: &Workers, read_at: Uptime) -> Arc<KnownRoute> {
+    fn entry(session: &Session, workers: &WorkerTable, read_at: Uptime) -> Arc<KnownRoute> {
         Arc::new(KnownRoute {
-            live: Live::default(),
+            live: LiveMark::default(),
             tenant: session.tenant,
             name: session.name.clone(),
             version: session.version,
@@ -176,14 +176,14 @@ impl RouteTable {
         })
     }
 
-    /// Keeps a row that was read at `read_at`, if nothing changed meanwhile. The worker that holds it, if
-    /// any, should be kept first.
+    /// Stores a row that was read at `read_at`, if nothing changed since the tickets were taken. The
+    /// worker that holds the session, if any, should be stored first.
     pub(super) fn keep(
         &self,
-        tickets: &Tickets,
+        tickets: &SessionTickets,
         session: &Session,
         by_name: bool,
-        workers: &Workers,
+        workers: &WorkerTable,
         read_at: Uptime,
     ) {
         let entry = Self::entry(session, workers, read_at);
@@ -197,7 +197,7 @@ impl RouteTable {
         }
         if by_name {
             let named = Arc::new(Named {
-                live: Live::default(),
+                live: LiveMark::default(),
                 session: session.id,
             });
             let key = (session.tenant, session.name.clone());
@@ -205,8 +205,8 @@ impl RouteTable {
         }
     }
 
-    /// Which of the sessions that changed are known in an older version. Those that are not known at all
-    /// are taken from whoever is about to keep them.
+    /// Returns which of the changed sessions are remembered in an older version. The others are ended for
+    /// fills that are on their way.
     pub(super) fn outdated(&self, changed: &[(SessionId, u64)]) -> Vec<SessionId> {
         let outdated = |(id, version): &(SessionId, u64)| match self.sessions.get(id) {
             Some(known) => (known.version < *version).then_some(*id),
@@ -219,8 +219,8 @@ impl RouteTable {
         changed.iter().filter_map(outdated).collect()
     }
 
-    /// Takes newer rows over.
-    pub(super) fn apply(&self, rows: &[Session], workers: &Workers, read_at: Uptime) {
+    /// Replaces entries by newer rows, read at `read_at`.
+    pub(super) fn apply(&self, rows: &[Session], workers: &WorkerTable, read_at: Uptime) {
         for row in rows {
             let entry = Self::entry(row, workers, read_at);
             self.sessions
@@ -237,7 +237,7 @@ impl RouteTable {
         self.names.clear();
     }
 
-    /// How many sessions are known.
+    /// Returns how many sessions are remembered.
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }

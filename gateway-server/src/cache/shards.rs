@@ -6,7 +6,7 @@
 //! an entry whose ticket is older than the shard is not kept. Shards keep that rare under churn, and
 //! readers of different entries apart.
 //!
-//! Entries are shared and carry a [`Live`] mark that their removal takes away, so that an entry can hold
+//! Entries are shared and carry a [`LiveMark`] mark that their removal takes away, so that an entry can hold
 //! another one and notice when that is gone.
 
 use std::collections::HashMap;
@@ -17,18 +17,18 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 const SHARDS: usize = 64;
 
-/// Whether an entry still holds.
+/// The mark of an entry that says whether it still holds.
 #[derive(Debug)]
-pub(super) struct Live(AtomicBool);
+pub(super) struct LiveMark(AtomicBool);
 
-impl Default for Live {
+impl Default for LiveMark {
     fn default() -> Self {
         Self(AtomicBool::new(true))
     }
 }
 
-impl Live {
-    /// Whether it does.
+impl LiveMark {
+    /// Returns whether the entry still holds.
     pub(super) fn holds(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -38,17 +38,18 @@ impl Live {
     }
 }
 
-/// Something that can be kept.
+/// A value that [`Shards`] can hold.
 pub(super) trait Entry {
-    /// Its mark.
-    fn live(&self) -> &Live;
+    /// Returns the mark that is taken away when the entry is removed.
+    fn live(&self) -> &LiveMark;
 }
 
-/// The moment before a fill.
+/// The generation of every shard before a fill. An entry is kept only if its shard still has that
+/// generation.
 #[derive(Debug)]
 pub(super) struct Ticket(Box<[u64; SHARDS]>);
 
-/// The map.
+/// A map in shards that refuses entries which are older than a removal.
 pub(super) struct Shards<K, V> {
     shards: Box<[Shard<K, V>]>,
     hasher: RandomState,
@@ -77,7 +78,7 @@ impl<K, V> fmt::Debug for Shards<K, V> {
 }
 
 impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
-    /// For at most about `capacity` entries; beyond that an arbitrary one makes room.
+    /// Makes a map for about `capacity` entries. When it is full, an arbitrary entry makes room.
     pub(super) fn new(capacity: usize) -> Self {
         let shard = || Shard {
             generation: AtomicU64::new(0),
@@ -95,31 +96,31 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         usize::try_from(hash % SHARDS as u64).unwrap_or(0)
     }
 
-    /// The entry.
+    /// Returns the entry of `key`, if there is one.
     pub(super) fn get(&self, key: &K) -> Option<Arc<V>> {
         let entries = self.shards[self.index(key)].read();
         entries.get(key).map(Arc::clone)
     }
 
-    /// To be taken before the store is asked for what will be kept.
+    /// Takes a ticket. Call it before the store is asked for what [`Shards::keep`] gets.
     pub(super) fn ticket(&self) -> Ticket {
         let generation = |index: usize| self.shards[index].generation.load(Ordering::Acquire);
         Ticket(Box::new(std::array::from_fn(generation)))
     }
 
-    /// Whether nothing of the key's shard was removed since the ticket.
+    /// Returns whether nothing was removed from the key's shard since the ticket was taken.
     pub(super) fn is_untouched(&self, ticket: &Ticket, key: &K) -> bool {
         let index = self.index(key);
         self.shards[index].generation.load(Ordering::Acquire) == ticket.0[index]
     }
 
-    /// Whether nothing at all was.
+    /// Returns whether nothing was removed from any shard since the ticket was taken.
     pub(super) fn are_untouched(&self, ticket: &Ticket) -> bool {
         self.ticket().0 == ticket.0
     }
 
-    /// Keeps an entry instead of the one that is there, if nothing of its shard was removed since the
-    /// ticket and `newer` than the one that is there; whether it did.
+    /// Stores an entry in place of the one that is there, if nothing was removed from its shard since the
+    /// ticket was taken and it is `newer` than that one. Returns whether it was stored.
     pub(super) fn keep(
         &self,
         ticket: &Ticket,
@@ -140,8 +141,8 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         true
     }
 
-    /// Replaces an entry that is there and `older`. Otherwise whoever is filling it must ask again, or
-    /// finds a newer one.
+    /// Replaces the entry of `key` if it is `older`. If there is none, counts a removal, so that a fill
+    /// on its way asks again.
     pub(super) fn replace(&self, key: &K, entry: &Arc<V>, older: impl FnOnce(&V) -> bool) {
         let shard = &self.shards[self.index(key)];
         let mut entries = shard.write();
@@ -167,12 +168,12 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         }
     }
 
-    /// Removes the entry, also from those who are about to keep it.
+    /// Removes the entry, and makes fills of it that are on their way fail.
     pub(super) fn forget(&self, key: &K) {
         self.forget_unless(key, |_| false);
     }
 
-    /// The same, unless it is there and still `good`.
+    /// Removes the entry and makes fills of it fail, unless the entry is there and still `good`.
     pub(super) fn forget_unless(&self, key: &K, good: impl FnOnce(&V) -> bool) {
         let shard = &self.shards[self.index(key)];
         let mut entries = shard.write();
@@ -196,7 +197,7 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         }
     }
 
-    /// How many entries there are.
+    /// Returns how many entries there are.
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.read().len()).sum()
     }
@@ -207,16 +208,16 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Default)]
-    struct Number(u32, Live);
+    struct Number(u32, LiveMark);
 
     impl Entry for Number {
-        fn live(&self) -> &Live {
+        fn live(&self) -> &LiveMark {
             &self.1
         }
     }
 
     fn number(n: u32) -> Arc<Number> {
-        Arc::new(Number(n, Live::default()))
+        Arc::new(Number(n, LiveMark::default()))
     }
 
     fn seen(map: &Shards<u8, Number>, key: u8) -> Option<u32> {

@@ -79,7 +79,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A tenant with a key and a session, in caches that have looked and know nothing.
+    /// Makes a tenant with a key and a session, in caches that have looked and know nothing.
     async fn new() -> Self {
         let clock = Arc::new(ManualClock::default());
         let memory = MemoryStore::new(clock.clone());

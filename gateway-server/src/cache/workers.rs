@@ -7,14 +7,14 @@ use gateway_core::session::{Open, Owner};
 use gateway_core::time::Uptime;
 use gateway_core::worker::{Worker, WorkerStatus};
 
-use super::shards::{Entry, Live, Shards, Ticket};
+use super::shards::{Entry, LiveMark, Shards, Ticket};
 
 const WORKERS: usize = 200_000;
 
-/// A worker.
+/// A worker, as it is remembered: its present run and where messages go.
 #[derive(Debug)]
 pub(super) struct KnownWorker {
-    live: Live,
+    live: LiveMark,
     version: u64,
     present: Option<Owner>,
     open: Option<Arc<Open>>,
@@ -22,50 +22,50 @@ pub(super) struct KnownWorker {
 }
 
 impl Entry for KnownWorker {
-    fn live(&self) -> &Live {
+    fn live(&self) -> &LiveMark {
         &self.live
     }
 }
 
 impl KnownWorker {
-    /// Whether `owner` is its present run, whose token is good.
+    /// Returns whether `owner` is the worker's present run, whose token is good.
     pub(super) fn is_present(&self, owner: &Owner) -> bool {
         self.present.as_ref() == Some(owner)
     }
 
-    /// Where the messages of sessions that `owner` holds go, if they can be sent now.
+    /// Returns the way for messages of sessions that `owner` holds, if they can be sent now.
     pub(super) fn open(&self, owner: &Owner) -> Option<&Arc<Open>> {
         let open = self.open.as_ref();
         open.filter(|open| open.target.owner == *owner)
     }
 
-    /// When it was read.
+    /// Returns when the worker's row was read.
     pub(super) const fn read_at(&self) -> Uptime {
         self.read_at
     }
 
-    /// Its present run in memory that others share.
+    /// Returns the present run in shared memory, if it is `owner`.
     pub(super) fn shared(&self, owner: &Owner) -> Option<Owner> {
         self.present.clone().filter(|present| present == owner)
     }
 }
 
-/// Every worker that was asked for.
+/// The cache of workers.
 #[derive(Debug)]
-pub(super) struct Workers(Shards<WorkerId, KnownWorker>);
+pub(super) struct WorkerTable(Shards<WorkerId, KnownWorker>);
 
-impl Default for Workers {
+impl Default for WorkerTable {
     fn default() -> Self {
         Self(Shards::new(WORKERS))
     }
 }
 
-impl Workers {
+impl WorkerTable {
     pub(super) fn ticket(&self) -> Ticket {
         self.0.ticket()
     }
 
-    /// Whether nothing has changed since the ticket.
+    /// Returns whether no worker has changed since the ticket was taken.
     pub(super) fn are_untouched(&self, ticket: &Ticket) -> bool {
         self.0.are_untouched(ticket)
     }
@@ -83,7 +83,7 @@ impl Workers {
         };
         let refused = row.status == WorkerStatus::Removed;
         Arc::new(KnownWorker {
-            live: Live::default(),
+            live: LiveMark::default(),
             version: row.row_version,
             present: row.owner().filter(|_| !refused),
             open,
@@ -91,7 +91,7 @@ impl Workers {
         })
     }
 
-    /// Keeps a row that was read at `read_at`, if no newer one is there.
+    /// Stores a row that was read at `read_at`, if no newer one is there, and returns the entry.
     pub(super) fn keep(&self, ticket: &Ticket, row: &Worker, read_at: Uptime) -> Arc<KnownWorker> {
         let entry = self.entry(row, read_at);
         let version = entry.version;
@@ -100,7 +100,7 @@ impl Workers {
         entry
     }
 
-    /// Takes changed rows over.
+    /// Replaces entries by changed rows, read at `read_at`.
     pub(super) fn apply(&self, rows: &[Worker], read_at: Uptime) {
         for row in rows {
             let entry = self.entry(row, read_at);

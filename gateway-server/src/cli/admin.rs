@@ -8,7 +8,7 @@ use gateway_core::identity::Actor;
 use gateway_core::tenant::TierName;
 use gateway_core::user::{Email, Role};
 
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::config::Config;
 use crate::identity::Passwords;
 use crate::store::open;
@@ -49,8 +49,8 @@ struct SetTier {
 }
 
 impl Admin {
-    /// Makes one change and ends.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    /// Makes one change in the store and prints the result.
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let config = context.load()?.config;
         let said = runtime()?.block_on(async {
             let store = opened(&config).await?;
@@ -66,8 +66,8 @@ impl Admin {
     }
 }
 
-/// The store, with a current schema; an embedded one may not have been served yet.
-async fn opened(config: &Config) -> Result<SqlStore, Failure> {
+/// Opens the store and brings its schema up to date: an embedded one may not have been served yet.
+async fn opened(config: &Config) -> Result<SqlStore, CommandFailure> {
     let store = open::beside(config, Arc::new(SystemClock)).await?;
     if config.database.url.is_none() {
         store.migrate().await?;
@@ -84,7 +84,7 @@ fn accounts(store: SqlStore, config: &Config) -> Accounts {
     Accounts::new(Arc::new(store), Arc::new(passwords), entropy)
 }
 
-async fn create(accounts: &Accounts, who: &Who) -> Result<String, Failure> {
+async fn create(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure> {
     let account = NewAccount {
         email: Email::parse(&who.email)?,
         name: None,
@@ -103,7 +103,7 @@ async fn create(accounts: &Accounts, who: &Who) -> Result<String, Failure> {
     ))
 }
 
-async fn reset_password(accounts: &Accounts, who: &Who) -> Result<String, Failure> {
+async fn reset_password(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure> {
     let (email, password) = (Email::parse(&who.email)?, NewPassword::generate(&OsEntropy));
     let actor = Actor::operator();
     let reset = accounts.reset_password(&actor, &email, &password);
@@ -111,7 +111,7 @@ async fn reset_password(accounts: &Accounts, who: &Who) -> Result<String, Failur
     Ok(format!("password: {}", password.password().reveal()))
 }
 
-async fn set_tier(accounts: &Accounts, set: &SetTier) -> Result<String, Failure> {
+async fn set_tier(accounts: &Accounts, set: &SetTier) -> Result<String, CommandFailure> {
     let (email, tier) = (Email::parse(&set.email)?, TierName::parse(&set.tier)?);
     let user = accounts.user_by_email(&email).await;
     let user = user.map_err(|error| nobody(&set.email, error))?;
@@ -126,7 +126,7 @@ fn held_elsewhere<T>(done: Committed<T>) -> T {
     done.value
 }
 
-fn nobody(email: &str, error: AccountError) -> Failure {
+fn nobody(email: &str, error: AccountError) -> CommandFailure {
     match error {
         AccountError::UnknownUser => format!("nobody is registered as {email}").into(),
         other => other.into(),

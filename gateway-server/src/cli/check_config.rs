@@ -2,15 +2,16 @@
 
 use clap::Args;
 
-use super::{Context, Failure};
+use super::{CommandFailure, Context};
 use crate::config::Secrets;
 
 #[derive(Args, Debug)]
 pub(super) struct CheckConfig {}
 
 impl CheckConfig {
-    /// Touches no file but the configuration: it can run beside the server, or where none will run.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    /// Checks the configuration and prints it. Touches no other file, so it can run beside the server, or
+    /// where none will run.
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let loaded = context.load()?;
         Secrets::check(&loaded.config)?;
         if let Some(warning) = loaded.warning {

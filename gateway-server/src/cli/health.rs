@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::config::Http;
 
-/// Shorter than the time limits that container tools set by default.
+/// The time limit of the check, shorter than those that container tools set by default.
 const LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Args, Debug)]
-pub(super) struct Health {}
+pub(super) struct HealthCommand {}
 
-impl Health {
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+impl HealthCommand {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let url = format!(
             "http://{}/health/live",
             reachable(&context.load()?.config.http)
@@ -47,7 +47,7 @@ async fn ask(url: &str) -> Result<reqwest::StatusCode, reqwest::Error> {
     Ok(client.build()?.get(url).send().await?.status())
 }
 
-/// Where this machine reaches a server that listens on all addresses.
+/// Returns the address under which this machine reaches the server, also if it listens on all addresses.
 fn reachable(http: &Http) -> SocketAddr {
     let mut address = http.address();
     match address.ip() {
@@ -66,7 +66,7 @@ mod tests {
 
     use super::super::tests::run;
 
-    /// Asks a server that gives one answer.
+    /// Runs the command against a server that gives one fixed answer.
     fn health(answer: &'static str) -> Result<String, String> {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::store::open;
 use crate::system::SystemClock;
 
@@ -12,8 +12,8 @@ use crate::system::SystemClock;
 pub(super) struct Migrate {}
 
 impl Migrate {
-    /// Brings the schema up to date; harmless when it is.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    /// Brings the schema up to date. Does nothing when it is.
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let config = context.load()?.config;
         runtime()?.block_on(async {
             let store = open::beside(&config, Arc::new(SystemClock)).await?;

@@ -23,7 +23,7 @@ use crate::config::{Config, ConfigError, Loaded, Source};
 use crate::telemetry::ErrorChain;
 
 /// Why a command failed; shown with [`ErrorChain`].
-pub type Failure = Box<dyn Error + Send + Sync>;
+pub type CommandFailure = Box<dyn Error + Send + Sync>;
 
 /// One base URL in front of a fleet of WhatsApp workers.
 #[derive(Debug, Parser)]
@@ -33,11 +33,11 @@ struct Cli {
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Make administrators, reset passwords, change plans; beside a running server.
     Admin(admin::Admin),
     /// Print the options in effect, with secrets masked, or say what is wrong with them.
@@ -47,17 +47,17 @@ enum Command {
     /// Print the description of the HTTP API.
     Openapi(openapi::Openapi),
     /// Serve until asked to stop.
-    Serve(serve::Serve),
+    Serve(serve::ServeCommand),
     /// Serve on this machine alone, with simulated workers and a demo tenant, for a first look.
     Dev(dev::Dev),
     /// Run a simulated worker.
     SimWorker(sim_worker::SimWorker),
     /// Ask the server on this machine whether it is alive; for the health check of a container.
-    Health(health::Health),
+    Health(health::HealthCommand),
 }
 
-impl Command {
-    fn run(self, context: &mut Context) -> Result<(), Failure> {
+impl CliCommand {
+    fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         match self {
             Self::Admin(command) => command.run(context),
             Self::Migrate(command) => command.run(context),
@@ -71,24 +71,22 @@ impl Command {
     }
 }
 
-/// What a command gets from the process.
+/// What a command gets from the process: environment, arguments and output.
 pub(crate) struct Context {
-    /// Environment variables.
     pub(crate) source: Source,
     /// The file of `--config`.
     pub(crate) file: Option<PathBuf>,
-    /// Where answers go.
     pub(crate) output: Box<dyn Write>,
 }
 
 impl Context {
-    /// The configuration in effect.
+    /// Returns the configuration in effect.
     pub(crate) fn load(&self) -> Result<Loaded, ConfigError> {
         Config::load(&self.source, self.file.as_deref())
     }
 }
 
-/// The runtime of a command: every thread there is.
+/// Makes the runtime of a command, with a thread per core.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -136,7 +134,8 @@ mod tests {
         }
     }
 
-    /// What a command answers, or the sentence it fails with.
+    /// Runs a command with these arguments and variables. Returns its output, or the sentence it fails
+    /// with.
     pub(super) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Result<String, String> {
         let name = std::iter::once("gateway-server");
         let cli = Cli::try_parse_from(name.chain(arguments.iter().copied()))

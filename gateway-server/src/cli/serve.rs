@@ -4,16 +4,16 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::server::Server;
 use crate::{shutdown, telemetry};
 
 #[derive(Args, Debug)]
-pub(super) struct Serve {}
+pub(super) struct ServeCommand {}
 
-impl Serve {
+impl ServeCommand {
     /// Serves until it is asked to stop. Prints where it listens as the first line of standard output.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let loaded = context.load()?;
         telemetry::init(&loaded.config.log)?;
         if let Some(warning) = loaded.warning {

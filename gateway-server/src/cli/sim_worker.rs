@@ -10,7 +10,7 @@ use gateway_core::id::WorkerId;
 use gateway_testkit::worker::Script;
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
 
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::system::{OsEntropy, SystemClock};
 use crate::{shutdown, telemetry};
 
@@ -45,7 +45,7 @@ pub(super) struct SimWorker {
 impl SimWorker {
     /// Works until it is asked to stop, and says goodbye then; or until its script lets it crash, or the
     /// gateway does not take its token.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let config = context.load()?.config;
         telemetry::init(&config.log)?;
         let configured = config.workers.bootstrap_token.as_ref();
@@ -72,7 +72,7 @@ impl SimWorker {
         })
     }
 
-    fn options(&self, token: &str) -> Result<Options, Failure> {
+    fn options(&self, token: &str) -> Result<Options, CommandFailure> {
         let id = WorkerId::parse(&self.id)?;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(OsEntropy));
         let mut options = Options::new(id, &self.gateway, token, clock, entropy);
@@ -91,7 +91,7 @@ impl SimWorker {
     }
 }
 
-fn script(file: &std::path::Path) -> Result<Script, Failure> {
+fn script(file: &std::path::Path) -> Result<Script, CommandFailure> {
     let text = fs::read_to_string(file)
         .map_err(|error| format!("the script {} cannot be read: {error}", file.display()))?;
     let read = config::Config::builder()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::unit::{duration, optional};
 use super::{Invalid, Secret};
 
-/// Tokens, passwords and logins.
+/// The options of tokens, passwords and logins.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
@@ -26,7 +26,7 @@ pub struct Auth {
     /// Message ids of requests with an idempotency key are an HMAC under it.
     #[serde(with = "optional")]
     pub message_id_key: Option<Secret>,
-    /// Passwords hashed at once.
+    /// The most passwords that are hashed at the same time.
     pub password_hashers: usize,
     /// Failed logins per account or address and window.
     pub login_attempts: u32,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unit::choice;
 
-/// The strategy and what its factors count.
+/// How a worker is chosen for a session: the strategy, and the weights of its factors.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Balance {
@@ -17,10 +17,10 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// The policy, as the core takes it.
+    /// Converts these options into the core's policy.
     ///
     /// # Errors
-    /// A weight names no factor, is negative, or all are 0.
+    /// [`InvalidPolicy`] if a weight names no factor or is negative, or if all are 0.
     pub fn policy(&self) -> Result<BalancePolicy, InvalidPolicy> {
         Ok(BalancePolicy::new(FACTORS, &self.weights)?.with_strategy(self.strategy))
     }

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::unit::{duration, optional};
 use super::{Invalid, ServiceUrl};
 
-/// Every cache relies on no commit being later than its window.
+/// The longest `statement_timeout` that is accepted: every cache relies on no commit being later than its
+/// window.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 
-/// The SQL database.
+/// The options of the SQL database.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
     /// PostgreSQL; without it, a SQLite file in the data folder.
     #[serde(with = "optional")]
     pub url: Option<ServiceUrl>,
-    /// Connections to PostgreSQL.
     pub max_connections: u32,
     /// How long a request waits for a connection.
     #[serde(with = "duration")]
@@ -53,7 +53,7 @@ impl Database {
     }
 }
 
-/// The coordinator of several replicas.
+/// The options of Redis, which coordinates several replicas.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redis {
@@ -73,11 +73,12 @@ pub struct Redis {
     pub prefix: String,
 }
 
-/// A request must not feel an outage.
+/// The longest `command_timeout` that is accepted: a request must not feel an outage of Redis.
 const LONGEST_COMMAND: Duration = Duration::from_millis(300);
 
 impl Redis {
-    /// Redis coordinates replicas over one PostgreSQL database; alone it coordinates nothing.
+    /// Checks the limits, and that Redis is used only together with PostgreSQL: it coordinates replicas
+    /// of one database, and alone coordinates nothing.
     pub(super) fn check(&self, database: &Database) -> Result<(), Invalid> {
         Invalid::unless_positive([
             ("redis.command_timeout", self.command_timeout),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::unit::{duration, optional, size};
 use super::{Invalid, Network, Secret};
 
-/// How requests come in.
+/// The options of the listener, its time limits and its size limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
@@ -46,7 +46,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Address and port together.
+    /// Returns the address and the port to listen on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.listen, self.port)

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use super::SecretError;
 
-/// In the data folder.
+/// The name of the file in the data folder.
 pub(super) const FILE: &str = "secrets.json";
 
-/// The file in the data folder. A secret that a newer version adds is made when it is missing.
+/// The content of the file in the data folder. A secret that a newer version adds is made when it is
+/// missing.
 #[derive(Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct Kept {
+pub(super) struct KeptSecrets {
     pub(super) jwt_secret: String,
     pub(super) worker_auth_token: String,
     pub(super) worker_token_key: String,
@@ -26,7 +27,7 @@ pub(super) struct Kept {
     pub(super) state_key: String,
 }
 
-impl Kept {
+impl KeptSecrets {
     pub(super) fn load_or_make(folder: &Path, entropy: &dyn Entropy) -> Result<Self, SecretError> {
         let path = folder.join(FILE);
         let failed = |source| SecretError::File {
@@ -48,7 +49,7 @@ impl Kept {
         Ok(kept)
     }
 
-    /// Makes what is missing; whether anything was.
+    /// Makes the missing secrets, and returns whether any was missing.
     fn fill(&mut self, entropy: &dyn Entropy) -> bool {
         let all = [
             &mut self.jwt_secret,
@@ -67,8 +68,8 @@ impl Kept {
         made
     }
 
-    /// All or nothing, also when the machine goes down: state encrypted under a key that was not kept
-    /// would be lost.
+    /// Writes the file completely or not at all, also when the machine goes down meanwhile: state
+    /// encrypted under a key that was not kept would be lost.
     fn write(&self, folder: &Path, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new()
             .recursive(true)

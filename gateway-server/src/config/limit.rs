@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Invalid;
 use super::unit::duration;
 
-/// Limits that hold for everybody.
+/// Limits that apply to every caller.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -34,20 +34,21 @@ impl Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierLimits {
-    /// Sessions of a tenant.
+    /// The most sessions of a tenant.
     pub sessions: u32,
-    /// Requests with API keys per clock hour.
+    /// The most requests with API keys per clock hour.
     pub requests_per_hour: u64,
-    /// Webhook endpoints of a tenant.
+    /// The most webhook endpoints of a tenant.
     pub webhook_endpoints: u32,
     /// Days that messages are kept.
     pub history_days: u32,
-    /// Higher ones are placed first on mass failover.
+    /// The order of placement on mass failover: sessions of a higher priority come first.
     pub priority: u8,
 }
 
 impl TierLimits {
-    /// The plan called `name`, as the core takes it; nothing when that is no name for a plan.
+    /// Converts these limits into the core's plan called `name`. Returns `None` if that is not a valid
+    /// name.
     pub(super) fn named(&self, name: &str) -> Option<Tier> {
         let parsed = TierName::parse(name)
             .ok()

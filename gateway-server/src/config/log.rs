@@ -7,7 +7,7 @@ use super::unit::choice;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// The log on standard error.
+/// The options of the log on standard error.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
@@ -18,18 +18,18 @@ pub struct Log {
     pub format: Format,
 }
 
-/// Forms of log lines.
+/// The form of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object per line.
     Json,
-    /// Coloured text.
     Pretty,
 }
 
 impl Log {
-    /// The filter's own parser takes an unknown level for the name of a module and then logs nothing.
+    /// Refuses unknown levels: the filter's own parser would take one for the name of a module and then
+    /// log nothing.
     pub(super) fn check(&self) -> Result<(), Invalid> {
         let known = |level: &str| LEVELS.contains(&level.trim().to_ascii_lowercase().as_str());
         let part = |part: &str| known(part.rsplit('=').next().unwrap_or(part));

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::Invalid;
 use super::unit::duration;
 
-/// The writer's queue and batches.
+/// The options of the message log's queue and batches.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MessageLog {
-    /// Places that can be taken at once.
+    /// The most sends that may wait in the queue at once.
     pub capacity: usize,
-    /// Facts in one statement.
+    /// The most facts in one statement.
     pub batch_size: usize,
     /// How long a small batch waits for more.
     #[serde(with = "duration")]

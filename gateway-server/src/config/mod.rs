@@ -65,23 +65,19 @@ pub use worker::{AllowedHost, Workers};
 /// Every option with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../gateway.default.toml");
 
-/// Every option, checked.
+/// The whole configuration, typed and checked.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The listener.
     pub http: Http,
     /// Where requests are served.
     pub runtime: Runtime,
-    /// The SQL database.
     pub database: Database,
     /// The coordinator of several replicas.
     pub redis: Redis,
-    /// Credentials of people.
     pub auth: Auth,
     /// Limits that hold for everybody.
     pub limits: Limits,
-    /// Plans by name.
     pub tiers: BTreeMap<String, TierLimits>,
     /// How workers are chosen.
     pub balance: Balance,
@@ -91,20 +87,17 @@ pub struct Config {
     pub workers: Workers,
     /// How facts about messages are written.
     pub message_log: MessageLog,
-    /// How long what is kept.
+    /// How long each kind of record is kept.
     pub retention: Retention,
-    /// Files.
     pub storage: Storage,
-    /// The log.
     pub log: Log,
 }
 
-/// A configuration, and what there is to say about it.
+/// A configuration, and a warning about the environment it came from.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The checked values.
     pub config: Config,
-    /// To be logged once: variables that have no meaning here.
+    /// A sentence to be logged once, about variables that have no meaning here.
     pub warning: Option<String>,
 }
 
@@ -114,7 +107,6 @@ pub enum ConfigError {
     /// The file cannot be read or is not TOML.
     #[error("cannot use the configuration file {}: {why}", path.display())]
     File {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -134,18 +126,19 @@ pub enum ConfigError {
     /// A value that cannot work.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The same of a value that a variable has set.
+    /// A value of the wrong type, or one that cannot work, that an environment variable has set.
     #[error("variable {variable} cannot be used: {why}")]
     Variable {
-        /// Which, as it was set.
+        /// The variable's name, as it was set.
         variable: String,
-        /// What is wrong with its value; names the option.
+        /// What is wrong with its value. Names the option.
         why: String,
     },
 }
 
 impl ConfigError {
-    /// Names the variable that has set the option, so that whoever set it need not know the option.
+    /// Adds the name of the variable that has set the option, so that whoever set it need not know the
+    /// option.
     fn naming_variable(self, set_by: &names::SetBy) -> Self {
         let key = match &self {
             Self::Invalid(invalid) => Some(invalid.key),
@@ -198,12 +191,11 @@ impl Invalid {
     }
 }
 
-/// Where the truth is kept.
+/// Where tenants, sessions and messages are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// A SQLite file in the data folder.
     Embedded,
-    /// A PostgreSQL server.
     Cluster,
 }
 
@@ -227,7 +219,7 @@ impl Config {
         })
     }
 
-    /// Where the truth is kept.
+    /// Returns the mode that the database options imply.
     #[must_use]
     pub fn mode(&self) -> Mode {
         match self.database.url {
@@ -236,7 +228,7 @@ impl Config {
         }
     }
 
-    /// The plans, as the core takes them.
+    /// Converts the plans into the core's form.
     #[must_use]
     pub fn plans(&self) -> Vec<Tier> {
         self.tiers
@@ -245,7 +237,7 @@ impl Config {
             .collect()
     }
 
-    /// How workers are observed, as the core takes it.
+    /// Converts the options of worker observation into the core's policy.
     #[must_use]
     pub fn vitals_policy(&self) -> VitalsPolicy {
         VitalsPolicy {
@@ -255,7 +247,7 @@ impl Config {
         }
     }
 
-    /// One `key = value` line per option, sorted, with secrets masked; itself a valid file.
+    /// Returns one `key = value` line per option, sorted, with secrets masked; itself a valid file.
     #[must_use]
     pub fn describe(&self) -> String {
         let mut lines = String::new();
@@ -290,7 +282,7 @@ impl Config {
     }
 }
 
-/// The defaults with `file` on top.
+/// Returns the defaults with `file` on top.
 fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError> {
     let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
     let mut builder = config::Config::builder().add_source(defaults);
@@ -308,7 +300,8 @@ fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError
     Ok(config::Source::collect(&builder.build()?)?)
 }
 
-/// The parser draws the place over several lines; the first says where it is, the last what is wrong.
+/// Shortens a parser's message to one line: it draws the place over several lines, of which the first
+/// says where it is and the last what is wrong.
 fn in_one_line(drawing: &str) -> String {
     let lines: Vec<&str> = drawing
         .lines()

@@ -9,11 +9,11 @@ use config::{Map, Value, ValueKind};
 
 use super::{ConfigError, Source};
 
-/// Names the configuration file; not an option itself.
+/// The variable that names the configuration file; not an option itself.
 pub(super) const FILE: &str = "GATEWAY_CONFIG";
 const PREFIX: &str = "GATEWAY_";
 
-/// How the text of an older variable is meant.
+/// How the text of an older variable is converted.
 #[derive(Clone, Copy)]
 enum Meaning {
     AsIs,
@@ -50,10 +50,10 @@ const OLDER: [(&str, &[&str], Meaning); 11] = [
     ("LOG_LEVEL", &["log", "level"], Meaning::AsIs),
 ];
 
-/// Accepted, so that an existing environment keeps working, and without effect.
+/// Variables that are accepted without effect, so that an existing environment keeps working.
 const IGNORED: [&str; 4] = ["NODE_ENV", "API_VERSION", "BCRYPT_ROUNDS", "LOG_FILE_PATH"];
 
-type Path = Vec<String>;
+type OptionPath = Vec<String>;
 
 /// The variable that has set an option, by the option's key.
 pub(super) type SetBy = BTreeMap<String, String>;
@@ -70,7 +70,7 @@ pub(super) fn apply(
         let Some(text) = source.variable(variable) else {
             continue;
         };
-        let path: Path = path.iter().map(ToString::to_string).collect();
+        let path: OptionPath = path.iter().map(ToString::to_string).collect();
         let text = match meaning {
             Meaning::AsIs => text.to_owned(),
             Meaning::Milliseconds => format!("{}ms", text.trim()),
@@ -92,7 +92,7 @@ pub(super) fn apply(
     Ok(set)
 }
 
-/// One sentence about variables that are set and mean nothing here.
+/// Returns one sentence about variables that are set and mean nothing here.
 pub(super) fn warning(source: &Source) -> Option<String> {
     let set: Vec<&str> = IGNORED
         .into_iter()
@@ -101,8 +101,8 @@ pub(super) fn warning(source: &Source) -> Option<String> {
     (!set.is_empty()).then(|| format!("these variables have no effect: {}", set.join(", ")))
 }
 
-/// Kubernetes gives every pod variables for each service, so a service named `gateway` makes
-/// `GATEWAY_SERVICE_HOST`, `GATEWAY_PORT=tcp://…` and `GATEWAY_PORT_8000_TCP_ADDR`.
+/// Returns whether a variable was set by Kubernetes for a service named `gateway`. It gives every pod
+/// such variables: `GATEWAY_SERVICE_HOST`, `GATEWAY_PORT=tcp://…` and `GATEWAY_PORT_8000_TCP_ADDR`.
 fn is_service_link(variable: &str, text: &str) -> bool {
     variable.starts_with("GATEWAY_SERVICE_")
         || variable.starts_with("GATEWAY_PORT_")
@@ -112,7 +112,7 @@ fn is_service_link(variable: &str, text: &str) -> bool {
 fn collect_names(
     options: &Map<String, Value>,
     above: &[String],
-    names: &mut BTreeMap<String, Path>,
+    names: &mut BTreeMap<String, OptionPath>,
 ) {
     for (key, value) in options {
         let mut path = above.to_vec();

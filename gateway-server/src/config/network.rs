@@ -21,13 +21,13 @@ pub struct Network(IpNet);
 pub struct InvalidNetwork;
 
 impl Network {
-    /// Whether the address belongs to it.
+    /// Returns whether the address belongs to the network.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Whether it is every address of its kind.
+    /// Returns whether the network holds every address of its kind.
     pub(super) fn is_everything(&self) -> bool {
         self.0.prefix_len() == 0
     }

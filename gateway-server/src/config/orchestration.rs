@@ -14,33 +14,33 @@ use super::unit::duration;
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Orchestration {
-    /// A start, on one worker.
+    /// The time limit of a start on one worker.
     #[serde(with = "duration")]
     pub start: Duration,
-    /// Workers that are tried.
+    /// The most workers that are tried for one start.
     pub start_tries: u32,
-    /// Between two repetitions of an order.
+    /// The pause between two repetitions of an order.
     #[serde(with = "duration")]
     pub repeat: Duration,
-    /// The longest wait for room.
+    /// The longest pause between two attempts to find room.
     #[serde(with = "duration")]
     pub no_capacity_retry: Duration,
-    /// From the scan to the connection.
+    /// The time limit from the scan to the connection.
     #[serde(with = "duration")]
     pub pairing: Duration,
-    /// After the announced end of a QR code.
+    /// How long a QR code may be overdue before the session is given up.
     #[serde(with = "duration")]
     pub qr_grace: Duration,
-    /// An unpaired session, from its first start.
+    /// The time limit for linking a session, from its first start.
     #[serde(with = "duration")]
     pub connect: Duration,
-    /// The same with a passkey.
+    /// The time limit for linking a session that asks for a passkey.
     #[serde(with = "duration")]
     pub passkey: Duration,
-    /// After the announced retry.
+    /// How long an announced reconnection may be overdue.
     #[serde(with = "duration")]
     pub reconnect_grace: Duration,
-    /// A reconnection in all.
+    /// The time limit of a reconnection in all.
     #[serde(with = "duration")]
     pub reconnect_max: Duration,
     /// The first wait after an error.
@@ -49,35 +49,35 @@ pub struct Orchestration {
     /// The longest wait after an error.
     #[serde(with = "duration")]
     pub error_backoff_max: Duration,
-    /// A stop, until the worker is cordoned.
+    /// How long a stop may take before the worker is cordoned.
     #[serde(with = "duration")]
     pub stop: Duration,
-    /// A stop, until the worker is fenced.
+    /// How long a stop may take before the worker is fenced.
     #[serde(with = "duration")]
     pub stop_fence: Duration,
-    /// Connected, until failures are forgotten.
+    /// How long a session must stay connected before its failures are forgotten.
     #[serde(with = "duration")]
     pub stable: Duration,
-    /// A worker's right to its sessions.
+    /// How long a worker's lease on its sessions lasts.
     #[serde(with = "duration")]
     pub lease: Duration,
-    /// On top of the lease, until a silent worker is dead.
+    /// The time on top of the lease after which a silent worker counts as dead.
     #[serde(with = "duration")]
     pub lease_guard: Duration,
-    /// Between two reports of a worker.
+    /// The pause between two heartbeats of a worker.
     #[serde(with = "duration")]
     pub heartbeat: Duration,
     /// Silence after which nothing new is placed on a worker.
     #[serde(with = "duration")]
     pub suspect_after: Duration,
-    /// Effects that are performed at once on one worker.
+    /// The most effects that are performed at once on one worker.
     pub effects_per_worker: usize,
-    /// Effects that are performed at once in all.
+    /// The most effects that are performed at once in all.
     pub effects_total: usize,
 }
 
 impl Orchestration {
-    /// The times of a session's life, as the core takes them.
+    /// Converts the times of a session's life into the core's policy.
     #[must_use]
     pub fn session_policy(&self) -> SessionPolicy {
         SessionPolicy {
@@ -99,7 +99,7 @@ impl Orchestration {
         }
     }
 
-    /// The times of a worker's lease, as the core takes them.
+    /// Converts the times of a worker's lease into the core's policy.
     #[must_use]
     pub fn lease_policy(&self) -> LeasePolicy {
         LeasePolicy {
@@ -110,7 +110,7 @@ impl Orchestration {
         }
     }
 
-    /// How many effects run at once, as the core takes it.
+    /// Converts the limits of effects into the core's form.
     #[must_use]
     pub const fn effect_limits(&self) -> EffectLimits {
         EffectLimits {

@@ -7,18 +7,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MASK: &str = "***";
 
-/// A secret text. Everything but [`Secret::expose`] shows a mask.
+/// A secret text. `Debug`, `Display` and serialisation show a mask; only [`Secret::expose`] shows the
+/// text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text as it is.
+    /// Wraps the text as it is.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that signs, sends or compares it.
+    /// Returns the text itself, for the one place that signs, sends or compares it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -61,19 +62,19 @@ impl<'de> Deserialize<'de> for Secret {
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl(String);
 
-/// The text has no `scheme://host` in it.
+/// Why a text is no service address: it has no `scheme://host` in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an address such as postgres://user:password@host/name or redis://host")]
 pub struct InvalidServiceUrl;
 
 impl ServiceUrl {
-    /// The address with its password, for the driver.
+    /// Returns the address with its password, for the driver.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What stands before `://`.
+    /// Returns what stands before `://`.
     #[must_use]
     pub fn scheme(&self) -> &str {
         self.0.split("://").next().unwrap_or_default()
@@ -93,7 +94,7 @@ impl FromStr for ServiceUrl {
 }
 
 impl fmt::Display for ServiceUrl {
-    /// Leaves out what follows `?` too: drivers take passwords there.
+    /// Masks the password, and leaves out what follows `?`: drivers take passwords there, too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = self.0.split('?').next().unwrap_or_default();
         let (scheme, rest) = address.split_once("://").unwrap_or(("", address));

@@ -9,16 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::Invalid;
 use super::unit::duration;
 
-/// Ages of everything that accumulates. Messages are kept as long as their tenant's plan says.
+/// How long records that accumulate are kept. Messages are kept as long as their tenant's plan says.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Retention {
-    /// Between two rounds over everything.
+    /// The pause between two rounds over all kinds of records.
     #[serde(with = "duration")]
     pub interval: Duration,
-    /// Rows that one step deletes at most.
+    /// The most rows that one step deletes.
     pub batch: u32,
-    /// The event log.
     #[serde(with = "duration")]
     pub events: Duration,
     /// Credentials, after they were archived.
@@ -27,10 +26,8 @@ pub struct Retention {
     /// Refresh tokens and logins, after their end.
     #[serde(with = "duration")]
     pub refresh_tokens: Duration,
-    /// The audit log.
     #[serde(with = "duration")]
     pub audit: Duration,
-    /// Counts of requests.
     #[serde(with = "duration")]
     pub quota_hours: Duration,
     /// Leases, after they were fenced.
@@ -39,13 +36,13 @@ pub struct Retention {
     /// Placements, after their end.
     #[serde(with = "duration")]
     pub placements: Duration,
-    /// Notes of deleted rows.
+    /// How long notes of deleted rows are kept, which tell caches to forget.
     #[serde(with = "duration")]
     pub deletions: Duration,
 }
 
 impl Retention {
-    /// The ages, as the core takes them.
+    /// Converts the ages into the core's policy.
     #[must_use]
     pub const fn policy(&self) -> RetentionPolicy {
         RetentionPolicy {

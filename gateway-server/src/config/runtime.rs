@@ -17,7 +17,7 @@ pub enum Shape {
     Shared,
 }
 
-/// The runtimes.
+/// The options of the runtimes that serve requests.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
@@ -29,7 +29,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// How many cores serve requests, each on a runtime of its own; none if all share one.
+    /// Returns how many cores serve requests, each on a runtime of its own; none if all share one.
     #[must_use]
     pub fn cores(&self) -> Option<NonZero<usize>> {
         match self.shape {

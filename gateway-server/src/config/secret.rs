@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use gateway_core::entropy::Entropy;
 use sha2::{Digest, Sha256};
 
-use super::kept::Kept;
+use super::kept::KeptSecrets;
 use super::{Config, Mode, Secret};
 
 const SHORTEST: usize = 32;
-/// Below this, a text is a repetition.
+/// The fewest different bytes in a secret: below this, a text is a repetition.
 const FEWEST_DIFFERENT: usize = 8;
 const WELL_KNOWN: [&str; 8] = [
     "change",
@@ -32,9 +32,8 @@ const WELL_KNOWN: [&str; 8] = [
 /// A key for session state (AES-256).
 #[derive(Clone)]
 pub struct StateKey {
-    /// Stands in the header of what was encrypted with it.
+    /// Identifies the key in the header of what was encrypted with it.
     pub id: u32,
-    /// The key.
     pub key: [u8; 32],
 }
 
@@ -46,7 +45,7 @@ impl std::fmt::Debug for StateKey {
     }
 }
 
-/// All secrets, complete.
+/// All secrets that the server works with; none is missing.
 #[derive(Clone, Debug)]
 pub struct Secrets {
     /// The first signs access tokens, all verify them; at least one.
@@ -80,17 +79,14 @@ pub enum SecretError {
         /// What the system said.
         source: io::Error,
     },
-    /// Others can read the file.
+    /// Other users of the machine can read the file.
     #[error("{} can be read by others: run `chmod 600` on it", path.display())]
-    Readable {
-        /// The file.
-        path: PathBuf,
-    },
+    Readable { path: PathBuf },
 }
 
 impl Secrets {
-    /// The given secrets; in embedded mode, those that are not given come from the data folder, where
-    /// they are made if need be. Call it after the data folder was locked for this process.
+    /// Returns the configured secrets. In embedded mode, those that are not configured come from the data
+    /// folder, where they are made if need be. Call it after the data folder was locked for this process.
     ///
     /// # Errors
     /// Cluster mode: a secret is missing or weak. Embedded mode: the file cannot be used.
@@ -101,7 +97,7 @@ impl Secrets {
         }
     }
 
-    /// Whether [`Secrets::resolve`] would take the given secrets; reads and writes no file.
+    /// Checks that [`Secrets::resolve`] would take the configured secrets. Reads and writes no file.
     ///
     /// # Errors
     /// A given secret is missing, weak or of the wrong form.
@@ -160,7 +156,7 @@ impl Secrets {
     }
 
     fn kept(config: &Config, entropy: &dyn Entropy) -> Result<Self, SecretError> {
-        let kept = Kept::load_or_make(&config.storage.data_dir, entropy)?;
+        let kept = KeptSecrets::load_or_make(&config.storage.data_dir, entropy)?;
         let auth = &config.auth;
         let or = |given: &Option<Secret>, kept: String| {
             given.clone().unwrap_or_else(|| Secret::new(kept))

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// Environment variables and files.
+/// The environment variables that configuration is read from.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     variables: BTreeMap<String, String>,
 }
 
 impl Source {
-    /// The variables of this process. Those that are not UTF-8 are left out; empty ones count as not
-    /// set, because that is how container tools write "no value".
+    /// Returns the variables of this process. Those that are not UTF-8 are left out; empty ones count as
+    /// not set, because that is how container tools write "no value".
     #[must_use]
     pub fn process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -24,13 +24,13 @@ impl Source {
         std::env::vars_os().filter_map(text).collect()
     }
 
-    /// The value of a variable that is set and not empty.
+    /// Returns the value of a variable that is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// All variables whose name starts with `prefix`, by name.
+    /// Returns all variables whose name starts with `prefix`, by name.
     pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         let all = self
             .variables

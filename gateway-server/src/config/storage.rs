@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Secret;
 
-/// Where files are, and how session state is encrypted.
+/// The options of the data folder and of the encryption of session state.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Storage {

@@ -22,7 +22,7 @@ const UNITS_OF_SIZE: [(&str, u64); 4] = [
     ("B", 1),
 ];
 
-/// A text that is neither a number nor a number with a known unit.
+/// Why a text is no duration or size: it is neither a number nor a number with a known unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {0}")]
 pub(super) struct InvalidUnit(&'static str);
@@ -73,7 +73,7 @@ fn parse_size(text: &str) -> Result<usize, InvalidUnit> {
         .ok_or(InvalidUnit("a size such as 512 KiB, 1 MiB or 1048576"))
 }
 
-/// For `#[serde(with = "duration")]`.
+/// Reads and writes a duration with its unit, for `#[serde(with = "duration")]`.
 pub(super) mod duration {
     use super::{Duration, parse_duration, print_duration};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -87,7 +87,7 @@ pub(super) mod duration {
     }
 }
 
-/// For `#[serde(with = "size")]`.
+/// Reads and writes a size in bytes with its unit, for `#[serde(with = "size")]`.
 pub(super) mod size {
     use super::{UNITS_OF_SIZE, parse_size, print};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -102,7 +102,8 @@ pub(super) mod size {
     }
 }
 
-/// For `#[serde(deserialize_with = "choice")]`: an unknown name is answered with the known ones.
+/// Reads one of several names, for `#[serde(deserialize_with = "choice")]`. The error for an unknown name
+/// lists the known ones.
 pub(super) fn choice<'de, T, D>(from: D) -> Result<T, D::Error>
 where
     T: serde::de::DeserializeOwned,
@@ -113,7 +114,7 @@ where
     T::deserialize(text.into_deserializer())
 }
 
-/// For `#[serde(with = "optional")]`: an empty text is "not set".
+/// Reads an optional value, for `#[serde(with = "optional")]`. An empty text means that it is not set.
 pub(super) mod optional {
     use super::{Display, FromStr};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};

@@ -9,16 +9,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use super::unit::{duration, optional};
 use super::{Invalid, Network, Secret};
 
-/// The fleet's credentials and reach.
+/// The options of workers: how they register, where they may be, how long they may take.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workers {
-    /// What workers register with.
+    /// The token that workers register with.
     #[serde(with = "optional")]
     pub bootstrap_token: Option<Secret>,
-    /// Where endpoints may be.
+    /// The hosts at which workers may be.
     pub allowed_endpoints: Vec<AllowedHost>,
-    /// Between two probes of `GET /health`, while a worker's heartbeats come in time.
+    /// The pause between two probes of `GET /health`, while a worker's heartbeats come in time.
     #[serde(with = "duration")]
     pub health_check_interval: Duration,
     /// The time limit of a command.
@@ -30,8 +30,8 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Whether a worker may be at `host`: a name, an IPv4 address, or an IPv6 address with or without
-    /// brackets.
+    /// Returns whether a worker may be at `host`: a name, an IPv4 address, or an IPv6 address with or
+    /// without brackets.
     #[must_use]
     pub fn permits(&self, host: &str) -> bool {
         self.allowed_endpoints
@@ -39,7 +39,7 @@ impl Workers {
             .any(|allowed| allowed.permits(host))
     }
 
-    /// The time limits of a send, as the core takes them.
+    /// Converts the time limits of a send into the core's form.
     #[must_use]
     pub fn send_limits(&self) -> SendLimits {
         SendLimits {
@@ -60,17 +60,16 @@ impl Workers {
 /// name, whatever it resolves to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedHost {
-    /// Every host.
     Any,
     /// One name, lower case.
     Name(String),
-    /// Every name below a domain; kept with its leading dot.
+    /// Every name below a domain, stored with its leading dot.
     Below(String),
     /// The addresses of a network.
     Network(Network),
 }
 
-/// The text names no host.
+/// Why a text is no entry of the allow-list: it names no host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a host name, *.example.org, an address, a network such as 10.0.0.0/8, or *")]
 pub struct InvalidHost;

@@ -25,19 +25,19 @@ impl<K: Ord + Clone, V> Expiring<K, V> {
         }
     }
 
-    /// The entry and the time it has left.
+    /// Returns the entry of `key` and the time that it has left, unless it has run out at `now`.
     pub(super) fn get_mut(&mut self, key: &K, now: Uptime) -> Option<(&mut V, Duration)> {
         let (end, value) = self.entries.get_mut(key)?;
         (now < *end).then(|| (value, end.since(now)))
     }
 
-    /// What has not run out, in the order of the keys.
+    /// Returns the values that have not run out at `now`, in the order of their keys.
     pub(super) fn values(&self, now: Uptime) -> impl Iterator<Item = &V> {
         let lasting = self.entries.values().filter(move |(end, _)| now < *end);
         lasting.map(|(_, value)| value)
     }
 
-    /// Puts an entry in place of whatever stood there.
+    /// Stores an entry that runs out `lives` after `now`, in place of an earlier one of the same key.
     pub(super) fn insert(&mut self, key: K, value: V, lives: Duration, now: Uptime) {
         self.remove(&key);
         self.make_room(now);

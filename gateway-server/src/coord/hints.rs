@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 
 #[derive(Debug)]
 pub(super) struct Hints {
-    /// How many a slow listener may be behind; then its stream ends.
+    /// How many notices a slow listener may be behind; then its stream ends.
     behind: usize,
     teller: Mutex<broadcast::Sender<Notice>>,
 }
@@ -25,12 +25,13 @@ impl Hints {
         }
     }
 
-    /// Tells whoever listens now; nobody is no error.
+    /// Sends a notice to every present listener. It is no error if there is none.
     pub(super) fn tell(&self, notice: Notice) {
         let _ = self.teller().send(notice);
     }
 
-    /// Hints from now on. The stream stays ended, however often it is asked.
+    /// Returns a stream of the notices sent from now on. Once it has ended it stays ended, however often
+    /// it is polled.
     pub(super) fn listen(&self) -> Notices {
         let listener = self.teller().subscribe();
         let heard = stream::unfold(listener, |mut listener| async {
@@ -40,7 +41,7 @@ impl Hints {
         Box::pin(heard.fuse())
     }
 
-    /// Ends every stream, after what was told before.
+    /// Ends every stream, after the notices that were sent before.
     pub(super) fn cut(&self) {
         *self.teller() = broadcast::Sender::new(self.behind);
     }

@@ -23,14 +23,13 @@ pub(super) const KINDS: [ChallengeKind; 3] = [
     ChallengeKind::Passkey,
 ];
 
-/// How much is kept at most.
+/// The most entries of each kind that are kept in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalLimits {
-    /// Codes waiting to be scanned.
+    /// The most codes that wait to be scanned.
     pub secrets: usize,
-    /// Counters running.
     pub counters: usize,
-    /// Hints a slow subscriber may be behind; then its stream ends and it looks at the store.
+    /// How many notices a slow subscriber may be behind; then its stream ends and it looks at the store.
     pub notices: usize,
 }
 
@@ -44,7 +43,7 @@ impl Default for LocalLimits {
     }
 }
 
-/// Replicas in one process; there is hardly ever more than one.
+/// The most replicas that show themselves in one process; there is hardly ever more than one.
 const REPLICAS: usize = 64;
 
 /// [`Coordinator`] of a single replica.
@@ -58,7 +57,7 @@ pub struct LocalCoordinator {
 }
 
 impl LocalCoordinator {
-    /// An empty one that goes by `clock`.
+    /// Makes an empty coordinator whose entries run out by `clock`.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, limits: LocalLimits) -> Self {
         Self {

@@ -11,11 +11,12 @@ use super::sheltered::Sheltered;
 use crate::config::Config;
 use crate::shutdown::Shutdown;
 
-/// Redis with this process's memory behind it, or that memory alone. `replica` is the name of this process
-/// among the others; `shutdown` knows the tasks that keep its connections.
+/// Opens Redis with this process's memory behind it, or that memory alone. `replica` is the name of this
+/// process among the others; `shutdown` owns the tasks that keep the connections.
 ///
 /// # Errors
-/// Redis is configured and what answers cannot be used. Nobody has to answer, now or later.
+/// A [`RedisError`] if Redis is configured and what answers there cannot be used. It is no error if
+/// nobody answers, now or later.
 pub async fn coordinator(
     config: &Config,
     replica: &str,

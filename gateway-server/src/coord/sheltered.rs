@@ -18,19 +18,18 @@ use gateway_core::session::ChallengeKind;
 
 use super::local::LocalCoordinator;
 
-/// [`Coordinator`] that does not fail in what requests need of it.
+/// A [`Coordinator`] that goes on with this process's memory while the shared one is away.
 #[derive(Debug)]
 pub struct Sheltered {
     shared: Arc<dyn Coordinator>,
     own: LocalCoordinator,
-    /// Replicas seen here.
     replicas: AtomicU64,
-    /// Replicas in the store: a start may find nobody here.
+    /// How many replicas the store lists: a start may find nobody at the coordinator.
     stored: AtomicU32,
 }
 
 impl Sheltered {
-    /// `shared`, and `own` for the time that it is away.
+    /// Makes a coordinator that uses `shared`, and `own` while that is away.
     #[must_use]
     pub fn new(shared: Arc<dyn Coordinator>, own: LocalCoordinator) -> Self {
         Self {

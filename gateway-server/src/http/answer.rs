@@ -15,7 +15,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub struct Envelope<T> {
     /// Always `true`.
     pub success: bool,
-    /// The answer.
+    /// The answer itself.
     pub data: T,
     /// A sentence for people.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct Pagination {
     pub limit: u32,
 }
 
-/// A success: status, data, and what else is said.
+/// A successful answer: its status, data, message and headers.
 #[derive(Debug)]
 #[must_use]
 pub struct Answer<T> {
@@ -55,22 +55,22 @@ pub struct Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// 200.
+    /// Answers 200 with `data`.
     pub fn ok(data: T) -> Self {
         Self::with_status(StatusCode::OK, data)
     }
 
-    /// 201.
+    /// Answers 201 with `data`: it was made.
     pub fn created(data: T) -> Self {
         Self::with_status(StatusCode::CREATED, data)
     }
 
-    /// 202: it will happen.
+    /// Answers 202 with `data`: what was asked for will happen.
     pub fn accepted(data: T) -> Self {
         Self::with_status(StatusCode::ACCEPTED, data)
     }
 
-    /// Any status of success.
+    /// Answers any status of success with `data`.
     pub fn with_status(status: StatusCode, data: T) -> Self {
         Self {
             status,
@@ -95,7 +95,8 @@ impl<T> Answer<T> {
 }
 
 impl<T> Answer<Vec<T>> {
-    /// A stretch of a log, which has no last page: `next` is where to go on, also at its present end.
+    /// Answers with a stretch of a log, which has no last page: `next` is the cursor to go on with, also
+    /// at the log's present end.
     pub fn stretch(items: Vec<T>, page: &Page, next: Option<&str>) -> Self {
         let pagination = Pagination {
             next_cursor: next.map(Page::cursor),
@@ -107,7 +108,8 @@ impl<T> Answer<Vec<T>> {
         }
     }
 
-    /// One page of a list: `rows` are [`Page::fetch`] of them, `key` is what the next page begins after.
+    /// Answers with one page of a list. `rows` are the [`Page::fetch`] rows that were read, and `key` is
+    /// what the next page begins after.
     pub fn page<R>(
         mut rows: Vec<R>,
         page: &Page,

@@ -46,7 +46,7 @@ impl<T: Unpin> HttpBody for Holding<T> {
     }
 }
 
-/// A request body that fails when it is not there in time, however steadily it drips.
+/// A request body that fails when it is not complete in time, however steadily it drips.
 #[derive(Debug)]
 pub struct Timed {
     body: Incoming,
@@ -99,8 +99,8 @@ impl HttpBody for Timed {
 pub(super) struct BodyLimit(pub(super) usize);
 
 impl BodyLimit {
-    /// Reads a body to its end. One that says beforehand that it is longer is refused at once, instead of
-    /// being waited for.
+    /// Reads a body to its end. One whose declared length is over the limit is refused at once, instead
+    /// of being waited for.
     pub(super) async fn read<B>(self, body: B) -> ApiResult<Bytes>
     where
         B: HttpBody<Data = Bytes, Error = axum::Error>,

@@ -28,15 +28,15 @@ const IDLE: u8 = 1;
 const HEAD: u8 = 2;
 const BUSY: u8 = 3;
 
-/// The limits of a connection.
+/// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ConnectionLimits {
     first: Duration,
     head: Duration,
     pub(super) idle: Duration,
 }
 
-impl From<&Http> for Limits {
+impl From<&Http> for ConnectionLimits {
     fn from(http: &Http) -> Self {
         Self {
             first: http.first_request_timeout,
@@ -68,7 +68,8 @@ impl Activity {
         })
     }
 
-    /// The head of a request is complete; the answer holds the request open until it is dropped.
+    /// Notes that the head of a request is complete. The returned guard must be held until its answer has
+    /// ended.
     pub(super) fn request(self: &Arc<Self>, version: Version) -> InFlight {
         self.many_streams
             .store(version == Version::HTTP_2, Ordering::Relaxed);
@@ -90,8 +91,8 @@ impl Activity {
         self.phase.store(phase, Ordering::Release);
     }
 
-    /// When the present phase ends by force; nothing while requests are served.
-    fn deadline(&self, limits: &Limits) -> Option<Instant> {
+    /// Returns when the present phase ends by force; nothing while requests are served.
+    fn deadline(&self, limits: &ConnectionLimits) -> Option<Instant> {
         let limit = match self.phase.load(Ordering::Acquire) {
             FIRST => limits.first,
             IDLE => limits.idle,
@@ -169,7 +170,7 @@ impl AsyncWrite for Watched {
 pub(super) struct Guarded<C> {
     connection: Pin<Box<C>>,
     activity: Arc<Activity>,
-    limits: Limits,
+    limits: ConnectionLimits,
     timer: Pin<Box<Sleep>>,
     stop: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
 }
@@ -178,7 +179,7 @@ impl<C: GracefulConnection> Guarded<C> {
     pub(super) fn new(
         connection: C,
         activity: Arc<Activity>,
-        limits: Limits,
+        limits: ConnectionLimits,
         stop: CancellationToken,
     ) -> Self {
         let timer = Box::pin(sleep_until(activity.accepted + limits.first));
@@ -192,8 +193,9 @@ impl<C: GracefulConnection> Guarded<C> {
         }
     }
 
-    /// Moves the timer only when it would fire too late: firing too early costs one more look, moving
-    /// it with every request would cost something every time.
+    /// Polls the timer, and returns whether the deadline has passed. The timer is moved only when it
+    /// would fire too late: firing too early costs one more look, moving it with every request would cost
+    /// something every time.
     fn timer_fires(&mut self, context: &mut Context<'_>) -> bool {
         loop {
             let deadline = self.activity.deadline(&self.limits);

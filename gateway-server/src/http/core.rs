@@ -22,7 +22,7 @@ use super::problem::Problem;
 use super::serve::{Serve, Timed, with_peer};
 use super::v1::{Sending, serve_send};
 
-/// What a core does not share with the others.
+/// The ports that a core does not share with the others.
 #[derive(Clone, Debug)]
 pub struct CorePorts {
     /// Its own connections to workers.
@@ -31,7 +31,7 @@ pub struct CorePorts {
     pub log: Arc<dyn MessageLog>,
 }
 
-/// What one core serves with. Clones are the same core.
+/// Serves the requests of one core. Clones share the core's ports.
 #[derive(Clone, Debug)]
 pub struct Core {
     pub(super) parts: ServerParts,
@@ -59,7 +59,7 @@ impl Core {
         }
     }
 
-    /// Lets the control runtime answer. A client that hangs up ends it there, too.
+    /// Lets the control runtime answer a request. If the client hangs up, the work ends there, too.
     async fn hand_over(&self, request: Request<Timed>, peer: SocketAddr) -> Response<Body> {
         let request = with_peer(request.map(Body::new), peer);
         let mut router = self.router.clone();

@@ -37,7 +37,7 @@ where
     }
 }
 
-/// The same where there may be no body at all, which stands for the default.
+/// A JSON body, parsed and validated like that of [`ApiJson`]. No body at all stands for the default.
 #[derive(Clone, Copy, Debug)]
 pub struct OptionalJson<T>(pub T);
 
@@ -61,7 +61,7 @@ where
     }
 }
 
-/// Text, form and rules of a body, in this order.
+/// Checks the characters of a body, parses it, and checks the rules of its fields, in this order.
 fn validated<T>(body: &Bytes) -> Result<T, Problem>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -72,7 +72,7 @@ where
     Ok(value)
 }
 
-/// A body of the worker protocol, parsed; what its fields may be is for the core to say.
+/// A parsed JSON body of the worker protocol. The core checks the values of its fields.
 #[derive(Clone, Copy, Debug)]
 pub struct WireJson<T>(pub T);
 
@@ -90,7 +90,7 @@ where
     }
 }
 
-/// The same for what people wrote: a message is not refused for its control characters.
+/// A parsed JSON body with texts that people wrote: it is not refused for control characters.
 #[derive(Clone, Copy, Debug)]
 pub struct FactJson<T>(pub T);
 
@@ -125,7 +125,7 @@ impl<S: Send + Sync> FromRequest<S> for Octets {
     }
 }
 
-/// The whole body, within the limit of the route; a route without one takes no bodies.
+/// Returns the whole body, within the limit of the route; a route without one takes no bodies.
 async fn read(request: Request) -> Result<Bytes, Problem> {
     let limit = request.extensions().get::<BodyLimit>().copied();
     let limit = limit.unwrap_or(BodyLimit(0));
@@ -138,7 +138,7 @@ async fn json_body(request: Request) -> Result<Bytes, Problem> {
     is_json.then_some(body).ok_or_else(not_as_json)
 }
 
-/// A JSON body that was read by hand: what [`ApiJson`] makes of it.
+/// Parses and validates a JSON body that was read by hand, as [`ApiJson`] does.
 pub(super) fn api_json<T>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem>
 where
     T: DeserializeOwned + Validate<Context = ()>,
@@ -154,7 +154,7 @@ fn not_as_json() -> Problem {
     Problem::new(Kind::UnsupportedMediaType, text)
 }
 
-/// Query parameters, parsed.
+/// Parsed query parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiQuery<T>(pub T);
 
@@ -177,7 +177,7 @@ where
     }
 }
 
-/// Path segments, parsed.
+/// Parsed path segments.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiPath<T>(pub T);
 
@@ -194,12 +194,12 @@ where
     }
 }
 
-/// Tells "not named" from "named as null", for PATCH.
+/// Reads a field of a PATCH so that "absent" (`None`) differs from "null" (`Some(None)`).
 ///
 /// Use with `#[serde(default, deserialize_with = "nullable")]`.
 ///
 /// # Errors
-/// The value is of another type.
+/// The deserializer's error if the value is of another type.
 pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     T: Deserialize<'de>,
@@ -213,7 +213,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"))
 }
 
-/// Without its parameters, lower case; empty if there is none.
+/// Returns the media type of a body without its parameters, in lower case; empty if there is none.
 fn media_type(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|value| value.to_str().ok()).unwrap_or("");
@@ -232,7 +232,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     parse_any(body)
 }
 
-/// The same where an array is meant, too: of an object's fields in order, it is not.
+/// Parses a JSON body that may also be an array. An array is never taken for an object whose fields stand
+/// in order.
 fn parse_any<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // Keeping track of where the parser is costs as much as parsing, and only a refusal has to say it.
     if let Ok(value) = serde_json::from_slice(body) {
@@ -261,7 +262,7 @@ fn not_json(error: &serde_json::Error) -> Problem {
     Problem::new(Kind::InvalidJson, format!("the body is not JSON: {error}"))
 }
 
-/// Without "at line 1 column 7", which says nothing about a field.
+/// Returns the words of a parser's error without "at line 1 column 7", which says nothing about a field.
 fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rfind(" at line ") {
@@ -270,7 +271,8 @@ fn in_words(error: &serde_json::Error) -> String {
     }
 }
 
-/// The field an error is about: a missing one is named in the text, not in the path.
+/// Makes a problem that names the field which an error is about. A missing field is named in the parser's
+/// text, not in the path.
 pub(super) fn located(path: String, message: &str) -> Problem {
     let parent = if path == "." { String::new() } else { path };
     let missing = message.strip_prefix("missing field `");
@@ -296,7 +298,7 @@ impl From<garde::Report> for Problem {
     }
 }
 
-/// Rules know the fields by their names in this program.
+/// Converts the path of a field to camel case: rules know fields by their names in this program.
 fn camel(path: &str) -> String {
     let mut upper = false;
     let mut out = String::with_capacity(path.len());

@@ -22,7 +22,7 @@ use crate::telemetry::span;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST_ID: usize = 128;
 
-/// The id of a request: the client's, or one of ours.
+/// The id of a request: the client's own, or one that the gateway made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
 
@@ -84,7 +84,8 @@ pub(super) async fn observe(
     response
 }
 
-/// The answer to the request of that id: what a problem says, and the id.
+/// Completes the answer to the request with this id: writes the body of a problem, and the id as a
+/// header.
 pub(super) fn finished(response: Response, id: &str) -> Response {
     let mut response = with_body(response, id);
     if let Ok(value) = HeaderValue::from_str(id) {
@@ -93,7 +94,7 @@ pub(super) fn finished(response: Response, id: &str) -> Response {
     response
 }
 
-/// The id that the client gave, if it can be one; else a fresh one.
+/// Returns the id that the client gave if it is acceptable, else a fresh one.
 pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str> {
     let given = headers.get(REQUEST_ID);
     let given = given.and_then(|value| value.to_str().ok());
@@ -106,7 +107,8 @@ pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str>
     }
 }
 
-/// Problems travel in the extensions until here, where the request id is known.
+/// Writes the body of a problem, which travels in the extensions until here, where the request id is
+/// known.
 fn with_body(mut response: Response, id: &str) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
@@ -121,7 +123,7 @@ fn with_body(mut response: Response, id: &str) -> Response {
     written
 }
 
-/// A route that nobody has.
+/// Answers a request for a route that does not exist.
 pub(super) async fn unknown_route(request: Request) -> Problem {
     Problem::new(
         Kind::UnknownRoute,
@@ -129,7 +131,7 @@ pub(super) async fn unknown_route(request: Request) -> Problem {
     )
 }
 
-/// A route that takes other methods.
+/// Answers a request for a route that exists but takes other methods.
 pub(super) async fn wrong_method(method: Method) -> Problem {
     Problem::new(
         Kind::MethodNotAllowed,
@@ -137,7 +139,7 @@ pub(super) async fn wrong_method(method: Method) -> Problem {
     )
 }
 
-/// A handler panicked: a defect, which must not cost the connection.
+/// Answers for a handler that panicked. That is a defect, and must not cost the connection.
 pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = match panic.downcast::<&'static str>() {
         Ok(text) => (*text).to_owned(),
@@ -148,14 +150,14 @@ pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     Problem::internal(format!("a handler panicked: {text}")).into_response()
 }
 
-/// Headers that keep browsers from guessing, framing and leaking. A route may set its own.
+/// Adds the headers that keep browsers from guessing types, framing and leaking. A route may set its own.
 pub(super) async fn security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     secure(response.headers_mut());
     response
 }
 
-/// The same for an answer that passes no layers.
+/// Adds these headers to an answer that passes no layers.
 pub(super) fn secure(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -173,7 +175,7 @@ pub(super) fn secure(headers: &mut HeaderMap) {
     }
 }
 
-/// The origins that browsers may call from; none: the layer says nothing.
+/// Makes the layer that tells browsers from which origins they may call. Without origins it adds nothing.
 pub(super) fn cors(http: &Http) -> CorsLayer {
     let origins = &http.cors_origins;
     let allowed = match origins.iter().any(|origin| origin == "*") {

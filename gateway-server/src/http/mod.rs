@@ -40,12 +40,12 @@ use self::parts::ServerParts;
 
 /// The base of the API.
 pub const BASE: &str = "/api/v1";
-/// The same, for clients that leave the version out.
+/// The base of the API for clients that leave the version out.
 const ALIAS: &str = "/api";
-/// Answers below this many bytes are not compressed: it would cost more than it saves.
+/// The smallest answer that is compressed, in bytes. Below it, compressing costs more than it saves.
 const COMPRESSED_FROM: u16 = 1024;
 
-/// Everything the server answers.
+/// Makes the router of everything that the server answers.
 pub fn router(parts: &ServerParts) -> Router {
     let gate = Arc::new(GateParts::from_ref(parts));
     // The alias has the same handlers and guards and is not described again.
@@ -57,7 +57,7 @@ pub fn router(parts: &ServerParts) -> Router {
     around(routes, parts)
 }
 
-/// Puts around `routes` what stands around all of ours: request ids, envelopes, limits, metrics, headers.
+/// Puts the server's layers around `routes`: request ids, envelopes, limits, metrics, headers.
 pub fn around(routes: Router<ServerParts>, parts: &ServerParts) -> Router {
     routes
         .fallback(layers::unknown_route)
@@ -77,7 +77,7 @@ pub fn around(routes: Router<ServerParts>, parts: &ServerParts) -> Router {
         .with_state(parts.clone())
 }
 
-/// The description of every route.
+/// Returns the description of every route.
 #[must_use]
 pub fn document() -> utoipa::openapi::OpenApi {
     v1::routes()

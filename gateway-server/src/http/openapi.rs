@@ -17,7 +17,7 @@ the closed list `ProblemType`. The base `/api/v1` can also be written `/api`. Ev
 `x-access` who it is for: `public`, `user`, `key:<scope>` (a user, or an API key with that scope), \
 `admin`, `worker` or `bootstrap`.";
 
-/// How an operation says who it is for.
+/// Returns the value of `x-access`, by which an operation says who may use it.
 #[must_use]
 pub fn mark(access: Access) -> String {
     match access {
@@ -43,7 +43,7 @@ pub(super) fn security(access: Access) -> Option<Vec<SecurityRequirement>> {
     Some(schemes.iter().map(requirement).collect())
 }
 
-/// What every operation may answer.
+/// Returns the documented failure that every operation may answer.
 pub(super) fn failure() -> RefOr<Response> {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Failure")))

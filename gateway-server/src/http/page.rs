@@ -15,9 +15,9 @@ use utoipa::IntoParams;
 use super::extract::ApiQuery;
 use super::problem::Problem;
 
-/// Items on a page, unless the client says otherwise.
+/// The number of items on a page, unless the client says otherwise.
 const DEFAULT: u32 = 50;
-/// Items on the largest page.
+/// The number of items on the largest page.
 const MAX: u32 = 100;
 
 /// The query parameters of every list.
@@ -34,13 +34,13 @@ pub struct PageQuery {
 }
 
 impl PageQuery {
-    /// For lists whose cursor has another name.
+    /// Makes the parameters by hand, for lists whose cursor has another name.
     pub(super) fn new(limit: Option<String>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 }
 
-/// Which page of a list.
+/// A page of a list: how many items, and after which one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     limit: u32,
@@ -48,22 +48,22 @@ pub struct Page {
 }
 
 impl Page {
-    /// Items on this page at most.
+    /// Returns how many items the page may have.
     #[must_use]
     pub fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// How many rows to read: one more than fit shows whether there is a next page.
+    /// Returns how many rows to read: one more than fits, which shows whether there is a next page.
     #[must_use]
     pub fn fetch(&self) -> u32 {
         self.limit + 1
     }
 
-    /// The key of the last item that was seen.
+    /// Returns the key of the last item that was seen.
     ///
     /// # Errors
-    /// The cursor is not one of this list.
+    /// A field error if the cursor is not one of this list.
     pub fn after<K: FromStr>(&self) -> Result<Option<K>, Problem> {
         let key = self.after.as_deref().map(str::parse).transpose();
         key.map_err(|_| not_a_cursor())

@@ -29,7 +29,7 @@ use crate::quota::Quotas;
 use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
-/// The state of all routes. Clones are the same.
+/// The state of all routes. Clones share the parts.
 #[derive(Clone, Debug)]
 pub struct ServerParts(Arc<PartList>);
 
@@ -71,25 +71,20 @@ parts! {
     limits: Arc<config::Limits>,
     /// The options of workers.
     workers: Arc<config::Workers>,
-    /// The truth.
     store: Arc<dyn PlatformStore>,
-    /// What is remembered of it.
+    /// The caches in front of the store.
     caches: Caches,
     /// Lets the end of a credential hold at once.
     invalidator: CacheInvalidator,
     /// Codes, counters and hints.
     coord: Arc<dyn Coordinator>,
-    /// Session state.
     state: Arc<dyn StateStore>,
     /// The way to workers.
     link: Arc<dyn WorkerLink>,
-    /// Every sequence.
     orchestrator: Arc<Orchestrator>,
-    /// Reads events.
     events: Arc<dyn EventReader>,
     /// Carries out what the sequences want done.
     effects: EffectExecutor,
-    /// Sends messages.
     sender: Arc<Sender>,
     /// Takes in what workers report about messages.
     intake: Arc<Intake>,
@@ -103,11 +98,8 @@ parts! {
     last_used: Arc<LastUsed>,
     /// Counts requests against plans.
     quotas: Quotas,
-    /// The machine's clocks.
     clock: Arc<dyn Clock>,
-    /// The machine's randomness.
     entropy: Arc<dyn Entropy>,
-    /// Every metric.
     metrics: Arc<Metrics>,
     /// Sees sends through, and says when the stop has begun.
     shutdown: Shutdown,

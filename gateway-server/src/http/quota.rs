@@ -11,7 +11,7 @@ use super::problem::{Kind, Problem};
 use crate::identity::Caller;
 use crate::quota::{Admission, CountedRequest, Quotas};
 
-/// Serves a request out of the tenant's account.
+/// Counts a request against the tenant's quota and serves it, or answers 429.
 pub(super) async fn serve(
     quotas: &Quotas,
     caller: &Caller,
@@ -33,7 +33,8 @@ pub(super) async fn serve(
     response
 }
 
-/// Says in the answer what is left. Answers 401 and 429 are not counted.
+/// Writes into the answer's headers what is left of the quota. Requests answered 401 or 429 are not
+/// counted.
 pub(super) fn settle(mut counted: CountedRequest, response: &mut Response) {
     let free = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
     if free.contains(&response.status()) {

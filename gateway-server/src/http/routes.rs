@@ -21,7 +21,7 @@ use super::body::BodyLimit;
 use super::openapi;
 use super::parts::ServerParts;
 
-/// Routes of one resource or of all.
+/// A list of routes, of one resource or of all.
 #[derive(Default)]
 #[must_use]
 pub struct Routes {
@@ -37,7 +37,7 @@ struct Route {
 }
 
 impl Routes {
-    /// None yet.
+    /// Makes an empty list of routes.
     pub fn new() -> Self {
         Self::default()
     }
@@ -47,7 +47,7 @@ impl Routes {
         self.push(access, true, route)
     }
 
-    /// The same, with another limit for the body than the configured one.
+    /// Adds routes like [`Routes::add`], with another limit for the body than the configured one.
     pub fn add_sized(
         self,
         access: Access,
@@ -70,7 +70,7 @@ impl Routes {
         self
     }
 
-    /// Puts everything below `prefix`.
+    /// Puts every route below `prefix`.
     pub fn below(mut self, prefix: &str) -> Self {
         for route in &mut self.list {
             let paths = std::mem::take(&mut route.paths.paths);
@@ -82,7 +82,7 @@ impl Routes {
         self
     }
 
-    /// The description of all of them.
+    /// Returns the OpenAPI description of all routes.
     #[must_use]
     pub fn document(&self) -> OpenApi {
         let mut paths = Paths::new();
@@ -111,7 +111,7 @@ impl Routes {
         )
     }
 
-    /// All of them, each behind its guard.
+    /// Makes the router of all routes, each behind its guard.
     pub(super) fn router(self, parts: &Arc<GateParts>) -> Router<ServerParts> {
         self.list.into_iter().fold(Router::new(), |router, route| {
             let gate = Gate {
@@ -162,7 +162,8 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut O
     .filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// Method and path name an operation, so names are unique and stay when handlers are renamed.
+/// Returns the id of an operation, made of its method and path: so ids are unique and stay when handlers
+/// are renamed.
 fn name(method: &str, path: &str) -> String {
     let words = path.trim_start_matches(super::BASE).split(['/', '-', '.']);
     let words = words.map(|word| word.trim_matches(['{', '}', '*']));

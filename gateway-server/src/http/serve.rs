@@ -34,36 +34,36 @@ use tower::Service;
 pub use super::body::Timed;
 
 use super::body::Holding;
-use super::connection::{Activity, Guarded, Limits, Watched};
+use super::connection::{Activity, ConnectionLimits, Guarded, Watched};
 use crate::config::Http;
 
 const HEAD_BYTES: u32 = 64 * 1024;
 const STREAMS: u32 = 250;
-/// Connections that the kernel keeps until they are accepted.
+/// The most connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1024;
-/// After a failed accept, which means that descriptors or memory are short for the moment.
+/// The pause after a failed accept, which means that descriptors or memory are short for the moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Why the address cannot be listened on.
+/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another program listens there.
     #[error("port {0} is already in use: stop the other program or set PORT")]
     InUse(u16),
-    /// Only root may.
+    /// Only root may listen on this port.
     #[error("port {0} needs special rights: set PORT to one above 1023")]
     Denied(u16),
     /// Not an address of this machine, or the system is out of something.
     #[error("cannot listen on {address}")]
     Other {
-        /// What was asked for.
+        /// The address that was asked for.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
 }
 
-/// A port that is held, and not served yet.
+/// A port that is bound and not served yet.
 #[derive(Debug)]
 pub struct Listener {
     // Belongs to no runtime until it is served.
@@ -89,16 +89,16 @@ impl Serve for Router {
     }
 }
 
-/// Notes who is asking, for [`ConnectInfo`].
+/// Puts the peer's address into the request, for [`ConnectInfo`].
 pub(crate) fn with_peer(mut request: Request<Body>, peer: SocketAddr) -> Request<Body> {
     request.extensions_mut().insert(ConnectInfo(peer));
     request
 }
 
-/// What the listeners of one port share.
+/// The limits and counters that the listeners of one port share.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    limits: Limits,
+    limits: ConnectionLimits,
     body_timeout: Duration,
     shutdown_timeout: Duration,
     places: Arc<Semaphore>,
@@ -107,11 +107,12 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Until `stop` is cancelled; `connections` follows the number of open connections.
+    /// Makes what listeners serve with until `stop` is cancelled. `connections` shows the number of open
+    /// connections.
     #[must_use]
     pub fn new(http: &Http, connections: Gauge, stop: CancellationToken) -> Self {
         Self {
-            limits: Limits::from(http),
+            limits: ConnectionLimits::from(http),
             body_timeout: http.body_timeout,
             shutdown_timeout: http.shutdown_timeout,
             places: Arc::new(Semaphore::new(http.max_connections)),
@@ -122,10 +123,10 @@ impl Serving {
 }
 
 impl Listener {
-    /// Takes the port. Clients can connect from now on; they are answered from [`Listener::serve`] on.
+    /// Binds the port. Clients can connect from now on, and are answered once [`Listener::serve`] runs.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// A [`BindError`] if the address cannot be listened on.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
         Self::open(address, false).map_err(|error| match error.kind() {
             io::ErrorKind::AddrInUse => BindError::InUse(address.port()),
@@ -137,7 +138,7 @@ impl Listener {
         })
     }
 
-    /// Another listener on the same port: connections are dealt out between all of them.
+    /// Makes another listener on the same port. The kernel deals connections out between all of them.
     ///
     /// # Errors
     /// The system is out of something.
@@ -162,14 +163,14 @@ impl Listener {
         Ok(Self { socket, address })
     }
 
-    /// The address with the port that was picked if 0 was asked for.
+    /// Returns the bound address, with the port that was picked if 0 was asked for.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves on the runtime that polls it until the stop, then finishes the requests in flight for at
-    /// most the configured time. Answers how many connections had to be cut.
+    /// Serves until the stop, on the runtime that polls it, then finishes the requests in flight for at
+    /// most the configured time. Returns how many connections had to be cut.
     ///
     /// Dropping the future closes the port; connections go on until the stop.
     ///
@@ -178,7 +179,7 @@ impl Listener {
     pub async fn serve(self, service: impl Serve, serving: Serving) -> io::Result<usize> {
         let socket = TcpListener::from_std(self.socket)?;
         let stop = serving.stop.clone();
-        let server = Server {
+        let server = AcceptLoop {
             service,
             serving,
             cut: CancellationToken::new(),
@@ -192,14 +193,14 @@ impl Listener {
     }
 }
 
-struct Server<S> {
+struct AcceptLoop<S> {
     service: S,
     serving: Serving,
     cut: CancellationToken,
     open: TaskTracker,
 }
 
-impl<S: Serve> Server<S> {
+impl<S: Serve> AcceptLoop<S> {
     async fn next(
         &self,
         socket: &TcpListener,
@@ -242,7 +243,7 @@ impl<S: Serve> Server<S> {
             stream,
             activity: Arc::clone(&activity),
         });
-        let counted = Counted::new(self.serving.connections.clone());
+        let counted = CountedConnection::new(self.serving.connections.clone());
         let (limits, stop) = (self.serving.limits, self.serving.stop.clone());
         let cut = self.cut.clone();
         self.open.spawn(async move {
@@ -267,23 +268,23 @@ impl<S: Serve> Server<S> {
     }
 }
 
-/// An open connection in the metrics, also when its task panics.
-struct Counted(Gauge);
+/// Counts an open connection in the metrics while it is held, also when its task panics.
+struct CountedConnection(Gauge);
 
-impl Counted {
+impl CountedConnection {
     fn new(gauge: Gauge) -> Self {
         gauge.increment(1.0);
         Self(gauge)
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.0.decrement(1.0);
     }
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
+fn builder(limits: &ConnectionLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // `Guarded` has the limits of heads; hyper's own would arm a timer for every request.
     let mut one = builder.http1();

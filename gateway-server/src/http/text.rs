@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::problem::{Detail, Problem};
 
-/// Characters that neither print nor space. Line breaks and tabs are text.
+/// Returns whether a character neither prints nor spaces. Line breaks and tabs are text.
 fn is_odd(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }
@@ -21,12 +21,12 @@ pub(super) fn refused(field: &str) -> Detail {
     }
 }
 
-/// A rule for names, which stand in one line: no control characters at all, and not only space.
+/// Checks a name, which stands in one line: no control characters at all, and not only space.
 ///
 /// Use as `#[garde(custom(one_line))]`.
 ///
 /// # Errors
-/// The text is of another kind.
+/// A rule's error if the text is not such a name.
 pub fn one_line(text: &str, (): &()) -> Result<(), garde::Error> {
     if text.chars().any(char::is_control) {
         return Err(garde::Error::new(
@@ -55,8 +55,8 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Problem> {
     Err(Problem::invalid(details))
 }
 
-/// Whether a second look is worth it: JSON has control characters as `\u00…` or `\b`, `\f`, or raw from
-/// DEL on.
+/// Returns whether a body may contain control characters and must be looked at closely: JSON has them as
+/// `\u00…` or `\b`, `\f`, or raw from DEL on.
 fn may_be_odd(body: &[u8]) -> bool {
     memchr3_iter(b'\\', 0x7f, 0xc2, body).any(|at| match body[at] {
         b'\\' => matches!(body.get(at + 1), Some(b'u' | b'b' | b'f')),

@@ -14,7 +14,6 @@ use gateway_core::user::Role;
 pub struct Caller {
     /// The tenant whose data may be read and written.
     pub tenant: TenantId,
-    /// The tenant's plan.
     pub tier: Tier,
     /// The user or API key.
     pub principal: Principal,
@@ -23,9 +22,7 @@ pub struct Caller {
 /// A logged-in user.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// The user's tenant.
     pub tenant: TenantId,
-    /// The user.
     pub user: UserId,
     /// What the user may do, as the store says; the role in the access token is not looked at.
     pub role: Role,
@@ -37,7 +34,7 @@ pub struct Person {
 #[derive(Clone, Debug)]
 pub struct WorkerCaller(pub Owner);
 
-/// What a worker registers with.
+/// The credential that a worker registers with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Joiner {
     /// The fleet's bootstrap token.
@@ -46,7 +43,7 @@ pub enum Joiner {
     Ticket([u8; 32]),
 }
 
-/// The credential is restricted to another session. To its holder this one does not exist.
+/// The credential is restricted to another session: to its holder, this session does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the credential is restricted to another session")]
 pub struct OtherSession;
@@ -61,7 +58,7 @@ impl Caller {
         }
     }
 
-    /// Returns whether it is an operator.
+    /// Returns whether the caller is an operator.
     #[must_use]
     pub fn is_admin(&self) -> bool {
         match self.principal {

@@ -33,18 +33,15 @@ pub(crate) enum Credential {
 /// The secrets that credentials are checked with.
 #[derive(Debug)]
 pub struct Verifiers {
-    /// Access tokens.
     pub access: Arc<AccessTokens>,
-    /// Worker tokens.
     pub workers: WorkerTokens,
-    /// What workers register with.
+    /// The token that workers register with.
     pub bootstrap: Secret,
 }
 
 /// Why the credential of a request is refused. The texts are for whoever sent it.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidCredential {
-    /// There is none.
     #[error("send Authorization: Bearer <access token or API key>, or X-Api-Key")]
     Missing,
     /// There are several, and which one was meant is a guess.
@@ -67,7 +64,7 @@ pub enum InvalidCredential {
     Access(#[from] InvalidAccessToken),
 }
 
-/// What one-time tokens of reserved worker ids start with.
+/// The prefix of one-time tokens of reserved worker ids.
 pub const TICKET_PREFIX: &str = "gwj_";
 
 impl Verifiers {

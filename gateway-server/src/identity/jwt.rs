@@ -21,16 +21,13 @@ use crate::config::Secret;
 const LEEWAY: Duration = Duration::from_secs(5);
 const TYP: &str = "access";
 
-/// What an access token says.
+/// The claims of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Claims {
-    /// Who.
     pub(crate) sub: UserId,
-    /// Of which tenant.
     pub(crate) tenant: TenantId,
     /// What they could do when it was issued; for clients, never for decisions here.
     pub(super) role: Role,
-    /// Which login.
     pub(crate) fam: TokenFamilyId,
     /// The user's generation of tokens when it was issued.
     #[serde(rename = "gen")]
@@ -41,10 +38,10 @@ pub(crate) struct Claims {
     jti: String,
 }
 
-/// Why a token is refused. What exactly was wrong is of use to nobody but a forger.
+/// Why an access token is refused. What exactly was wrong would only help a forger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAccessToken {
-    /// Not one of ours.
+    /// The token was not signed by this gateway, or is malformed.
     #[error("the access token is not valid; log in again")]
     Forged,
     /// Its time is over.
@@ -54,11 +51,11 @@ pub enum InvalidAccessToken {
 
 /// Issues and checks access tokens.
 pub struct AccessTokens {
-    keys: Vec<Key>,
+    keys: Vec<SigningKey>,
     ttl: Duration,
 }
 
-struct Key {
+struct SigningKey {
     id: String,
     sign: EncodingKey,
     verify: DecodingKey,
@@ -78,7 +75,7 @@ impl AccessTokens {
     pub fn new(secrets: &[Secret], ttl: Duration) -> Self {
         let key = |secret: &Secret| {
             let bytes = secret.expose().as_bytes();
-            Key {
+            SigningKey {
                 id: key_id(bytes),
                 sign: EncodingKey::from_secret(bytes),
                 verify: DecodingKey::from_secret(bytes),

@@ -15,7 +15,7 @@ const MINUTE_MICROS: i64 = 60_000_000;
 /// Beyond this many keys in one minute, some are noted more than once.
 const REMEMBERED: usize = 10_000;
 
-/// Writes one use per key and minute, however many requests come in at once.
+/// Records the last use of API keys: one write per key and minute, however many requests come in.
 #[derive(Debug)]
 pub struct LastUsed {
     store: Arc<dyn PlatformStore>,
@@ -25,7 +25,7 @@ pub struct LastUsed {
 }
 
 impl LastUsed {
-    /// Writes to `store` in tasks on `control`, which `shutdown` waits for.
+    /// Makes a recorder that writes to `store`, in tasks on `control` that `shutdown` waits for.
     #[must_use]
     pub fn new(store: Arc<dyn PlatformStore>, shutdown: Shutdown, control: Handle) -> Self {
         Self {

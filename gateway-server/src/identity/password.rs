@@ -13,7 +13,7 @@ use gateway_core::account::{Password, PasswordError, PasswordHasher};
 use gateway_core::entropy::Entropy;
 use tokio::sync::Semaphore;
 
-/// Of no password: the hash part is all zeros.
+/// A hash that no password has: its hash part is all zeros.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZGVjb3lkZWNveWRlY295ZA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 const SALT_BYTES: usize = 16;
 
@@ -25,7 +25,7 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// At most `at_once` at the same time.
+    /// Makes a hasher that works on at most `at_once` passwords at the same time.
     #[must_use]
     pub fn new(at_once: usize, entropy: Arc<dyn Entropy>) -> Self {
         let permits = Arc::new(Semaphore::new(at_once));

@@ -16,36 +16,36 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::ledger::Ledger;
-use super::reader::{Question, Reader};
-use super::writer::{Caller, Job, Writer};
+use super::reader::{LookupReader, Question};
+use super::writer::{QueuedFact, WaitingSender, Writer};
 use crate::telemetry::metrics::MessageLogMetrics;
 
-/// How groups are cut.
+/// How facts are grouped into statements.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupOptions {
-    /// Places that can be taken at once.
+    /// The most places that can be taken at once.
     pub capacity: usize,
-    /// Facts in one group.
+    /// The most facts in one group.
     pub batch_size: usize,
     /// How long a small group waits for more.
     pub batch_wait: Duration,
 }
 
-/// The log as a sender sees it. Clones are the same log.
+/// The message log as a sender sees it. Clones share the queue.
 #[derive(Clone, Debug)]
 pub struct GroupLog {
     places: Arc<Semaphore>,
     stalled: Arc<AtomicBool>,
-    jobs: mpsc::UnboundedSender<Job>,
+    jobs: mpsc::UnboundedSender<QueuedFact>,
     questions: mpsc::Sender<Question>,
     depth: Gauge,
     full: Counter,
 }
 
-/// The log's own task.
+/// The task that writes and reads for a [`GroupLog`].
 pub struct GroupTask {
     writer: Writer,
-    reader: Reader,
+    reader: LookupReader,
 }
 
 impl std::fmt::Debug for GroupTask {
@@ -55,7 +55,7 @@ impl std::fmt::Debug for GroupTask {
 }
 
 impl GroupLog {
-    /// A log over `ledger`, and the task that has to run for anything to be written.
+    /// Makes a log over `ledger`, and the task that has to run for anything to be written.
     #[must_use]
     pub fn new(
         ledger: Arc<dyn Ledger>,
@@ -76,7 +76,7 @@ impl GroupLog {
         metrics
             .capacity
             .increment(u32::try_from(capacity).unwrap_or(u32::MAX));
-        let reader = Reader {
+        let reader = LookupReader {
             questions: questions_in,
             ledger: Arc::clone(&ledger),
             batch_size: options.batch_size.max(1),
@@ -98,7 +98,7 @@ impl GroupLog {
             return None;
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let held = Held {
+        let held = HeldPlace {
             _permit: permit,
             depth: self.depth.clone(),
         };
@@ -108,19 +108,20 @@ impl GroupLog {
 }
 
 impl GroupTask {
-    /// Writes and reads until `close`; then takes nothing more, writes what it has, and ends.
+    /// Writes and reads until `close` is cancelled; then takes nothing more, writes what it has, and
+    /// ends.
     pub async fn run(self, close: CancellationToken) {
         tokio::join!(self.writer.run(close.clone()), self.reader.run(close));
     }
 }
 
-/// What a place holds.
-struct Held {
+/// A place in the queue, as the sender holds it.
+struct HeldPlace {
     _permit: OwnedSemaphorePermit,
     depth: Gauge,
 }
 
-impl Drop for Held {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         self.depth.decrement(1.0);
     }
@@ -138,8 +139,8 @@ impl MessageLog for GroupLog {
 
     async fn record(&self, place: LogPlace, fact: Fact) -> Result<Recorded, LogError> {
         let (answer, answered) = oneshot::channel();
-        let caller = Caller { place, answer };
-        let sent = self.jobs.send(Job { fact, caller });
+        let caller = WaitingSender { place, answer };
+        let sent = self.jobs.send(QueuedFact { fact, caller });
         sent.map_err(|_| LogError::Unavailable)?;
         answered.await.unwrap_or(Err(LogError::Unavailable))
     }

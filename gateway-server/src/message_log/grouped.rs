@@ -10,30 +10,30 @@ use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{Fact, Message, Recorded, fold};
 use gateway_core::time::Timestamp;
 
-use super::ledger::Key;
+use super::ledger::MessageKey;
 
 /// A group of facts by message.
 #[derive(Debug)]
 pub struct Grouped<'a> {
     facts: &'a [Fact],
-    /// The place of every fact, by message and then in their order.
-    places: Vec<(Key, usize)>,
+    /// The index of every fact with its message's key, by key and then in the order of the facts.
+    places: Vec<(MessageKey, usize)>,
 }
 
-/// What the facts of one message come to.
+/// The result of folding the facts of one message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Folded {
     /// Whether the row differs from what stood there.
     pub changed: bool,
     /// The events to append with it, in order.
     pub events: Vec<NewEvent>,
-    /// What all facts but the last one found.
+    /// What the facts found, except the last one: the index of each, and its answer.
     earlier: Vec<(usize, Recorded)>,
     last: (usize, Recorded),
 }
 
 impl<'a> Grouped<'a> {
-    /// Groups the facts.
+    /// Groups the facts by message.
     #[must_use]
     pub fn new(facts: &'a [Fact]) -> Self {
         let key = |fact: &Fact| (fact.tenant(), fact.id());
@@ -43,7 +43,8 @@ impl<'a> Grouped<'a> {
         Self { facts, places }
     }
 
-    /// Every message's facts, folded as if nothing stood there, in the order of their keys.
+    /// Returns each message's facts, folded as if the database had no row of it, in the order of their
+    /// keys.
     #[must_use]
     pub fn fresh(&self, now: Timestamp) -> Vec<Folded> {
         let messages = self.places.chunk_by(|(one, _), (other, _)| one == other);
@@ -52,9 +53,15 @@ impl<'a> Grouped<'a> {
             .collect()
     }
 
-    /// One message's facts, folded into what stands there; none for a key without facts.
+    /// Returns the facts of one message, folded into the `stored` row. Returns `None` for a key without
+    /// facts.
     #[must_use]
-    pub fn folded(&self, key: &Key, stored: Option<&Message>, now: Timestamp) -> Option<Folded> {
+    pub fn folded(
+        &self,
+        key: &MessageKey,
+        stored: Option<&Message>,
+        now: Timestamp,
+    ) -> Option<Folded> {
         let first = self
             .places
             .partition_point(|(other, _)| in_order(other) < in_order(key));
@@ -64,7 +71,7 @@ impl<'a> Grouped<'a> {
 
     fn fold(
         &self,
-        places: &[(Key, usize)],
+        places: &[(MessageKey, usize)],
         stored: Option<&Message>,
         now: Timestamp,
     ) -> Option<Folded> {
@@ -85,7 +92,7 @@ impl<'a> Grouped<'a> {
         })
     }
 
-    /// What to answer, in the order of the facts; none if a message is missing.
+    /// Returns the answer to every fact, in their order, or `None` if a message is missing in `folded`.
     #[must_use]
     pub fn answers(&self, folded: impl Iterator<Item = Folded>) -> Option<Vec<Recorded>> {
         let mut answers = vec![None; self.facts.len()];
@@ -99,19 +106,19 @@ impl<'a> Grouped<'a> {
 }
 
 impl Folded {
-    /// The row to store.
+    /// Returns the row to store.
     #[must_use]
     pub const fn row(&self) -> &Message {
         &self.last.1.message
     }
 
-    /// The message's key.
+    /// Returns the message's key.
     #[must_use]
-    pub const fn key(&self) -> Key {
+    pub const fn key(&self) -> MessageKey {
         (self.row().tenant, self.row().id)
     }
 
-    /// Makes it what it would be, had the clock said `now` instead of what it was folded with; only for a
+    /// Changes the row and events to what they would be, had the facts been folded at `now`. Only for a
     /// row that the facts have made, whose times are therefore all the same.
     pub fn restamp(&mut self, now: Timestamp) {
         restamp(&mut self.last.1.message, now);
@@ -121,8 +128,8 @@ impl Folded {
     }
 }
 
-/// As in the table's key: ids grow with time, so new rows go to its end one after the other.
-const fn in_order((tenant, id): &Key) -> (MessageId, TenantId) {
+/// Orders keys as the table does: ids grow with time, so new rows go to the end of its index.
+const fn in_order((tenant, id): &MessageKey) -> (MessageId, TenantId) {
     (*id, *tenant)
 }
 

@@ -10,20 +10,20 @@ use gateway_core::id::{MessageId, TenantId};
 use gateway_core::message::{Fact, Message, Recorded};
 use gateway_core::store::StoreError;
 
-/// A message's key: every statement names the tenant.
-pub type Key = (TenantId, MessageId);
+/// The key of a message: every statement names the tenant.
+pub type MessageKey = (TenantId, MessageId);
 
 /// Writes groups of facts and reads groups of rows.
 #[async_trait]
 pub trait Ledger: Debug + Send + Sync {
-    /// Folds every fact into its row and appends the events, durably and together; one answer per fact,
-    /// in their order. May be called again with the same facts after any error.
+    /// Folds every fact into its row and appends the events, durably and together. Returns one answer per
+    /// fact, in their order. May be called again with the same facts after any error.
     ///
     /// # Errors
     /// [`StoreError::Refused`]: the data of at least one fact. Otherwise nothing is said about any of
     /// them, and some may have been written.
     async fn write(&self, facts: &[Fact]) -> Result<Vec<Recorded>, StoreError>;
 
-    /// The rows of those keys that there are, in any order.
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Message>, StoreError>;
+    /// Returns the rows of these keys that exist, in any order.
+    async fn read(&self, keys: &[MessageKey]) -> Result<Vec<Message>, StoreError>;
 }

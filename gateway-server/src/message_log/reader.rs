@@ -12,22 +12,22 @@ use gateway_core::store::retry_conflicts;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Key, Ledger};
+use super::ledger::{Ledger, MessageKey};
 use crate::telemetry::ErrorChain;
 
 pub(super) struct Question {
-    pub(super) key: Key,
+    pub(super) key: MessageKey,
     pub(super) answer: oneshot::Sender<Result<Option<Message>, LogError>>,
 }
 
-pub(super) struct Reader {
+pub(super) struct LookupReader {
     pub(super) questions: mpsc::Receiver<Question>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) batch_size: usize,
 }
 
-impl Reader {
-    /// Answers until `close`, then what is left.
+impl LookupReader {
+    /// Answers look-ups until `close` is cancelled, then those that are left.
     pub(super) async fn run(mut self, close: CancellationToken) {
         let mut asked = Vec::new();
         loop {
@@ -49,11 +49,11 @@ impl Reader {
     async fn answer(&self, asked: &mut Vec<Question>) {
         // Whoever has gone meanwhile is not asked for.
         asked.retain(|question| !question.answer.is_closed());
-        let mut keys: Vec<Key> = asked.iter().map(|question| question.key).collect();
+        let mut keys: Vec<MessageKey> = asked.iter().map(|question| question.key).collect();
         keys.sort_unstable();
         keys.dedup();
         let rows = retry_conflicts(3, || self.ledger.read(&keys)).await;
-        let rows: BTreeMap<Key, Message> = match rows {
+        let rows: BTreeMap<MessageKey, Message> = match rows {
             Ok(rows) => rows
                 .into_iter()
                 .map(|row| ((row.tenant, row.id), row))

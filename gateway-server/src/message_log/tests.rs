@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::grouped::{Folded, Grouped};
-use super::ledger::{Key, Ledger};
+use super::ledger::{Ledger, MessageKey};
 use super::{GroupLog, GroupOptions};
 use crate::telemetry::metrics::{Metrics, StalledLogs};
 
@@ -29,7 +29,7 @@ enum Failure {
 
 #[derive(Debug, Default)]
 struct Rows {
-    rows: Mutex<BTreeMap<Key, Message>>,
+    rows: Mutex<BTreeMap<MessageKey, Message>>,
     events: Mutex<usize>,
     failures: Mutex<Vec<Failure>>,
     sizes: Mutex<Vec<usize>>,
@@ -88,7 +88,7 @@ impl Ledger for Rows {
         Ok(self.apply(facts))
     }
 
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Message>, StoreError> {
+    async fn read(&self, keys: &[MessageKey]) -> Result<Vec<Message>, StoreError> {
         let rows = self.rows.lock().expect("no panic");
         Ok(keys
             .iter()

@@ -30,19 +30,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// are tried one by one. About five seconds.
 const PATIENCE: u32 = 10;
 
-/// A fact on its way, and who waits for it.
-pub(super) struct Job {
+/// A fact to be written, with the place it holds and the sender that waits for its answer.
+pub(super) struct QueuedFact {
     pub(super) fact: Fact,
-    pub(super) caller: Caller,
+    pub(super) caller: WaitingSender,
 }
 
-pub(super) struct Caller {
+pub(super) struct WaitingSender {
     /// Given back when the fact is durable or given up.
     pub(super) place: LogPlace,
     pub(super) answer: oneshot::Sender<Result<Recorded, LogError>>,
 }
 
-impl Caller {
+impl WaitingSender {
     fn tell(self, outcome: Result<Recorded, LogError>) {
         drop(self.place);
         // A caller that has gone does not take its fact back.
@@ -51,15 +51,15 @@ impl Caller {
 }
 
 #[derive(Default)]
-struct Batch {
+struct FactBatch {
     facts: Vec<Fact>,
-    callers: Vec<Caller>,
-    /// One fact that failed when nothing else was to blame, or nothing else was tried.
+    callers: Vec<WaitingSender>,
+    /// Whether this is a single fact that failed although nothing else was to blame.
     suspected: bool,
 }
 
-impl Batch {
-    fn push(&mut self, job: Job) {
+impl FactBatch {
+    fn push(&mut self, job: QueuedFact) {
         self.facts.push(job.fact);
         self.callers.push(job.caller);
     }
@@ -90,16 +90,16 @@ impl Batch {
 }
 
 pub(super) struct Writer {
-    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(super) jobs: mpsc::UnboundedReceiver<QueuedFact>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) options: GroupOptions,
-    /// Set while writes do not get through; places are refused meanwhile.
+    /// Whether writes do not get through at the moment; places are refused meanwhile.
     pub(super) stalled: Arc<AtomicBool>,
     pub(super) metrics: MessageLogMetrics,
 }
 
 impl Writer {
-    /// Writes until `close`, then what is left.
+    /// Writes groups until `close` is cancelled, then what is left.
     pub(super) async fn run(mut self, close: CancellationToken) {
         loop {
             let first = tokio::select! {
@@ -118,8 +118,8 @@ impl Writer {
         }
     }
 
-    async fn gather(&mut self, first: Job) -> Batch {
-        let mut batch = Batch::default();
+    async fn gather(&mut self, first: QueuedFact) -> FactBatch {
+        let mut batch = FactBatch::default();
         batch.push(first);
         let deadline = Instant::now() + self.options.batch_wait;
         while batch.facts.len() < self.options.batch_size {
@@ -138,7 +138,7 @@ impl Writer {
         batch
     }
 
-    async fn write(&mut self, batch: Batch) {
+    async fn write(&mut self, batch: FactBatch) {
         let mut left = VecDeque::from([batch]);
         let mut trouble = Trouble::default();
         while let Some(mut batch) = left.pop_front() {
@@ -185,9 +185,10 @@ impl Writer {
         }
     }
 
-    /// What has arrived meanwhile: whether it can be written tells a bad fact from a bad database.
-    fn company(&mut self) -> Option<Batch> {
-        let mut batch = Batch::default();
+    /// Returns a group of facts that have arrived meanwhile: whether it can be written tells a bad fact
+    /// from a bad database.
+    fn company(&mut self) -> Option<FactBatch> {
+        let mut batch = FactBatch::default();
         while batch.facts.len() < self.options.batch_size {
             let Ok(job) = self.jobs.try_recv() else { break };
             batch.push(job);
@@ -209,24 +210,23 @@ impl Writer {
     }
 }
 
-/// What is done with a group that was not written.
+/// What to do with a group that was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// The same again, after a pause.
+    /// Write it again after a pause.
     Again,
-    /// Its halves.
     Part,
-    /// One fact that nobody understands: others first.
+    /// Write others first: one fact failed for a reason that nobody understands.
     Suspect,
-    /// One fact that a working database does not take.
+    /// Drop it: a working database does not take this one fact.
     GiveUp,
 }
 
-/// The failures since something was last written.
+/// Counts the failures since something was last written.
 #[derive(Debug, Default)]
 struct Trouble {
     failures: u32,
-    /// Something was written since a fact was last suspected.
+    /// Whether something was written since a fact was last suspected.
     works: bool,
 }
 
@@ -238,7 +238,7 @@ impl Trouble {
         }
     }
 
-    fn verdict(&mut self, error: &StoreError, batch: &Batch) -> Verdict {
+    fn verdict(&mut self, error: &StoreError, batch: &FactBatch) -> Verdict {
         let alone = batch.facts.len() == 1;
         match error {
             StoreError::Conflict | StoreError::Unavailable(_) => Verdict::Again,
@@ -260,7 +260,7 @@ impl Trouble {
         }
     }
 
-    /// How long to wait after one more failure.
+    /// Counts a failure and returns how long to wait after it.
     fn pause(&mut self) -> Duration {
         let doublings = self.failures.min(8);
         self.failures = self.failures.saturating_add(1);

@@ -22,12 +22,11 @@ use tokio::runtime::Handle;
 use crate::shutdown::Shutdown;
 use tenant::TenantQuota;
 
-/// What quotas are drawn and counted with.
+/// The ports and the runtime that quotas need.
 #[derive(Clone, Debug)]
 pub struct QuotaPorts {
     /// Where the requests that are left of an hour are kept.
     pub store: Arc<dyn PlatformStore>,
-    /// The machine's clock.
     pub clock: Arc<dyn Clock>,
     /// Spreads the draws of tenants and replicas over time.
     pub entropy: Arc<dyn Entropy>,
@@ -37,7 +36,7 @@ pub struct QuotaPorts {
     pub control: Handle,
 }
 
-/// This replica's accounts of all tenants. Clones are the same.
+/// This replica's accounts of all tenants. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Quotas(Arc<QuotaBook>);
 
@@ -148,7 +147,7 @@ impl QuotaBook {
 }
 
 impl CountedRequest {
-    /// Takes the count back.
+    /// Takes the count of this request back.
     pub fn refund(&mut self) {
         self.account.refund(self.hour);
         self.remaining += 1;

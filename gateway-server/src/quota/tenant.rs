@@ -149,6 +149,6 @@ impl TenantQuota {
     }
 }
 
-/// The account has nothing to say before the store is asked.
+/// The account is empty or out of date: the store must be asked.
 #[derive(Clone, Copy, Debug)]
 struct MustDraw;

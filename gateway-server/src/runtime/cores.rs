@@ -29,8 +29,8 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Starts `count` cores on the port of `listener`. `core` is called once by each, on its runtime, and makes
-    /// what it serves with. Should a core die, `shutdown` begins.
+    /// Starts `count` cores on the port of `listener`. `core` is called once on the runtime of each and
+    /// makes what it serves with. If a core dies, `shutdown` begins.
     ///
     /// # Errors
     /// The system is out of threads or sockets.
@@ -76,7 +76,7 @@ impl Cores {
         Ok(cores)
     }
 
-    /// Waits until every listener has ended; how many connections had to be cut.
+    /// Waits until every listener has ended. Returns how many connections had to be cut.
     ///
     /// # Errors
     /// A core could not serve.
@@ -89,7 +89,7 @@ impl Cores {
         Ok(cut)
     }
 
-    /// Lets the runtimes go and waits for them. Call it when nothing runs on them any more.
+    /// Ends the runtimes and waits for their threads. Call it when nothing runs on them any more.
     pub(crate) async fn end(self) {
         self.released.cancel();
         let joining = tokio::task::spawn_blocking(|| {

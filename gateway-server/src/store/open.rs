@@ -18,9 +18,7 @@ pub enum OpenStoreError {
     /// The data folder cannot be made.
     #[error("the data folder {} cannot be made", path.display())]
     Folder {
-        /// Which.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// The database cannot be opened.
@@ -37,7 +35,6 @@ pub enum OpenStoreError {
         "PostgreSQL is read-only, as a standby is: DATABASE_URL must name the primary, where it can be written"
     )]
     ReadOnly,
-    /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

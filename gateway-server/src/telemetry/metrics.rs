@@ -40,19 +40,18 @@ pub struct Metrics {
     pub message_log: MessageLogMetrics,
     /// Messages on their way to a worker.
     pub sends: SendMetrics,
-    /// What the loops do.
+    /// Work done by the background jobs.
     pub loops: LoopMetrics,
-    /// How the jobs are.
+    /// The state of each job, by name.
     pub jobs: JobMetrics,
     /// What is observed of workers.
     pub workers: WorkerMetrics,
     handle: PrometheusHandle,
 }
 
-/// What the message log counts.
+/// The metrics of the message log's queue, batches and failures.
 #[derive(Clone)]
 pub struct MessageLogMetrics {
-    /// Places taken.
     pub depth: Gauge,
     /// Places that there are, in all logs of this process.
     pub capacity: Gauge,
@@ -68,7 +67,7 @@ pub struct MessageLogMetrics {
     pub refused: Counter,
 }
 
-/// What sending counts.
+/// The metrics of sends: how many are on their way, and how they ended.
 #[derive(Clone)]
 pub struct SendMetrics {
     /// Sends that have no outcome yet.
@@ -76,7 +75,8 @@ pub struct SendMetrics {
     outcomes: [Counter; OUTCOMES.len()],
 }
 
-/// How many message logs of this process do not get through to their database. Clones count together.
+/// The number of message logs of this process whose database takes no writes at the moment. Clones count
+/// together.
 #[derive(Clone)]
 pub struct StalledLogs {
     count: Arc<AtomicUsize>,
@@ -84,7 +84,7 @@ pub struct StalledLogs {
 }
 
 impl StalledLogs {
-    /// One more is, or is not any more.
+    /// Counts one more stalled log, or one fewer when its database takes writes again.
     pub fn changed(&self, stalled: bool) {
         match stalled {
             true => {
@@ -98,17 +98,17 @@ impl StalledLogs {
         }
     }
 
-    /// Whether any is.
+    /// Returns whether at least one message log does not get through to its database.
     #[must_use]
     pub fn any(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 }
 
-/// How a send can end, as far as whoever watches is concerned.
+/// The outcomes of a send, as values of the label `outcome`.
 const OUTCOMES: [&str; 5] = ["accepted", "repeated", "not_sent", "refused", "unknown"];
 
-/// What the loops count.
+/// The metrics of the background jobs.
 #[derive(Clone)]
 pub struct LoopMetrics {
     /// Rows that fell due.
@@ -128,10 +128,9 @@ pub struct LoopMetrics {
     workers: [Gauge; WorkerStatus::ALL.len()],
 }
 
-/// What the listener counts.
+/// The metrics of the listener: connections, requests and answers.
 #[derive(Clone)]
 pub struct HttpMetrics {
-    /// Open connections.
     pub connections: Gauge,
     answers: [Counter; 5],
     sends: Histogram,
@@ -170,15 +169,15 @@ impl Metrics {
         })
     }
 
-    /// The present values, in the text format of Prometheus.
+    /// Returns the present values of all metrics in the text format of Prometheus.
     #[must_use]
     pub fn render(&self) -> String {
         self.upkeep();
         self.handle.render()
     }
 
-    /// Adds up what was measured since the last time: until then every value is kept by itself, so
-    /// without a scrape somebody else has to call this now and then.
+    /// Merges the values measured since the last call into the histograms. Until then every value is kept
+    /// by itself, so a server that nobody scrapes must call this from time to time.
     pub fn upkeep(&self) {
         self.handle.run_upkeep();
     }
@@ -207,7 +206,8 @@ impl HttpMetrics {
         }
     }
 
-    /// One request for `route` (a template, never a path) was answered with `status` after `took`.
+    /// Counts a request for `route` (a template, never a path) that was answered with `status` after
+    /// `took`.
     pub fn answered(&self, route: &str, status: http::StatusCode, took: Duration) {
         self.count(status);
         let label = Label::new("route", route.to_owned());
@@ -215,7 +215,7 @@ impl HttpMetrics {
         self.recorder.register_histogram(&key, &ABOUT).record(took);
     }
 
-    /// The same for a send that was answered on its core.
+    /// Counts a send that was answered on the core it arrived on, after `took`.
     pub fn sent(&self, status: http::StatusCode, took: Duration) {
         self.count(status);
         self.sends.record(took);
@@ -286,7 +286,7 @@ impl SendMetrics {
         }
     }
 
-    /// One send begins.
+    /// Counts a send that begins. The returned guard counts its outcome.
     pub fn begun(&self) -> SendInFlight<'_> {
         self.in_flight.increment(1.0);
         SendInFlight {
@@ -296,7 +296,7 @@ impl SendMetrics {
     }
 }
 
-/// A send on its way; one that is dropped without an outcome panicked, and its outcome is not known.
+/// A send on its way. One that is dropped without an outcome has panicked, and is counted as `unknown`.
 #[must_use]
 #[derive(Debug)]
 pub struct SendInFlight<'a> {
@@ -305,7 +305,7 @@ pub struct SendInFlight<'a> {
 }
 
 impl SendInFlight<'_> {
-    /// It has ended so.
+    /// Counts the outcome of the send.
     pub fn ended(mut self, outcome: &Result<SendOutcome, SendError>) {
         self.outcome = match outcome {
             Ok(outcome) if outcome.repeated => "repeated",
@@ -383,7 +383,7 @@ impl LoopMetrics {
         self.effects_running.set(running as f64);
     }
 
-    /// The fleet as it is now.
+    /// Shows how many workers have each status, from the statuses of the whole fleet.
     pub fn fleet(&self, statuses: &[WorkerStatus]) {
         for (status, gauge) in WorkerStatus::ALL.into_iter().zip(&self.workers) {
             let count = statuses.iter().filter(|known| **known == status).count();

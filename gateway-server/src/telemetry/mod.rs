@@ -16,7 +16,7 @@ use crate::config::{Format, Log};
 
 pub use chain::ErrorChain;
 
-/// The log cannot be set up.
+/// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// The filter makes no sense.

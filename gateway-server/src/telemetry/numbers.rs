@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-/// What is shown, and the metric that it is the sum of.
+/// The shown numbers: the name of each, and the metric that it is the sum of.
 const SHOWN: [(&str, &str); 6] = [
     ("requests", "gateway_http_requests_total"),
     ("connections", "gateway_http_connections"),
@@ -15,7 +15,8 @@ const SHOWN: [(&str, &str); 6] = [
     ("eventsPublished", "gateway_events_published_total"),
 ];
 
-/// The numbers in a text of Prometheus, by name; a metric that is not there is 0.
+/// Returns the numbers found in `text` (Prometheus text format), by name. A metric that is absent counts
+/// as 0.
 #[must_use]
 pub fn numbers(text: &str) -> BTreeMap<String, u64> {
     let sums = SHOWN.map(|(name, metric)| (name.to_owned(), sum(text, metric)));
@@ -29,7 +30,7 @@ pub fn for_people(mut numbers: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
     numbers
 }
 
-/// The sum over all labels.
+/// Returns the sum of a metric over all its labels.
 fn sum(text: &str, metric: &str) -> u64 {
     let lines = text.lines().filter_map(|line| line.strip_prefix(metric));
     let values = lines

@@ -57,7 +57,7 @@ impl WorkerMetrics {
         }
     }
 
-    /// Counts a probe.
+    /// Counts a probe of `GET /health` by its result.
     pub fn probed(&self, probe: Probe) {
         match probe {
             Probe::Answered => self.answered.increment(1),

@@ -12,32 +12,29 @@ use gateway_core::worker::LinkError;
 use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
-/// The longest answer that is read.
+/// The most bytes of an answer that are read.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// What a worker's own words are cut to: they reach logs and the tenant.
+/// The most characters of a worker's own words that are kept: they reach logs and the tenant.
 const MAX_WORDS: usize = 512;
 
 /// What the answer to a command must be about.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum About {
-    /// Nothing in particular.
     Anything,
-    /// This session.
     Session(SessionId),
     /// This session at this epoch.
     Owned(SessionId, Epoch),
-    /// This message.
     Message(MessageId),
 }
 
 /// A body that can be checked against the question.
-pub(super) trait Answer: DeserializeOwned {
-    /// Whether it answers the question.
+pub(super) trait WorkerAnswer: DeserializeOwned {
+    /// Returns whether the answer is about what the command was about.
     fn is(&self, about: About) -> bool;
 }
 
-/// Any JSON, or none: the status alone is the answer.
+/// An answer whose body does not matter: the status alone is the answer.
 #[derive(Debug)]
 pub(super) struct Done;
 
@@ -47,32 +44,32 @@ impl<'de> serde::Deserialize<'de> for Done {
     }
 }
 
-impl Answer for Done {
+impl WorkerAnswer for Done {
     fn is(&self, _: About) -> bool {
         true
     }
 }
 
-impl Answer for Accepted {
+impl WorkerAnswer for Accepted {
     fn is(&self, about: About) -> bool {
         is_of(self.session_id, self.epoch, about)
     }
 }
 
-impl Answer for Released {
+impl WorkerAnswer for Released {
     fn is(&self, about: About) -> bool {
         is_of(self.session_id, self.epoch, about)
     }
 }
 
-impl Answer for SessionState {
+impl WorkerAnswer for SessionState {
     fn is(&self, about: About) -> bool {
         self.session_id
             .is_none_or(|session| is_of(session, self.epoch, about))
     }
 }
 
-impl Answer for Sent {
+impl WorkerAnswer for Sent {
     fn is(&self, about: About) -> bool {
         match about {
             About::Message(id) => self.message_id == id,
@@ -81,7 +78,7 @@ impl Answer for Sent {
     }
 }
 
-impl Answer for Health {
+impl WorkerAnswer for Health {
     fn is(&self, _: About) -> bool {
         true
     }
@@ -95,8 +92,8 @@ fn is_of(session: SessionId, epoch: Epoch, about: About) -> bool {
     }
 }
 
-/// Reads a complete answer.
-pub(super) fn read<T: Answer>(
+/// Reads a worker's complete answer to a command that was about `about`.
+pub(super) fn read<T: WorkerAnswer>(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -149,7 +146,7 @@ fn refused(status: StatusCode, problem: &WorkerProblem) -> LinkError {
     }
 }
 
-/// A refusal whose body makes no sense is still a refusal.
+/// Reads the body of a refusal. One that makes no sense counts as empty: it is still a refusal.
 fn problem(body: &[u8]) -> WorkerProblem {
     serde_json::from_slice(body).unwrap_or_default()
 }

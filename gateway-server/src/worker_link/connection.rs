@@ -16,25 +16,25 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::MAX_BYTES;
 
-pub(super) type Command = Request<Full<Bytes>>;
+pub(super) type WorkerRequest = Request<Full<Bytes>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// A connection, used by its owner alone. Dropping it closes it.
-pub(super) struct Connection {
+pub(super) struct WorkerConnection {
     sender: SendRequest<Full<Bytes>>,
     _driver: AbortOnDropHandle<()>,
 }
 
-/// Why there is no answer.
+/// Why a connection gave no answer.
 pub(super) enum Cut {
-    /// No byte of the command was written; here it is again.
-    Unwritten(Box<Command>),
-    /// It may have been executed.
+    /// No byte of the command was written, so it is given back.
+    Unwritten(Box<WorkerRequest>),
+    /// The command may have been executed.
     Lost(LinkError),
 }
 
-impl From<TrySendError<Command>> for Cut {
-    fn from(mut error: TrySendError<Command>) -> Self {
+impl From<TrySendError<WorkerRequest>> for Cut {
+    fn from(mut error: TrySendError<WorkerRequest>) -> Self {
         if let Some(command) = error.take_message() {
             return Self::Unwritten(Box::new(command));
         }
@@ -45,7 +45,7 @@ impl From<TrySendError<Command>> for Cut {
     }
 }
 
-impl Connection {
+impl WorkerConnection {
     /// Opens HTTP over a stream that is connected; the connection belongs to the runtime that calls this.
     pub(super) async fn over(stream: Stream) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::handshake(stream).await?;
@@ -70,7 +70,7 @@ impl Connection {
     /// Sends a command and returns the whole answer. Dropping the future gives the connection up.
     pub(super) async fn exchange(
         &mut self,
-        command: Command,
+        command: WorkerRequest,
     ) -> Result<(response::Parts, Bytes), Cut> {
         let response = self.sender.try_send_request(command).await?;
         let (head, body) = response.into_parts();
@@ -99,7 +99,7 @@ mod tests {
         let (theirs, _) = theirs.expect("accepted");
         let stream = TokioIo::new(ours.expect("connected"));
         let stream = MaybeHttpsStream::Http(stream);
-        let mut connection = Connection::over(stream).await.expect("a connection");
+        let mut connection = WorkerConnection::over(stream).await.expect("a connection");
         assert!(connection.is_ready().await);
         drop(theirs);
         // Whoever waits for the network hears of everything that happened there before.

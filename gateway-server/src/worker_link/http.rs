@@ -29,9 +29,9 @@ use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{About, Answer, Done, read};
-use super::connection::{Command, Cut};
-use super::pool::{Pool, Way};
+use super::answer::{About, Done, WorkerAnswer, read};
+use super::connection::{Cut, WorkerRequest};
+use super::pool::{ConnectionPool, Way};
 
 const X_EPOCH: HeaderName = HeaderName::from_static("x-epoch");
 const X_INCARNATION: HeaderName = HeaderName::from_static("x-incarnation");
@@ -48,7 +48,7 @@ pub struct LinkOptions {
     pub idle_timeout: Duration,
     /// How many unused connections are kept per worker.
     pub max_idle: usize,
-    /// Whom to trust under `https`; none: the system's certificate authorities.
+    /// The TLS configuration for `https`; `None` trusts the system's certificate authorities.
     pub tls: Option<ClientConfig>,
 }
 
@@ -66,7 +66,7 @@ impl Default for LinkOptions {
 /// [`WorkerLink`] over HTTP. Clones share connections; see [`HttpLink::apart`].
 #[derive(Clone)]
 pub struct HttpLink {
-    pool: Pool,
+    pool: ConnectionPool,
     tokens: WorkerTokens,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Debug for HttpLink {
 }
 
 impl HttpLink {
-    /// A link with no connection yet.
+    /// Makes a link with no connection yet.
     ///
     /// # Errors
     /// The cryptography that TLS needs is not there.
@@ -94,12 +94,12 @@ impl HttpLink {
             .enable_http1()
             .wrap_connector(tcp);
         Ok(Self {
-            pool: Pool::new(connector, options.idle_timeout, options.max_idle),
+            pool: ConnectionPool::new(connector, options.idle_timeout, options.max_idle),
             tokens,
         })
     }
 
-    /// The same with connections of its own, for another runtime.
+    /// Returns a link with the same options and connections of its own, for another runtime.
     #[must_use]
     pub fn apart(&self) -> Self {
         Self {
@@ -108,7 +108,7 @@ impl HttpLink {
         }
     }
 
-    /// How long an unused connection is kept.
+    /// Returns how long an unused connection is kept.
     #[must_use]
     pub fn idle_timeout(&self) -> Duration {
         self.pool.idle_timeout()
@@ -120,8 +120,8 @@ impl HttpLink {
         self.pool.close_idle();
     }
 
-    /// One attempt, from nothing to a complete answer.
-    async fn call<T: Answer>(
+    /// Makes one attempt at a command, from finding a connection to the complete answer.
+    async fn call<T: WorkerAnswer>(
         &self,
         call: Call<'_>,
         about: About,
@@ -168,14 +168,15 @@ impl HttpLink {
             epoch: order.epoch,
             incarnation: target.owner.incarnation.clone(),
         };
-        let call = Call::post(target, Path::Verb(order.session, verb), &body)?;
+        let call = Call::post(target, CommandPath::Verb(order.session, verb), &body)?;
         let about = About::Owned(order.session, order.epoch);
         self.call(call, about, limit).await
     }
 }
 
-/// The system's authorities. A machine without any can still talk to workers over plain HTTP, so their
-/// absence is a warning and `https` fails when it is used.
+/// Returns a TLS configuration that trusts the system's certificate authorities. A machine without any
+/// can still talk to workers over plain HTTP, so their absence is a warning and `https` fails when it is
+/// used.
 fn system_trust() -> Result<ClientConfig, rustls::Error> {
     use hyper_rustls::ConfigBuilderExt;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -195,14 +196,14 @@ fn system_trust() -> Result<ClientConfig, rustls::Error> {
 }
 
 #[derive(Clone, Copy)]
-enum Path {
+enum CommandPath {
     Health,
     Sessions,
     Session(SessionId),
     Verb(SessionId, &'static str),
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for CommandPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Health => f.write_str("/health"),
@@ -213,17 +214,17 @@ impl fmt::Display for Path {
     }
 }
 
-/// A command before it is a request.
+/// A command before it is turned into a request.
 struct Call<'a> {
     target: &'a Target,
     method: Method,
-    path: Path,
+    path: CommandPath,
     epoch: Option<Epoch>,
     body: Option<Bytes>,
 }
 
 impl<'a> Call<'a> {
-    const fn bare(target: &'a Target, method: Method, path: Path) -> Self {
+    const fn bare(target: &'a Target, method: Method, path: CommandPath) -> Self {
         Self {
             target,
             method,
@@ -233,7 +234,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn post(target: &'a Target, path: Path, body: &impl Serialize) -> Result<Self, LinkError> {
+    fn post(
+        target: &'a Target,
+        path: CommandPath,
+        body: &impl Serialize,
+    ) -> Result<Self, LinkError> {
         let body = serde_json::to_vec(body).map_err(|_| LinkError::NotSent)?;
         Ok(Self {
             body: Some(body.into()),
@@ -241,7 +246,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    fn command(self, way: &Way) -> Option<Command> {
+    fn command(self, way: &Way) -> Option<WorkerRequest> {
         let uri = format!("{}{}", way.address.prefix(), self.path);
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(header::HOST, way.address.host.clone());
@@ -272,7 +277,7 @@ impl WorkerLink for HttpLink {
         body: &StartSession,
         limit: Duration,
     ) -> Result<Accepted, LinkError> {
-        let call = Call::post(target, Path::Sessions, body)?;
+        let call = Call::post(target, CommandPath::Sessions, body)?;
         let about = About::Owned(body.session_id, body.epoch);
         self.call(call, about, limit).await
     }
@@ -283,7 +288,7 @@ impl WorkerLink for HttpLink {
         session: SessionId,
         limit: Duration,
     ) -> Result<SessionState, LinkError> {
-        let call = Call::bare(target, Method::GET, Path::Session(session));
+        let call = Call::bare(target, Method::GET, CommandPath::Session(session));
         self.call(call, About::Session(session), limit).await
     }
 
@@ -294,7 +299,7 @@ impl WorkerLink for HttpLink {
         body: &SendMessage,
         limit: Duration,
     ) -> Result<Sent, LinkError> {
-        let call = Call::post(target, Path::Verb(session, "messages"), body)?;
+        let call = Call::post(target, CommandPath::Verb(session, "messages"), body)?;
         self.call(call, About::Message(body.message_id), limit)
             .await
     }
@@ -323,7 +328,7 @@ impl WorkerLink for HttpLink {
         order: &Order,
         limit: Duration,
     ) -> Result<Released, LinkError> {
-        let mut call = Call::bare(target, Method::DELETE, Path::Session(order.session));
+        let mut call = Call::bare(target, Method::DELETE, CommandPath::Session(order.session));
         call.epoch = Some(order.epoch);
         let about = About::Owned(order.session, order.epoch);
         self.call(call, about, limit).await
@@ -342,12 +347,12 @@ impl WorkerLink for HttpLink {
         } else {
             "passkey"
         };
-        let call = Call::post(target, Path::Verb(order.session, verb), body)?;
+        let call = Call::post(target, CommandPath::Verb(order.session, verb), body)?;
         self.call(call, About::Anything, limit).await.map(|Done| ())
     }
 
     async fn health(&self, target: &Target, limit: Duration) -> Result<Health, LinkError> {
-        let call = Call::bare(target, Method::GET, Path::Health);
+        let call = Call::bare(target, Method::GET, CommandPath::Health);
         self.call(call, About::Anything, limit).await
     }
 }

@@ -17,41 +17,41 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
-use super::connection::Connection;
+use super::connection::WorkerConnection;
 
 pub(super) type Connector = HttpsConnector<HttpConnector>;
 
-/// The connections of one runtime. Clones share them.
+/// The kept connections of one runtime. Clones share them.
 #[derive(Clone)]
-pub(super) struct Pool(Arc<Inner>);
+pub(super) struct ConnectionPool(Arc<PoolShared>);
 
-struct Inner {
+struct PoolShared {
     connector: Connector,
     idle_timeout: Duration,
     max_idle: usize,
-    places: Mutex<HashMap<Box<str>, Place>>,
+    places: Mutex<HashMap<Box<str>, EndpointEntry>>,
     all: AllPools,
 }
 
-/// Every pool that was made apart from the same first one: what closes unused connections needs to know
-/// them, wherever they are polled.
+/// Every pool that was made with [`ConnectionPool::apart`] from the same first one. Closing unused connections
+/// needs to know them all, whichever runtime polls them.
 #[derive(Clone, Default)]
-struct AllPools(Arc<Mutex<Vec<Weak<Inner>>>>);
+struct AllPools(Arc<Mutex<Vec<Weak<PoolShared>>>>);
 
-/// What is known of an endpoint.
-struct Place {
+/// What is remembered of an endpoint: its address, the token of its present run, and kept connections.
+struct EndpointEntry {
     address: Arc<Address>,
     token: (Owner, HeaderValue),
-    kept: Vec<Kept>,
+    kept: Vec<KeptConnection>,
     used: Instant,
 }
 
-struct Kept {
-    connection: Connection,
+struct KeptConnection {
+    connection: WorkerConnection,
     since: Instant,
 }
 
-/// An endpoint, parsed.
+/// A parsed endpoint.
 #[derive(Debug)]
 pub(super) struct Address {
     uri: Uri,
@@ -72,20 +72,20 @@ impl Address {
         Some(Self { uri, host })
     }
 
-    /// What stands before the path of every command.
+    /// Returns the path of the endpoint, which precedes the path of every command.
     pub(super) fn prefix(&self) -> &str {
         self.uri.path().trim_end_matches('/')
     }
 }
 
-/// What a command to a worker starts with.
+/// The address and the token that a command to a worker needs.
 pub(super) struct Way {
     pub(super) address: Arc<Address>,
     pub(super) token: HeaderValue,
 }
 
-impl Pool {
-    /// No connection yet.
+impl ConnectionPool {
+    /// Makes a pool without connections.
     pub(super) fn new(connector: Connector, idle_timeout: Duration, max_idle: usize) -> Self {
         Self::among(&AllPools::default(), connector, idle_timeout, max_idle)
     }
@@ -96,7 +96,7 @@ impl Pool {
         idle_timeout: Duration,
         max_idle: usize,
     ) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(PoolShared {
             connector,
             idle_timeout,
             max_idle,
@@ -107,19 +107,20 @@ impl Pool {
         Self(inner)
     }
 
-    /// The same with connections of its own.
+    /// Returns a pool with the same options and connections of its own.
     pub(super) fn apart(&self) -> Self {
         let inner = &self.0;
         let (all, connector) = (inner.all.clone(), inner.connector.clone());
         Self::among(&all, connector, inner.idle_timeout, inner.max_idle)
     }
 
-    /// How long an unused connection is kept.
+    /// Returns how long an unused connection is kept.
     pub(super) fn idle_timeout(&self) -> Duration {
         self.0.idle_timeout
     }
 
-    /// Closes what nobody has used for too long, here and in every pool that was made apart from this one.
+    /// Closes connections that nobody has used for too long, here and in every pool that was made apart
+    /// from this one.
     pub(super) fn close_idle(&self) {
         let mut living = Vec::new();
         self.0.all.lock().retain(|pool| {
@@ -132,13 +133,14 @@ impl Pool {
         }
     }
 
-    /// The way to a worker; none if its endpoint or token cannot be written down.
+    /// Returns the address and token for commands to a worker, or `None` if its endpoint or token cannot
+    /// be expressed in HTTP.
     pub(super) fn way(&self, target: &Target, tokens: &WorkerTokens) -> Option<Way> {
         let mut places = self.0.places();
         let place = match places.get_mut(&*target.endpoint) {
             Some(place) => place,
             None => {
-                let place = Place {
+                let place = EndpointEntry {
                     address: Arc::new(Address::parse(&target.endpoint)?),
                     token: (target.owner.clone(), token(tokens, &target.owner)?),
                     kept: Vec::new(),
@@ -159,7 +161,11 @@ impl Pool {
     }
 
     /// Returns a kept connection that looks sound, if there is one before the `deadline`.
-    pub(super) async fn kept(&self, target: &Target, deadline: Instant) -> Option<Connection> {
+    pub(super) async fn kept(
+        &self,
+        target: &Target,
+        deadline: Instant,
+    ) -> Option<WorkerConnection> {
         loop {
             let kept = self.0.places().get_mut(&*target.endpoint)?.kept.pop()?;
             if kept.since.elapsed() >= self.0.idle_timeout {
@@ -172,16 +178,16 @@ impl Pool {
         }
     }
 
-    /// A new connection; none if there was no way to make one.
-    pub(super) async fn connect(&self, address: &Address) -> Option<Connection> {
+    /// Opens a new connection, or returns `None` if that fails.
+    pub(super) async fn connect(&self, address: &Address) -> Option<WorkerConnection> {
         let mut connector = self.0.connector.clone();
         // It is always ready: every call is a connection of its own.
         let stream = connector.call(address.uri.clone()).await.ok()?;
-        Connection::over(stream).await.ok()
+        WorkerConnection::over(stream).await.ok()
     }
 
     /// Keeps a connection for the next command, unless it is closed.
-    pub(super) fn keep(&self, target: &Target, connection: Connection) {
+    pub(super) fn keep(&self, target: &Target, connection: WorkerConnection) {
         if connection.is_closed() {
             return;
         }
@@ -192,13 +198,13 @@ impl Pool {
         let since = Instant::now();
         place.used = since;
         if place.kept.len() < self.0.max_idle {
-            place.kept.push(Kept { connection, since });
+            place.kept.push(KeptConnection { connection, since });
         }
     }
 }
 
-impl Inner {
-    fn places(&self) -> MutexGuard<'_, HashMap<Box<str>, Place>> {
+impl PoolShared {
+    fn places(&self) -> MutexGuard<'_, HashMap<Box<str>, EndpointEntry>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -213,7 +219,7 @@ impl Inner {
 }
 
 impl AllPools {
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Inner>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<PoolShared>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

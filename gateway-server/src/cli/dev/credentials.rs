@@ -16,15 +16,15 @@ use gateway_core::user::{Email, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::cli::Failure;
+use crate::cli::CommandFailure;
 
 const ADMIN: &str = "admin@example.com";
 const DEMO: &str = "demo@example.com";
 
-/// What `dev.json` holds.
+/// The content of `dev.json`: the demo accounts with their passwords and API key.
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Credentials {
+pub(super) struct DemoCredentials {
     pub(super) admin_email: String,
     pub(super) admin_password: String,
     pub(super) email: String,
@@ -32,9 +32,9 @@ pub(super) struct Credentials {
     pub(super) api_key: String,
 }
 
-impl Credentials {
-    /// Those of the last start, or fresh ones if there are none that work.
-    pub(super) async fn load_or_make(app: &App, folder: &Path) -> Result<Self, Failure> {
+impl DemoCredentials {
+    /// Returns the credentials of the last start, or fresh ones if there are none that work.
+    pub(super) async fn load_or_make(app: &App, folder: &Path) -> Result<Self, CommandFailure> {
         let path = folder.join("dev.json");
         match fs::read(&path) {
             Ok(text) => {
@@ -52,7 +52,7 @@ impl Credentials {
         Ok(made)
     }
 
-    async fn are_known(&self, app: &App) -> Result<bool, Failure> {
+    async fn are_known(&self, app: &App) -> Result<bool, CommandFailure> {
         let Ok(secret) = ApiKeySecret::parse(&self.api_key) else {
             return Ok(false);
         };
@@ -60,7 +60,7 @@ impl Credentials {
         Ok(tx.key_by_hash(&secret.hash()).await?.is_some())
     }
 
-    async fn make(app: &App) -> Result<Self, Failure> {
+    async fn make(app: &App) -> Result<Self, CommandFailure> {
         let admin_password = NewPassword::generate(&*app.entropy);
         let password = NewPassword::generate(&*app.entropy);
         account(app, ADMIN, &admin_password, Role::Admin, "Operators").await?;
@@ -83,7 +83,7 @@ impl Credentials {
         })
     }
 
-    fn write(&self, path: &Path) -> Result<(), Failure> {
+    fn write(&self, path: &Path) -> Result<(), CommandFailure> {
         let mut options = OpenOptions::new();
         let mut file = options
             .write(true)
@@ -97,14 +97,14 @@ impl Credentials {
     }
 }
 
-/// Makes the account; one that is there gets the password.
+/// Makes the account with this password, or gives the password to one that exists.
 async fn account(
     app: &App,
     email: &str,
     password: &NewPassword,
     role: Role,
     tenant_name: &str,
-) -> Result<TenantId, Failure> {
+) -> Result<TenantId, CommandFailure> {
     let email = Email::parse(email)?;
     let (accounts, by) = (app.logins.accounts(), Actor::system());
     match accounts.reset_password(&by, &email, password).await {

@@ -1,10 +1,10 @@
 //! The ready-to-paste lines that `dev` prints. A test runs them as they are printed.
 
-use super::credentials::Credentials;
+use super::credentials::DemoCredentials;
 
-/// Everything there is to say at the start.
-pub(super) fn welcome(url: &str, credentials: &Credentials, kept_in: &str) -> String {
-    let Credentials {
+/// Returns the text that `dev` prints at the start.
+pub(super) fn welcome(url: &str, credentials: &DemoCredentials, kept_in: &str) -> String {
+    let DemoCredentials {
         admin_email,
         admin_password,
         email,
@@ -27,7 +27,7 @@ Paste these lines, one after the other:
     )
 }
 
-/// From nothing to a delivered message.
+/// Returns the commands that lead from nothing to a delivered message.
 fn lines(url: &str, key: &str) -> Vec<String> {
     let api = format!("{url}/api/v1");
     let auth = format!("-H 'X-Api-Key: {key}'");

@@ -14,13 +14,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use clap::Args;
 
 use super::serve::stop_when_asked;
-use super::{Context, Failure, runtime};
+use super::{CommandFailure, Context, runtime};
 use crate::config::{Config, Format};
 use crate::server::Server;
 use crate::telemetry;
-use credentials::Credentials;
+use credentials::DemoCredentials;
 
-/// The last line before there is only the log.
+/// The last line that is printed before the log begins.
 const READY: &str = "Stop with Ctrl-C.";
 
 #[derive(Args, Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Dev {}
 
 impl Dev {
     /// Serves until it is asked to stop.
-    pub(super) fn run(self, context: &mut Context) -> Result<(), Failure> {
+    pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
         let mut config = context.load()?.config;
         for_one_developer(&mut config)?;
         telemetry::init(&config.log)?;
@@ -36,7 +36,7 @@ impl Dev {
         runtime()?.block_on(async {
             let server = Server::open(config).await?;
             let url = format!("http://{}", server.address());
-            let credentials = Credentials::load_or_make(&server.app, &folder).await?;
+            let credentials = DemoCredentials::load_or_make(&server.app, &folder).await?;
             workers::bury_former(&server.app).await?;
             writeln!(context.output, "listening on {url}")?;
             let kept_in = folder.join("dev.json");
@@ -51,8 +51,9 @@ impl Dev {
     }
 }
 
-/// Loopback, the file in the data folder, a log for people.
-fn for_one_developer(config: &mut Config) -> Result<(), Failure> {
+/// Changes the configuration for one developer: loopback, a SQLite file in the data folder, a log for
+/// people.
+fn for_one_developer(config: &mut Config) -> Result<(), CommandFailure> {
     if config.database.url.is_some() {
         return Err("dev runs on a file of its own: unset DATABASE_URL, or use serve".into());
     }

@@ -8,12 +8,12 @@ use gateway_testkit::worker::http::{Options, SimHttpWorker};
 use gateway_testkit::worker::{PhoneNetwork, Script};
 
 use crate::app::App;
-use crate::cli::Failure;
+use crate::cli::CommandFailure;
 use crate::server::Server;
 
 const WORKERS: [&str; 2] = ["sim-1", "sim-2"];
 
-/// What the phone does: scans after three seconds, answers what it is sent.
+/// Returns the script of the simulated phone: it scans after three seconds and answers what it is sent.
 fn script() -> Script {
     let mut script = Script::default();
     script.auto_scan_ms = Some(3_000);
@@ -21,8 +21,9 @@ fn script() -> Script {
     script
 }
 
-/// Fences the workers of the former run: they lived in the process that held this folder's lock.
-pub(super) async fn bury_former(app: &App) -> Result<(), Failure> {
+/// Fences the workers of the former run. They lived in the process that held this folder's lock, so they
+/// are dead.
+pub(super) async fn bury_former(app: &App) -> Result<(), CommandFailure> {
     let mut tx = app.store.begin().await?;
     let former: Vec<_> = tx
         .open_leases()
@@ -41,7 +42,7 @@ pub(super) async fn bury_former(app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts both; they end when the shutdown begins.
+/// Starts both workers, which end when the shutdown begins.
 pub(super) fn start(server: &Server, gateway: &str) {
     let token = server.secrets.worker_bootstrap.expose().to_owned();
     let network = Arc::new(PhoneNetwork::default());
@@ -66,7 +67,7 @@ async fn worker(
     gateway: &str,
     token: &str,
     network: &Arc<PhoneNetwork>,
-) -> Result<SimHttpWorker, Failure> {
+) -> Result<SimHttpWorker, CommandFailure> {
     let id = WorkerId::parse(id)?;
     let (clock, entropy) = (Arc::clone(&app.clock), Arc::clone(&app.entropy));
     let mut options = Options::new(id, gateway, token, clock, entropy);

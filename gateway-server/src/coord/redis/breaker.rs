@@ -16,7 +16,7 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// Closed; the first probe is due after `interval`.
+    /// Makes a closed breaker, whose first probe is due `interval` after `now`.
     pub(super) fn new(interval: Duration, now: Uptime) -> Self {
         Self {
             interval,
@@ -25,18 +25,18 @@ impl Breaker {
         }
     }
 
-    /// Whether a call may go out.
+    /// Returns whether a call may go out.
     pub(super) const fn admits(&self) -> bool {
         self.opened.is_none()
     }
 
-    /// How long until the next probe; zero when it is due. Probes go on while closed, so that an outage is
-    /// seen without any request.
+    /// Returns how long it is until the next probe; zero when it is due. Probes go on while the breaker
+    /// is closed, so that an outage is seen without any request.
     pub(super) fn until_probe(&self, now: Uptime) -> Duration {
         self.next_probe.since(now)
     }
 
-    /// Takes the probe that is due. Whoever is told `true` makes it; nobody else for an interval.
+    /// Claims the probe that is due. Returns `true` to one caller per interval, who must make it.
     pub(super) fn take_probe(&mut self, now: Uptime) -> bool {
         let due = self.next_probe <= now;
         if due {
@@ -45,14 +45,15 @@ impl Breaker {
         due
     }
 
-    /// A call or a probe got no answer. Whether this is news.
+    /// Opens the breaker because a call or a probe got no answer. Returns whether it was closed before.
     pub(super) fn failed(&mut self, now: Uptime) -> bool {
         let news = self.opened.is_none();
         self.opened.get_or_insert(now);
         news
     }
 
-    /// A probe got its answer. How long the outage was, if there was one.
+    /// Closes the breaker because a probe got its answer. Returns how long the outage was, if there was
+    /// one.
     pub(super) fn recovered(&mut self, now: Uptime) -> Option<Duration> {
         self.opened.take().map(|since| now.since(since))
     }

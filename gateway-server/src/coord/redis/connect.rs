@@ -13,13 +13,13 @@ use futures_util::FutureExt;
 
 use crate::config::ServiceUrl;
 
-/// What a slow reader of hints may be behind inside the client.
+/// How many messages a slow reader of hints may be behind inside the client.
 const BEHIND: usize = 4_096;
 /// Pauses between attempts to connect, growing from the first to the second number; in milliseconds.
 const RECONNECT: (u32, u32) = (50, 1_000);
 const RECONNECT_JITTER: u32 = 100;
 
-/// How Redis is used.
+/// The options of a connection to Redis.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// `redis://`, `redis-sentinel://`, `redis-cluster://`, or the same with `rediss` for TLS.
@@ -42,23 +42,19 @@ pub enum RedisError {
     Address {
         /// The address, without its password.
         url: ServiceUrl,
-        /// What is expected.
         why: &'static str,
     },
-    /// Nobody answers.
     #[error("Redis does not answer at {url}: start it, or correct REDIS_URL")]
     Unreachable {
         /// The address, without its password.
         url: ServiceUrl,
-        /// Why.
         source: Error,
     },
-    /// The password is wrong, missing, or one too many.
+    /// The password is wrong or missing, or the server expects none.
     #[error("Redis at {url} refuses the login: correct the user and password in REDIS_URL")]
     Login {
         /// The address, without its password.
         url: ServiceUrl,
-        /// Why.
         source: Error,
     },
     /// It speaks no TLS, or shows a certificate that is not trusted here.
@@ -68,7 +64,6 @@ pub enum RedisError {
     Tls {
         /// The address, without its password.
         url: ServiceUrl,
-        /// Why.
         source: Error,
     },
     /// It answers and cannot be used: too old, read-only, or a user without rights.
@@ -78,7 +73,6 @@ pub enum RedisError {
     Unusable {
         /// The address, without its password.
         url: ServiceUrl,
-        /// Why.
         source: Error,
     },
 }
@@ -99,8 +93,8 @@ impl RedisError {
     }
 }
 
-/// Whether it may be over by itself: nobody answers, or somebody who is about to be of use. Any other answer
-/// is not the hoped-for one, and stays.
+/// Returns whether the failure may pass by itself: nobody answers, or the server is about to be of use.
+/// Any other answer is a wrong one and stays.
 fn passes(error: &Error) -> bool {
     const SOON: [&str; 3] = ["LOADING", "MASTERDOWN", "CLUSTERDOWN"];
     match error.kind() {
@@ -114,8 +108,8 @@ fn passes(error: &Error) -> bool {
     }
 }
 
-/// The client wraps what its TLS library says in an input error. A Redis without TLS says nothing: it takes the
-/// greeting for the beginning of a long command.
+/// Returns whether the error is about TLS. The client wraps what its TLS library says in an input error.
+/// A Redis without TLS says nothing: it takes the greeting for the beginning of a long command.
 fn is_tls(error: &Error) -> bool {
     const WORDS: [&str; 4] = [
         "InvalidCertificate",
@@ -126,13 +120,14 @@ fn is_tls(error: &Error) -> bool {
     *error.kind() == ErrorKind::Tls || WORDS.iter().any(|word| error.details().contains(word))
 }
 
-/// Redis says so in several ways, and the client gives them several kinds.
+/// Returns whether the error is about the password. Redis says so in several ways, and the client gives
+/// them several kinds.
 fn is_login(error: &Error) -> bool {
     const WORDS: [&str; 4] = ["NOAUTH", "WRONGPASS", "invalid password", "AUTH <password>"];
     *error.kind() == ErrorKind::Auth || WORDS.iter().any(|word| error.details().contains(word))
 }
 
-/// Whether the error means that Redis is away, as opposed to an answer about this one call.
+/// Returns whether the error means that Redis is away, as opposed to an answer about this one call.
 pub(super) fn is_outage(error: &Error) -> bool {
     const ANSWERS: [&str; 5] = ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "OOM"];
     match error.kind() {
@@ -148,14 +143,14 @@ pub(super) fn is_outage(error: &Error) -> bool {
 }
 
 /// A connection and the task that keeps it; closed when dropped.
-pub(super) struct Connection {
+pub(super) struct RedisConnection {
     pub(super) client: Client,
     keeper: ConnectHandle,
     refused: bool,
 }
 
-impl Connection {
-    /// One that is there when it can be.
+impl RedisConnection {
+    /// Makes a connection that is established in the background, as soon as the server answers.
     pub(super) fn later(client: Client) -> Self {
         Self {
             keeper: client.connect(),
@@ -164,8 +159,9 @@ impl Connection {
         }
     }
 
-    /// The library gives up for good on some errors, such as a cluster that is being rebuilt, and on any
-    /// before it was connected for the first time. Whether it had, and has begun anew now.
+    /// Starts the connection's task again if it has ended, and returns whether it had. The library gives
+    /// up for good on some errors, such as a cluster that is being rebuilt, and on any error before the
+    /// first connection.
     pub(super) fn revive(&mut self) -> bool {
         let Some(ended) = (&mut self.keeper).now_or_never() else {
             return false;
@@ -180,13 +176,13 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for RedisConnection {
     fn drop(&mut self) {
         self.keeper.abort();
     }
 }
 
-/// Not yet connected, so that a listener can be there before the first event.
+/// Makes a client that is not connected yet, so that a listener can be there before the first event.
 pub(super) fn client(options: &RedisOptions) -> Result<Client, RedisError> {
     let bad = |why| RedisError::Address {
         url: options.url.clone(),
@@ -227,21 +223,21 @@ pub(super) fn client(options: &RedisOptions) -> Result<Client, RedisError> {
     builder.build().map_err(|_| bad("its parts contradict"))
 }
 
-/// Connects, within the time for it. If nobody answers, the connection comes when it can, and the error says
-/// why it is not there yet.
+/// Connects within the time for it. If nobody answers, the connection is established later in the
+/// background, and the returned error says why it is not there yet.
 ///
 /// # Errors
-/// What will not be over by itself.
+/// A failure that will not pass by itself.
 pub(super) async fn connect(
     client: Client,
     options: &RedisOptions,
-) -> Result<(Connection, Option<RedisError>), RedisError> {
+) -> Result<(RedisConnection, Option<RedisError>), RedisError> {
     let waiting = client.clone();
     let mut waiting = Box::pin(waiting.wait_for_connect());
     // It must be listening before the first attempt has ended.
     let before = futures_util::poll!(&mut waiting);
     debug_assert!(before.is_pending(), "the client is new");
-    let connection = Connection::later(client);
+    let connection = RedisConnection::later(client);
     let timed_out = || Error::new(ErrorKind::Timeout, "no answer in time");
     let connected = tokio::time::timeout(options.connect_timeout, waiting).await;
     let connected = connected.unwrap_or_else(|_| Err(timed_out()));

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::super::hints::Hints;
 
-/// A hint on its way.
+/// A notice as it is published, with the replica that sent it.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Said {
     from: String,
@@ -43,7 +43,7 @@ impl Hearing {
         }
     }
 
-    /// What is published for a hint of this replica, and where.
+    /// Returns the channel and the text to publish for a notice of this replica.
     pub(super) fn say(&self, notice: &Notice) -> (String, String) {
         let said = Said {
             from: self.own.clone(),
@@ -54,20 +54,22 @@ impl Hearing {
         (self.channel.clone(), text)
     }
 
-    /// Something may have been missed from now on.
+    /// Ends every stream and notes that the subscription is gone: notices may be missed from now on.
     pub(super) fn lose(&self) {
         if self.subscribed.send_replace(false) {
             self.hints.cut();
         }
     }
 
-    /// Until it stands, which [`listen`] sees to as soon as there is a connection.
+    /// Waits until the subscription stands, which [`listen`] brings about as soon as there is a
+    /// connection.
     pub(super) async fn stood(&self) {
         // The sender is here, so it cannot go away.
         let _ = self.subscribed.subscribe().wait_for(|stands| *stands).await;
     }
 
-    /// Subscribes if that does not stand; if it fails, whoever looks after the connection tries again.
+    /// Subscribes to the channel unless it is subscribed to. If that fails, the task that watches the
+    /// connection tries again.
     pub(super) async fn stand(&self, client: &Client) {
         if *self.subscribed.borrow() {
             return;
@@ -91,7 +93,7 @@ impl Hearing {
     }
 }
 
-/// Passes on what is heard, until aborted. Made before the client connects.
+/// Passes on the notices of other replicas until aborted. Call it before the client connects.
 pub(super) fn listen(hearing: Arc<Hearing>, client: &Client) -> impl Future<Output = ()> + use<> {
     let client = client.clone();
     let mut messages = client.message_rx();

@@ -32,12 +32,12 @@ use super::hints::Hints;
 use super::local::KINDS;
 use crate::shutdown::Shutdown;
 use breaker::Breaker;
-use connect::Connection;
+use connect::RedisConnection;
 pub use connect::{RedisError, RedisOptions};
 use hearing::Hearing;
 use script::{Keys, Scripts, rank_of_secret};
 
-/// Hints a slow subscriber may be behind; then its stream ends and it looks at the store.
+/// How many notices a slow subscriber may be behind; then its stream ends and it looks at the store.
 const HINTS: usize = 4_096;
 
 /// [`Coordinator`] of many replicas. Dropping it closes its connections.
@@ -59,7 +59,7 @@ struct Shared {
 }
 
 impl std::fmt::Debug for Shared {
-    /// The client's own output may hold the password.
+    /// Shows no client: its own output may hold the password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
             .field("breaker", &self.breaker)
@@ -89,11 +89,11 @@ impl From<Unanswered> for CoordError {
 
 impl RedisCoordinator {
     /// Connects, and makes sure that Redis can be used. `replica` tells this process from all others.
-    /// Connections belong to the runtime that this is called on, and `shutdown` ends them last. If nobody answers it is an outage like any
-    /// later one.
+    /// Connections belong to the runtime that this is called on, and `shutdown` ends them last. If nobody
+    /// answers, that is an outage like any later one.
     ///
     /// # Errors
-    /// See [`RedisError`]: who answers must be a Redis that can be used.
+    /// A [`RedisError`] if what answers is no Redis that can be used.
     pub async fn connect(
         options: &RedisOptions,
         replica: &str,
@@ -109,7 +109,7 @@ impl RedisCoordinator {
         let (commands, away) = connect::connect(connect::client(options)?, options).await?;
         let (ears, _) = match &away {
             None => connect::connect(ears, options).await?,
-            Some(_) => (Connection::later(ears), None),
+            Some(_) => (RedisConnection::later(ears), None),
         };
         let breaker = Breaker::new(options.probe_interval, clock.uptime());
         let shared = Arc::new(Shared {
@@ -145,7 +145,8 @@ impl RedisCoordinator {
     }
 }
 
-/// Ends with its owner; the connections go with the task that looks after them.
+/// Background tasks that are aborted when this is dropped. The connections go with the task that watches
+/// them.
 #[derive(Debug)]
 struct Tasks(Vec<AbortHandle>);
 
@@ -162,7 +163,8 @@ impl Shared {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it can be used now; if not, why it may be later.
+    /// Tries whether Redis can be used now. Returns the failure if it may pass by itself, and an error if
+    /// it will not.
     async fn try_out(&self, options: &RedisOptions) -> Result<Option<RedisError>, RedisError> {
         let probe = &self.scripts.probe;
         let written = probe.evalsha_with_reload::<i64, _, _>(&self.commands, self.keys.probe(), ());
@@ -176,7 +178,7 @@ impl Shared {
         }
     }
 
-    /// One exchange with Redis, which ends within the limit, and at once during an outage.
+    /// Makes one exchange with Redis, which ends within the limit, and at once during an outage.
     async fn call<T>(
         &self,
         exchange: impl Future<Output = Result<T, fred::error::Error>>,
@@ -227,7 +229,7 @@ impl Shared {
         Ok(())
     }
 
-    /// What [`Shared::keep_newest`] has kept.
+    /// Returns the value that [`Shared::keep_newest`] has stored under `key`, if there is one.
     async fn kept<T: DeserializeOwned>(&self, key: String) -> Result<Option<T>, Unanswered> {
         let text: Option<String> = self.call(self.commands.hget(key, "text")).await?;
         text.map(|text| serde_json::from_str(&text).map_err(Unanswered::Rubbish))
@@ -243,7 +245,7 @@ fn is_outage(why: &Unanswered) -> bool {
     }
 }
 
-/// Redis takes whole milliseconds, and at least one.
+/// Converts a duration into the whole milliseconds that Redis takes, at least one.
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1)
 }

@@ -9,7 +9,7 @@ use gateway_core::coord::PairingSecret;
 use gateway_core::id::SessionId;
 use gateway_core::session::ChallengeKind;
 
-/// Keeps ARGV[2] for ARGV[3] milliseconds, unless what is there has a higher rank than ARGV[1].
+/// Stores ARGV[2] for ARGV[3] milliseconds, unless the stored value has a higher rank than ARGV[1].
 const KEEP_NEWEST: &str = "
 local known = redis.call('HGET', KEYS[1], 'rank')
 if known and known > ARGV[1] then return 0 end
@@ -17,7 +17,7 @@ redis.call('HSET', KEYS[1], 'rank', ARGV[1], 'text', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1";
 
-/// Adds one; a counter without an end gets one in ARGV[1] milliseconds.
+/// Adds one to a counter. A counter without an end gets one, ARGV[1] milliseconds from now.
 const COUNT: &str = "
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
@@ -27,16 +27,16 @@ if left < 0 then
 end
 return {count, left}";
 
-/// The counter and what is left of its window; nothing if it does not run.
+/// Returns the counter and what is left of its window, or nothing if it does not run.
 const COUNTED: &str = "
 local count = redis.call('GET', KEYS[1])
 if not count then return {} end
 return {tonumber(count), redis.call('PTTL', KEYS[1])}";
 
-/// Whether scripts run and may write.
+/// Checks that scripts run and may write.
 const PROBE: &str = "redis.call('SET', KEYS[1], '1', 'PX', '60000') return 1";
 
-/// Every script; their hashes are made once.
+/// Every script, with its hash computed once.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) keep_newest: Script,
@@ -56,7 +56,7 @@ impl Scripts {
     }
 }
 
-/// Names of keys, all under one prefix.
+/// Makes the names of keys, all under one prefix.
 #[derive(Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -82,12 +82,12 @@ impl Keys {
         format!("{}:count:{name}", self.prefix)
     }
 
-    /// The names of replicas.
+    /// Returns the key of the set of replicas.
     pub(super) fn replicas(&self) -> String {
         format!("{}:{{live}}", self.prefix)
     }
 
-    /// What one of them shows; in the same slot as all others.
+    /// Returns the key of what one replica shows, in the same slot of a cluster as those of all others.
     pub(super) fn live(&self, replica: &str) -> String {
         format!("{}:{{live}}:{replica}", self.prefix)
     }
@@ -96,13 +96,14 @@ impl Keys {
         format!("{}:probe", self.prefix)
     }
 
-    /// The channel of hints. Channels know no databases, so the prefix alone keeps two gateways apart.
+    /// Returns the channel of notices. Channels know no databases, so the prefix alone keeps two gateways
+    /// apart.
     pub(super) fn channel(&self) -> String {
         format!("{}:notices", self.prefix)
     }
 }
 
-/// The rank of a code: its epoch, then its index.
+/// Returns the rank of a code: its epoch, then its index.
 pub(super) fn rank_of_secret(secret: &PairingSecret) -> String {
     format!("{:020}.{:010}", secret.epoch.0, secret.index)
 }

@@ -8,11 +8,15 @@ use std::sync::Arc;
 
 use fred::interfaces::ClientLike;
 
-use super::connect::Connection;
+use super::connect::RedisConnection;
 use super::{Shared, is_outage};
 
-/// Runs until aborted.
-pub(super) async fn run(shared: Arc<Shared>, mut commands: Connection, mut ears: Connection) {
+/// Probes both connections once per interval, and revives what is gone, until aborted.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    mut commands: RedisConnection,
+    mut ears: RedisConnection,
+) {
     loop {
         let pause = shared.breaker().until_probe(shared.clock.uptime());
         #[expect(clippy::disallowed_methods, reason = "the period of a loop")]
@@ -52,7 +56,7 @@ async fn probe(shared: &Shared) {
     }
 }
 
-async fn listen(shared: &Shared, ears: &Connection) {
+async fn listen(shared: &Shared, ears: &RedisConnection) {
     let pinged = shared.within_limit(ears.client.ping::<()>(None)).await;
     if pinged.is_err() {
         shared.hearing.lose();

@@ -20,7 +20,7 @@ use http::{Extensions, HeaderMap, HeaderName};
 use crate::config::{Http, Limits, Network};
 use crate::http::problem::{Kind, Problem};
 
-/// Every proxy appends the address it was called from.
+/// The header to which every proxy appends the address it was called from.
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address that a request comes from; unspecified when it came through no socket.
@@ -36,7 +36,7 @@ impl ClientAddress {
         Self(forwarded(peer, headers, trusted).unwrap_or(peer))
     }
 
-    /// What is counted together.
+    /// Returns what is counted together.
     #[must_use]
     pub fn key(self) -> String {
         client_network(self.0)
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// Who called the outermost trusted proxy; none if nobody trusted says so.
+/// Returns the address that called the outermost trusted proxy, or `None` if no trusted proxy says so.
 fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr> {
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {
@@ -73,7 +73,7 @@ fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Option<I
     None
 }
 
-/// Some proxies write the port, too.
+/// Reads one entry of the header. Some proxies write the port, too.
 fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(hop).ok()?.trim();
     let bare = text
@@ -84,7 +84,7 @@ fn hop_address(hop: &[u8]) -> Option<IpAddr> {
     Some(address.ok()?.to_canonical())
 }
 
-/// Counts strangers per address.
+/// Counts requests without a valid credential per address, and refuses those over the limit.
 #[derive(Clone, Debug)]
 pub(super) struct StrangerLimit {
     coord: Arc<dyn Coordinator>,
@@ -96,7 +96,7 @@ impl StrangerLimit {
         Self { coord, limits }
     }
 
-    /// Refuses an address that is over the limit; counts nothing.
+    /// Refuses an address that is over the limit. Counts nothing.
     pub(super) async fn check(&self, client: ClientAddress) -> Result<(), Problem> {
         let counted = self.coord.counted(&name(client)).await;
         let counted = counted.unwrap_or_else(|error| uncounted(&error));
@@ -129,7 +129,7 @@ fn name(client: ClientAddress) -> String {
     format!("address:{}", client.key())
 }
 
-/// Without the coordinator nobody is refused: this limit guards resources, not data.
+/// Lets a request pass when the coordinator cannot count it: this limit guards resources, not data.
 fn uncounted(error: &CoordError) -> Option<Counted> {
     tracing::warn!(%error, "requests are not counted per address");
     None

@@ -28,7 +28,7 @@ use crate::identity::{
 use crate::quota::Quotas;
 use crate::telemetry::span;
 
-/// What all guards share.
+/// The parts that all guards share.
 #[derive(Debug)]
 pub(crate) struct GateParts {
     options: Arc<Http>,
@@ -54,10 +54,10 @@ impl FromRef<ServerParts> for GateParts {
     }
 }
 
-/// What the guard of one route knows.
+/// The guard of one route: what it shares with the others, and who it lets in.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
-    /// What it shares with the others.
+    /// The parts shared with the other guards.
     pub(crate) parts: Arc<GateParts>,
     /// Who the route is for.
     pub(crate) access: Access,
@@ -65,7 +65,7 @@ pub(crate) struct Gate {
     pub(crate) counted: bool,
 }
 
-/// Lets a request in, or answers why not.
+/// Lets a request in, or answers why it is refused.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     match gate.admit(&mut request).await {
         Ok(None) => next.run(request).await,
@@ -75,7 +75,8 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 impl Gate {
-    /// The caller whose quota is to be used, if the request has an API key.
+    /// Checks the credential and puts the caller into the request. Returns the caller if its quota is to
+    /// be used, which is so for API keys.
     async fn admit(&self, request: &mut Request) -> ApiResult<Option<Caller>> {
         let client =
             ClientAddress::of(&self.parts.options, request.headers(), request.extensions());
@@ -145,7 +146,8 @@ impl Gate {
         }
     }
 
-    /// Lets the body come to its end only if the credential stands by then.
+    /// Wraps the body of a request so that it comes to its end only if the credential still holds by
+    /// then.
     fn while_known(
         &self,
         request: &mut Request,
@@ -234,7 +236,7 @@ impl GateParts {
     }
 }
 
-/// Whether the token was made for that login, as it is now.
+/// Returns whether the token was made for that login, as it is now.
 fn shows(claims: &Claims, login: &KnownLogin) -> bool {
     login.is_of(claims.tenant, claims.sub, claims.generation)
 }

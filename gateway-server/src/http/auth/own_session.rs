@@ -14,8 +14,8 @@ use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::{Caller, Joiner, Person, WorkerCaller};
 
-/// The session that the path names (its first parameter): well formed, and one that the credential may
-/// touch. Whether the tenant has it is for the handler's own look-up to say.
+/// The session that the path names (its first parameter): a well-formed reference that the credential may
+/// touch. Whether the tenant has such a session is for the handler's own look-up to say.
 ///
 /// Every route that acts on one session takes it, so that the restriction of keys holds everywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ async fn permit(
 /// Reads the session of the caller's tenant that `reference` names.
 ///
 /// # Errors
-/// There is none, or the credential is restricted to another one.
+/// 404 if there is none, or if the credential is restricted to another one.
 pub(crate) async fn session_of(
     caller: &Caller,
     tx: &mut dyn PlatformTx,

@@ -13,10 +13,10 @@ use bytes::Bytes;
 use gateway_core::time::{Clock, Uptime};
 use hyper::body::{Body, Frame, SizeHint};
 
-/// What is there by then is judged by the look at its head.
+/// How long a body may take before the credential is checked again.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The credential is not known any more: it has ended, or the caches have nothing to go by.
+/// The credential is not known any more: it has ended, or the caches may not be trusted at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the credential is not known any more")]
 pub(crate) struct NotKnownAnyMore;
@@ -31,7 +31,7 @@ pub(crate) struct WhileKnown<B, F> {
 }
 
 impl<B, F: Fn(Uptime) -> bool> WhileKnown<B, F> {
-    /// From now on.
+    /// Wraps `body`, whose time runs from now on.
     pub(crate) fn new(body: B, clock: &Arc<dyn Clock>, is_known: F) -> Self {
         Self {
             body,
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a body whose second half comes `after` the first.
+    /// Reads a body whose second half comes `after` the first.
     async fn read(after: Duration, still_known: bool) -> Result<Bytes, axum::Error> {
         let manual = Arc::new(ManualClock::default());
         let clock: Arc<dyn Clock> = manual.clone();

@@ -13,7 +13,7 @@ use gateway_core::worker::LinkError;
 use super::{Kind, Problem};
 use crate::identity::{InvalidCredential, OtherSession};
 
-/// When to come back to something that is away for a moment.
+/// The `Retry-After` of something that is away for a moment.
 pub(super) const SOON: Duration = Duration::from_secs(2);
 
 impl From<StoreError> for Problem {
@@ -43,7 +43,8 @@ impl From<StoreError> for Problem {
 }
 
 impl AsStoreError for Problem {
-    /// So that [`gateway_core::store::retry_conflicts`] can repeat what a handler does.
+    /// Returns whether the store reported a conflict, so that [`gateway_core::store::retry_conflicts`]
+    /// can repeat what a handler does.
     fn is_conflict(&self) -> bool {
         self.kind == Kind::Conflict
     }
@@ -84,7 +85,7 @@ impl From<InvalidCredential> for Problem {
 }
 
 impl From<OtherSession> for Problem {
-    /// As if there were none: a restricted key does not learn of other sessions.
+    /// Answers as if there were no such session: a restricted key does not learn of others.
     fn from(_: OtherSession) -> Self {
         Self::not_found("session")
     }
@@ -135,7 +136,7 @@ impl From<StateError> for Problem {
 }
 
 impl From<SendError> for Problem {
-    /// The table of R-61.
+    /// Maps the outcomes of a send to statuses as the table of R-61 does.
     fn from(error: SendError) -> Self {
         let text = error.to_string();
         match error {
@@ -203,7 +204,8 @@ fn unavailable(text: String, wait: Option<Duration>) -> Problem {
     Problem::new(Kind::SessionUnavailable, text).retry_after(wait.unwrap_or(SOON))
 }
 
-/// A worker's final refusal: what its engine cannot do is 501, everything else is about the message.
+/// Makes the problem of a worker's final refusal: 501 if its engine cannot do it, otherwise 422 about the
+/// message.
 fn refused(status: u16, code: &str, message: &str) -> Problem {
     let kind = match status {
         501 => Kind::NotSupported,

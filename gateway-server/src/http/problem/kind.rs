@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 macro_rules! problems {
     ($($(#[$doc:meta])* $name:ident = $status:ident, $slug:literal;)*) => {
-        /// What went wrong, for programs.
+        /// The kind of a problem, on which programs branch.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         #[schema(as = ProblemType)]
@@ -20,7 +20,7 @@ macro_rules! problems {
             /// Every problem there is.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The machine-readable name.
+            /// Returns the machine-readable name, which is `type` in the answer.
             #[must_use]
             pub const fn slug(self) -> &'static str {
                 match self {
@@ -28,7 +28,7 @@ macro_rules! problems {
                 }
             }
 
-            /// The status it is always answered with.
+            /// Returns the HTTP status that this kind is always answered with.
             #[must_use]
             pub const fn status(self) -> StatusCode {
                 match self {

@@ -25,7 +25,7 @@ pub use kind::Kind;
 
 use crate::telemetry::ErrorChain;
 
-/// What a handler answers with.
+/// The result of a handler, or of a part of one.
 pub type ApiResult<T> = Result<T, Problem>;
 
 /// One field that cannot be accepted.
@@ -58,7 +58,7 @@ pub struct Failure {
     pub more: Map<String, Value>,
 }
 
-/// Something went wrong.
+/// A failure as the client sees it, with a cause that only the log sees.
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
@@ -69,12 +69,12 @@ pub struct Problem {
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-/// The most fields one answer names.
+/// The most fields that one answer names.
 const DETAILS: usize = 50;
-/// What is left of a long text on either side.
+/// How many characters of a long text are kept on either side.
 const KEPT: usize = 250;
 
-/// Cuts the middle out of a text that quotes a long value of the request: the end says what to do.
+/// Cuts the middle out of a text that quotes a long value of the request. Its end says what to do.
 fn shorten(text: &mut String) {
     let (Some((head, _)), Some((tail, _))) = (
         text.char_indices().nth(KEPT),
@@ -88,7 +88,7 @@ fn shorten(text: &mut String) {
 }
 
 impl Problem {
-    /// A problem of this kind; `error` is for people and says what to do.
+    /// Makes a problem of this kind; `error` is for people and says what to do.
     #[must_use]
     pub fn new(kind: Kind, error: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -101,7 +101,7 @@ impl Problem {
         }
     }
 
-    /// Fields that cannot be accepted.
+    /// Makes a problem of fields that cannot be accepted.
     #[must_use]
     pub fn invalid(mut details: Vec<Detail>) -> Self {
         details.truncate(DETAILS);
@@ -119,7 +119,7 @@ impl Problem {
         }
     }
 
-    /// One field that cannot be accepted.
+    /// Makes a problem of one field that cannot be accepted.
     #[must_use]
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![Detail {
@@ -128,27 +128,27 @@ impl Problem {
         }])
     }
 
-    /// There is no such `what`, or it is somebody else's.
+    /// Makes a 404: there is no such `what`, or it is somebody else's.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::new(Kind::NotFound, format!("no such {what}"))
     }
 
-    /// Neither this release nor the session's engine can do it.
+    /// Makes a 501: neither this release nor the session's engine can do `capability`.
     #[must_use]
     pub fn not_supported(capability: &str) -> Self {
         let text = format!("{capability} is not supported here");
         Self::new(Kind::NotSupported, text).with("capability", capability)
     }
 
-    /// A defect of this program. The client learns nothing of `cause`.
+    /// Makes a 500 for a defect of this program. The client learns nothing of `cause`.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let text = "something went wrong here; the request id names it in the log";
         Self::new(Kind::InternalError, text).because(cause)
     }
 
-    /// Names a field.
+    /// Adds a field that cannot be accepted, and what is wrong with it.
     #[must_use]
     pub fn detail(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
         self.details.push(Detail {
@@ -165,27 +165,27 @@ impl Problem {
         self
     }
 
-    /// When to try again.
+    /// Says how long to wait before trying again (`Retry-After`).
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
     }
 
-    /// What the log says and the client does not see.
+    /// Adds a cause that is logged and that the client does not see.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(Arc::from(cause.into()));
         self
     }
 
-    /// Which one it is.
+    /// Returns the kind of the problem.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The body, for the request of that id. Logs the cause.
+    /// Makes the body for the request with this id, and logs the cause.
     pub(super) fn render(&self, request_id: &str) -> Failure {
         if let Some(cause) = &self.cause {
             let cause = ErrorChain(&**cause);
@@ -212,7 +212,7 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// For commands, which end with a problem as with any other error.
+/// Lets commands end with a problem as with any other error.
 impl Error for Problem {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause.as_deref().map(|cause| cause as _)

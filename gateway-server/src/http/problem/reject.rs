@@ -13,7 +13,7 @@ use super::{Kind, Problem};
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Problem {
-    /// The body is longer than the route allows.
+    /// Makes a 413: the body is longer than the route allows.
     pub(in crate::http) fn payload_too_large() -> Self {
         Self::new(
             Kind::PayloadTooLarge,
@@ -21,7 +21,7 @@ impl Problem {
         )
     }
 
-    /// The body did not come whole, or not in time.
+    /// Makes the problem of a body that did not come whole, or not in time.
     pub(in crate::http) fn unread(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
         if has_cause(&*error, is_late) {

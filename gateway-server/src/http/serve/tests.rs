@@ -75,7 +75,7 @@ impl Running {
     }
 }
 
-/// Everything until the server closes. A reset is a close too.
+/// Returns everything until the server closes. A reset is a close too.
 async fn rest(mut stream: TcpStream) -> String {
     let mut all = Vec::new();
     let _ = stream.read_to_end(&mut all).await;

@@ -13,7 +13,7 @@ use super::routes::Routes;
 
 pub(super) use messages::{Sending, serve_send};
 
-/// Every route below the API's base.
+/// Returns every route below the API's base.
 pub fn routes() -> Routes {
     Routes::new()
         .merge(auth::routes())

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use crate::http::routes::Routes;
 
-/// Every route of this group.
+/// Returns every route of this group.
 pub fn routes() -> Routes {
     Routes::new()
         .add(Access::Public, routes!(register::register))

@@ -95,14 +95,14 @@ impl From<account::Profile> for Profile {
 pub(in crate::http) struct NewPassword(Secret);
 
 impl NewPassword {
-    /// A rule for request structs.
+    /// Returns a rule for request structs.
     pub(in crate::http) fn check(&self, (): &()) -> Result<(), garde::Error> {
         account::NewPassword::parse(self.0.expose())
             .map(drop)
             .map_err(|error| garde::Error::new(error.to_string()))
     }
 
-    /// The password, once the rule has been checked.
+    /// Makes the password, once the rule has been checked.
     pub(in crate::http) fn parse(&self) -> ApiResult<account::NewPassword> {
         account::NewPassword::parse(self.0.expose()).map_err(Problem::internal)
     }

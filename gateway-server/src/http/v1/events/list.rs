@@ -13,7 +13,7 @@ use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::Caller;
 
-/// Which events, and from where.
+/// The cursor and the filters of a list of events.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http::v1) struct After {
@@ -63,7 +63,7 @@ pub(super) async fn list(
     read(&parts, &caller, caller.only(), &after).await
 }
 
-/// The caller's events, of one session or of all.
+/// Reads a page of the caller's events, of one session or of all.
 pub(in crate::http::v1) async fn read(
     parts: &ServerParts,
     caller: &Caller,

@@ -46,7 +46,7 @@ pub(super) struct SendMessage {
     /// Our id or WhatsApp's of the message this one answers.
     #[serde(default)]
     quoted_message_id: Option<String>,
-    /// Whom the text mentions: numbers or ids, as in `to`.
+    /// The people that the text mentions: numbers or ids, as in `to`.
     #[serde(default)]
     mentions: Vec<String>,
     /// When to send it; not supported yet.
@@ -105,7 +105,7 @@ pub(super) struct SendMessage {
     emoji: Option<String>,
 }
 
-/// A body that can be sent.
+/// A checked body: the recipient, the content and the options of a message.
 #[derive(Debug, PartialEq)]
 pub(super) struct Letter {
     pub(super) to: ChatId,
@@ -114,7 +114,7 @@ pub(super) struct Letter {
 }
 
 impl Letter {
-    /// As the core takes it.
+    /// Converts the letter into the core's request.
     pub(super) fn request(
         self,
         caller: &Caller,
@@ -133,7 +133,7 @@ impl Letter {
 }
 
 impl SendMessage {
-    /// Checks everything and refuses what this release cannot do.
+    /// Checks all fields, and refuses what this release cannot do.
     ///
     /// # Errors
     /// Fields that cannot be accepted, all at once; or 501 with the name of what is missing.

@@ -31,7 +31,7 @@ use crate::identity::{Caller, Verifiers};
 use crate::quota::CountedRequest;
 use crate::telemetry::span;
 
-/// Answers a send, or gives the request back for the router.
+/// Answers a send, or returns the request for the router.
 pub(crate) async fn serve(
     core: &Core,
     request: Request<Timed>,
@@ -86,7 +86,7 @@ async fn answer(
     Ok(answer.into_response())
 }
 
-/// Whether the credential still stands for the same caller.
+/// Returns whether the credential still stands for the same caller.
 fn is_still(parts: &ServerParts, caller: &Arc<Caller>, headers: &HeaderMap, now: Uptime) -> bool {
     let hash = Verifiers::api_key(headers).map(|secret| secret.hash());
     let known = hash.and_then(|hash| parts.caches.key(&hash, now));
@@ -94,7 +94,7 @@ fn is_still(parts: &ServerParts, caller: &Arc<Caller>, headers: &HeaderMap, now:
         .is_some_and(|(known, _)| known.tenant().is_active() && Arc::ptr_eq(known.caller(), caller))
 }
 
-/// All that a send needs to know, from memory.
+/// What a send needs to know, read from memory.
 struct Known {
     caller: Arc<Caller>,
     route: Route,
@@ -102,7 +102,7 @@ struct Known {
 }
 
 impl Known {
-    /// None: the router has to look closer.
+    /// Collects it for a request, or returns `None` if the router has to look closer.
     fn of(parts: &ServerParts, request: &Request<Timed>) -> Option<Self> {
         let reference = SessionRef::parse(session(request)?).ok()?;
         let now = parts.clock.uptime();
@@ -121,7 +121,7 @@ impl Known {
     }
 }
 
-/// The session in the path of a send that no layer has more to do about.
+/// Returns the session in the path of a send that no layer has more to do about.
 fn session(request: &Request<Timed>) -> Option<&str> {
     if request.method() != Method::POST || request.headers().contains_key(header::ORIGIN) {
         return None;

@@ -19,20 +19,20 @@ use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::sessions::card;
 use crate::identity::Caller;
 
-/// Which messages.
+/// The filters of a list of messages.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(super) struct MessageQuery {
     /// Only of this chat: a number or an id, as in `to` of a send.
     #[serde(default)]
     chat: Option<String>,
-    /// Only this way.
+    /// Only messages of this direction.
     #[serde(default)]
     direction: Option<Direction>,
-    /// Only with this status.
+    /// Only messages with this status.
     #[serde(default)]
     status: Option<MessageStatus>,
-    /// Only of this type.
+    /// Only messages of this type.
     #[serde(default, rename = "type")]
     kind: Option<String>,
     /// Only from this time on.
@@ -43,7 +43,7 @@ pub(super) struct Which {
     until: Option<Timestamp>,
 }
 
-impl Which {
+impl MessageQuery {
     pub(super) fn filter(self, session: Option<SessionId>) -> ApiResult<MessageFilter> {
         let chat = self.chat.as_deref().map(str::parse::<ChatId>).transpose();
         let chat =
@@ -64,13 +64,13 @@ impl Which {
 ///
 /// The newest first.
 #[utoipa::path(get, path = "/sessions/{id}/messages", tag = "messages",
-    params(("id" = String, Path, description = "Id or name"), Which, PageQuery),
+    params(("id" = String, Path, description = "Id or name"), MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list(
     State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     OwnSession(reference): OwnSession,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(which): ApiQuery<MessageQuery>,
     page: Page,
 ) -> ApiResult<Answer<Vec<MessageView>>> {
     let session = card(&*store, &caller, &reference).await?;

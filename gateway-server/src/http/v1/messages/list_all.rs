@@ -8,7 +8,7 @@ use gateway_core::store::PlatformStore;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::list::{Which, read};
+use super::list::{MessageQuery, read};
 use super::view::MessageView;
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
@@ -17,7 +17,7 @@ use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::sessions::card;
 use crate::identity::Caller;
 
-/// Of which session.
+/// The filter of a list of messages by session.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct OfSession {
@@ -29,13 +29,13 @@ pub(super) struct OfSession {
 /// List messages of all sessions
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/messages", tag = "messages", params(OfSession, Which, PageQuery),
+#[utoipa::path(get, path = "/messages", tag = "messages", params(OfSession, MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list_all(
     State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
     ApiQuery(of): ApiQuery<OfSession>,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(which): ApiQuery<MessageQuery>,
     page: Page,
 ) -> ApiResult<Answer<Vec<MessageView>>> {
     let session = match &of.session {

@@ -24,9 +24,9 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::metrics::Metrics;
 
 const KEY: &str = "Idempotency-Key";
-/// Says that an earlier request with the same key had this outcome.
+/// The header which says that the answer is that of an earlier request with the same key.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// What a request waits on top of the worker's time for its outcome to be stored.
+/// How long a request waits, on top of the worker's time, for its outcome to be stored.
 const TO_STORE: Duration = Duration::from_secs(5);
 
 /// Send a message
@@ -60,7 +60,7 @@ pub(super) async fn send(
     sending.deliver(request, route).await
 }
 
-/// What a send takes: the way to workers and the log, and what sees it through.
+/// The parts that a send needs: the sender, and what sees it through.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Sending {
     pub(in crate::http) sender: Arc<Sender>,
@@ -79,7 +79,8 @@ impl FromRef<ServerParts> for Sending {
 }
 
 impl Sending {
-    /// Sends, to the end even if the caller goes away.
+    /// Sends a message and waits for the outcome. The send goes on to its end even if the caller goes
+    /// away.
     pub(super) async fn deliver(
         &self,
         request: SendRequest,

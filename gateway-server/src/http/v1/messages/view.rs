@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A message.
+/// A message, as its tenant sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Message)]
@@ -22,7 +22,7 @@ pub(super) struct MessageView {
     wa_message_id: Option<WaMessageId>,
     session_id: SessionId,
     direction: Direction,
-    /// The type; `null` while only a status report is known of it.
+    /// The type; `null` while only a status report is known of the message.
     #[serde(rename = "type")]
     kind: Option<String>,
     /// To whom it went, if it is outbound.
@@ -31,7 +31,7 @@ pub(super) struct MessageView {
     from: Option<String>,
     chat_id: Option<String>,
     status: MessageStatus,
-    /// Why it failed.
+    /// Why the message failed.
     error: Option<MessageError>,
     /// The fields of the type.
     content: Option<Value>,
@@ -74,7 +74,7 @@ impl From<Message> for MessageView {
     }
 }
 
-/// Where a page of messages ended, as text.
+/// The position at which a page of messages ended, as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor(pub(super) MessageCursor);
 
@@ -93,7 +93,7 @@ impl fmt::Display for Cursor {
     }
 }
 
-/// The text is not such a place.
+/// The text is not a cursor of a list of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a place in a list of messages")]
 pub(super) struct InvalidCursor;

@@ -27,7 +27,7 @@ use crate::identity::Caller;
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[schema(as = PairingMode)]
-enum Mode {
+enum LinkMode {
     /// By scanning a QR code.
     #[default]
     Qr,
@@ -35,19 +35,19 @@ enum Mode {
     PairingCode,
 }
 
-/// How to connect.
+/// The options of a connection: how to link the account if it is not linked yet.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[garde(allow_unvalidated)]
 pub(super) struct ConnectSession {
     #[serde(default)]
-    mode: Mode,
+    mode: LinkMode,
     /// With `PAIRING_CODE`: the phone's number, with country code.
     #[serde(default)]
     phone_number: Option<String>,
 }
 
-/// How long to wait.
+/// How long the request waits for a result.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Wait {
@@ -145,13 +145,13 @@ impl Wait {
 impl ConnectSession {
     fn pairing(&self) -> ApiResult<Pairing> {
         match (self.mode, &self.phone_number) {
-            (Mode::Qr, None) => Ok(Pairing::Qr),
-            (Mode::Qr, Some(_)) => {
+            (LinkMode::Qr, None) => Ok(Pairing::Qr),
+            (LinkMode::Qr, Some(_)) => {
                 let text = "is only for mode PAIRING_CODE; leave it out or set that mode";
                 Err(Problem::field("phoneNumber", text))
             }
-            (Mode::PairingCode, None) => Err(Problem::field("phoneNumber", "is required")),
-            (Mode::PairingCode, Some(number)) => digits(number),
+            (LinkMode::PairingCode, None) => Err(Problem::field("phoneNumber", "is required")),
+            (LinkMode::PairingCode, Some(number)) => digits(number),
         }
     }
 }
@@ -171,14 +171,14 @@ fn digits(number: &str) -> ApiResult<Pairing> {
 mod tests {
     use super::*;
 
-    fn pairing(mode: Mode, number: Option<&str>) -> ApiResult<Pairing> {
+    fn pairing(mode: LinkMode, number: Option<&str>) -> ApiResult<Pairing> {
         let phone_number = number.map(str::to_owned);
         ConnectSession { mode, phone_number }.pairing()
     }
 
     #[test]
     fn a_pairing_code_needs_a_phone_number() {
-        let found = pairing(Mode::PairingCode, Some("+49 170 1234567")).expect("a pairing");
+        let found = pairing(LinkMode::PairingCode, Some("+49 170 1234567")).expect("a pairing");
         let phone_number = "491701234567".to_owned();
         assert_eq!(found, Pairing::PairingCode { phone_number });
         for bad in [
@@ -188,9 +188,9 @@ mod tests {
             Some("1@g.us"),
             Some("491701234567@c.us"),
         ] {
-            assert!(pairing(Mode::PairingCode, bad).is_err(), "{bad:?}");
+            assert!(pairing(LinkMode::PairingCode, bad).is_err(), "{bad:?}");
         }
-        assert!(pairing(Mode::Qr, Some("+491701234567")).is_err());
+        assert!(pairing(LinkMode::Qr, Some("+491701234567")).is_err());
     }
 
     #[test]

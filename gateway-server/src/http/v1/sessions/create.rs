@@ -17,14 +17,14 @@ use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::Caller;
 
-/// A card to be made.
+/// A session to be made.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreateSession {
     /// Unique within the tenant; normalised to lower case and hyphens.
     #[garde(length(chars, min = 1, max = 255))]
     name: String,
-    /// Free text.
+    /// A description for people.
     #[serde(default)]
     #[garde(length(chars, max = 1000))]
     description: Option<String>,

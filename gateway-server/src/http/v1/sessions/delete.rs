@@ -17,7 +17,7 @@ use crate::identity::Caller;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DeletedSession {
     id: SessionId,
-    /// Whether it is gone; if not, it will be as soon as its worker has let go of it.
+    /// Whether the session is gone. If not, it will be as soon as its worker has let go of it.
     deleted: bool,
 }
 

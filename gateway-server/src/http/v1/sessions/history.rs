@@ -24,13 +24,13 @@ use crate::identity::Caller;
 pub(super) struct PlacementView {
     epoch: Epoch,
     worker_id: WorkerId,
-    /// What made it necessary.
+    /// The reason for the placement.
     why: Reason,
     /// Why this worker: the score and each factor's part in it.
     explanation: Value,
     placed_at: Timestamp,
     ended_at: Option<Timestamp>,
-    /// Why it ended, as a slug.
+    /// Why the placement ended, as a slug.
     end_reason: Option<String>,
 }
 

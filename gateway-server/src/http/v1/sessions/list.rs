@@ -15,11 +15,11 @@ use crate::http::page::{Page, PageQuery};
 use crate::http::problem::ApiResult;
 use crate::identity::Caller;
 
-/// Which sessions.
+/// The filters of a list of sessions.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
-    /// Only those with this status.
+pub(super) struct SessionQuery {
+    /// Only sessions with this status.
     #[serde(default)]
     status: Option<Status>,
 }
@@ -27,12 +27,12 @@ pub(super) struct Which {
 /// List sessions
 ///
 /// In the order in which they were made.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", params(Which, PageQuery),
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(SessionQuery, PageQuery),
     responses((status = 200, body = Listed<SessionView>)))]
 pub(super) async fn list(
     State(store): State<Arc<dyn PlatformStore>>,
     caller: Caller,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(which): ApiQuery<SessionQuery>,
     page: Page,
 ) -> ApiResult<Answer<Vec<SessionView>>> {
     let filter = SessionFilter {

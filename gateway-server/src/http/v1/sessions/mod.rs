@@ -64,7 +64,7 @@ pub(super) fn routes() -> Routes {
         .add(Access::Key(Scope::EventsRead), routes!(events::events))
 }
 
-/// The caller's session that the path names.
+/// Reads the caller's session that the path names.
 pub(super) async fn card(
     store: &dyn PlatformStore,
     caller: &Caller,
@@ -76,7 +76,7 @@ pub(super) async fn card(
     Ok(session)
 }
 
-/// What a command to a session takes.
+/// The parts that a command to a session needs.
 #[derive(Clone, Debug)]
 pub(super) struct SessionCommands {
     store: Arc<dyn PlatformStore>,
@@ -95,7 +95,8 @@ impl FromRef<ServerParts> for SessionCommands {
 }
 
 impl SessionCommands {
-    /// Gives one command and has its effects carried out. Returns `None` if the session is gone.
+    /// Gives one command to the orchestrator and has its effects performed. Returns `None` if the session
+    /// is gone.
     async fn command(
         &self,
         caller: &Caller,
@@ -112,7 +113,7 @@ impl SessionCommands {
     }
 }
 
-/// 202 while a worker still has to do its part, else 200.
+/// Answers with the session as it stands: 202 while a worker still has to do its part, else 200.
 fn as_it_stands(caller: &Caller, session: Option<Session>) -> ApiResult<Answer<SessionView>> {
     let session = session.ok_or_else(|| crate::http::problem::Problem::not_found("session"))?;
     let status = match session.owner() {

@@ -20,7 +20,7 @@ use crate::http::auth::OwnSession;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::Caller;
 
-/// What a person has to scan, type or sign, and until when.
+/// The code that a person has to scan, type or sign, and until when it is valid.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = PairingCode)]
@@ -28,7 +28,7 @@ pub(super) struct CodeView {
     #[serde(flatten)]
     text: ChallengeText,
     expires_at: Timestamp,
-    /// Which of several, from 0.
+    /// The number of the code among those of one linking, from 0.
     index: u32,
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn qr(
     Ok(response)
 }
 
-/// The code that a session shows now, if it waits for a person.
+/// Returns the code that a session shows now, if it waits for a person.
 pub(super) async fn present(
     orchestrator: &Orchestrator,
     session: &Session,

@@ -7,14 +7,14 @@ use qrcode::{Color, EcLevel, QrCode};
 
 use crate::http::problem::{ApiResult, Kind, Problem};
 
-/// Pixels per module of a PNG.
+/// The pixels per module of a PNG.
 const SCALE: usize = 8;
-/// Modules of white around the code; the standard asks for four.
+/// The modules of white around the code; the standard asks for four.
 const QUIET: usize = 4;
 /// The smallest side of an SVG in pixels.
 const SVG_SIDE: u32 = 256;
 
-/// What can be answered.
+/// The media types that can be answered, for the error.
 pub(super) const OFFERS: &str = "accept application/json, image/png, image/svg+xml or text/plain";
 
 /// The forms of a code, in the order in which they are preferred when a client accepts several equally.
@@ -38,7 +38,7 @@ impl Form {
         }
     }
 
-    /// The best form for an `Accept` header; JSON without one; none if nothing fits.
+    /// Returns the best form for an `Accept` header: JSON without one, `None` if nothing fits.
     pub(super) fn accepted(headers: &HeaderMap) -> Option<Self> {
         let texts = headers.get_all(header::ACCEPT).iter();
         let texts: Vec<&str> = texts.filter_map(|value| value.to_str().ok()).collect();
@@ -61,7 +61,7 @@ impl Form {
     }
 }
 
-/// One entry of an `Accept` header; its quality in thousandths.
+/// One entry of an `Accept` header, with its quality in thousandths.
 struct Range<'a> {
     class: &'a str,
     name: &'a str,
@@ -84,7 +84,7 @@ impl<'a> Range<'a> {
         })
     }
 
-    /// How exactly it names `form`; none if it does not.
+    /// Returns how exactly the entry names `form`, or `None` if it does not.
     fn names(&self, form: Form) -> Option<u8> {
         let (class, name) = form.media_type();
         match (self.class, self.name) {
@@ -98,7 +98,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// `0.8` as 800.
+/// Parses a quality such as `0.8` into thousandths (800).
 fn thousandths(text: &str) -> Option<u16> {
     let value: f32 = text.parse().ok()?;
     (0.0..=1.0)
@@ -106,7 +106,7 @@ fn thousandths(text: &str) -> Option<u16> {
         .then(|| (value * 1_000.0).round() as u16)
 }
 
-/// The quality that the most exact range gives to `form`; 0 if none names it.
+/// Returns the quality that the most exact range gives to `form`; 0 if none names it.
 fn quality(ranges: &[Range<'_>], form: Form) -> u16 {
     let named = |range: &Range<'_>| Some((range.names(form)?, range.quality));
     ranges
@@ -116,10 +116,10 @@ fn quality(ranges: &[Range<'_>], form: Form) -> u16 {
         .map_or(0, |(_, quality)| quality)
 }
 
-/// The code as a picture or for a terminal.
+/// Draws the code as a picture or for a terminal.
 ///
 /// # Errors
-/// The worker's text does not fit into a QR code.
+/// A [`Problem`] if the worker's text does not fit into a QR code.
 pub(super) fn draw(form: Form, text: &str) -> ApiResult<Response> {
     let code = QrCode::with_error_correction_level(text, EcLevel::M).map_err(|error| {
         Problem::new(Kind::WorkerError, "the worker's code cannot be drawn").because(error)
@@ -146,7 +146,7 @@ pub(super) fn draw(form: Form, text: &str) -> ApiResult<Response> {
     Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
 }
 
-/// One bit per pixel: white is 1.
+/// Draws the code as a PNG with one bit per pixel, in which white is 1.
 fn png(code: &QrCode) -> Result<Vec<u8>, png::EncodingError> {
     let side = (code.width() + 2 * QUIET) * SCALE;
     let row_bytes = side.div_ceil(8);

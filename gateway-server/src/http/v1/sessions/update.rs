@@ -23,16 +23,16 @@ use crate::identity::Caller;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateSession {
-    /// Another name.
+    /// The new name.
     #[serde(default)]
     #[garde(length(chars, min = 1, max = 255))]
     name: Option<String>,
-    /// Another text; `null` removes it.
+    /// The new description; `null` removes it.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     #[garde(inner(length(chars, max = 1000)))]
     description: Option<Option<String>>,
-    /// Other pairs, all of them.
+    /// The new metadata, which replaces all pairs.
     #[serde(default)]
     #[garde(custom(some_few_pairs))]
     metadata: Option<BTreeMap<String, Value>>,

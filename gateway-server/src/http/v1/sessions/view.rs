@@ -11,14 +11,14 @@ use utoipa::ToSchema;
 
 use crate::identity::Caller;
 
-/// The most pairs of metadata.
+/// The most pairs in the metadata of a session.
 const PAIRS: usize = 50;
 /// The longest name of a pair, in characters.
 const PAIR_NAME_CHARS: usize = 64;
 /// The most bytes of metadata, as JSON.
 const METADATA_BYTES: usize = 16 * 1024;
 
-/// A session.
+/// A session, as its tenant sees it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Session)]
@@ -33,12 +33,12 @@ pub(in crate::http::v1) struct SessionView {
     metadata: BTreeMap<String, Value>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Administrators only.
+    /// Where the session lives; only administrators see it.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     place: Option<PlaceView>,
 }
 
-/// Where a session stands, and why.
+/// The status of a session, and why it has it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SessionStanding)]
@@ -47,9 +47,9 @@ pub(super) struct StandingView {
     reason: Option<Reason>,
     /// Since when status and reason are what they are.
     since: Timestamp,
-    /// When it ends by force.
+    /// When the status ends by force.
     deadline: Option<Timestamp>,
-    /// When it is tried again.
+    /// When the connection is tried again.
     retry_at: Option<Timestamp>,
     /// What a person has to do.
     action_required: Option<String>,
@@ -98,7 +98,7 @@ impl From<StatusView> for StandingView {
     }
 }
 
-/// A rule for metadata: few pairs, small in all.
+/// Checks metadata: few pairs, small in all.
 pub(super) fn few_pairs(pairs: &BTreeMap<String, Value>, (): &()) -> Result<(), garde::Error> {
     if pairs.len() > PAIRS {
         return Err(garde::Error::new(format!(
@@ -118,7 +118,7 @@ pub(super) fn few_pairs(pairs: &BTreeMap<String, Value>, (): &()) -> Result<(), 
     Ok(())
 }
 
-/// The same where it may be absent.
+/// Checks metadata that may be absent.
 pub(super) fn some_few_pairs(
     pairs: &Option<BTreeMap<String, Value>>,
     context: &(),

@@ -14,10 +14,11 @@ use gateway_core::time::Timestamp;
 
 use crate::http::problem::{ApiResult, Problem};
 
-/// How long a lost hint may go unnoticed.
+/// How long a lost notice may go unnoticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// One session under observation. Made before whatever is to be observed begins, so no hint is missed.
+/// Waits for one session to settle. Make it before the observed operation begins, so that no notice is
+/// missed.
 pub(super) struct Watch<'a> {
     store: &'a dyn PlatformStore,
     tenant: TenantId,
@@ -39,7 +40,8 @@ impl<'a> Watch<'a> {
         })
     }
 
-    /// The row as soon as it is settled, or as it stands after `limit`; with the store's time.
+    /// Waits until the session is settled, for at most `limit`. Returns its row as it then stands, with
+    /// the store's time.
     pub(super) async fn settled(mut self, limit: Duration) -> ApiResult<(Session, Timestamp)> {
         match tokio::time::timeout(limit, self.wait()).await {
             Ok(outcome) => outcome,
@@ -82,7 +84,7 @@ async fn look(
     Ok((session, tx.now().await?))
 }
 
-/// Whether the next step is somebody else's: connected, waiting for a person, or given up.
+/// Returns whether the next step is somebody else's: connected, waiting for a person, or given up.
 fn is_settled(session: &Session) -> bool {
     match &session.phase {
         Phase::Active { observed, .. } => match observed {

@@ -10,7 +10,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::http::parts::ServerParts;
 use crate::http::problem::{Kind, Problem};
 
-/// The pages of Swagger UI. Their files change only with the binary, so browsers may keep them.
+/// Makes the routes of Swagger UI. Its files change only with the binary, so browsers may keep them.
 pub fn docs() -> Router<ServerParts> {
     let pages = SwaggerUi::new("/docs").config(Config::new([super::openapi::PATH]));
     Router::from(pages).layer(from_fn(headers))

@@ -24,32 +24,32 @@ use crate::telemetry::job_metrics::JobState;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::numbers::for_people;
 
-/// When to ask again whether messages are written.
+/// The `Retry-After` while messages are not written.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Whether something works.
+/// Whether a part works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = HealthState)]
 pub enum State {
-    /// It does.
+    /// The part works.
     Ok,
-    /// It does not.
+    /// The part does not work.
     Down,
 }
 
-/// A short answer.
+/// Whether the process, or the server, works.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// Whether it works.
+    /// Whether all of it works.
     pub status: State,
 }
 
-/// A longer answer.
+/// The health of every part of the server.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailedHealth {
-    /// Whether requests are served: the database's.
+    /// Whether requests are served, which follows the database.
     pub status: State,
     /// The version of this program.
     pub version: String,
@@ -57,24 +57,24 @@ pub struct DetailedHealth {
     pub database: State,
     /// Whether messages are written; while they are not, new sends are refused.
     pub message_log: State,
-    /// Whether what replicas share answers: Redis, or in a single replica its own memory.
+    /// Whether the coordinator answers: Redis, or in a single replica its own memory.
     pub coordinator: State,
     /// The fleet, if the database answers.
-    pub workers: Option<Workers>,
-    /// Every replica, as far as it shows itself.
+    pub workers: Option<FleetHealth>,
+    /// Every replica that shows itself.
     pub replicas: Vec<Replica>,
-    /// What runs beside the requests in the replica that answers.
-    pub jobs: Vec<Job>,
+    /// The background jobs of the replica that answers.
+    pub jobs: Vec<JobHealth>,
 }
 
-/// What runs beside the requests, again and again.
+/// A background job.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = JobHealth)]
-pub struct Job {
-    /// Its name.
+pub struct JobHealth {
+    /// The name of the job.
     pub name: String,
-    /// Whether its last step succeeded.
+    /// Whether the job's last step succeeded.
     pub status: State,
     /// When a step last succeeded.
     pub last_success: Option<Timestamp>,
@@ -90,11 +90,11 @@ pub struct Job {
 pub struct JobFailure {
     /// The class of the error; the log has the whole of it.
     pub class: String,
-    /// When it happened.
+    /// When the error happened.
     pub at: Timestamp,
 }
 
-impl Job {
+impl JobHealth {
     fn of(name: &str, state: JobState) -> Self {
         let failure = |(class, at): (&str, Timestamp)| JobFailure {
             class: class.to_owned(),
@@ -114,23 +114,23 @@ impl Job {
     }
 }
 
-/// What a replica shows of itself, some seconds ago.
+/// A replica, as it showed itself some seconds ago.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReplicaHealth)]
 pub struct Replica {
-    /// Its id, new at every start.
+    /// The id of the replica, new at every start.
     pub id: String,
-    /// Its numbers, by name.
+    /// The numbers that the replica shows, by name.
     pub numbers: BTreeMap<String, u64>,
 }
 
 /// The fleet in numbers.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[schema(as = FleetHealth)]
-pub struct Workers {
-    /// All but the removed ones.
+pub struct FleetHealth {
+    /// The number of workers, removed ones left out.
     pub total: usize,
-    /// Those that take sessions.
+    /// The number of workers that take sessions.
     pub active: usize,
 }
 
@@ -217,17 +217,17 @@ pub(super) async fn detailed(
             .collect(),
         jobs: jobs
             .into_iter()
-            .map(|(name, job)| Job::of(name, job))
+            .map(|(name, job)| JobHealth::of(name, job))
             .collect(),
     })
 }
 
-async fn fleet(store: &dyn PlatformStore) -> Result<Workers, StoreError> {
+async fn fleet(store: &dyn PlatformStore) -> Result<FleetHealth, StoreError> {
     let workers = store.read_platform().await?.workers().await?;
     let active = workers
         .iter()
         .filter(|view| view.worker.status == WorkerStatus::Active);
-    Ok(Workers {
+    Ok(FleetHealth {
         total: workers.len(),
         active: active.count(),
     })

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::http::BASE;
 
-/// Where everything is.
+/// The addresses of the server's parts.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Index {

@@ -17,7 +17,7 @@ use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::telemetry::metrics::Metrics;
 
-/// The metrics, and what is looked up for them when they are asked for.
+/// The metrics, and the parts that are read when they are asked for.
 #[derive(Clone, Debug)]
 pub(super) struct ScrapedParts {
     metrics: Arc<Metrics>,
@@ -70,7 +70,7 @@ async fn fleet(store: &dyn PlatformStore) -> Result<Vec<WorkerStatus>, StoreErro
     Ok(views.into_iter().map(|view| view.worker.status).collect())
 }
 
-/// What proxies say that they are by.
+/// The headers by which a proxy shows itself.
 const FORWARDED: [HeaderName; 4] = [
     FORWARDED_FOR,
     header::FORWARDED,

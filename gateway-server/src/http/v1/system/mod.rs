@@ -11,9 +11,9 @@ use utoipa_axum::routes;
 use crate::http::routes::Routes;
 
 pub use docs::docs;
-pub use health::{DetailedHealth, Health, State, Workers};
+pub use health::{DetailedHealth, FleetHealth, Health, State};
 
-/// Every route of this group. They stand at the root, not below the API's base.
+/// Returns every route of this group. They stand at the root, not below the API's base.
 pub fn routes() -> Routes {
     Routes::new()
         .add_probe(routes!(index::index))

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use axum::response::IntoResponse;
 use http::header;
 
-/// Where the description is.
+/// The path of the description.
 pub(super) const PATH: &str = "/api/v1/openapi.json";
 
 /// The description of this API

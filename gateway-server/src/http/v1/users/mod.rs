@@ -14,7 +14,7 @@ use crate::http::problem::ApiResult;
 use crate::http::routes::Routes;
 use crate::identity::Person;
 
-/// Every route of this group.
+/// Returns every route of this group.
 pub fn routes() -> Routes {
     Routes::new()
         .add(Access::User, routes!(get::get, update::update))
@@ -22,7 +22,7 @@ pub fn routes() -> Routes {
         .merge(api_keys::routes())
 }
 
-/// A person as they see themselves.
+/// Returns a person as they see themselves.
 pub(super) async fn profile(accounts: &Accounts, person: &Person) -> ApiResult<Profile> {
     Ok(accounts.profile(person.tenant, person.user).await?.into())
 }

@@ -15,17 +15,17 @@ use utoipa::ToSchema;
 
 use crate::http::problem::{ApiResult, Problem};
 
-/// The most reports of one request.
+/// The most reports in one request.
 const REPORTS: usize = 1_000;
 
-/// An object, or an array of them. Errors name the field in either, which an untagged enum cannot.
+/// One report, or an array of them. Errors name the field in both forms, which an untagged enum cannot.
 #[derive(Debug)]
-pub(super) struct Batch<T> {
+pub(super) struct ReportBatch<T> {
     pub(super) reports: Vec<T>,
     is_single: bool,
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Batch<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for ReportBatch<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Either(PhantomData))
     }
@@ -34,41 +34,41 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Batch<T> {
 struct Either<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
-    type Value = Batch<T>;
+    type Value = ReportBatch<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a report or an array of reports")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Batch<T>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ReportBatch<T>, A::Error> {
         let report = T::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Batch {
+        Ok(ReportBatch {
             reports: vec![report],
             is_single: true,
         })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Batch<T>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<ReportBatch<T>, A::Error> {
         let mut reports = Vec::new();
         while let Some(report) = seq.next_element()? {
             reports.push(report);
         }
-        Ok(Batch {
+        Ok(ReportBatch {
             reports,
             is_single: false,
         })
     }
 }
 
-/// What became of reports.
+/// What became of the reports of one request.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = ReceivedReports)]
 pub(super) struct Received {
     /// How many were taken, now or before.
     accepted: usize,
-    /// How many are about nothing of ours.
+    /// How many are about nothing that the gateway knows.
     dropped: usize,
-    /// Those that can never be taken.
+    /// The reports that can never be taken.
     rejected: Vec<Rejected>,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Received {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RejectedReport)]
 struct Rejected {
-    /// Which of the batch, from 0.
+    /// The index of the report in the batch, from 0.
     index: usize,
     error: String,
 }
@@ -102,7 +102,10 @@ pub(super) fn check_size(field: &str, count: usize) -> ApiResult<()> {
 }
 
 /// Gives the reports to `take` one after the other: their order is the order of the events.
-pub(super) async fn take_in<T, Fut>(batch: Batch<T>, take: impl Fn(T) -> Fut) -> ApiResult<Received>
+pub(super) async fn take_in<T, Fut>(
+    batch: ReportBatch<T>,
+    take: impl Fn(T) -> Fut,
+) -> ApiResult<Received>
 where
     Fut: Future<Output = ApiResult<Result<Taken, IntakeError>>>,
 {
@@ -136,13 +139,13 @@ mod tests {
 
     use super::*;
 
-    fn read(json: &str) -> Result<Batch<u8>, serde_json::Error> {
+    fn read(json: &str) -> Result<ReportBatch<u8>, serde_json::Error> {
         #[derive(Deserialize)]
         struct One {
             n: u8,
         }
-        let batch: Batch<One> = serde_json::from_str(json)?;
-        Ok(Batch {
+        let batch: ReportBatch<One> = serde_json::from_str(json)?;
+        Ok(ReportBatch {
             reports: batch.reports.into_iter().map(|one| one.n).collect(),
             is_single: batch.is_single,
         })

@@ -13,7 +13,7 @@ use crate::effects::EffectExecutor;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::problem::ApiResult;
 
-/// A run that has ended.
+/// The run of a worker that has ended.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Farewell {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use gateway_core::message::Intake;
 use gateway_core::protocol::{InboundMessage, Reports};
 
-use super::batch::{Batch, Received, take_in};
+use super::batch::{Received, ReportBatch, take_in};
 use super::own::is_self;
 use crate::http::answer::{Answer, Envelope};
 use crate::http::extract::FactJson;
@@ -23,7 +23,7 @@ use crate::identity::WorkerCaller;
 pub(super) async fn report(
     State(intake): State<Arc<Intake>>,
     WorkerCaller(owner): WorkerCaller,
-    FactJson(batch): FactJson<Batch<InboundMessage>>,
+    FactJson(batch): FactJson<ReportBatch<InboundMessage>>,
 ) -> ApiResult<Answer<Received>> {
     let (intake, owner) = (&intake, &owner);
     let take = |report: InboundMessage| async move {

@@ -66,20 +66,20 @@ pub(super) fn is_self(owner: &Owner, worker: Option<&str>) -> ApiResult<()> {
     }
 }
 
-/// A number in a header.
+/// Reads a number in a header.
 ///
 /// # Errors
-/// It is missing or no number.
+/// A field error if the header is missing or no number.
 pub(super) fn number(headers: &HeaderMap, name: &'static str) -> ApiResult<u64> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     let value = value.and_then(|text| text.trim().parse().ok());
     value.ok_or_else(|| Problem::field(name, "must be a whole number"))
 }
 
-/// Whether this run of the worker holds the session at that epoch.
+/// Checks that this run of the worker holds the session at this epoch.
 ///
 /// # Errors
-/// There is no such session, or it is at another epoch or somebody else's.
+/// A [`Problem`] if there is no such session, or if it is at another epoch or somebody else's.
 pub(super) async fn holds(
     store: &dyn PlatformStore,
     owner: &Owner,

@@ -20,16 +20,16 @@ use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Detail, Problem};
 use crate::identity::Joiner;
 
-/// The longest version, environment or engine name.
+/// The most characters of a version, environment or engine name.
 const NAME_CHARS: usize = 100;
-/// The longest endpoint.
+/// The most characters of an endpoint.
 const ENDPOINT_CHARS: usize = 500;
-/// The most labels of a worker, and the longest part of one.
+/// The most labels of a worker.
 const LABELS: usize = 50;
-/// The longest name or value of a label.
+/// The most characters of a label's name or value.
 const LABEL_CHARS: usize = 100;
 
-/// What a registration takes.
+/// The parts that a registration needs.
 #[derive(Clone, Debug)]
 pub(super) struct Registrar {
     options: Arc<Workers>,
@@ -98,7 +98,7 @@ fn registered(owner: &Owner, worker_token: String, member: &Member) -> Registere
     }
 }
 
-/// Checks every field; all wrong ones are named at once.
+/// Checks every field. All wrong ones are named at once.
 fn registration(workers: &Workers, body: Register) -> ApiResult<Registration> {
     let mut wrong = Vec::new();
     let worker = checked(&mut wrong, "workerId", worker_id(&body.worker_id));
@@ -158,7 +158,7 @@ fn checked<T>(
     }
 }
 
-/// A worker's id as written: at most 50 characters, and something left of it.
+/// Parses a worker's id: at most 50 characters, of which something is left after normalising.
 pub(in crate::http::v1) fn worker_id(text: &str) -> Result<WorkerId, String> {
     if text.chars().count() > 50 {
         return Err("must have 1 to 50 characters".to_owned());
@@ -166,7 +166,7 @@ pub(in crate::http::v1) fn worker_id(text: &str) -> Result<WorkerId, String> {
     WorkerId::parse(text).map_err(|error| error.to_string())
 }
 
-/// How many sessions a worker may hold.
+/// Checks how many sessions a worker may hold.
 pub(in crate::http::v1) fn max_sessions(count: u32) -> Result<(), &'static str> {
     match count {
         1..=1000 => Ok(()),
@@ -174,7 +174,7 @@ pub(in crate::http::v1) fn max_sessions(count: u32) -> Result<(), &'static str> 
     }
 }
 
-/// Labels for placement: few and short.
+/// Checks labels for placement: few and short.
 pub(in crate::http::v1) fn labels(labels: &BTreeMap<String, String>) -> Result<(), String> {
     let fits = |text: &String| text.chars().count() <= LABEL_CHARS;
     let named = |name: &String| !name.is_empty() && !name.contains(':') && fits(name);
@@ -193,7 +193,7 @@ fn short(text: Option<&str>) -> Result<(), String> {
         .ok_or(format!("must have at most {NAME_CHARS} characters"))
 }
 
-/// The base URL of a worker, without a trailing slash.
+/// Checks the base URL of a worker, and returns it without a trailing slash.
 fn endpoint(workers: &Workers, text: &str) -> Result<String, &'static str> {
     const FORM: &str = "must be an http or https URL with a host, such as http://10.0.0.7:9000";
     if text.len() > ENDPOINT_CHARS {

@@ -26,12 +26,12 @@ use crate::http::extract::{ApiPath, Octets};
 use crate::http::problem::{ApiResult, Problem};
 
 /// A session that the calling run of a worker holds at the epoch it names.
-pub(super) struct Held {
+pub(super) struct HeldSession {
     session: SessionId,
     epoch: Epoch,
 }
 
-impl<S> FromRequestParts<S> for Held
+impl<S> FromRequestParts<S> for HeldSession
 where
     Arc<dyn PlatformStore>: FromRef<S>,
     S: Send + Sync,
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// The newest sequence.
+/// The newest sequence of a session's state.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StateSequence)]
 pub(super) struct Sequence {
@@ -77,7 +77,7 @@ pub(super) struct Sequence {
         headers(("x-epoch" = u64), ("x-state-seq" = u64), ("x-snapshot-seq" = u64)))))]
 pub(super) async fn read(
     State(states): State<Arc<dyn StateStore>>,
-    held: Held,
+    held: HeldSession,
 ) -> ApiResult<Response> {
     let state = states.seal(held.session, held.epoch).await?;
     let snapshot_seq = state.snapshot.as_ref().map_or(0, |(seq, _)| *seq);
@@ -112,7 +112,7 @@ pub(super) async fn read(
     responses((status = 200, body = Envelope<Sequence>)))]
 pub(super) async fn replace(
     State(states): State<Arc<dyn StateStore>>,
-    held: Held,
+    held: HeldSession,
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> ApiResult<Answer<Sequence>> {
@@ -138,7 +138,7 @@ pub(super) async fn replace(
     responses((status = 200, body = Envelope<Sequence>)))]
 pub(super) async fn append(
     State(states): State<Arc<dyn StateStore>>,
-    held: Held,
+    held: HeldSession,
     headers: HeaderMap,
     Octets(body): Octets,
 ) -> ApiResult<Answer<Sequence>> {

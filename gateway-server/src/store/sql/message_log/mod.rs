@@ -23,7 +23,7 @@ use super::types::Id;
 use super::{postgres, sqlite};
 use crate::message_log::Ledger;
 use crate::message_log::grouped::{Folded, Grouped};
-use crate::message_log::ledger::Key;
+use crate::message_log::ledger::MessageKey;
 use statements as sql;
 
 /// [`Ledger`] over a SQL database.
@@ -60,7 +60,7 @@ impl Ledger for SqlLedger {
         answers(&grouped, folded)
     }
 
-    async fn read(&self, keys: &[Key]) -> Result<Vec<Message>, StoreError> {
+    async fn read(&self, keys: &[MessageKey]) -> Result<Vec<Message>, StoreError> {
         let wanted = sql::keys(keys.iter());
         let mut tx = self.pool.read().await?;
         let rows: Vec<MessageRow> = tx.query(sql::ROWS).columns(wanted).all().await?;
@@ -76,10 +76,10 @@ fn answers(grouped: &Grouped<'_>, folded: Vec<Folded>) -> Result<Vec<Recorded>, 
 }
 
 /// New messages as they stand in the table, and the keys of those that existed.
-pub(super) type Inserted = (Vec<Folded>, Vec<Key>);
+pub(super) type Inserted = (Vec<Folded>, Vec<MessageKey>);
 
 /// What was made, and the keys of what was not.
-pub(super) fn parted(fresh: Vec<Folded>, made: &BTreeSet<Key>) -> Inserted {
+pub(super) fn parted(fresh: Vec<Folded>, made: &BTreeSet<MessageKey>) -> Inserted {
     let (new, known): (Vec<_>, Vec<_>) = fresh
         .into_iter()
         .partition(|folded| made.contains(&folded.key()));
@@ -90,7 +90,7 @@ pub(super) fn parted(fresh: Vec<Folded>, made: &BTreeSet<Key>) -> Inserted {
 pub(super) async fn fold_into(
     tx: &mut Tx,
     grouped: &Grouped<'_>,
-    known: &[Key],
+    known: &[MessageKey],
 ) -> Result<Vec<Folded>, StoreError> {
     if known.is_empty() {
         return Ok(Vec::new());
@@ -131,6 +131,6 @@ pub(super) async fn append(tx: &mut Tx, folded: &[Folded]) -> Result<(), StoreEr
 }
 
 /// The key that two columns are.
-pub(super) fn key(tenant: Id, id: Id) -> Key {
+pub(super) fn key(tenant: Id, id: Id) -> MessageKey {
     (TenantId::from_u128(tenant.0), MessageId::from_u128(id.0))
 }

@@ -10,7 +10,7 @@ use super::super::sqlite::rows::Insertion;
 use super::super::tx::{Query, Sql};
 use super::super::types::{Count, Id, Time};
 use crate::message_log::grouped::Folded;
-use crate::message_log::ledger::Key;
+use crate::message_log::ledger::MessageKey;
 
 /// New rows with their events, on PostgreSQL.
 pub(in super::super) const INSERT: &str = include_str!("../postgres/insert_messages.sql");
@@ -67,7 +67,7 @@ pub(super) const LOCKED: Sql = Sql {
     sqlite: ROWS.sqlite,
 };
 
-pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k Key> + Clone) -> Columns<'static> {
+pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k MessageKey> + Clone) -> Columns<'static> {
     Columns::new()
         .ids(keys.clone().map(|(tenant, _)| tenant.as_u128()))
         .ids(keys.map(|(_, id)| id.as_u128()))

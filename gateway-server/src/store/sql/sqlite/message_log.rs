@@ -11,7 +11,7 @@ use super::super::pool::Pool;
 use super::super::tx::Tx;
 use super::super::types::{Count, Id};
 use crate::message_log::grouped::{Folded, Grouped};
-use crate::message_log::ledger::Key;
+use crate::message_log::ledger::MessageKey;
 
 /// Writes a group and returns every message of it as it then stands in the table.
 pub(in super::super) async fn write(
@@ -42,7 +42,7 @@ async fn insert(tx: &mut Tx, grouped: &Grouped<'_>) -> Result<Inserted, StoreErr
 }
 
 /// The keys of so many rows, those inserted last.
-async fn newest(tx: &mut Tx, count: usize) -> Result<BTreeSet<Key>, StoreError> {
+async fn newest(tx: &mut Tx, count: usize) -> Result<BTreeSet<MessageKey>, StoreError> {
     let asking = tx.query(sql::NEWEST).bind(Count(count as u64));
     let made: Vec<(Id, Id)> = asking.all().await?;
     Ok(made.iter().map(|(tenant, id)| key(*tenant, *id)).collect())

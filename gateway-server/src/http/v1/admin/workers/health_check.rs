@@ -20,32 +20,32 @@ use crate::http::extract::ApiPath;
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 
-/// Workers asked at the same time.
+/// The most workers that are asked at the same time.
 const AT_ONCE: usize = 32;
-/// How long one may take: the whole fleet is waited for.
+/// How long one worker may take to answer: the whole fleet is waited for.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// How a worker answered `GET /health`. Says nothing about its lease.
+/// The answer of one worker to `GET /health`. It says nothing about the worker's lease.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Checkup {
     worker_id: WorkerId,
     healthy: bool,
-    /// What it says of itself.
+    /// The status that the worker says of itself.
     status: Option<String>,
     /// Why it is not healthy.
     error: Option<String>,
     latency_ms: u64,
 }
 
-/// How the fleet answered.
+/// The answers of the fleet.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Checkups {
     summary: Summary,
     workers: Vec<Checkup>,
 }
 
-/// In numbers.
+/// How many workers answered that they are healthy, and how many did not.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CheckupSummary)]
 struct Summary {

@@ -15,10 +15,10 @@ use crate::http::extract::ApiQuery;
 use crate::http::page::{Page, PageQuery};
 use crate::http::problem::{ApiResult, Problem};
 
-/// Which workers.
+/// The filters of a list of workers.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Which {
+pub(super) struct WorkerQuery {
     /// Only those with this status.
     #[serde(default)]
     status: Option<WorkerStatus>,
@@ -33,7 +33,7 @@ pub(super) struct Which {
     label: Option<String>,
 }
 
-impl Which {
+impl WorkerQuery {
     fn label(&self) -> ApiResult<Option<(&str, &str)>> {
         let Some(text) = &self.label else {
             return Ok(None);
@@ -55,11 +55,11 @@ impl Which {
 }
 
 /// List workers
-#[utoipa::path(get, path = "/admin/workers", tag = "admin", params(Which, PageQuery),
+#[utoipa::path(get, path = "/admin/workers", tag = "admin", params(WorkerQuery, PageQuery),
     responses((status = 200, body = Listed<WorkerView>)))]
 pub(super) async fn list(
     State(store): State<Arc<dyn PlatformStore>>,
-    ApiQuery(which): ApiQuery<Which>,
+    ApiQuery(which): ApiQuery<WorkerQuery>,
     page: Page,
 ) -> ApiResult<Answer<Vec<WorkerView>>> {
     let label = which.label()?;

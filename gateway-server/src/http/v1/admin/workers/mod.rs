@@ -29,7 +29,7 @@ pub(super) fn routes() -> Routes {
         .add(admin, routes!(health_check::check_one))
 }
 
-/// The id in a path; what is none names no worker.
+/// Parses the worker id in a path. A text that is no id is answered 404: it names no worker.
 fn named(text: &str) -> ApiResult<WorkerId> {
     WorkerId::parse(text).map_err(|_| Problem::not_found("worker"))
 }

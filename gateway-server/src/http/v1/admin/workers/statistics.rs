@@ -17,29 +17,29 @@ use crate::http::problem::ApiResult;
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FleetStatistics {
-    /// All but the removed ones.
+    /// The number of workers, removed ones left out.
     total: usize,
-    /// By status; every status is there.
+    /// The number of workers by status; every status is listed.
     by_status: BTreeMap<&'static str, usize>,
     by_environment: BTreeMap<String, usize>,
     by_version: BTreeMap<String, usize>,
     cordoned: usize,
     capacity: Capacity,
-    /// As the active workers say.
+    /// Sessions by state, as the active workers report them.
     sessions: ReportedSessions,
     /// The mean of the active workers that report it.
     mean_cpu_usage: Option<f64>,
     mean_memory_usage: Option<f64>,
 }
 
-/// Places of the active workers.
+/// The places for sessions on the active workers.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = FleetCapacity)]
 struct Capacity {
     max_sessions: u64,
     assigned_sessions: u64,
-    /// Where something new can be placed.
+    /// Free places on workers that take new sessions.
     free: u64,
 }
 

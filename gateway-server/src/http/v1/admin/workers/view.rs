@@ -8,7 +8,7 @@ use gateway_core::worker::{Engine, Worker, WorkerReport, WorkerStatus, WorkerVie
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A worker.
+/// A worker, as operators see it.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Worker)]
@@ -32,11 +32,11 @@ pub(super) struct WorkerView {
     registered_at: Option<Timestamp>,
     updated_at: Timestamp,
     last_heartbeat_at: Option<Timestamp>,
-    /// What it last said of itself.
+    /// The worker's last report.
     report: Option<ReportView>,
 }
 
-/// What a worker said of itself.
+/// The last report of a worker about itself.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = WorkerReport)]
@@ -50,7 +50,7 @@ struct ReportView {
     sessions: ReportedSessions,
 }
 
-/// The sessions of a worker by state, as it says.
+/// The sessions of a worker by state, as it reports them.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReportedSessions {
