@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     ChallengeText, Event, EventEnvelope, EventFilter, EventPage, EventSession, LoggedEvent,
@@ -16,6 +17,9 @@ use crate::store::{PlatformStore, PlatformTx, StoreError};
 
 /// The present codes of sessions, as far as events of a page need them.
 type Codes = BTreeMap<(SessionId, ChallengeKind), Option<PairingSecret>>;
+
+/// How far two reports of when one code ends may be apart.
+const SAME_END: Duration = Duration::from_secs(10);
 
 /// Reads pages of events. Clones read from the same store.
 #[derive(Clone, Debug)]
@@ -79,7 +83,7 @@ impl EventPages {
 
     /// Returns the code that a `session.qr` is about, if it is still the present one.
     async fn code(&self, codes: &mut Codes, event: &LoggedEvent) -> Option<PairingSecret> {
-        let session = event.session?;
+        let session = event.session.filter(|_| event.name == "session.qr")?;
         let Ok(Event::SessionQr(shown)) = event.event() else {
             return None;
         };
@@ -133,8 +137,13 @@ fn envelope(
     envelope
 }
 
+/// Returns whether an event tells of this code. Pairing codes and passkey challenges of one epoch have the same
+/// index, so the end of their lives tells them apart; a code that was asked for again may say it a little
+/// differently.
 fn is_about(event: &LoggedEvent, shown: &SessionQr, code: &PairingSecret) -> bool {
-    Some(code.epoch) == event.epoch && code.index == shown.index
+    let (a, b) = (code.expires_at, shown.expires_at);
+    let same_end = a.since(b).max(b.since(a)) <= SAME_END;
+    Some(code.epoch) == event.epoch && code.index == shown.index && same_end
 }
 
 /// Returns what is left of a session once it is deleted.

@@ -17,9 +17,10 @@ use crate::session::Effect;
 /// How many effects run at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EffectLimits {
-    /// The most effects that call one worker; and the most that call no worker and need the store alone.
+    /// The most effects that call one worker. As many of those that need the store alone, and as many of those
+    /// that move files, run beside them.
     pub per_worker: usize,
-    /// The most effects in all.
+    /// The most effects that call any worker.
     pub total: usize,
 }
 
@@ -40,8 +41,19 @@ enum Subject {
     Everything,
 }
 
-/// The queue of the effects that call one worker; `None` is the queue of those that call no worker.
-type Lane = Option<WorkerId>;
+/// What effects wait for. Workers that hang hold up neither placements nor files.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Store,
+    Files,
+    Worker(WorkerId),
+}
+
+impl Lane {
+    const fn calls_worker(&self) -> bool {
+        matches!(self, Self::Worker(_))
+    }
+}
 
 /// Effects that wait, and the count of those that run. See the module page.
 #[derive(Debug, Default)]
@@ -52,6 +64,9 @@ pub struct EffectQueue {
     /// Lanes that have an effect and room to run it, the one whose turn is next first.
     turns: VecDeque<Lane>,
     running: usize,
+    /// How many of those that run call a worker.
+    calling: usize,
+    waiting: usize,
 }
 
 /// The effects on one subject.
@@ -89,21 +104,23 @@ impl EffectQueue {
     pub fn add(&mut self, effect: Effect) {
         let subject = subject(&effect);
         let Some(waiting) = self.subjects.get_mut(&subject) else {
+            self.waiting += 1;
             self.enter(subject, effect, VecDeque::new());
             return;
         };
         let is_first = !waiting.is_running && waiting.first == effect;
         if !is_first && !waiting.then.contains(&effect) {
             waiting.then.push_back(effect);
+            self.waiting += 1;
         }
     }
 
     /// Returns the next effect to perform; none if no effect waits or too many run. Lanes take turns.
     pub fn take(&mut self) -> Option<Effect> {
-        if self.running >= self.limits.total {
-            return None;
-        }
-        let key = self.turns.pop_front()?;
+        let may_call = self.calling < self.limits.total;
+        let may_run = |lane: &Lane| may_call || !lane.calls_worker();
+        let turn = self.turns.iter().position(may_run)?;
+        let key = self.turns.remove(turn)?;
         let lane = self.lanes.get_mut(&key)?;
         lane.has_turn = false;
         let subject = lane.waiting.pop_front()?;
@@ -111,6 +128,8 @@ impl EffectQueue {
         waiting.is_running = true;
         lane.running += 1;
         self.running += 1;
+        self.calling += usize::from(key.calls_worker());
+        self.waiting -= 1;
         let effect = waiting.first.clone();
         self.give_turn(key);
         Some(effect)
@@ -126,10 +145,12 @@ impl EffectQueue {
         let (same, others): (Vec<_>, Vec<_>) = followed_by
             .into_iter()
             .partition(|next| subject(next) == ended);
+        let waited = then.len();
         for next in same.into_iter().rev() {
             then.retain(|other| *other != next);
             then.push_front(next);
         }
+        self.waiting = self.waiting - waited + then.len();
         if let Some(next) = then.pop_front() {
             self.enter(ended, next, then);
         }
@@ -140,13 +161,8 @@ impl EffectQueue {
 
     /// Returns how many effects wait.
     #[must_use]
-    pub fn waiting(&self) -> usize {
-        let all: usize = self
-            .subjects
-            .values()
-            .map(|waiting| 1 + waiting.then.len())
-            .sum();
-        all - self.running
+    pub const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Returns how many effects run.
@@ -170,6 +186,8 @@ impl EffectQueue {
 
     fn leave_lane(&mut self, key: Lane) {
         self.running = self.running.saturating_sub(1);
+        let called = usize::from(key.calls_worker());
+        self.calling = self.calling.saturating_sub(called);
         let Some(lane) = self.lanes.get_mut(&key) else {
             return;
         };
@@ -214,12 +232,10 @@ fn lane(effect: &Effect) -> Lane {
     let owner = match effect {
         Effect::Start(start) => &start.order.owner,
         Effect::Release(order) | Effect::Logout(order) | Effect::Forget(order) => &order.owner,
-        Effect::Place(_)
-        | Effect::Erase(_)
-        | Effect::Archive(..)
-        | Effect::Cordon(_)
-        | Effect::Disown(_)
-        | Effect::Nudge => return None,
+        Effect::Erase(_) | Effect::Archive(..) => return Lane::Files,
+        Effect::Place(_) | Effect::Cordon(_) | Effect::Disown(_) | Effect::Nudge => {
+            return Lane::Store;
+        }
     };
-    Some(owner.worker.clone())
+    Lane::Worker(owner.worker.clone())
 }

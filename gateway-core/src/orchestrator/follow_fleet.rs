@@ -40,7 +40,8 @@ impl Orchestrator {
         Ok(())
     }
 
-    /// Reads what changed of the fleet, once more before a pick that found no worker gives up.
+    /// Reads what changed of the fleet and where there is room, once more before a pick that found no worker
+    /// gives up: a place that became free stands in no changed row.
     pub(super) async fn look_for_new_workers(&self) -> Result<(), StoreError> {
         let mut tx = self.ports.store.read().await?;
         let now = tx.now().await?;
@@ -49,8 +50,10 @@ impl Orchestrator {
             return self.follow_fleet().await;
         }
         let views = tx.workers_changed_since(now.minus(WINDOW)).await?;
+        let loads = tx.worker_loads().await?;
         drop(tx);
         self.note_views(&views, now);
+        self.note_loads(&loads, now);
         Ok(())
     }
 

@@ -139,6 +139,16 @@ impl Breaker {
         matches!(self.0, State::Closed(_))
     }
 
+    /// Returns whether a command would go out at `now`, freely or as the trial.
+    #[must_use]
+    pub fn would_admit(&self, now: Uptime) -> bool {
+        match &self.0 {
+            State::Closed(_) => true,
+            State::Open { until, .. } => now >= *until,
+            State::HalfOpen { since, pause } => now >= since.plus(*pause),
+        }
+    }
+
     /// Lets a command out at `now`, or holds it back.
     ///
     /// A trial whose outcome is never recorded is given up after the pause that was before it.

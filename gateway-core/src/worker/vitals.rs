@@ -51,7 +51,8 @@ pub struct Vitals {
 /// What is known of a worker at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading {
-    /// Whether commands go out to it freely.
+    /// Whether a command would go out to it now: freely, or as the trial after a pause. A worker that nobody
+    /// asks for anything would otherwise never be placed on again.
     pub breaker_closed: bool,
     /// The average time that it takes to answer, in milliseconds; none before its first answer.
     pub latency_ms: Option<f64>,
@@ -88,7 +89,7 @@ impl Signs {
 
     fn read(&self, now: Uptime) -> Reading {
         Reading {
-            breaker_closed: self.breaker.is_closed(),
+            breaker_closed: self.breaker.would_admit(now),
             latency_ms: self.latency.millis(),
             instability: self.stability.instability(now),
         }

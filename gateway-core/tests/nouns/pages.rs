@@ -11,6 +11,7 @@ use gateway_core::event::{
 use gateway_core::id::{Epoch, TenantId};
 use gateway_core::session::{ChallengeKind, Session};
 use gateway_core::store::Store;
+use gateway_core::time::Timestamp;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::fixture::{START, a_session};
 use gateway_testkit::memory::{MemoryCoordinator, MemoryStore};
@@ -45,10 +46,14 @@ impl World {
     }
 
     fn code(&self, epoch: u64, index: u32) -> NewEvent {
+        self.code_until(epoch, index, START)
+    }
+
+    fn code_until(&self, epoch: u64, index: u32, expires_at: Timestamp) -> NewEvent {
         let qr = SessionQr {
             kind: ChallengeKind::Passkey,
             index,
-            expires_at: START,
+            expires_at,
         };
         let (tenant, session) = (self.session.tenant, self.session.id);
         NewEvent::of_session(tenant, session, Epoch(epoch), &Event::SessionQr(qr))
@@ -69,7 +74,8 @@ impl World {
             kind: ChallengeKind::Passkey,
             index,
             text: text.to_owned(),
-            expires_at: START.plus(Duration::from_secs(60)),
+            // Asked for again, a worker says it a little differently.
+            expires_at: START.plus(Duration::from_secs(5)),
         };
         let shown = self
             .coord
@@ -178,4 +184,16 @@ fn a_page_says_how_far_the_log_was_looked_through() {
     );
     assert_eq!(world.page(3, 9), (Vec::new(), 3));
     assert_eq!(block_on(world.pages.newest()).expect("read"), 3);
+}
+
+#[test]
+fn a_code_is_not_joined_to_the_event_of_the_one_before_it() {
+    let world = World::new();
+    let before = START.minus(Duration::from_secs(120));
+    world.publish(&[world.code_until(1, 0, before), world.code(1, 0)]);
+    world.show(1, 0, r#"{"challenge": "second"}"#);
+    let events = world.page(0, 9).0;
+    let joined = |event: &EventEnvelope| fields(event)["data"]["passkeyChallenge"].clone();
+    assert_eq!(joined(&events[0]), Value::Null);
+    assert_eq!(joined(&events[1]), json!({"challenge": "second"}));
 }

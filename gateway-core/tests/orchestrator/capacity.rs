@@ -45,6 +45,23 @@ fn room_that_becomes_free_goes_to_whoever_waits() {
 }
 
 #[test]
+fn room_is_seen_at_once_although_no_worker_has_changed_for_minutes() {
+    let world = World::new(2).with_workers(1..=1, 1);
+    let first = world.connected("first");
+    world.run(seconds(180));
+    let second = world.card("second");
+    world.connect(second);
+    world.settle();
+    assert_eq!(world.owner(second), None);
+    world.ask(first, gateway_core::session::Command::Disconnect);
+    world.settle();
+    // What is due is claimed before anybody looks at the fleet again.
+    world.claim_now();
+    world.settle();
+    assert_eq!(world.holder(second), 1);
+}
+
+#[test]
 fn no_worker_ever_gets_more_than_it_takes() {
     let world = World::new(3).with_workers(1..=3, 4);
     let sessions: Vec<_> = (0..15)

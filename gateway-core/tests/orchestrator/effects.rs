@@ -69,6 +69,25 @@ fn workers_take_turns_up_to_the_limit_of_all() {
 }
 
 #[test]
+fn workers_that_hang_hold_up_neither_placements_nor_files() {
+    let orders = (0..10).map(|session| release(session, u32::try_from(session).expect("small")));
+    let mut queue = queue(orders);
+    assert_eq!(take_all(&mut queue).len(), LIMITS.total);
+    let erase = |session| Effect::Erase(session_id(session));
+    for session in 20..30 {
+        queue.add(place(session));
+        queue.add(erase(100 + session));
+    }
+    let taken = take_all(&mut queue);
+    let of_kind =
+        |wanted: fn(&Effect) -> bool| taken.iter().filter(|effect| wanted(effect)).count();
+    let placements = of_kind(|effect| matches!(effect, Effect::Place(_)));
+    let files = of_kind(|effect| matches!(effect, Effect::Erase(_)));
+    assert_eq!((placements, files), (LIMITS.per_worker, LIMITS.per_worker));
+    assert_eq!(taken.len(), placements + files);
+}
+
+#[test]
 fn effects_on_one_session_run_one_after_the_other_and_what_follows_comes_first() {
     let erase = Effect::Erase(session_id(1));
     let mut queue = queue([place(1), erase.clone(), place(2)]);
@@ -123,6 +142,8 @@ fn whatever_happens_limits_and_order_are_kept_and_nothing_is_lost() {
                 ended += 1;
             }
             assert!(running.len() <= LIMITS.total && queue.running() == running.len());
+            let waiting = usize::try_from(added - ended).expect("small") - running.len();
+            assert_eq!(queue.waiting(), waiting, "seed {seed}");
             let mut per_worker = BTreeMap::new();
             let mut sessions = BTreeMap::new();
             for (_, effect) in &running {

@@ -122,3 +122,20 @@ fn a_worker_whose_breaker_is_open_gets_no_session() {
     world.settle();
     assert!(sessions.iter().all(|session| world.holder(*session) == 2));
 }
+
+#[test]
+fn a_worker_that_nobody_asked_since_its_breaker_opened_is_placed_on_after_the_pause() {
+    let world = World::new(6).with_workers(1..=1, 10);
+    let vitals = world.gateways[0].orchestrator.vitals();
+    let sick = world.worker(1).owner().expect("it has registered");
+    for _ in 0..5 {
+        vitals.record(&sick, CommandOutcome::Unreachable, Duration::ZERO);
+    }
+    world.tick_now();
+    let session = world.card("sales");
+    world.connect(session);
+    world.settle();
+    assert_eq!(world.owner(session), None);
+    world.run(seconds(40));
+    assert_eq!(world.holder(session), 1, "its start is the trial");
+}

@@ -181,7 +181,8 @@ pub(crate) async fn a_gateway_that_was_cut_off_from_its_database_keeps_its_place
     eventually("the lock cannot be looked after", || async {
         let log = scene.gateway.process.log();
         let mut lines = log.lines();
-        let failed = |line: &str| line.contains("keep_replica_lock") && line.contains("a step failed");
+        let failed =
+            |line: &str| line.contains("keep_replica_lock") && line.contains("a step failed");
         lines.any(failed).then_some(())
     })
     .await;

@@ -7,6 +7,7 @@ use futures_util::{StreamExt, stream};
 use gateway_core::orchestrator::Orchestrator;
 
 use super::frame::{Job, JobError, Next, Pace};
+use crate::telemetry::ErrorChain;
 use crate::telemetry::worker_metrics::WorkerMetrics;
 
 /// Workers that are asked at the same time.
@@ -33,7 +34,13 @@ impl Job for ProbeWorkers {
         });
         let mut probes = stream::iter(probing).buffer_unordered(AT_ONCE);
         while let Some(probe) = probes.next().await {
-            self.metrics.probed(probe?);
+            match probe {
+                Ok(outcome) => self.metrics.probed(outcome),
+                // The others are asked all the same; this one falls due again.
+                Err(error) => {
+                    tracing::warn!(error = %ErrorChain(&error), "a worker's health is not known");
+                }
+            }
         }
         self.metrics
             .observed(&self.orchestrator.vitals().readings());
