@@ -1,28 +1,22 @@
-//! An engine of one's own: a client that links at once and answers every message with a receipt.
-//!
-//! The engine is the first half of this file. The second runs it in a worker, in process and without a
-//! runtime; `gateway_worker::http` runs the same worker as a process with sockets.
+//! An engine of one's own: a client that links at once and answers every message with a receipt. `main` runs
+//! it in a worker without a runtime; `gateway_worker::http` runs the same worker as a process with sockets.
 //!
 //! Run with `cargo run -p gateway-examples --example my_engine`.
 
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
-use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{collections::BTreeMap, error::Error};
 
 use async_trait::async_trait;
 use futures_executor::block_on;
-use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
-use gateway_core::message::MessageIds;
+use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{SendMessage, SessionState, StartSessionMode};
 use gateway_core::time::{Clock, Timestamp};
-use gateway_testkit::{clock::ManualClock, entropy::SeededEntropy, worker::StubGateway};
-use gateway_worker::{Ending, Engine, EngineInfo, Moment, Progress, Refusal, Session};
-use gateway_worker::{Start, Stopping, Worker, WorkerCard};
-use serde_json::json;
+use gateway_testkit::{clock::ManualClock, worker::EngineStage};
+use gateway_worker::{Ending, Engine, EngineInfo, Progress, Refusal, Session, Start, Stopping};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct MyEngine {
     clock: Arc<ManualClock>,
     sessions: Mutex<BTreeMap<SessionId, Session>>,
@@ -37,12 +31,10 @@ impl MyEngine {
 #[async_trait]
 impl Engine for MyEngine {
     fn info(&self) -> EngineInfo {
-        let (name, version) = ("mine".to_owned(), "1.0.0".to_owned());
-        let state_format = "mine-1".to_owned();
         EngineInfo {
-            name,
-            version,
-            state_format,
+            name: "mine".to_owned(),
+            version: "1.0.0".to_owned(),
+            state_format: "mine-1".to_owned(),
             ..EngineInfo::default()
         }
     }
@@ -53,10 +45,9 @@ impl Engine for MyEngine {
         }
         // A real client would show a QR code here, and wait for the snapshot to be stored.
         let _stored = start.session.put_snapshot(b"my credentials".to_vec());
-        start
-            .session
-            .report(Progress::connected(Some("491701234567")));
-        self.sessions(|sessions| sessions.insert(start.session.id(), start.session));
+        let session = start.session;
+        session.report(Progress::connected(Some("491701234567")));
+        self.sessions(|sessions| sessions.insert(session.id(), session));
         Ok(())
     }
 
@@ -70,8 +61,8 @@ impl Engine for MyEngine {
 
     async fn send(&self, id: SessionId, message: &SendMessage) -> Result<Timestamp, Refusal> {
         let session = self.sessions(|all| all.get(&id).cloned());
-        let session = session.filter(|session| session.is_open(self.clock.uptime()));
-        let session = session.ok_or(Refusal::NotConnected)?;
+        let is_open = |session: &Session| session.is_open(self.clock.uptime());
+        let session = session.filter(is_open).ok_or(Refusal::NotConnected)?;
         let mut receipt = session.draft_receipt("delivered");
         receipt.message_id = Some(message.message_id.to_string());
         session.submit_receipt(receipt);
@@ -88,59 +79,21 @@ impl Engine for MyEngine {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let clock = Arc::new(ManualClock::default());
-    let engine = MyEngine {
-        clock: Arc::clone(&clock),
-        sessions: Mutex::default(),
-    };
-    let card = WorkerCard::new(WorkerId::parse("my-worker")?, "http://my-worker:3000");
-    let now = Moment::of(&*clock);
-    let worker = Worker::new(card, engine, Arc::new(SeededEntropy::new(1)), now);
-    let gateway = StubGateway::default();
-    block_on(exchange(&worker, &gateway, now)); // it registers
+    let engine = MyEngine::default();
+    let clock = Arc::clone(&engine.clock);
+    let stage = EngineStage::new(engine, clock);
+    let (session, epoch) = (SessionId::from_u128(7), Epoch(1));
+    stage.start(session, epoch, StartSessionMode::Qr)?;
+    stage.settle();
+    println!("reported: {:?}", stage.gateway.statuses(session));
 
-    let (session, message, incarnation) = (
-        SessionId::from_u128(7),
-        MessageId::from_u128(1),
-        worker.owner().incarnation,
-    );
-    let start = json!({
-        "sessionId": session, "epoch": 1, "incarnation": incarnation, "mode": "QR",
-    });
-    worker.start(&serde_json::from_value(start)?, now)?;
-    block_on(exchange(&worker, &gateway, now));
-    println!("the gateway was told: {:?}", gateway.statuses(session));
+    let message = stage.text(1, epoch, "hello");
+    let send = || block_on(stage.send(session, &message));
+    assert_eq!(send()?, send()?, "the engine was asked once");
+    stage.settle();
+    println!("the message: {}", stage.gateway.told().receipts[0].status);
 
-    let send = serde_json::from_value(json!({
-        "messageId": message, "waMessageId": MessageIds::new(b"a key").wa(message).as_str(),
-        "bodyHash": "00", "epoch": 1, "incarnation": incarnation,
-        "to": "491701111111@s.whatsapp.net", "type": "text", "text": "hello",
-    }))?;
-    let sent = block_on(worker.send(session, &send, now))?;
-    let again = block_on(worker.send(session, &send, now))?;
-    assert_eq!(
-        sent, again,
-        "the runtime remembers; the engine was asked once"
-    );
-    block_on(exchange(&worker, &gateway, now));
-    println!("what became of it: {}", gateway.told().receipts[0].status);
-
-    let release = worker.finish(session, Epoch(1), &incarnation, Stopping::Release, now);
-    let released = block_on(release)?;
+    let released = block_on(stage.finish(session, epoch, Stopping::Release))?;
     println!("released with state {} stored", released.last_seq);
     Ok(())
-}
-
-/// Makes the calls that are due until there are none. A process would sleep until `next_due`.
-async fn exchange(worker: &Worker<MyEngine>, gateway: &StubGateway, now: Moment) {
-    loop {
-        let due = worker.advance(now);
-        if due.is_empty() {
-            return;
-        }
-        for outbound in due {
-            let answer = outbound.perform(gateway).await;
-            worker.answered(outbound.id, now, answer);
-        }
-    }
 }

@@ -5,7 +5,8 @@
 //! - [`SimWorker`]: a worker with that engine, and what its script lets go wrong around it.
 //! - [`SimFleet`]: several of them in one process, as a [`WorkerLink`](gateway_core::worker::WorkerLink)
 //!   for an orchestrator, with crashes, freezes and partitions.
-//! - [`StubGateway`]: a gateway that agrees to everything, for tests of workers alone.
+//! - [`StubGateway`]: a gateway that agrees to everything, for tests of workers alone; [`EngineStage`]: a
+//!   worker around one engine, registered with such a gateway.
 //! - `http` (feature `http`): one worker as a real HTTP server and client.
 //!
 //! Nothing but `http` sleeps or spawns: whoever drives a worker moves its time with `advance` or `step`.
@@ -22,6 +23,7 @@ mod phone;
 mod recorder;
 mod script;
 mod sim;
+mod stage;
 mod stub;
 mod world;
 
@@ -38,5 +40,6 @@ pub use script::{
     RejectedSend, Restart, Script, Window,
 };
 pub use sim::{SimWorker, sim_card};
+pub use stage::EngineStage;
 pub use stub::{StubGateway, Told};
 pub use world::World;

@@ -330,11 +330,15 @@ impl SimWorker {
 /// Returns the answer of an engine that does not wait. One that would wait has no time to do so here and
 /// is refused as busy: dropping its future takes the command back.
 fn at_once<T>(answer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(answer).poll(&mut context) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => Err(Refusal::Busy {
-            code: "engine_waits",
-        }),
+    poll_once(answer).unwrap_or(Err(Refusal::Busy {
+        code: "engine_waits",
+    }))
+}
+
+/// Returns the outcome of a future that does not wait; none if it would.
+pub(super) fn poll_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
     }
 }

@@ -1,22 +1,17 @@
-//! An engine whose answers a test holds back, a worker around it, and a gateway for both.
+//! An engine whose answers a test holds back, and a worker around it.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::id::{Epoch, MessageId, SessionId, WorkerId};
-use gateway_core::message::MessageIds;
-use gateway_core::protocol::{SendMessage, SessionState, StartSession, StartSessionMode};
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::{SendMessage, SessionState, StartSessionMode};
 use gateway_core::time::Timestamp;
 use gateway_testkit::clock::ManualClock;
-use gateway_testkit::entropy::SeededEntropy;
-use gateway_testkit::worker::StubGateway;
-use gateway_worker::{
-    Ending, Engine, EngineInfo, Moment, Progress, Refusal, Session, Start, Worker, WorkerCard,
-};
+use gateway_testkit::worker::EngineStage;
+use gateway_worker::{Ending, Engine, EngineInfo, Progress, Refusal, Session, Start};
 
 pub(crate) const SESSION: SessionId = SessionId::from_u128(7);
 
@@ -125,89 +120,27 @@ impl Engine for PlayedEngine {
 }
 
 /// A worker that is registered, with its engine, its gateway and its clock.
-pub(crate) struct Stage {
-    pub(crate) clock: ManualClock,
-    pub(crate) engine: PlayedEngine,
-    pub(crate) worker: Worker<PlayedEngine>,
-    pub(crate) gateway: StubGateway,
+pub(crate) type Stage = EngineStage<PlayedEngine>;
+
+pub(crate) fn registered() -> Stage {
+    Stage::new(PlayedEngine::default(), Arc::new(ManualClock::default()))
 }
 
-impl Stage {
-    pub(crate) fn new() -> Self {
-        let clock = ManualClock::default();
-        let engine = PlayedEngine::default();
-        let card = WorkerCard::new(WorkerId::parse("w").expect("an id"), "http://w:1");
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let worker = Worker::new(card, engine.clone(), entropy, Moment::of(&clock));
-        let stage = Self {
-            clock,
-            engine,
-            worker,
-            gateway: StubGateway::default(),
-        };
-        stage.settle();
-        stage
-    }
+/// A worker whose session is connected at epoch 1.
+pub(crate) fn connected() -> Stage {
+    let stage = registered();
+    start(&stage, 1, StartSessionMode::Qr).expect("it is taken");
+    stage.settle();
+    stage
+}
 
-    /// Returns a worker whose session is connected at epoch 1.
-    pub(crate) fn connected() -> Self {
-        let stage = Self::new();
-        stage.start(1, StartSessionMode::Qr).expect("it is taken");
-        stage.settle();
-        stage
-    }
+pub(crate) fn start(stage: &Stage, epoch: u64, mode: StartSessionMode) -> Result<(), Refusal> {
+    stage.start(SESSION, Epoch(epoch), mode)
+}
 
-    pub(crate) fn now(&self) -> Moment {
-        Moment::of(&self.clock)
-    }
-
-    /// Makes the calls that are due until there are none.
-    pub(crate) fn settle(&self) {
-        loop {
-            let due = self.worker.advance(self.now());
-            if due.is_empty() {
-                return;
-            }
-            for outbound in due {
-                let answer = at_once(outbound.perform(&self.gateway)).expect("at once");
-                self.worker.answered(outbound.id, self.now(), answer);
-            }
-        }
-    }
-
-    pub(crate) fn pass(&self, span: Duration) {
-        self.clock.advance(span);
-        self.settle();
-    }
-
-    pub(crate) fn start(&self, epoch: u64, mode: StartSessionMode) -> Result<(), Refusal> {
-        let body = StartSession {
-            session_id: SESSION,
-            epoch: Epoch(epoch),
-            incarnation: self.worker.owner().incarnation,
-            mode,
-            phone_number: None,
-            proxy: None,
-            config: None,
-        };
-        self.worker.start(&body, self.now()).map(drop)
-    }
-
-    pub(crate) fn message(&self, number: u128) -> SendMessage {
-        let id = MessageId::from_u128(number);
-        let mut content = serde_json::Map::new();
-        content.insert("text".to_owned(), number.to_string().into());
-        SendMessage {
-            message_id: id,
-            wa_message_id: MessageIds::new(b"a key").wa(id),
-            body_hash: number.to_string(),
-            epoch: Epoch(1),
-            incarnation: self.worker.owner().incarnation,
-            to: "491701234567@s.whatsapp.net".to_owned(),
-            kind: "text".to_owned(),
-            content,
-        }
-    }
+/// The message with this number, which is also its text.
+pub(crate) fn message(stage: &Stage, number: u128) -> SendMessage {
+    stage.text(number, Epoch(1), &number.to_string())
 }
 
 /// Returns the outcome of a future that does not have to wait.

@@ -7,23 +7,21 @@ use gateway_core::protocol::StartSessionMode;
 use gateway_testkit::worker::StubGateway;
 use gateway_worker::{Ending, Progress, Refusal, Stopping};
 
-use crate::engine::{SESSION, Stage, at_once};
+use crate::engine::{SESSION, at_once, connected, registered, start};
 
 #[test]
 fn a_start_at_a_higher_epoch_ends_the_lower_one_first() {
-    let stage = Stage::connected();
-    stage.start(2, StartSessionMode::Qr).expect("it is taken");
+    let stage = connected();
+    start(&stage, 2, StartSessionMode::Qr).expect("it is taken");
     stage.settle();
-    assert_eq!(stage.engine.heard(), ["start 1", "abandon 1", "start 2"]);
+    assert_eq!(stage.engine().heard(), ["start 1", "abandon 1", "start 2"]);
 }
 
 #[test]
 fn a_start_that_the_engine_refuses_is_reported_as_its_ending() {
-    let stage = Stage::new();
-    stage.engine.played().refusal = Some(Ending::logged_out("no_credentials"));
-    stage
-        .start(1, StartSessionMode::Restore)
-        .expect("it is taken");
+    let stage = registered();
+    stage.engine().played().refusal = Some(Ending::logged_out("no_credentials"));
+    start(&stage, 1, StartSessionMode::Restore).expect("it is taken");
     stage.settle();
     let statuses = stage.gateway.statuses(SESSION);
     assert_eq!(statuses, ["LOGGED_OUT no_credentials"]);
@@ -32,8 +30,8 @@ fn a_start_that_the_engine_refuses_is_reported_as_its_ending() {
 
 #[test]
 fn an_engine_without_a_lease_is_cut_off() {
-    let stage = Stage::connected();
-    let session = stage.engine.session();
+    let stage = connected();
+    let session = stage.engine().session();
     assert!(session.is_open(stage.now().uptime));
     stage.gateway.told().down = true;
     stage.clock.advance(StubGateway::LEASE);
@@ -42,7 +40,7 @@ fn an_engine_without_a_lease_is_cut_off() {
         "before anybody noticed"
     );
     stage.pass(Duration::from_secs(1));
-    assert_eq!(stage.engine.heard(), ["start 1", "abandon 1"]);
+    assert_eq!(stage.engine().heard(), ["start 1", "abandon 1"]);
     session.report(Progress::connecting("too late"));
     stage.gateway.told().down = false;
     stage.pass(Duration::from_secs(10));
@@ -51,7 +49,7 @@ fn an_engine_without_a_lease_is_cut_off() {
 
 #[test]
 fn the_engine_is_asked_how_a_session_is() {
-    let stage = Stage::connected();
+    let stage = connected();
     let state = at_once(stage.worker.session(SESSION, stage.now()));
     let state = state.expect("at once").expect("it is held");
     assert_eq!(state.reason.as_deref(), Some("of the engine"));
@@ -60,13 +58,9 @@ fn the_engine_is_asked_how_a_session_is() {
 
 #[test]
 fn a_logout_says_whether_whatsapp_was_told() {
-    let stage = Stage::connected();
-    let run = stage.worker.owner().incarnation;
+    let stage = connected();
     let finish = |epoch| {
-        let finish =
-            stage
-                .worker
-                .finish(SESSION, Epoch(epoch), &run, Stopping::Logout, stage.now());
+        let finish = stage.finish(SESSION, Epoch(epoch), Stopping::Logout);
         at_once(finish).expect("at once")
     };
     let unlinked = finish(1).expect("it is done").remote_unlinked;
