@@ -4,7 +4,7 @@ use super::{ATTEMPTS, AccountError, Accounts, Committed, Ended, NewPassword, end
 use crate::audit::{action, object};
 use crate::id::{TenantId, UserId};
 use crate::identity::Actor;
-use crate::store::{PlatformTx, StoreError, retry_conflicts};
+use crate::store::{PlatformTx, StoreError, Unique, retry_conflicts};
 use crate::tenant::{Tenant, TenantStatus, TierName};
 use crate::time::Timestamp;
 use crate::user::{Email, Role, User};
@@ -200,8 +200,9 @@ impl Accounts {
 /// Turns the duplicate that a store reports for a known address into its error.
 pub(super) fn email_taken(error: StoreError) -> AccountError {
     match error {
-        StoreError::Duplicate { .. } => AccountError::EmailTaken,
+        StoreError::Duplicate(Unique::Email) => AccountError::EmailTaken,
         other @ (StoreError::Conflict
+        | StoreError::Duplicate(_)
         | StoreError::Unavailable(_)
         | StoreError::Corrupt { .. }
         | StoreError::Refused(_)

@@ -6,7 +6,7 @@ use super::{ATTEMPTS, Orchestrator};
 use crate::audit::{AuditEntry, action, object};
 use crate::id::WorkerId;
 use crate::identity::Actor;
-use crate::store::{AsStoreError, StoreError, retry_conflicts};
+use crate::store::{AsStoreError, StoreError, Unique, retry_conflicts};
 use crate::time::Timestamp;
 use crate::worker::{Worker, WorkerStatus};
 
@@ -84,7 +84,9 @@ impl Orchestrator {
                 tx.save_worker(&worker).await?;
             } else {
                 match tx.insert_worker(&worker).await {
-                    Err(StoreError::Duplicate { .. }) => return Err(WorkerAdminError::Taken),
+                    Err(StoreError::Duplicate(Unique::WorkerId)) => {
+                        return Err(WorkerAdminError::Taken);
+                    }
                     other => other?,
                 }
             }

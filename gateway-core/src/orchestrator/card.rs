@@ -7,7 +7,7 @@ use super::{ATTEMPTS, Done, Orchestrator};
 use crate::event::{Event, NewEvent, SessionCreated};
 use crate::id::{SessionId, SessionName, TenantId};
 use crate::session::{Command, Input, Inserted, InvalidTransition, Session};
-use crate::store::{AsStoreError, StoreError, retry_conflicts};
+use crate::store::{AsStoreError, StoreError, Unique, retry_conflicts};
 
 /// A session to be created.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,8 +82,9 @@ pub enum CommandError {
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Duplicate { .. } => Self::NameTaken,
+            StoreError::Duplicate(Unique::SessionName) => Self::NameTaken,
             other @ (StoreError::Conflict
+            | StoreError::Duplicate(_)
             | StoreError::Unavailable(_)
             | StoreError::Corrupt { .. }
             | StoreError::Refused(_)

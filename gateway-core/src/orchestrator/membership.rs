@@ -9,7 +9,7 @@ use crate::id::{Incarnation, WorkerId};
 use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use crate::session::{Effect, Owner};
 use crate::state::StateError;
-use crate::store::{AsStoreError, OrchestrationTx, StoreError, retry_conflicts};
+use crate::store::{AsStoreError, OrchestrationTx, StoreError, Unique, retry_conflicts};
 use crate::time::Timestamp;
 use crate::worker::{Death, Engine, Lease, Worker, WorkerStatus};
 
@@ -303,8 +303,11 @@ async fn enter(
 /// the winner.
 fn as_conflict(error: StoreError) -> StoreError {
     match error {
-        StoreError::Duplicate { .. } => StoreError::Conflict,
+        StoreError::Duplicate(Unique::WorkerId | Unique::WorkerEndpoint | Unique::Incarnation) => {
+            StoreError::Conflict
+        }
         other @ (StoreError::Conflict
+        | StoreError::Duplicate(_)
         | StoreError::Unavailable(_)
         | StoreError::Corrupt { .. }
         | StoreError::Refused(_)

@@ -16,7 +16,7 @@ use gateway_core::message::{
 };
 use gateway_core::orchestrator::{Orchestrator, Policy};
 use gateway_core::session::ChallengeKind;
-use gateway_core::store::{StoreError, retry_conflicts};
+use gateway_core::store::{StoreError, Unique, retry_conflicts};
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::fixture::START;
 use gateway_testkit::gateway::memory_ports;
@@ -130,7 +130,7 @@ fn a_conflict_is_tried_again_a_few_times_and_nothing_else_is() {
         Ok(())
     };
     assert_eq!(attempts(3, at_second), (2, true));
-    let taken = |_| Err(StoreError::Duplicate { what: "the name" });
+    let taken = |_| Err(StoreError::Duplicate(Unique::SessionName));
     assert_eq!(attempts(3, taken), (1, false));
     let away = |_| Err(StoreError::Unavailable("gone".into()));
     assert_eq!(attempts(3, away), (1, false), "its outcome is not known");
@@ -147,7 +147,7 @@ fn callers_may_repeat_what_can_go_well_the_next_time() {
     let rows = [
         (StoreError::Conflict, true),
         (StoreError::Unavailable("gone".into()), true),
-        (StoreError::Duplicate { what: "the name" }, false),
+        (StoreError::Duplicate(Unique::SessionName), false),
         (StoreError::Refused("too long".into()), false),
         (StoreError::Internal("no such column".into()), false),
         (corrupt, false),

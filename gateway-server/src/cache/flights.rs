@@ -169,7 +169,7 @@ fn told(failure: &Arc<StoreError>) -> StoreError {
     let cause = || Box::new(Failed(Arc::clone(failure)));
     match &**failure {
         StoreError::Conflict => StoreError::Conflict,
-        StoreError::Duplicate { what } => StoreError::Duplicate { what },
+        StoreError::Duplicate(what) => StoreError::Duplicate(*what),
         StoreError::Unavailable(_) => StoreError::Unavailable(cause()),
         StoreError::Corrupt { table, id, why } => StoreError::Corrupt {
             table,

@@ -242,7 +242,7 @@ impl Trouble {
         let alone = batch.facts.len() == 1;
         match error {
             StoreError::Conflict | StoreError::Unavailable(_) => Verdict::Again,
-            StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate { .. } => {
+            StoreError::Refused(_) | StoreError::Corrupt { .. } | StoreError::Duplicate(_) => {
                 match alone {
                     true => Verdict::GiveUp,
                     false => Verdict::Part,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gateway_core::audit::{AuditEntry, AuditFilter, AuditReader, AuditRepo};
 use gateway_core::id::AuditId;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 
 use super::tx::MemoryTx;
 
@@ -12,7 +12,7 @@ impl AuditRepo for MemoryTx {
     async fn append_audit(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = entry.clone();
-            world.audit.insert(me, &entry.id, row, "the audit id")
+            world.audit.insert(me, &entry.id, row, Unique::AuditId)
         })
         .await
     }

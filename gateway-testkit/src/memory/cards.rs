@@ -5,7 +5,7 @@ use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{
     CardLabel, CardRepo, Placement, PlacementRepo, Session, SessionFilter, SessionRef,
 };
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 
 use super::tx::MemoryTx;
@@ -107,7 +107,7 @@ impl PlacementRepo for MemoryTx {
         self.run(|world, me| {
             let key = (placement.session, placement.epoch);
             let row = placement.clone();
-            world.placements.insert(me, &key, row, "the epoch")
+            world.placements.insert(me, &key, row, Unique::Placement)
         })
         .await
     }

@@ -25,7 +25,7 @@ pub(super) fn append(world: &mut World, me: Me, events: &[NewEvent]) -> Result<(
             created_at,
             event,
         };
-        world.outbox.insert(me, &row, stored, "the outbox row")?;
+        world.outbox.put(me, &row, stored)?;
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ fn write(world: &mut World, me: Me, shard: u16, publication: &Publication) -> Re
     for event in &publication.events {
         let key = (shard, event.position);
         let row = event.clone();
-        world.events.insert(me, &key, row, "the position")?;
+        world.events.put(me, &key, row)?;
     }
     for row in &publication.consumed {
         world.outbox.remove(me, row)?;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gateway_core::id::{ApiKeyId, TenantId};
 use gateway_core::identity::{ApiKey, KeyRepo};
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 
 use super::changes::{Changed, note};
@@ -62,8 +62,10 @@ impl KeyRepo for MemoryTx {
     async fn insert_key(&mut self, key: &ApiKey) -> Result<(), StoreError> {
         self.run(|world, me| {
             let same = |other: &ApiKey| other.hash == key.hash;
-            world.keys.unique(me, &key.id, same, "the key")?;
-            world.keys.insert(me, &key.id, key.clone(), "the key id")?;
+            world.keys.unique(me, &key.id, same, Unique::ApiKey)?;
+            world
+                .keys
+                .insert(me, &key.id, key.clone(), Unique::ApiKeyId)?;
             note(world, me, &Changed::Key(key.id))
         })
         .await

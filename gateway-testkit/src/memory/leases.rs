@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use gateway_core::session::Owner;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::worker::{Death, Evidence, Lease, LeaseRepo, WorkerReport};
 
 use super::tx::MemoryTx;
@@ -14,7 +14,7 @@ impl LeaseRepo for MemoryTx {
             let row = lease.clone();
             world
                 .leases
-                .insert(me, &lease.owner, row, "the incarnation")
+                .insert(me, &lease.owner, row, Unique::Incarnation)
         })
         .await
     }

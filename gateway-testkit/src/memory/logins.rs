@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gateway_core::id::{TenantId, TokenFamilyId, UserId};
 use gateway_core::identity::{Login, LoginRepo, RefreshToken, RefreshUse};
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 
 use super::tx::MemoryTx;
@@ -17,7 +17,7 @@ impl LoginRepo for MemoryTx {
     async fn insert_login(&mut self, login: &Login) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = login.clone();
-            world.logins.insert(me, &login.id, row, "the login id")
+            world.logins.insert(me, &login.id, row, Unique::LoginId)
         })
         .await
     }
@@ -81,7 +81,7 @@ impl LoginRepo for MemoryTx {
             let row = token.clone();
             world
                 .refresh
-                .insert(me, &token.hash, row, "the refresh token")
+                .insert(me, &token.hash, row, Unique::RefreshToken)
         })
         .await
     }

@@ -7,15 +7,13 @@ use async_trait::async_trait;
 use gateway_core::change::Deleted;
 use gateway_core::id::{SessionId, TenantId, WorkerId};
 use gateway_core::session::{Inserted, Owner, Phase, Session, SessionRepo};
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 
 use super::changes::{Changed, note, note_gone};
 use super::table::{Halt, Me};
 use super::tx::MemoryTx;
 use super::world::World;
-
-const NAME: &str = "the session name";
 
 fn same_name<'a>(row: &'a Session) -> impl Fn(&Session) -> bool + 'a {
     |other| other.tenant == row.tenant && other.name == row.name
@@ -64,9 +62,11 @@ fn check_rename(world: &World, me: Me, row: &Session, batch: &[Session]) -> Resu
         return Ok(());
     }
     let same = same_name(row);
-    world.sessions.unique(me, &row.id, &same, NAME)?;
+    world
+        .sessions
+        .unique(me, &row.id, &same, Unique::SessionName)?;
     if batch.iter().any(|other| other.id != row.id && same(other)) {
-        return Err(StoreError::Duplicate { what: NAME }.into());
+        return Err(StoreError::Duplicate(Unique::SessionName).into());
     }
     Ok(())
 }
@@ -86,8 +86,11 @@ impl SessionRepo for MemoryTx {
         self.run(|world, me| {
             world.session_counts.lock(me, &session.tenant)?;
             let same = same_name(session);
-            match world.sessions.unique(me, &session.id, same, NAME) {
-                Err(Halt::Fail(StoreError::Duplicate { .. })) => return Ok(Inserted::NameTaken),
+            match world
+                .sessions
+                .unique(me, &session.id, same, Unique::SessionName)
+            {
+                Err(Halt::Fail(StoreError::Duplicate(_))) => return Ok(Inserted::NameTaken),
                 other => other?,
             }
             let rows = world.sessions.rows(me);
@@ -100,7 +103,7 @@ impl SessionRepo for MemoryTx {
             let row = session.clone();
             world
                 .sessions
-                .insert(me, &session.id, row, "the session id")?;
+                .insert(me, &session.id, row, Unique::SessionId)?;
             note(world, me, &Changed::Session(session.id))?;
             Ok(Inserted::Done)
         })

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 
 /// A transaction as the tables know it.
 #[derive(Clone, Copy, Debug)]
@@ -151,18 +151,12 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         Ok(keys)
     }
 
-    /// Stores a new row; `what` is the key in the words of the domain, for the error.
-    pub(super) fn insert(
-        &mut self,
-        me: Me,
-        key: &K,
-        row: R,
-        what: &'static str,
-    ) -> Result<(), Halt> {
+    /// Stores a new row; `what` is what its key is, for the error.
+    pub(super) fn insert(&mut self, me: Me, key: &K, row: R, what: Unique) -> Result<(), Halt> {
         let locked_only = |held: &Held<R>| matches!(held.change, Change::Locked);
         let settled = self.held.get(key).is_none_or(locked_only);
         if self.get(me, key).is_some() && (settled || self.is_free(me, key)) {
-            return Err(StoreError::Duplicate { what }.into());
+            return Err(StoreError::Duplicate(what).into());
         }
         self.put(me, key, row)
     }
@@ -209,7 +203,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         me: Me,
         key: &K,
         same: impl Fn(&R) -> bool,
-        what: &'static str,
+        what: Unique,
     ) -> Result<(), Halt> {
         for (other, held) in &self.held {
             if other == key || held.by == me.id {
@@ -226,7 +220,7 @@ impl<K: Ord + Clone, R: Clone> Table<K, R> {
         }
         let taken = self.rows(me).any(|(other, row)| other != key && same(row));
         if taken {
-            return Err(StoreError::Duplicate { what }.into());
+            return Err(StoreError::Duplicate(what).into());
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::TenantId;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::tenant::quota::chunk;
 use gateway_core::tenant::{Drawn, QuotaRepo, Tenant, TenantRepo, Tier, TierName};
 use gateway_core::time::Timestamp;
@@ -32,7 +32,9 @@ impl TenantRepo for MemoryTx {
     async fn insert_tenant(&mut self, tenant: &Tenant) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = tenant.clone();
-            world.tenants.insert(me, &tenant.id, row, "the tenant id")?;
+            world
+                .tenants
+                .insert(me, &tenant.id, row, Unique::TenantId)?;
             note(world, me, &Changed::Tenant(tenant.id))
         })
         .await

@@ -2,13 +2,11 @@
 
 use async_trait::async_trait;
 use gateway_core::id::{TenantId, UserId};
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::user::{Email, User, UserRepo};
 
 use super::changes::{Changed, note};
 use super::tx::MemoryTx;
-
-const EMAIL: &str = "the e-mail address";
 
 #[async_trait]
 impl UserRepo for MemoryTx {
@@ -47,10 +45,10 @@ impl UserRepo for MemoryTx {
     async fn insert_user(&mut self, user: &User) -> Result<(), StoreError> {
         self.run(|world, me| {
             let same = |other: &User| other.email == user.email;
-            world.users.unique(me, &user.id, same, EMAIL)?;
+            world.users.unique(me, &user.id, same, Unique::Email)?;
             world
                 .users
-                .insert(me, &user.id, user.clone(), "the user id")?;
+                .insert(me, &user.id, user.clone(), Unique::UserId)?;
             note(world, me, &Changed::User(user.id))
         })
         .await
@@ -64,7 +62,7 @@ impl UserRepo for MemoryTx {
             }
             world.users.lock(me, &user.id)?;
             let same = |other: &User| other.email == user.email;
-            world.users.unique(me, &user.id, same, EMAIL)?;
+            world.users.unique(me, &user.id, same, Unique::Email)?;
             world.users.put(me, &user.id, user.clone())?;
             note(world, me, &Changed::User(user.id))
         })

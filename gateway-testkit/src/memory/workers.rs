@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use gateway_core::id::WorkerId;
 use gateway_core::session::Owner;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Worker, WorkerLoad, WorkerRepo, WorkerStatus, WorkerView};
 
@@ -24,7 +24,9 @@ fn check_endpoint(world: &World, me: Me, row: &Worker) -> Result<(), Halt> {
         return Ok(());
     }
     let same = |other: &Worker| is_up(other.status) && other.endpoint == row.endpoint;
-    world.workers.unique(me, &row.id, same, "the endpoint")
+    world
+        .workers
+        .unique(me, &row.id, same, Unique::WorkerEndpoint)
 }
 
 fn view(world: &World, me: Me, row: &Worker) -> WorkerView {
@@ -115,7 +117,9 @@ impl WorkerRepo for MemoryTx {
         self.run(|world, me| {
             check_endpoint(world, me, worker)?;
             let row = worker.clone();
-            world.workers.insert(me, &worker.id, row, "the worker id")?;
+            world
+                .workers
+                .insert(me, &worker.id, row, Unique::WorkerId)?;
             note(world, me, &Changed::Worker(worker.id.clone()))
         })
         .await

@@ -1,7 +1,7 @@
 use futures_executor::block_on;
 use futures_util::future::poll_immediate;
 use gateway_core::session::Session;
-use gateway_core::store::{Store, StoreError};
+use gateway_core::store::{Store, StoreError, Unique};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Worker, WorkerStatus};
 use gateway_testkit::fixture::{START, a_session, a_user, a_worker};
@@ -188,7 +188,10 @@ fn a_unique_value_in_the_making_is_waited_for() {
         let mut insert = second.insert_user(&twin);
         assert!(poll_immediate(&mut insert).await.is_none(), "it waits");
         first.commit().await.expect("commits");
-        assert!(matches!(insert.await, Err(StoreError::Duplicate { .. })));
+        assert!(matches!(
+            insert.await,
+            Err(StoreError::Duplicate(Unique::Email))
+        ));
     });
 }
 

@@ -25,7 +25,7 @@ impl From<StoreError> for Problem {
             )
             .retry_after(Duration::from_secs(1)),
             // Which field of the request that was, the handler knows.
-            StoreError::Duplicate { .. } => Self::new(Kind::Duplicate, error.to_string()),
+            StoreError::Duplicate(_) => Self::new(Kind::Duplicate, error.to_string()),
             StoreError::Unavailable(_) => Self::new(
                 Kind::ConnectivityError,
                 "the database cannot be reached; try again shortly",

@@ -113,7 +113,7 @@ impl JobError {
             Self::Store(StoreError::Conflict) => "store_conflict",
             Self::Store(StoreError::Corrupt { .. }) => "store_corrupt",
             Self::Store(
-                StoreError::Duplicate { .. } | StoreError::Refused(_) | StoreError::Internal(_),
+                StoreError::Duplicate(_) | StoreError::Refused(_) | StoreError::Internal(_),
             ) => "store_failed",
             Self::Coordinator(_) => "coordinator_unavailable",
             Self::Other(_) => "failed",

@@ -1,48 +1,52 @@
 //! What a database says, as what a caller can do about it.
 //!
-//! The one table from constraint names to the words of the domain is here. SQLite names no constraint,
+//! The one table from constraint names to what they hold unique is here. SQLite names no constraint,
 //! only the columns of a broken one, so every entry has both.
 
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use sqlx::error::DatabaseError;
 use sqlx::postgres::PgDatabaseError;
 
 /// A unique constraint: its name in PostgreSQL, its columns in SQLite, and what it is about.
-const UNIQUE: [(&str, &str, &str); 15] = [
-    ("users_email", "users.email", "e-mail address"),
-    ("users_pkey", "users.id", "user id"),
-    ("tenants_pkey", "tenants.id", "tenant id"),
-    ("api_keys_hash", "api_keys.hash", "API key"),
-    ("api_keys_pkey", "api_keys.id", "API key id"),
-    ("logins_pkey", "logins.id", "login id"),
-    ("audit_pkey", "audit.id", "audit id"),
+const UNIQUE: [(&str, &str, Unique); 15] = [
+    ("users_email", "users.email", Unique::Email),
+    ("users_pkey", "users.id", Unique::UserId),
+    ("tenants_pkey", "tenants.id", Unique::TenantId),
+    ("api_keys_hash", "api_keys.hash", Unique::ApiKey),
+    ("api_keys_pkey", "api_keys.id", Unique::ApiKeyId),
+    ("logins_pkey", "logins.id", Unique::LoginId),
+    ("audit_pkey", "audit.id", Unique::AuditId),
     (
         "refresh_tokens_pkey",
         "refresh_tokens.hash",
-        "refresh token",
+        Unique::RefreshToken,
     ),
-    ("workers_pkey", "workers.id", "worker id"),
-    ("workers_endpoint", "workers.endpoint", "worker endpoint"),
+    ("workers_pkey", "workers.id", Unique::WorkerId),
+    (
+        "workers_endpoint",
+        "workers.endpoint",
+        Unique::WorkerEndpoint,
+    ),
     (
         "worker_leases_pkey",
         "worker_leases.worker_id, worker_leases.incarnation",
-        "incarnation",
+        Unique::Incarnation,
     ),
-    ("sessions_pkey", "sessions.id", "session id"),
+    ("sessions_pkey", "sessions.id", Unique::SessionId),
     (
         "sessions_name",
         "sessions.tenant_id, sessions.name",
-        "session name",
+        Unique::SessionName,
     ),
     (
         "placements_pkey",
         "placements.session_id, placements.epoch",
-        "epoch of the session",
+        Unique::Placement,
     ),
     (
         "messages_pkey",
         "messages.tenant_id, messages.id",
-        "message id",
+        Unique::MessageId,
     ),
 ];
 
@@ -98,19 +102,19 @@ fn refine(error: Box<dyn DatabaseError>) -> StoreError {
             .constraint()
             .and_then(|name| duplicate(|entry| entry.0 == name));
         return match (by_sqlstate(postgres.code()), what) {
-            (Kind::Taken, Some(what)) => StoreError::Duplicate { what },
+            (Kind::Taken, Some(what)) => StoreError::Duplicate(what),
             (kind, _) => kind.of(error),
         };
     }
     let code = error.code().and_then(|code| code.parse().ok()).unwrap_or(1);
     let columns = error.message().rsplit(": ").next().unwrap_or_default();
     match (by_sqlite_code(code), duplicate(|entry| entry.1 == columns)) {
-        (Kind::Taken, Some(what)) => StoreError::Duplicate { what },
+        (Kind::Taken, Some(what)) => StoreError::Duplicate(what),
         (kind, _) => kind.of(error),
     }
 }
 
-fn duplicate(is: impl Fn(&(&str, &str, &'static str)) -> bool) -> Option<&'static str> {
+fn duplicate(is: impl Fn(&(&str, &str, Unique)) -> bool) -> Option<Unique> {
     UNIQUE.iter().find(|entry| is(entry)).map(|entry| entry.2)
 }
 

@@ -20,7 +20,7 @@ cases!(StoreUnderTest, "api_key":
     a_use_is_noted,
 );
 
-fn a_key(tenant: u128, n: u8, now: Timestamp) -> ApiKey {
+pub(super) fn a_key(tenant: u128, n: u8, now: Timestamp) -> ApiKey {
     ApiKey {
         id: ApiKeyId::from_u128(u128::from(n)),
         tenant: tenant_id(tenant),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::session::Owner;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Death, HeldRow, Lease, Renewed, WorkerReport, WorkerStatus};
 
@@ -75,7 +75,7 @@ async fn an_incarnation_is_never_used_again(s: &StoreUnderTest) -> Verdict {
             .insert_lease(&Lease::new(held.clone(), Timestamp::default()))
             .await;
         assert!(
-            matches!(again, Err(StoreError::Duplicate { .. })),
+            matches!(again, Err(StoreError::Duplicate(Unique::Incarnation))),
             "{fenced}: {again:?}"
         );
         drop(tx);

@@ -22,6 +22,7 @@ mod session;
 mod slot;
 mod tenant;
 mod tx;
+mod unique;
 mod user;
 mod worker;
 
@@ -63,6 +64,7 @@ pub const STORE: Suite<StoreUnderTest> = &[
     replica::CASES,
     leader::CASES,
     retention::CASES,
+    unique::CASES,
 ];
 
 /// A fresh store and what moves its clock.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_core::id::Epoch;
 use gateway_core::session::Placement;
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 use serde_json::json;
 
@@ -76,7 +76,7 @@ async fn an_epoch_is_given_once(s: &StoreUnderTest) -> Verdict {
     };
     let again = s.begin().await?.insert_placement(&again).await;
     assert!(
-        matches!(again, Err(StoreError::Duplicate { .. })),
+        matches!(again, Err(StoreError::Duplicate(Unique::Placement))),
         "{again:?}"
     );
     Ok(())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gateway_core::id::Epoch;
 use gateway_core::session::{Inserted, Next, Pairing, Phase, Session};
-use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
+use gateway_core::store::{PlatformStore, StoreError, Unique, retry_conflicts};
 use gateway_core::worker::HeldRow;
 use serde_json::json;
 
@@ -262,7 +262,7 @@ async fn a_taken_name_cannot_be_saved(s: &StoreUnderTest) -> Verdict {
     };
     let saved = s.begin().await?.save_sessions(&[renamed]).await;
     assert!(
-        matches!(saved, Err(StoreError::Duplicate { .. })),
+        matches!(saved, Err(StoreError::Duplicate(Unique::SessionName))),
         "{saved:?}"
     );
     let renamed = Session {

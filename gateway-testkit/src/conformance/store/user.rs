@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway_core::store::StoreError;
+use gateway_core::store::{StoreError, Unique};
 use gateway_core::user::{Role, User};
 
 use super::StoreUnderTest;
@@ -77,7 +77,7 @@ async fn an_address_is_taken_over_all_tenants(s: &StoreUnderTest) -> Verdict {
     };
     let inserted = s.begin().await?.insert_user(&again).await;
     assert!(
-        matches!(inserted, Err(StoreError::Duplicate { .. })),
+        matches!(inserted, Err(StoreError::Duplicate(Unique::Email))),
         "{inserted:?}"
     );
     let unknown = a_user(other.tenant, 4, now).email;
@@ -102,7 +102,8 @@ async fn concurrent_registrations_of_one_address_store_one(s: &StoreUnderTest) -
     })
     .await;
     let won = results.iter().filter(|result| result.is_ok()).count();
-    let taken = |result: &&Result<_, _>| matches!(result, Err(StoreError::Duplicate { .. }));
+    let taken =
+        |result: &&Result<_, _>| matches!(result, Err(StoreError::Duplicate(Unique::Email)));
     assert_eq!(
         (won, results.iter().filter(taken).count()),
         (1, CROWD - 1),
@@ -137,7 +138,7 @@ async fn a_taken_address_cannot_be_saved(s: &StoreUnderTest) -> Verdict {
     };
     let saved = s.begin().await?.save_user(&row).await;
     assert!(
-        matches!(saved, Err(StoreError::Duplicate { .. })),
+        matches!(saved, Err(StoreError::Duplicate(Unique::Email))),
         "{saved:?}"
     );
     Ok(())

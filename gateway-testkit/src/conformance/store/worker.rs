@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gateway_core::id::Incarnation;
-use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::store::{PlatformStore, StoreError, Unique};
 use gateway_core::worker::{Capabilities, Death, Engine, Worker, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
@@ -97,7 +97,7 @@ async fn a_known_id_cannot_be_inserted_again(s: &StoreUnderTest) -> Verdict {
         .insert_worker(&Worker::pending(worker_id("w"), 9, now))
         .await;
     assert!(
-        matches!(again, Err(StoreError::Duplicate { .. })),
+        matches!(again, Err(StoreError::Duplicate(Unique::WorkerId))),
         "{again:?}"
     );
     Ok(())

@@ -13,8 +13,9 @@
 //! A transaction that touches workers and sessions writes workers first, each kind in id order.
 //! Dropping a transaction rolls it back; nothing slow (HTTP, Redis) happens while one is open.
 
+mod error;
+
 use std::fmt::Debug;
-use std::future::Future;
 
 use async_trait::async_trait;
 
@@ -32,50 +33,7 @@ use crate::time::Timestamp;
 use crate::user::UserRepo;
 use crate::worker::{LeaseRepo, Renewed, WorkerRepo, WorkerReport};
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Something that was read has changed, or the database asks for a repetition: begin again.
-    #[error("the row was changed by somebody else meanwhile")]
-    Conflict,
-    /// A unique value is taken.
-    #[error("{what} is already taken")]
-    Duplicate {
-        /// The value that is taken, in the words of the domain.
-        what: &'static str,
-    },
-    /// The store cannot be reached or does not answer in time.
-    #[error("the database cannot be reached")]
-    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// A stored row makes no sense.
-    #[error("corrupt row in {table} ({id}): {why}")]
-    Corrupt {
-        table: &'static str,
-        id: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Data that the database refuses (SQLSTATE class 21, 22, 23).
-    #[error("the database refused the data")]
-    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Anything else: a defect of the adapter or of the schema.
-    #[error("the database failed")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl StoreError {
-    /// Returns whether the same call may succeed if it is made again.
-    #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        match self {
-            Self::Conflict | Self::Unavailable(_) => true,
-            Self::Duplicate { .. }
-            | Self::Corrupt { .. }
-            | Self::Refused(_)
-            | Self::Internal(_) => false,
-        }
-    }
-}
+pub use error::{AsStoreError, StoreError, Unique, retry_conflicts};
 
 /// A unit of work over everything the orchestrator needs.
 #[async_trait]
@@ -194,43 +152,4 @@ pub trait PlatformStore: Store {
 
     /// Opens a read as [`Store::read`] does, over everything the server needs.
     async fn read_platform(&self) -> Result<Box<dyn PlatformTx>, StoreError>;
-}
-
-/// Runs whole attempts until one does not end in [`StoreError::Conflict`], at most `attempts` times.
-///
-/// `attempt` begins and commits its own transaction; nothing of a failed attempt survives.
-///
-/// # Errors
-/// The last attempt's error.
-pub async fn retry_conflicts<T, E, F, Fut>(attempts: u32, mut attempt: F) -> Result<T, E>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, E>>,
-    E: AsStoreError,
-{
-    let mut left = attempts;
-    loop {
-        left = left.saturating_sub(1);
-        match attempt().await {
-            Err(error) if left > 0 && error.is_conflict() => {
-                tracing::debug!(
-                    attempts.left = left,
-                    "a transaction met another one; repeating"
-                );
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-/// An error that may be a conflict between two transactions.
-pub trait AsStoreError {
-    /// Returns whether the whole attempt should be repeated.
-    fn is_conflict(&self) -> bool;
-}
-
-impl AsStoreError for StoreError {
-    fn is_conflict(&self) -> bool {
-        matches!(self, Self::Conflict)
-    }
 }
