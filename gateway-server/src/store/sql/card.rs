@@ -7,58 +7,49 @@ use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{CardLabel, CardRepo, Placement, Session, SessionFilter, SessionRef};
 use gateway_core::store::StoreError;
 use serde_json::Value;
-use sqlx::FromRow;
-use sqlx::types::Json;
 
 use super::columns::Columns;
-use super::error::corrupt;
 use super::placement::{self, PlacementRow};
-use super::session::{SessionRow, columns, select, sessions};
+use super::session::{SESSIONS, SessionRow, sessions};
+use super::table::table;
+use super::text::{Part, sql};
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id};
 
-const BY_ID: &str = select!("WHERE tenant_id = $1 AND id = $2");
+const BY_ID: Sql =
+    sql!["SELECT " {SESSIONS.columns()} " FROM sessions WHERE tenant_id = $1 AND id = $2"];
 
-const BY_NAME: &str = select!("WHERE tenant_id = $1 AND name = $2");
+const BY_NAME: Sql =
+    sql!["SELECT " {SESSIONS.columns()} " FROM sessions WHERE tenant_id = $1 AND name = $2"];
 
-const PAGE: &str = select!(
-    "WHERE tenant_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR id > $3) \
-     ORDER BY id LIMIT $4"
-);
+const PAGE: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM sessions
+    WHERE tenant_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR id > $3)
+    ORDER BY id LIMIT $4"];
 
-const PAGE_OF_STATUS: &str = select!(
-    "WHERE tenant_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR id > $3) \
-     AND status = $5 ORDER BY id LIMIT $4"
-);
+const PAGE_OF_STATUS: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM sessions
+    WHERE tenant_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR id > $3)
+    AND status = $5 ORDER BY id LIMIT $4"];
 
-const LABELS: Sql = Sql {
-    postgres: "SELECT id, name, metadata FROM sessions WHERE tenant_id = $1 AND id = ANY($2)",
-    sqlite: "SELECT id, name, metadata FROM sessions WHERE tenant_id = $1 AND id IN \
-         (SELECT unhex(value->>0) FROM json_each($2))",
+table! {
+    /// What says which session an event is of.
+    LABELS = "sessions";
+    LabelRow of CardLabel, named |row| SessionId::from_u128(row.id.0);
+    columns {
+        id: SessionId = id,
+        name: SessionName = name,
+        metadata: BTreeMap<String, Value> = metadata,
+    }
+}
+
+const LABELS_OF: Sql = sql!["SELECT " {LABELS.columns()} " FROM sessions
+    WHERE tenant_id = $1 AND id " {AMONG}];
+
+const AMONG: Part = Part::Either {
+    postgres: "= ANY($2)",
+    sqlite: "IN (SELECT unhex(value->>0) FROM json_each($2))",
 };
 
 const NAME: &str = "SELECT id FROM sessions WHERE tenant_id = $1 AND name = $2";
-
-#[derive(FromRow)]
-struct LabelRow {
-    id: Id,
-    name: String,
-    metadata: Json<BTreeMap<String, Value>>,
-}
-
-impl TryFrom<LabelRow> for CardLabel {
-    type Error = StoreError;
-
-    fn try_from(row: LabelRow) -> Result<Self, StoreError> {
-        let id = SessionId::from_u128(row.id.0);
-        let name = SessionName::parse(&row.name);
-        Ok(Self {
-            id,
-            name: name.map_err(|why| corrupt("sessions", &id, &why))?,
-            metadata: row.metadata.0,
-        })
-    }
-}
 
 #[async_trait]
 impl CardRepo for Tx {
@@ -111,7 +102,10 @@ impl CardRepo for Tx {
         ids: &[SessionId],
     ) -> Result<Vec<CardLabel>, StoreError> {
         let ids = Columns::new().ids(ids.iter().map(|id| id.as_u128()));
-        let labels = self.query(LABELS).bind(Id(tenant.as_u128())).columns(ids);
+        let labels = self
+            .query(LABELS_OF)
+            .bind(Id(tenant.as_u128()))
+            .columns(ids);
         let rows: Vec<LabelRow> = labels.all().await?;
         rows.into_iter().map(CardLabel::try_from).collect()
     }

@@ -84,6 +84,11 @@ impl<'t> Columns<'t> {
         self.with(List::Jsons(jsons.collect()))
     }
 
+    /// A list of whatever columns hold.
+    pub(super) fn list<T: Listed<'t>>(self, values: Vec<T>) -> Self {
+        self.with(T::list(values))
+    }
+
     fn with(mut self, list: List<'t>) -> Self {
         self.lists.push(list);
         self
@@ -146,6 +151,43 @@ impl List<'_> {
             Self::Bytes(list) => list[row].map_or(Value::Null, hex),
             Self::Jsons(list) => Value::from(list[row].as_ref().map(|json| json.0.get())),
         }
+    }
+}
+
+/// A value that a list can hold.
+pub(super) trait Listed<'t>: Sized {
+    /// The list of such values.
+    fn list(values: Vec<Self>) -> List<'t>;
+}
+
+macro_rules! listed {
+    ($($kind:ident($value:ty)),* $(,)?) => {
+        $(impl<'t> Listed<'t> for $value {
+            fn list(values: Vec<Self>) -> List<'t> {
+                List::$kind(values.into_iter().map(Some).collect())
+            }
+        }
+
+        impl<'t> Listed<'t> for Option<$value> {
+            fn list(values: Vec<Self>) -> List<'t> {
+                List::$kind(values)
+            }
+        })*
+    };
+}
+
+listed!(
+    Ids(Id),
+    Texts(&'t str),
+    Times(Time),
+    Counts(Count),
+    Bytes(&'t [u8]),
+    Jsons(JsonText),
+);
+
+impl<'t> Listed<'t> for bool {
+    fn list(values: Vec<Self>) -> List<'t> {
+        List::Flags(values)
     }
 }
 

@@ -83,11 +83,6 @@ pub(crate) fn corrupt(
     }
 }
 
-/// Refuses data that cannot be written down.
-pub(crate) fn refused(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-    StoreError::Refused(Box::new(error))
-}
-
 /// [`StoreError::Conflict`] unless exactly `expected` rows were changed.
 pub(crate) fn expect_rows(changed: u64, expected: usize) -> Result<(), StoreError> {
     match changed == expected as u64 {

@@ -8,14 +8,43 @@ use gateway_core::id::{TenantId, TokenFamilyId, UserId};
 use gateway_core::identity::{Login, LoginRepo, RefreshToken, RefreshUse};
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use sqlx::FromRow;
 
-use super::error::corrupt;
-use super::tx::Tx;
+use super::table::table;
+use super::text::{Part, sql};
+use super::tx::{Sql, Tx};
 use super::types::{Id, Time};
 
-const INSERT_LOGIN: &str = "INSERT INTO logins \
-     (id, tenant_id, user_id, created_at, expires_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6)";
+table! {
+    /// Logins.
+    LOGINS = "logins";
+    LoginRow of Login, named |row| TokenFamilyId::from_u128(row.id.0);
+    columns {
+        id: TokenFamilyId = id,
+        tenant_id: TenantId = tenant,
+        user_id: UserId = user,
+        created_at: Timestamp = created_at,
+        expires_at: Timestamp = expires_at,
+        ended_at: Option<Timestamp> = ended_at,
+    }
+}
+
+table! {
+    /// What a login is renewed with.
+    TOKENS = "refresh_tokens";
+    TokenRow of RefreshToken, named |row| TokenFamilyId::from_u128(row.family_id.0);
+    columns {
+        hash: [u8; 32] = hash,
+        family_id: TokenFamilyId = family,
+        tenant_id: TenantId = tenant,
+        user_id: UserId = user,
+        expires_at: Timestamp = expires_at,
+        used_at: Option<Timestamp> = used_at,
+        created_at: Timestamp = created_at,
+    }
+}
+
+const INSERT_LOGIN: Sql = sql!["INSERT INTO logins (" {LOGINS.written()} ") VALUES ("
+    {LOGINS.parameters()} ")"];
 
 const EXTEND: &str = "UPDATE logins SET expires_at = $3 \
      WHERE id = $2 AND tenant_id = $1 AND ended_at IS NULL";
@@ -30,69 +59,19 @@ const LIVE: &str = "SELECT id FROM logins WHERE id = $2 AND tenant_id = $1 AND e
 
 const ENDED: &str = "SELECT tenant_id, id FROM logins WHERE ended_at >= $1";
 
-macro_rules! token_columns {
-    () => {
-        "hash, family_id, tenant_id, user_id, expires_at, used_at, created_at"
-    };
-}
+const INSERT_TOKEN: Sql = sql!["INSERT INTO refresh_tokens (" {TOKENS.written()} ") VALUES ("
+    {TOKENS.parameters()} ")"];
 
-macro_rules! of_a_live_login {
-    () => {
-        "hash = $1 AND expires_at > $2 AND EXISTS (SELECT 1 FROM logins AS l \
-         WHERE l.id = family_id AND l.tenant_id = refresh_tokens.tenant_id \
-         AND l.ended_at IS NULL)"
-    };
-}
-
-const INSERT_TOKEN: &str = concat!(
-    "INSERT INTO refresh_tokens (",
-    token_columns!(),
-    ") VALUES ($1, $2, $3, $4, $5, $6, $7)"
+const OF_A_LIVE_LOGIN: Part = Part::Text(
+    "hash = $1 AND expires_at > $2 AND EXISTS (SELECT 1 FROM logins AS l \
+     WHERE l.id = family_id AND l.tenant_id = refresh_tokens.tenant_id AND l.ended_at IS NULL)",
 );
 
-const USE: &str = concat!(
-    "UPDATE refresh_tokens SET used_at = $2 WHERE used_at IS NULL AND ",
-    of_a_live_login!(),
-    " RETURNING ",
-    token_columns!()
-);
+const USE: Sql = sql!["UPDATE refresh_tokens SET used_at = $2 WHERE used_at IS NULL AND "
+    {OF_A_LIVE_LOGIN} " RETURNING " {TOKENS.columns()}];
 
-const USED: &str = concat!(
-    "SELECT ",
-    token_columns!(),
-    " FROM refresh_tokens WHERE used_at IS NOT NULL AND ",
-    of_a_live_login!()
-);
-
-#[derive(FromRow)]
-struct TokenRow {
-    hash: Vec<u8>,
-    family_id: Id,
-    tenant_id: Id,
-    user_id: Id,
-    expires_at: Time,
-    used_at: Option<Time>,
-    created_at: Time,
-}
-
-impl TryFrom<TokenRow> for RefreshToken {
-    type Error = StoreError;
-
-    fn try_from(row: TokenRow) -> Result<Self, StoreError> {
-        let family = TokenFamilyId::from_u128(row.family_id.0);
-        let hash = <[u8; 32]>::try_from(row.hash);
-        Ok(Self {
-            hash: hash
-                .map_err(|_| corrupt("refresh_tokens", &family, "a hash of another length"))?,
-            family,
-            tenant: TenantId::from_u128(row.tenant_id.0),
-            user: UserId::from_u128(row.user_id.0),
-            expires_at: row.expires_at.0,
-            used_at: row.used_at.map(|at| at.0),
-            created_at: row.created_at.0,
-        })
-    }
-}
+const USED: Sql = sql!["SELECT " {TOKENS.columns()} " FROM refresh_tokens
+    WHERE used_at IS NOT NULL AND " {OF_A_LIVE_LOGIN}];
 
 impl Tx {
     pub(super) async fn ended_logins(
@@ -131,16 +110,8 @@ impl Tx {
 #[async_trait]
 impl LoginRepo for Tx {
     async fn insert_login(&mut self, login: &Login) -> Result<(), StoreError> {
-        self.query(INSERT_LOGIN)
-            .bind(Id(login.id.as_u128()))
-            .bind(Id(login.tenant.as_u128()))
-            .bind(Id(login.user.as_u128()))
-            .bind(Time(login.created_at))
-            .bind(Time(login.expires_at))
-            .bind(login.ended_at.map(Time))
-            .execute()
-            .await
-            .map(drop)
+        let query = self.query(INSERT_LOGIN).row::<LoginRow>(login);
+        query.execute().await.map(drop)
     }
 
     async fn extend_login(
@@ -184,17 +155,8 @@ impl LoginRepo for Tx {
     }
 
     async fn insert_refresh(&mut self, token: &RefreshToken) -> Result<(), StoreError> {
-        self.query(INSERT_TOKEN)
-            .bind(token.hash.as_slice())
-            .bind(Id(token.family.as_u128()))
-            .bind(Id(token.tenant.as_u128()))
-            .bind(Id(token.user.as_u128()))
-            .bind(Time(token.expires_at))
-            .bind(token.used_at.map(Time))
-            .bind(Time(token.created_at))
-            .execute()
-            .await
-            .map(drop)
+        let query = self.query(INSERT_TOKEN).row::<TokenRow>(token);
+        query.execute().await.map(drop)
     }
 
     async fn use_refresh(&mut self, hash: &[u8; 32]) -> Result<RefreshUse, StoreError> {

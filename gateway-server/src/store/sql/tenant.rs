@@ -5,142 +5,65 @@ use gateway_core::id::TenantId;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::{Tenant, TenantRepo, TenantStatus, Tier, TierName};
 use gateway_core::time::Timestamp;
-use sqlx::FromRow;
 
-use super::error::{corrupt, expect_rows};
+use super::error::expect_rows;
+use super::table::table;
+use super::text::{FOR_SHARE, sql};
 use super::tx::{Sql, Tx};
-use super::types::{Count, Id, Time};
+use super::types::{Id, Time};
 
-macro_rules! tier_columns {
-    () => {
-        "name, sessions, requests_per_hour, webhook_endpoints, history_days, priority"
-    };
-}
-
-const BY_ID: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
-     FROM tenants WHERE id = $1";
-
-const FOR_GRANT: Sql = Sql {
-    postgres: "SELECT id, name, tier, status, version, created_at, updated_at \
-         FROM tenants WHERE id = $1 FOR SHARE",
-    sqlite: BY_ID,
-};
-
-const CHANGED: &str = "SELECT id, name, tier, status, version, created_at, updated_at \
-     FROM tenants WHERE changed_at >= $1";
-
-const INSERT: Sql = Sql {
-    postgres: "INSERT INTO tenants (id, name, tier, status, version, created_at, updated_at, \
-         changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp())",
-    sqlite: "INSERT INTO tenants (id, name, tier, status, version, created_at, updated_at, \
-         changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-};
-
-macro_rules! save {
-    ($now:literal) => {
-        concat!(
-            "UPDATE tenants SET name = $2, tier = $3, status = $4, version = $5, \
-             created_at = $6, updated_at = $7, changed_at = ",
-            $now,
-            " WHERE id = $1 AND version = $5 - 1"
-        )
-    };
-}
-
-const SAVE: Sql = Sql {
-    postgres: save!("clock_timestamp()"),
-    sqlite: save!("$8"),
-};
-
-const TIER: &str = concat!("SELECT ", tier_columns!(), " FROM tiers WHERE name = $1");
-
-const TIERS: &str = concat!(
-    "SELECT ",
-    tier_columns!(),
-    " FROM tiers ORDER BY priority, name"
-);
-
-const TIERS_CHANGED: &str = concat!(
-    "SELECT ",
-    tier_columns!(),
-    " FROM tiers WHERE changed_at >= $1"
-);
-
-macro_rules! put_tier {
-    ($now:literal) => {
-        concat!(
-            "INSERT INTO tiers (",
-            tier_columns!(),
-            ", changed_at) VALUES ($1, $2, $3, $4, $5, $6, ",
-            $now,
-            ") ON CONFLICT (name) DO UPDATE SET \
-             sessions = excluded.sessions, requests_per_hour = excluded.requests_per_hour, \
-             webhook_endpoints = excluded.webhook_endpoints, \
-             history_days = excluded.history_days, priority = excluded.priority, \
-             changed_at = excluded.changed_at"
-        )
-    };
-}
-
-const PUT_TIER: Sql = Sql {
-    postgres: put_tier!("clock_timestamp()"),
-    sqlite: put_tier!("$7"),
-};
-
-#[derive(FromRow)]
-pub(super) struct TenantRow {
-    pub(super) id: Id,
-    pub(super) name: String,
-    pub(super) tier: String,
-    pub(super) status: String,
-    pub(super) version: Count,
-    pub(super) created_at: Time,
-    pub(super) updated_at: Time,
-}
-
-impl TryFrom<TenantRow> for Tenant {
-    type Error = StoreError;
-
-    fn try_from(row: TenantRow) -> Result<Self, StoreError> {
-        let id = TenantId::from_u128(row.id.0);
-        let status = TenantStatus::parse(&row.status);
-        Ok(Self {
-            id,
-            name: row.name,
-            tier: TierName::parse(&row.tier).map_err(|why| corrupt("tenants", &id, &why))?,
-            status: status.ok_or_else(|| corrupt("tenants", &id, "unknown status"))?,
-            version: row.version.0,
-            created_at: row.created_at.0,
-            updated_at: row.updated_at.0,
-        })
+table! {
+    /// Customers.
+    TENANTS = "tenants";
+    TenantRow of Tenant, named |row| TenantId::from_u128(row.id.0);
+    columns {
+        id: TenantId = id,
+        name: String = name,
+        tier: TierName = tier,
+        status: TenantStatus = status,
+        version: u64 = version,
+        created_at: Timestamp = created_at,
+        updated_at: Timestamp = updated_at,
     }
 }
 
-#[derive(FromRow)]
-pub(super) struct TierRow {
-    pub(super) name: String,
-    pub(super) sessions: Count,
-    pub(super) requests_per_hour: Count,
-    pub(super) webhook_endpoints: Count,
-    pub(super) history_days: Count,
-    pub(super) priority: Count,
-}
-
-impl TryFrom<TierRow> for Tier {
-    type Error = StoreError;
-
-    fn try_from(row: TierRow) -> Result<Self, StoreError> {
-        let bad = |why: String| corrupt("tiers", &row.name, &why);
-        Ok(Self {
-            name: TierName::parse(&row.name).map_err(|why| bad(why.to_string()))?,
-            sessions: row.sessions.narrow().map_err(bad)?,
-            requests_per_hour: row.requests_per_hour.0,
-            webhook_endpoints: row.webhook_endpoints.narrow().map_err(bad)?,
-            history_days: row.history_days.narrow().map_err(bad)?,
-            priority: row.priority.narrow().map_err(bad)?,
-        })
+table! {
+    /// Plans.
+    TIERS = "tiers";
+    TierRow of Tier, named |row| row.name.clone();
+    columns {
+        name: TierName = name,
+        sessions: u32 = sessions,
+        requests_per_hour: u64 = requests_per_hour,
+        webhook_endpoints: u32 = webhook_endpoints,
+        history_days: u32 = history_days,
+        priority: u8 = priority,
     }
 }
+
+const BY_ID: Sql = sql!["SELECT " {TENANTS.columns()} " FROM tenants WHERE id = $1"];
+
+const FOR_GRANT: Sql =
+    sql!["SELECT " {TENANTS.columns()} " FROM tenants WHERE id = $1" {FOR_SHARE}];
+
+const CHANGED: Sql = sql!["SELECT " {TENANTS.columns()} " FROM tenants WHERE changed_at >= $1"];
+
+const INSERT: Sql = sql!["INSERT INTO tenants (" {TENANTS.written()} ", changed_at) VALUES ("
+    {TENANTS.parameters()} ", " {TENANTS.now()} ")"];
+
+const SAVE: Sql = sql!["UPDATE tenants SET " {TENANTS.set_but(&["id"])} ", changed_at = "
+    {TENANTS.now()} " WHERE id = " {TENANTS.parameter("id")}
+    " AND version = " {TENANTS.parameter("version")} " - 1"];
+
+const TIER: Sql = sql!["SELECT " {TIERS.columns()} " FROM tiers WHERE name = $1"];
+
+const ALL_TIERS: Sql = sql!["SELECT " {TIERS.columns()} " FROM tiers ORDER BY priority, name"];
+
+const TIERS_CHANGED: Sql = sql!["SELECT " {TIERS.columns()} " FROM tiers WHERE changed_at >= $1"];
+
+const PUT_TIER: Sql = sql!["INSERT INTO tiers (" {TIERS.written()} ", changed_at) VALUES ("
+    {TIERS.parameters()} ", " {TIERS.now()} ") ON CONFLICT (name) DO UPDATE SET "
+    {TIERS.set_from("excluded", &["name"])} ", changed_at = excluded.changed_at"];
 
 impl Tx {
     pub(super) async fn changed_tenants(
@@ -160,17 +83,8 @@ impl Tx {
     }
 
     async fn write_tenant(&mut self, sql: Sql, tenant: &Tenant) -> Result<u64, StoreError> {
-        self.query(sql)
-            .bind(Id(tenant.id.as_u128()))
-            .bind(tenant.name.as_str())
-            .bind(tenant.tier.as_str())
-            .bind(tenant.status.name())
-            .bind(Count(tenant.version))
-            .bind(Time(tenant.created_at))
-            .bind(Time(tenant.updated_at))
-            .stamp()
-            .execute()
-            .await
+        let query = self.query(sql).row::<TenantRow>(tenant);
+        query.stamp().execute().await
     }
 }
 
@@ -202,21 +116,12 @@ impl TenantRepo for Tx {
     }
 
     async fn tiers(&mut self) -> Result<Vec<Tier>, StoreError> {
-        let rows: Vec<TierRow> = self.query(TIERS).all().await?;
+        let rows: Vec<TierRow> = self.query(ALL_TIERS).all().await?;
         rows.into_iter().map(Tier::try_from).collect()
     }
 
     async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
-        self.query(PUT_TIER)
-            .bind(tier.name.as_str())
-            .bind(Count::from(tier.sessions))
-            .bind(Count(tier.requests_per_hour))
-            .bind(Count::from(tier.webhook_endpoints))
-            .bind(Count::from(tier.history_days))
-            .bind(Count(tier.priority.into()))
-            .stamp()
-            .execute()
-            .await
-            .map(drop)
+        let query = self.query(PUT_TIER).row::<TierRow>(tier);
+        query.stamp().execute().await.map(drop)
     }
 }

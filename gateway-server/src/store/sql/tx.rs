@@ -391,7 +391,8 @@ impl Query<'_> {
 /// Whether a statement changes and locks nothing. Also one that writes may answer with rows, and on a read
 /// it would be a transaction of its own.
 fn only_reads(sql: &str) -> bool {
-    sql.starts_with("SELECT ") && !sql.contains(" FOR UPDATE") && !sql.contains("pg_advisory")
+    let locks = [" FOR UPDATE", " FOR SHARE", "pg_advisory"];
+    sql.starts_with("SELECT ") && !locks.iter().any(|lock| sql.contains(lock))
 }
 
 /// Arguments are made for the transaction they run on, so this never happens.

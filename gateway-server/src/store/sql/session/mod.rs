@@ -24,8 +24,7 @@ use super::types::{Count, Id, Time};
 use crate::telemetry::ErrorChain;
 use statements as sql;
 
-pub(super) use row::SessionRow;
-pub(super) use statements::{columns, select};
+pub(super) use row::{SESSIONS, SessionRow};
 
 pub(super) fn sessions(rows: Vec<SessionRow>) -> Result<Vec<Session>, StoreError> {
     rows.into_iter().map(Session::try_from).collect()
@@ -129,8 +128,8 @@ impl SessionRepo for Tx {
         if limit.is_some_and(|limit| used >= limit) {
             return Ok(Inserted::LimitReached { used });
         }
-        let lists = row::lists(std::slice::from_ref(session))?;
-        let insert = self.query(sql::INSERT).columns(lists).stamp();
+        let rows = std::iter::once(session);
+        let insert = self.query(sql::INSERT).rows::<SessionRow>(rows).stamp();
         match insert.execute().await? {
             0 => Ok(Inserted::NameTaken),
             _ => Ok(Inserted::Done),
@@ -141,8 +140,8 @@ impl SessionRepo for Tx {
         if rows.len() > 1 {
             self.lock_sessions(rows.iter().map(|row| row.id)).await?;
         }
-        let lists = row::lists(rows)?;
-        let save = self.query(sql::SAVE).columns(lists).stamp();
+        let save = self.query(sql::SAVE).rows::<SessionRow>(rows.iter());
+        let save = save.stamp();
         let changed = save.execute().await?;
         expect_rows(changed, rows.len())
     }
@@ -236,7 +235,7 @@ impl SessionRepo for Tx {
     }
 
     async fn sessions_of(&mut self, owner: &Owner) -> Result<Vec<Session>, StoreError> {
-        self.held(sql::HELD.into(), owner).await
+        self.held(sql::HELD, owner).await
     }
 
     async fn held_by(&mut self, owner: &Owner) -> Result<Vec<HeldRow>, StoreError> {

@@ -7,102 +7,62 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::id::{Epoch, Incarnation, SessionId, SessionName, TenantId, WorkerId};
+use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session};
-use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_json::value::{RawValue, to_raw_value};
-use sqlx::FromRow;
 use sqlx::types::Json;
 
-use super::super::columns::Columns;
-use super::super::error::{corrupt, refused};
-use super::super::types::{Count, Id, Time};
+use super::super::json::JsonText;
+use super::super::stored::{Stored, owner};
+use super::super::table::table;
+use super::super::types::Time;
 
-/// A row of `sessions`, columns in the order of [`columns!`](super::columns).
-#[derive(FromRow)]
-pub(in super::super) struct SessionRow {
-    id: Id,
-    tenant_id: Id,
-    name: String,
-    description: Option<String>,
-    metadata: Json<BTreeMap<String, Value>>,
-    created_at: Time,
-    updated_at: Time,
-    desired: String,
-    pairing: Json<Pairing>,
-    priority: Count,
-    phase: String,
-    worker_id: Option<String>,
-    incarnation: Option<String>,
-    detail: Option<Json<Value>>,
-    detail_at: Option<Time>,
-    phase_since: Time,
-    status_since: Time,
-    epoch: Count,
-    version: Count,
-    attempt: Count,
-    reason: Option<String>,
-    deadline: Option<Time>,
-    due_at: Option<Time>,
-    retry_at: Option<Time>,
-    report_seq: Count,
-    paired: bool,
-    phone_number: Option<String>,
-    state_format: Option<String>,
-    linking_since: Option<Time>,
-    linking_until: Option<Time>,
-    last_activity_at: Option<Time>,
-}
-
-impl TryFrom<SessionRow> for Session {
-    type Error = StoreError;
-
-    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
-        let id = SessionId::from_u128(row.id.0);
-        row.parse().map_err(|why| corrupt("sessions", &id, &why))
+table! {
+    /// Sessions.
+    SESSIONS = "sessions";
+    SessionRow of Session, named |row| row.id();
+    columns {
+        id: SessionId = id,
+        tenant_id: TenantId = tenant,
+        name: SessionName = name,
+        description: Option<String> = description,
+        metadata: BTreeMap<String, Value> = metadata,
+        created_at: Timestamp = created_at,
+        updated_at: Timestamp = updated_at,
+        desired: Desired = desired,
+        pairing: Pairing = pairing,
+        priority: u8 = priority,
+        phase: String => |row| row.phase.name(),
+        worker_id: Option<String> => |row| row.owner().map(|owner| owner.worker.as_str()),
+        incarnation: Option<String> => |row| row.owner().map(|owner| owner.incarnation.as_str()),
+        detail: Option<Json<Value>> => |row| detail(&row.phase),
+        detail_at: Option<Time> => |row| moment(&mut row.phase.clone()).copied().map(Time),
+        phase_since: Timestamp = phase_since,
+        status_since: Timestamp = status_since,
+        epoch: Epoch = epoch,
+        version: u64 = version,
+        attempt: u32 = attempt,
+        reason: Option<Reason> = reason,
+        deadline: Option<Timestamp> = deadline,
+        due_at: Option<Timestamp> = due_at,
+        retry_at: Option<Timestamp> = retry_at,
+        report_seq: u64 = report_seq,
+        paired: bool = paired,
+        phone_number: Option<String> = phone_number,
+        state_format: Option<String> = state_format,
+        linking_since: Option<Timestamp> = linking_since,
+        linking_until: Option<Timestamp> = linking_until,
+        last_activity_at: Option<Timestamp> = last_activity_at,
     }
+    read { phase = SessionRow::phase }
+    derived { status: String => |row| row.status().status.name() }
 }
 
 impl SessionRow {
     pub(super) const fn id(&self) -> SessionId {
         SessionId::from_u128(self.id.0)
-    }
-
-    fn parse(self) -> Result<Session, String> {
-        let phase = self.phase()?;
-        Ok(Session {
-            id: SessionId::from_u128(self.id.0),
-            tenant: TenantId::from_u128(self.tenant_id.0),
-            name: SessionName::parse(&self.name).map_err(|why| why.to_string())?,
-            description: self.description,
-            metadata: self.metadata.0,
-            created_at: self.created_at.0,
-            updated_at: self.updated_at.0,
-            desired: read(Value::from(self.desired))?,
-            pairing: self.pairing.0,
-            priority: self.priority.narrow()?,
-            phase,
-            phase_since: self.phase_since.0,
-            status_since: self.status_since.0,
-            epoch: Epoch(self.epoch.0),
-            version: self.version.0,
-            attempt: self.attempt.narrow()?,
-            reason: self.reason.as_deref().map(Reason::parse),
-            deadline: self.deadline.map(|at| at.0),
-            due_at: self.due_at.map(|at| at.0),
-            retry_at: self.retry_at.map(|at| at.0),
-            report_seq: self.report_seq.0,
-            paired: self.paired,
-            phone_number: self.phone_number,
-            state_format: self.state_format,
-            linking_since: self.linking_since.map(|at| at.0),
-            linking_until: self.linking_until.map(|at| at.0),
-            last_activity_at: self.last_activity_at.map(|at| at.0),
-        })
     }
 
     fn phase(&self) -> Result<Phase, String> {
@@ -134,10 +94,7 @@ impl SessionRow {
     fn owner(&self) -> Result<Owner, String> {
         let worker = self.worker_id.as_deref().ok_or("no worker")?;
         let incarnation = self.incarnation.as_deref().ok_or("no incarnation")?;
-        Ok(Owner {
-            worker: WorkerId::parse(worker).map_err(|why| why.to_string())?,
-            incarnation: Incarnation::parse(incarnation).map_err(|why| why.to_string())?,
-        })
+        owner(worker, incarnation)
     }
 
     fn detail<T: DeserializeOwned>(&self) -> Result<T, String> {
@@ -174,74 +131,27 @@ const fn moment(phase: &mut Phase) -> Option<&mut Timestamp> {
 }
 
 /// What a phase carries beside its owner.
-fn detail(phase: &Phase) -> Result<Option<Box<RawValue>>, StoreError> {
-    let written = match phase {
-        Phase::Active { observed, .. } => json(observed)?,
-        Phase::Stopping { next, .. } => json(next)?,
-        Phase::Parked { parked } => json(parked)?,
-        Phase::Idle | Phase::Waiting | Phase::Starting { .. } => return Ok(None),
-    };
-    Ok(Some(written))
-}
-
-fn json<T: Serialize>(value: &T) -> Result<Box<RawValue>, StoreError> {
-    to_raw_value(value).map_err(refused)
-}
-
-const fn desired(session: &Session) -> &'static str {
-    match session.desired {
-        Desired::Connected => "CONNECTED",
-        Desired::Disconnected => "DISCONNECTED",
+fn detail(phase: &Phase) -> Option<JsonText> {
+    match phase {
+        Phase::Active { observed, .. } => Some(JsonText::of(observed)),
+        Phase::Stopping { next, .. } => Some(JsonText::of(next)),
+        Phase::Parked { parked } => Some(JsonText::of(parked)),
+        Phase::Idle | Phase::Waiting | Phase::Starting { .. } => None,
     }
 }
 
-/// Whole rows, one list per column in the order of the write statements.
-pub(super) fn lists(rows: &[Session]) -> Result<Columns<'_>, StoreError> {
-    let details: Vec<_> = rows
-        .iter()
-        .map(|row| detail(&row.phase))
-        .collect::<Result<_, _>>()?;
-    let metadata: Vec<_> = rows
-        .iter()
-        .map(|row| json(&row.metadata))
-        .collect::<Result<_, _>>()?;
-    let pairing: Vec<_> = rows
-        .iter()
-        .map(|row| json(&row.pairing))
-        .collect::<Result<_, _>>()?;
-    let exact = |row: &Session| moment(&mut row.phase.clone()).copied();
-    let all = || rows.iter();
-    Ok(Columns::new()
-        .ids(all().map(|row| row.id.as_u128()))
-        .ids(all().map(|row| row.tenant.as_u128()))
-        .texts(all().map(|row| row.name.as_str()))
-        .texts(all().map(|row| row.description.as_deref()))
-        .jsons(metadata.into_iter())
-        .times(all().map(|row| row.created_at))
-        .times(all().map(|row| row.updated_at))
-        .texts(all().map(|row| -> &str { desired(row) }))
-        .jsons(pairing.into_iter())
-        .counts(all().map(|row| u64::from(row.priority)))
-        .texts(all().map(|row| row.phase.name()))
-        .texts(all().map(|row| row.owner().map(|owner| owner.worker.as_str())))
-        .texts(all().map(|row| row.owner().map(|owner| owner.incarnation.as_str())))
-        .jsons(details.into_iter())
-        .times(all().map(exact))
-        .times(all().map(|row| row.phase_since))
-        .times(all().map(|row| row.status_since))
-        .counts(all().map(|row| row.epoch.0))
-        .counts(all().map(|row| row.version))
-        .counts(all().map(|row| u64::from(row.attempt)))
-        .texts(all().map(|row| row.reason.as_ref().map(Reason::as_str)))
-        .times(all().map(|row| row.deadline))
-        .times(all().map(|row| row.due_at))
-        .times(all().map(|row| row.retry_at))
-        .counts(all().map(|row| row.report_seq))
-        .flags(all().map(|row| row.paired))
-        .texts(all().map(|row| row.phone_number.as_deref()))
-        .texts(all().map(|row| row.state_format.as_deref()))
-        .times(all().map(|row| row.linking_since))
-        .times(all().map(|row| row.linking_until))
-        .times(all().map(|row| row.last_activity_at))
-        .texts(all().map(|row| row.status().status.name())))
+impl Stored for Desired {
+    type Read = String;
+    type Write<'a> = &'static str;
+
+    fn read(text: String) -> Result<Self, String> {
+        read(Value::from(text))
+    }
+
+    fn write(&self) -> &'static str {
+        match self {
+            Self::Connected => "CONNECTED",
+            Self::Disconnected => "DISCONNECTED",
+        }
+    }
 }
