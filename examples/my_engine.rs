@@ -26,6 +26,14 @@ impl MyEngine {
     fn sessions<T>(&self, act: impl FnOnce(&mut BTreeMap<SessionId, Session>) -> T) -> T {
         act(&mut self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
+
+    /// Forgets a session, unless it runs at another epoch; whether there was one.
+    fn remove(&self, session: SessionId, epoch: Epoch) -> bool {
+        self.sessions(|sessions| {
+            let running = sessions.get(&session).map(Session::epoch);
+            running == Some(epoch) && sessions.remove(&session).is_some()
+        })
+    }
 }
 
 #[async_trait]
@@ -52,7 +60,7 @@ impl Engine for MyEngine {
     }
 
     fn abandon(&self, session: SessionId, epoch: Epoch) {
-        self.sessions(|all| all.retain(|id, s| *id != session || s.epoch() != epoch));
+        self.remove(session, epoch);
     }
 
     async fn state(&self, _: SessionId) -> SessionState {
@@ -69,12 +77,12 @@ impl Engine for MyEngine {
         Ok(self.clock.now())
     }
 
-    async fn release(&self, session: SessionId) {
-        self.sessions(|sessions| sessions.remove(&session));
+    async fn release(&self, session: SessionId, epoch: Epoch) {
+        self.remove(session, epoch);
     }
 
-    async fn logout(&self, session: SessionId) -> bool {
-        self.sessions(|sessions| sessions.remove(&session).is_some())
+    async fn logout(&self, session: SessionId, epoch: Epoch) -> bool {
+        self.remove(session, epoch)
     }
 }
 

@@ -155,21 +155,22 @@ pub trait Engine: Debug + Send + Sync + 'static {
     ///
     /// When it returns, the socket is closed and everything that the next owner needs is stored: await the
     /// last ticket. The login at WhatsApp stays valid. Calling it again, or for a session that has ended,
-    /// changes nothing.
-    async fn release(&self, session: SessionId);
+    /// changes nothing. Like the two methods below, it leaves alone a session that the engine runs at another
+    /// epoch: that one was started after this order was given.
+    async fn release(&self, session: SessionId, epoch: Epoch);
 
     /// Unlinks the device and stops the session. Returns whether WhatsApp was told; without a connection
     /// it cannot be, and the person has to remove the device on the phone.
     ///
     /// When it returns, the socket is closed. Calling it again changes nothing.
-    async fn logout(&self, session: SessionId) -> bool;
+    async fn logout(&self, session: SessionId, epoch: Epoch) -> bool;
 
     /// Unlinks the device if it is linked, stops the session and erases what the engine keeps of it
     /// outside of the gateway (caches, files). Returns whether WhatsApp was told.
     ///
     /// When it returns, nothing is left. Calling it again changes nothing.
-    async fn forget(&self, session: SessionId) -> bool {
-        self.logout(session).await
+    async fn forget(&self, session: SessionId, epoch: Epoch) -> bool {
+        self.logout(session, epoch).await
     }
 
     /// Takes the answer to a passkey challenge that was reported: first the assertion, then the

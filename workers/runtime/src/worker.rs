@@ -263,7 +263,7 @@ impl<E: Engine> Worker<E> {
 
     /// Stops a session and remembers its epoch as stopped: `POST …/release`, `POST …/logout` and `DELETE
     /// /sessions/{id}`. That works for an epoch that was never started here, too, and gives the same
-    /// answer when repeated.
+    /// answer when repeated; while the engine is at it, a repetition waits for it.
     ///
     /// # Errors
     /// Why it is refused.
@@ -275,18 +275,44 @@ impl<E: Engine> Worker<E> {
         how: Stopping,
         now: Moment,
     ) -> Result<Released, Refusal> {
-        let begun = self.change(|rules| rules.begin_finish(session, epoch, incarnation, now));
-        let unlinked = match (begun?, how) {
-            (Finishing::AskEngine, Stopping::Release) => {
-                self.engine.release(session).await;
+        let stopped = loop {
+            let begun =
+                self.change(|rules| rules.begin_finish(session, epoch, incarnation, how, now));
+            match begun? {
+                Finishing::AskEngine(running) => break running,
+                Finishing::Nothing => {
+                    let unlinked = (how != Stopping::Release).then_some(false);
+                    return Ok(
+                        self.change(|rules| rules.end_finish(session, epoch, None, unlinked))
+                    );
+                }
+                Finishing::Underway(first, ticket) => {
+                    let released = ticket.await;
+                    let same = released.filter(|released| first == how && released.epoch == epoch);
+                    if let Some(released) = same {
+                        return Ok(released);
+                    }
+                }
+            }
+        };
+        let mut underway = UnderwayFinish {
+            shared: &self.shared,
+            session,
+            epoch: stopped,
+            released: None,
+        };
+        let unlinked = match how {
+            Stopping::Release => {
+                self.engine.release(session, stopped).await;
                 None
             }
-            (Finishing::AskEngine, Stopping::Logout) => Some(self.engine.logout(session).await),
-            (Finishing::AskEngine, Stopping::Forget) => Some(self.engine.forget(session).await),
-            (Finishing::Nothing, Stopping::Release) => None,
-            (Finishing::Nothing, Stopping::Logout | Stopping::Forget) => Some(false),
+            Stopping::Logout => Some(self.engine.logout(session, stopped).await),
+            Stopping::Forget => Some(self.engine.forget(session, stopped).await),
         };
-        Ok(self.change(|rules| rules.end_finish(session, epoch, unlinked)))
+        let released =
+            self.change(|rules| rules.end_finish(session, epoch, Some(stopped), unlinked));
+        underway.released = Some(released.clone());
+        Ok(released)
     }
 
     /// Passes on the answer to a passkey challenge: `POST …/passkey` and, with `confirm`,
@@ -372,5 +398,21 @@ impl Drop for Underway<'_> {
         let sent = self.sent.take();
         self.shared
             .change(|rules| rules.finish_send(self.session, self.message, sent));
+    }
+}
+
+/// A session that the engine is stopping; when it ends, however it ends, the repetitions are told.
+struct UnderwayFinish<'a> {
+    shared: &'a Shared,
+    session: SessionId,
+    epoch: Epoch,
+    released: Option<Released>,
+}
+
+impl Drop for UnderwayFinish<'_> {
+    fn drop(&mut self) {
+        let released = self.released.take();
+        self.shared
+            .change(|rules| rules.finish_over(self.session, self.epoch, released));
     }
 }

@@ -70,11 +70,10 @@ impl Clients {
         Ok(())
     }
 
-    pub(super) fn abandon(&mut self, session: SessionId, epoch: Epoch) {
+    /// Forgets a session, unless it runs at another epoch. Returns whether it was connected.
+    pub(super) fn abandon(&mut self, session: SessionId, epoch: Epoch) -> bool {
         let client = self.live.get(&session);
-        if client.is_some_and(|client| client.session.epoch() == epoch) {
-            self.remove(session);
-        }
+        client.is_some_and(|client| client.session.epoch() == epoch) && self.remove(session)
     }
 
     /// Forgets a session. Returns whether it was connected.
@@ -89,10 +88,10 @@ impl Clients {
         client.is_connected()
     }
 
-    /// Removes the device if the session is connected, so that WhatsApp can be told. Returns whether it
-    /// was.
-    pub(super) fn unlink(&mut self, session: SessionId) -> bool {
-        let online = self.remove(session);
+    /// Removes the device if the session is connected at this epoch, so that WhatsApp can be told. Returns
+    /// whether it was.
+    pub(super) fn unlink(&mut self, session: SessionId, epoch: Epoch) -> bool {
+        let online = self.abandon(session, epoch);
         if online {
             self.world.network.unlink(session);
         }

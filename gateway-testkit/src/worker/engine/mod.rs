@@ -176,12 +176,12 @@ impl Engine for SimEngine {
         }
     }
 
-    async fn release(&self, session: SessionId) {
-        self.act(|clients| clients.remove(session));
+    async fn release(&self, session: SessionId, epoch: Epoch) {
+        self.act(|clients| clients.abandon(session, epoch));
     }
 
-    async fn logout(&self, session: SessionId) -> bool {
-        self.act(|clients| clients.unlink(session))
+    async fn logout(&self, session: SessionId, epoch: Epoch) -> bool {
+        self.act(|clients| clients.unlink(session, epoch))
     }
 
     async fn passkey(&self, session: SessionId, answer: PasskeyAnswer) -> Result<(), Refusal> {

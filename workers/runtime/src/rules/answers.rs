@@ -126,7 +126,10 @@ impl Rules {
         self.send_held |= answer.send_held;
         self.draining = answer.drain;
         for dropped in answer.dropped {
-            self.overtaken(dropped.session_id, dropped.epoch, now);
+            // The gateway drops what it is having stopped, too: that must come to its end.
+            if !self.is_finishing(dropped.session_id, dropped.epoch) {
+                self.overtaken(dropped.session_id, dropped.epoch, now);
+            }
         }
         for start in answer.start {
             if let Err(refusal) = self.start(&start, now) {

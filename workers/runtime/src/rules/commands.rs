@@ -7,7 +7,7 @@ use gateway_core::protocol::{
 
 use super::{Held, Rules};
 use crate::moment::Moment;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Stopping};
 use crate::sent::Before;
 use crate::state_line::StateLine;
 use crate::ticket::Ticket;
@@ -24,10 +24,12 @@ pub(crate) enum Admitted {
 }
 
 /// What is to be done about a session that is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Finishing {
-    /// The engine runs it, and has to stop it.
-    AskEngine,
+    /// The engine runs it at this epoch, and has to stop it; [`Rules::finish_over`] must follow.
+    AskEngine(Epoch),
+    /// The engine is stopping it in this way: wait for it.
+    Underway(Stopping, Ticket<Option<Released>>),
     /// There is nothing to stop.
     Nothing,
 }
@@ -162,6 +164,7 @@ impl Rules {
         session: SessionId,
         epoch: Epoch,
         incarnation: &Incarnation,
+        how: Stopping,
         now: Moment,
     ) -> Result<Finishing, Refusal> {
         self.admit(incarnation, now)?;
@@ -174,23 +177,51 @@ impl Rules {
             return Ok(Finishing::Nothing);
         };
         held.stopping = true;
-        Ok(if held.started {
-            Finishing::AskEngine
-        } else {
-            Finishing::Nothing
-        })
+        if !held.started {
+            return Ok(Finishing::Nothing);
+        }
+        let key = (session, held.epoch);
+        if let Some((how, ticket)) = self.finishing.get(&key) {
+            return Ok(Finishing::Underway(*how, ticket.clone()));
+        }
+        self.finishing.insert(key, (how, Ticket::open()));
+        Ok(Finishing::AskEngine(held.epoch))
     }
 
-    /// Closes a session that the engine has stopped, and returns how far its state has come.
+    /// Takes note that the engine is not stopping the session any more: repetitions get `released`, or begin
+    /// again if the first stop was interrupted.
+    pub(crate) fn finish_over(
+        &mut self,
+        session: SessionId,
+        epoch: Epoch,
+        released: Option<Released>,
+    ) {
+        if let Some((_, ticket)) = self.finishing.remove(&(session, epoch)) {
+            ticket.settle(released);
+        }
+    }
+
+    /// Returns whether the engine is stopping the session at this epoch by order of the gateway.
+    pub(super) fn is_finishing(&self, session: SessionId, epoch: Epoch) -> bool {
+        self.finishing.contains_key(&(session, epoch))
+    }
+
+    /// Closes a session that the engine has stopped at the epoch `stopped`, if it ran it, and returns how far
+    /// its state has come.
     pub(crate) fn end_finish(
         &mut self,
         session: SessionId,
         epoch: Epoch,
+        stopped: Option<Epoch>,
         unlinked: Option<bool>,
     ) -> Released {
         let held = self.held.get(&session);
         if held.is_some_and(|held| held.epoch <= epoch) {
-            self.close(session, self.now.uptime);
+            if held.map(|held| held.epoch) == stopped {
+                self.close(session, self.now.uptime);
+            } else {
+                self.abandon(session, self.now.uptime);
+            }
             self.recovering.remove(&session);
         }
         self.outbox.forget_reports(session, epoch);

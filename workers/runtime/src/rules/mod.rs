@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{Epoch, Incarnation, SessionId};
-use gateway_core::protocol::{Accepted, HeldSession, StartSession};
+use gateway_core::protocol::{Accepted, HeldSession, Released, StartSession};
 use gateway_core::session::Owner;
 use gateway_core::state::StoredState;
 use gateway_core::time::Uptime;
@@ -34,9 +34,11 @@ use crate::engine::{EngineInfo, Load};
 use crate::moment::Moment;
 use crate::observer::Observer;
 use crate::outbox::{Backoff, Flight, Outbox};
+use crate::refusal::Stopping;
 use crate::sent::SentLog;
 use crate::session::Session;
 use crate::state_line::StateLine;
+use crate::ticket::Ticket;
 use crate::worker::WorkerCard;
 
 /// Where the worker stands with the gateway.
@@ -94,6 +96,9 @@ pub(crate) enum Order {
     },
 }
 
+/// How the engine is stopping a session, and the ticket of those who have ordered the same.
+type Finish = (Stopping, Ticket<Option<Released>>);
+
 /// The state machine of a worker's protocol. See the module's page.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -114,6 +119,8 @@ pub(crate) struct Rules {
     /// The back-off of the question for assigned sessions, while it has to be asked.
     wants_assigned: Option<Backoff>,
     sent: SentLog,
+    /// Sessions that the engine is stopping, by the epoch at which it runs them.
+    finishing: BTreeMap<(SessionId, Epoch), Finish>,
     pub(crate) outbox: Outbox,
     persist_ok: bool,
     send_held: bool,
@@ -147,6 +154,7 @@ impl Rules {
             seen: BTreeMap::new(),
             recovering: BTreeMap::new(),
             wants_assigned: None,
+            finishing: BTreeMap::new(),
             outbox: Outbox::default(),
             persist_ok: true,
             send_held: true,

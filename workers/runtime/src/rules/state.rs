@@ -47,7 +47,8 @@ impl Rules {
         calls
     }
 
-    /// Hands the stored state, now sealed for this owner, to the engine, which may begin.
+    /// Hands the stored state, now sealed for this owner, to the engine, which may begin; not if a command is
+    /// stopping the session.
     pub(super) fn state_read(&mut self, session: SessionId, epoch: Epoch, stored: StoredState) {
         self.persist_ok = true;
         let owner = self.owner();
@@ -55,6 +56,9 @@ impl Rules {
             return;
         };
         held.state.read(stored.version.seq);
+        if held.stopping {
+            return;
+        }
         held.started = true;
         self.orders.push_back(Order::Start {
             session,

@@ -21,7 +21,7 @@ pub(crate) struct Played {
     /// What the engine was told, in order.
     pub(crate) heard: Vec<String>,
     pub(crate) session: Option<Session>,
-    /// Sends and releases wait while this is set.
+    /// Sends and logouts wait while this is set.
     pub(crate) held_back: bool,
     waiting: Vec<Waker>,
     /// Why the next start is refused.
@@ -106,15 +106,16 @@ impl Engine for PlayedEngine {
         Ok(Timestamp::default())
     }
 
-    async fn release(&self, _: SessionId) {
+    async fn release(&self, _: SessionId, _: Epoch) {
         self.hear("release");
         let stored = self.session().append(vec![b"last".to_vec()]);
         let stored = stored.await;
         self.hear(format!("stored {}", stored.is_ok()));
     }
 
-    async fn logout(&self, _: SessionId) -> bool {
-        self.hear("logout");
+    async fn logout(&self, _: SessionId, epoch: Epoch) -> bool {
+        self.hear(format!("logout {epoch}"));
+        self.allowed().await;
         true
     }
 }

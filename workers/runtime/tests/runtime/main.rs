@@ -4,3 +4,4 @@ mod engine;
 mod orders;
 mod sends;
 mod state;
+mod stops;
