@@ -39,6 +39,12 @@ pub struct Told {
     pub beat_answer: Option<BeatAnswer>,
     /// What is assigned to whoever registers.
     pub assigned: Vec<AssignedSession>,
+    /// How many messages each call with them carried.
+    pub inbound_calls: Vec<usize>,
+    /// Why it does not take messages that came in: any, or those that carry [`Self::refused_inbound`].
+    pub inbound_refusal: Option<GatewayError>,
+    /// The `waMessageId` of the only message it refuses.
+    pub refused_inbound: String,
     /// Sessions whose reports are refused as stale.
     pub overtaken: BTreeSet<SessionId>,
     /// It cannot answer anything.
@@ -182,7 +188,16 @@ impl GatewayApi for StubGateway {
     }
 
     async fn inbound(&self, _: &Caller, body: &[InboundMessage]) -> Result<(), GatewayError> {
-        self.up()?.inbound.extend_from_slice(body);
+        let mut told = self.up()?;
+        let refused = &told.refused_inbound;
+        let concerned = body.iter().any(|message| message.wa_message_id == *refused);
+        if let Some(refusal) = &told.inbound_refusal
+            && (refused.is_empty() || concerned)
+        {
+            return Err(refusal.clone());
+        }
+        told.inbound_calls.push(body.len());
+        told.inbound.extend_from_slice(body);
         Ok(())
     }
 

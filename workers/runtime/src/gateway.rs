@@ -52,13 +52,31 @@ pub enum GatewayError {
     /// A state write does not follow the newest one (409 `seq_conflict`).
     #[error("the session's state is at sequence {current}")]
     SeqConflict { current: u64 },
-    /// The gateway refuses for good (any other 4xx). The call is not repeated.
+    /// The gateway refuses for good (any other 4xx). The call is not repeated, except for a 403, 404 or 413
+    /// without a type: that is the answer of something between worker and gateway.
     #[error("the gateway refused with {status} {kind}: {message}")]
     Refused {
         status: u16,
         kind: String,
         message: String,
     },
+}
+
+impl GatewayError {
+    /// Returns whether the call is repeated. Something between worker and gateway (a proxy, a load balancer) refuses
+    /// without the type that every refusal of a gateway has; that says nothing of what was sent.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable | Self::Unavailable { .. } => true,
+            Self::Refused { status, kind, .. } => {
+                kind.is_empty() && matches!(status, 403 | 404 | 413)
+            }
+            Self::Unauthorized
+            | Self::IncarnationEnded
+            | Self::StaleEpoch { .. }
+            | Self::SeqConflict { .. } => false,
+        }
+    }
 }
 
 /// The gateway as a worker sees it (section 6 of the specification, worker → gateway).

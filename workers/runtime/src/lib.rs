@@ -18,6 +18,7 @@
 
 mod call;
 mod engine;
+mod fact;
 mod gateway;
 #[cfg(feature = "http")]
 pub mod http;

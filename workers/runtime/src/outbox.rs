@@ -10,10 +10,11 @@ use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{InboundMessage, MessageReport, RecoveryResult, SessionReport};
 use gateway_core::time::Uptime;
 
-use crate::ticket::Ticket;
+use crate::fact::Fact;
 
-/// The most facts in one call.
+/// The most things in one call, and about how many bytes of facts.
 const BATCH: usize = 200;
+const BATCH_BYTES: usize = 512 * 1024;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The time after which a call without an answer counts as lost.
@@ -52,6 +53,8 @@ impl Backoff {
 pub(crate) struct Line<T> {
     waiting: VecDeque<T>,
     flying: usize,
+    /// The most that one call carries; less than a batch while it is searched for what is refused.
+    most: usize,
     backoff: Backoff,
 }
 
@@ -60,6 +63,7 @@ impl<T> Default for Line<T> {
         Self {
             waiting: VecDeque::new(),
             flying: 0,
+            most: BATCH,
             backoff: Backoff::default(),
         }
     }
@@ -83,13 +87,14 @@ impl<T: Clone> Line<T> {
         if self.flying > 0 || self.waiting.is_empty() || !self.backoff.is_over(now) {
             return None;
         }
-        self.flying = most.min(self.waiting.len());
+        self.flying = most.min(self.most).min(self.waiting.len());
         Some(self.waiting.iter().take(self.flying).cloned().collect())
     }
 
     /// Removes and returns what was on its way: it has arrived, or will never be taken.
     pub(crate) fn settled(&mut self) -> Vec<T> {
         self.backoff.succeeded();
+        self.most = BATCH.min(self.most * 2);
         let flying = std::mem::take(&mut self.flying);
         self.waiting
             .drain(..flying.min(self.waiting.len()))
@@ -99,6 +104,17 @@ impl<T: Clone> Line<T> {
     pub(crate) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
         self.flying = 0;
         self.backoff.failed(now, at_least);
+    }
+
+    /// Puts back what was on its way, because the gateway refuses it as a whole, and lets the next call carry
+    /// half as much. Returns `false`, and changes nothing, if it was a single thing.
+    pub(crate) fn halve(&mut self) -> bool {
+        let several = self.flying > 1;
+        if several {
+            self.most = self.flying / 2;
+            self.flying = 0;
+        }
+        several
     }
 
     /// Notes that nothing is on its way any more: what was will be sent again.
@@ -112,8 +128,19 @@ impl<T: Clone> Line<T> {
     }
 }
 
-/// A fact, and the ticket of who submitted it.
-pub(crate) type Fact<T> = (T, Ticket<()>);
+impl<T: Clone> Line<Fact<T>> {
+    /// Returns the next facts to send, as many as fit into one call, if none are on their way.
+    fn take_facts(&mut self, now: Uptime) -> Option<Vec<T>> {
+        let sizes = self.waiting.iter().scan(0, |sum, fact| {
+            *sum += fact.bytes;
+            Some(*sum)
+        });
+        let fitting = sizes.take_while(|sum| *sum <= BATCH_BYTES).take(BATCH);
+        let fitting = fitting.count().max(1);
+        let facts = self.take(fitting, now)?;
+        Some(facts.into_iter().map(|fact| fact.content).collect())
+    }
+}
 
 /// What a call that is on its way was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,7 +150,8 @@ pub(crate) enum Flight {
     Goodbye,
     Assigned,
     Recovery,
-    Report(SessionId, Epoch),
+    /// The report with this number.
+    Report(SessionId, Epoch, u64),
     Receipts,
     Inbound,
     State(SessionId, Epoch),
@@ -159,13 +187,11 @@ impl Outbox {
     }
 
     pub(crate) fn due_receipts(&mut self, now: Uptime) -> Option<Vec<MessageReport>> {
-        let facts = self.receipts.take(BATCH, now)?;
-        Some(facts.into_iter().map(|(fact, _)| fact).collect())
+        self.receipts.take_facts(now)
     }
 
     pub(crate) fn due_inbound(&mut self, now: Uptime) -> Option<Vec<InboundMessage>> {
-        let facts = self.inbound.take(BATCH, now)?;
-        Some(facts.into_iter().map(|(fact, _)| fact).collect())
+        self.inbound.take_facts(now)
     }
 
     pub(crate) fn due_recovery(&mut self, now: Uptime) -> Option<Vec<RecoveryResult>> {
@@ -204,21 +230,53 @@ impl Outbox {
         let Some(line) = self.reports.get_mut(&session) else {
             return;
         };
+        if line
+            .waiting
+            .front()
+            .is_some_and(|first| first.epoch <= epoch)
+        {
+            line.ground();
+        }
         line.waiting.retain(|report| report.epoch > epoch);
-        line.ground();
         if line.is_empty() {
             self.reports.remove(&session);
         }
     }
 
-    pub(crate) fn report_settled(&mut self, session: SessionId) {
-        let Some(line) = self.reports.get_mut(&session) else {
+    /// The report with this number has arrived, or will never be taken.
+    pub(crate) fn report_settled(&mut self, session: SessionId, number: u64) {
+        let Some(line) = self.reports_from(session, number) else {
             return;
         };
         line.settled();
         if line.is_empty() {
             self.reports.remove(&session);
         }
+    }
+
+    /// Notes that the report with this number has to be sent again.
+    pub(crate) fn report_failed(
+        &mut self,
+        session: SessionId,
+        number: u64,
+        now: Uptime,
+        at_least: Option<Duration>,
+    ) {
+        if let Some(line) = self.reports_from(session, number) {
+            line.failed(now, at_least);
+        }
+    }
+
+    /// Returns the session's reports, if the one with this number is the first of them. If it is not, it was
+    /// forgotten, and its answer comes too late.
+    fn reports_from(
+        &mut self,
+        session: SessionId,
+        number: u64,
+    ) -> Option<&mut Line<SessionReport>> {
+        let line = self.reports.get_mut(&session)?;
+        let first = line.waiting.front().and_then(|report| report.report_seq);
+        (first == Some(number)).then_some(line)
     }
 
     /// Prepares for a new incarnation: session reports of the old one would only be refused, facts stay.

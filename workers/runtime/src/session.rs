@@ -8,6 +8,7 @@ use gateway_core::session::Owner;
 use gateway_core::time::Uptime;
 use serde_json::Map;
 
+use crate::fact::Fact;
 use crate::progress::{Ending, Progress};
 use crate::rules::Shared;
 use crate::state_line::Piece;
@@ -90,10 +91,9 @@ impl Session {
     /// Reports what became of a message. The ticket is settled when the gateway has it, or will never take
     /// it; receipts may arrive in any order.
     pub fn submit_receipt(&self, receipt: MessageReport) -> Ticket<()> {
-        let ticket = Ticket::open();
-        let kept = ticket.clone();
-        self.shared
-            .push(|rules| rules.outbox.receipts.push((receipt, kept)));
+        let fact = Fact::new(receipt);
+        let ticket = fact.ticket.clone();
+        self.shared.push(|rules| rules.outbox.receipts.push(fact));
         ticket
     }
 
@@ -120,10 +120,9 @@ impl Session {
     /// Delivers a message that came in. When the ticket is settled, the gateway has it for good, or will
     /// never take it: acknowledge it to WhatsApp then, and not before.
     pub fn submit_inbound(&self, message: InboundMessage) -> Ticket<()> {
-        let ticket = Ticket::open();
-        let kept = ticket.clone();
-        self.shared
-            .push(|rules| rules.outbox.inbound.push((message, kept)));
+        let fact = Fact::new(message);
+        let ticket = fact.ticket.clone();
+        self.shared.push(|rules| rules.outbox.inbound.push(fact));
         ticket
     }
 

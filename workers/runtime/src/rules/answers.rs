@@ -11,9 +11,10 @@ use gateway_core::time::Uptime;
 
 use super::{Membership, Rules};
 use crate::call::Answer;
+use crate::fact::Fact;
 use crate::gateway::GatewayError;
 use crate::moment::Moment;
-use crate::outbox::{Backoff, Fact, Flight, Line};
+use crate::outbox::{Backoff, Flight, Line};
 
 /// How long to wait after a refused registration: somebody has to act first.
 const REFUSED_WAIT: Duration = Duration::from_secs(2);
@@ -43,7 +44,7 @@ impl Rules {
             (Flight::Recovery, _) => {
                 self.outbox.recovery.settled();
             }
-            (Flight::Report(session, _), _) => self.outbox.report_settled(session),
+            (Flight::Report(session, _, number), _) => self.outbox.report_settled(session, number),
             (Flight::Receipts, _) => settle(&mut self.outbox.receipts),
             (Flight::Inbound, _) => settle(&mut self.outbox.inbound),
             (Flight::State(session, epoch), Answer::State(stored)) => {
@@ -61,10 +62,7 @@ impl Rules {
             GatewayError::Unavailable { retry_after } => *retry_after,
             _ => None,
         };
-        let again = matches!(
-            error,
-            GatewayError::Unreachable | GatewayError::Unavailable { .. }
-        );
+        let again = error.is_temporary();
         match flight {
             Flight::Register if *error != GatewayError::IncarnationEnded => {
                 self.register_failed(again, wait, now);
@@ -79,24 +77,29 @@ impl Rules {
                     backoff.failed(now.uptime, wait);
                 }
             }
-            Flight::Report(session, epoch) | Flight::State(session, epoch) if moved_on(error) => {
+            Flight::Report(session, epoch, _) | Flight::State(session, epoch)
+                if moved_on(error) =>
+            {
                 self.overtaken(*session, *epoch, now);
             }
             Flight::State(session, epoch) => self.state_failed(*session, *epoch, error, now),
-            Flight::Report(session, _) if again => {
-                if let Some(line) = self.outbox.reports.get_mut(session) {
-                    line.failed(now.uptime, wait);
-                }
+            Flight::Report(session, _, number) if again => {
+                let (session, number) = (*session, *number);
+                self.outbox.report_failed(session, number, now.uptime, wait);
             }
-            Flight::Report(session, _) => self.outbox.report_settled(*session),
+            Flight::Report(session, _, number) => self.outbox.report_settled(*session, *number),
             Flight::Recovery if again => self.outbox.recovery.failed(now.uptime, wait),
             Flight::Recovery => {
                 self.outbox.recovery.settled();
             }
-            Flight::Receipts if again => self.outbox.receipts.failed(now.uptime, wait),
-            Flight::Receipts => settle(&mut self.outbox.receipts),
-            Flight::Inbound if again => self.outbox.inbound.failed(now.uptime, wait),
-            Flight::Inbound => settle(&mut self.outbox.inbound),
+            Flight::Receipts if again => {
+                put_off(&mut self.outbox.receipts, error, now, wait);
+            }
+            Flight::Receipts => refuse(&mut self.outbox.receipts, error),
+            Flight::Inbound if again => {
+                put_off(&mut self.outbox.inbound, error, now, wait);
+            }
+            Flight::Inbound => refuse(&mut self.outbox.inbound, error),
         }
     }
 
@@ -191,11 +194,11 @@ impl Rules {
 
 /// Returns whether the gateway says that the session is not ours at that epoch, or does not exist any
 /// more.
-const fn moved_on(error: &GatewayError) -> bool {
+fn moved_on(error: &GatewayError) -> bool {
     matches!(
         error,
         GatewayError::StaleEpoch { .. } | GatewayError::Refused { status: 404, .. }
-    )
+    ) && !error.is_temporary()
 }
 
 /// Returns whether this incarnation may not act any more.
@@ -207,7 +210,30 @@ const fn is_over(error: &GatewayError) -> bool {
 }
 
 fn settle<T: Clone>(line: &mut Line<Fact<T>>) {
-    for (_, ticket) in line.settled() {
-        ticket.settle(());
+    for fact in line.settled() {
+        fact.ticket.settle(());
     }
+}
+
+/// A call with facts has to be repeated, in shorter ones if something on the way finds it too long.
+fn put_off<T: Clone>(
+    line: &mut Line<Fact<T>>,
+    error: &GatewayError,
+    now: Moment,
+    wait: Option<Duration>,
+) {
+    if matches!(error, GatewayError::Refused { status: 413, .. }) {
+        line.halve();
+    }
+    line.failed(now.uptime, wait);
+}
+
+/// The gateway refuses a call with facts: those around the one that it cannot take are sent again, and only
+/// that one is given up.
+fn refuse<T: Clone>(line: &mut Line<Fact<T>>, error: &GatewayError) {
+    if line.halve() {
+        return;
+    }
+    tracing::error!(%error, "the gateway will never take a report: it is given up");
+    settle(line);
 }

@@ -61,7 +61,8 @@ impl Rules {
             calls.push((Flight::Recovery, Call::Recovery(RecoveryReport { results })));
         }
         for report in self.outbox.due_reports(at) {
-            let flight = Flight::Report(report.session_id, report.epoch);
+            let number = report.report_seq.unwrap_or_default();
+            let flight = Flight::Report(report.session_id, report.epoch, number);
             calls.push((flight, Call::Session(Box::new(report))));
         }
         calls.append(&mut self.due_state_calls(now));

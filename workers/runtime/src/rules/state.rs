@@ -90,7 +90,7 @@ impl Rules {
             GatewayError::SeqConflict { current } if held.state.has_arrived(*current) => {
                 self.state_written(session, epoch, *current);
             }
-            GatewayError::Unreachable | GatewayError::Unavailable { .. } => {
+            error if error.is_temporary() => {
                 held.state.failed(now.uptime);
                 self.persist_ok = false;
             }

@@ -24,20 +24,23 @@ use crate::http::routes::Routes;
 /// The most bytes of a state request: the largest snapshot, or as many journal entries.
 const STATE_BYTES: usize = gateway_core::state::MAX_SNAPSHOT_BYTES;
 
+/// The most bytes of any other request of a worker.
+const WORKER_BYTES: usize = 4 * 1024 * 1024;
+
 pub(super) fn routes() -> Routes {
     let worker = Access::Worker;
     Routes::new()
         .add(Access::Bootstrap, routes!(register::register))
         .add(Access::Bootstrap, routes!(register::register_alias))
-        .add(worker, routes!(heartbeat::heartbeat))
-        .add(worker, routes!(heartbeat::heartbeat_alias))
+        .add_sized(worker, WORKER_BYTES, routes!(heartbeat::heartbeat))
+        .add_sized(worker, WORKER_BYTES, routes!(heartbeat::heartbeat_alias))
         .add(worker, routes!(goodbye::goodbye))
         .add(worker, routes!(assigned::assigned))
-        .add(worker, routes!(recovery::recovery_status))
+        .add_sized(worker, WORKER_BYTES, routes!(recovery::recovery_status))
         .add(worker, routes!(state::read))
         .add_sized(worker, STATE_BYTES, routes!(state::replace))
         .add_sized(worker, STATE_BYTES, routes!(state::append))
-        .add(worker, routes!(session_status::report))
-        .add(worker, routes!(message_status::report))
-        .add(worker, routes!(inbound::report))
+        .add_sized(worker, WORKER_BYTES, routes!(session_status::report))
+        .add_sized(worker, WORKER_BYTES, routes!(message_status::report))
+        .add_sized(worker, WORKER_BYTES, routes!(inbound::report))
 }
