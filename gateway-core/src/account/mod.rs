@@ -1,7 +1,7 @@
 //! Accounts: tenants, the people and API keys that act for them, and their logins.
 //!
 //! Every operation is one transaction that also writes its entry of the audit log, takes an
-//! [`Actor`](crate::identity::Actor) (or, where nobody is known yet, an
+//! [`Actor`] (or, where nobody is known yet, an
 //! [`Origin`](crate::identity::Origin)) and returns [`Committed`]: its value together with what caches
 //! must forget. An operation that ends a credential first writes the row that granting one locks or
 //! compares (the login, the user, the tenant, the key itself), so that it also ends what is being granted
