@@ -85,7 +85,12 @@ impl AccessTokenSigner for PlainTokens {
 
 /// Makes the operations over any store, with its clock and a coordinator in memory.
 #[must_use]
-pub fn logins_over(store: Arc<dyn PlatformStore>, clock: Arc<dyn Clock>, seed: u64) -> Logins {
+pub fn logins_over(
+    store: Arc<dyn PlatformStore>,
+    clock: Arc<dyn Clock>,
+    seed: u64,
+    policy: LoginPolicy,
+) -> Logins {
     let entropy = Arc::new(SeededEntropy::new(seed));
     let ports = LoginsPorts {
         accounts: Accounts::new(store, Arc::new(PlainPasswords), entropy),
@@ -93,7 +98,7 @@ pub fn logins_over(store: Arc<dyn PlatformStore>, clock: Arc<dyn Clock>, seed: u
         coord: Arc::new(MemoryCoordinator::new(Arc::clone(&clock))),
         clock,
     };
-    Logins::new(ports, LoginPolicy::default())
+    Logins::new(ports, policy)
 }
 
 /// Makes the operations over a store in memory that knows the specified plans and nobody yet.
@@ -107,5 +112,6 @@ pub async fn memory_logins(clock: Arc<dyn Clock>, seed: u64) -> Result<Logins, S
         tx.put_tier(&tier).await?;
     }
     tx.commit().await?;
-    Ok(logins_over(Arc::new(store), clock, seed))
+    let policy = LoginPolicy::default();
+    Ok(logins_over(Arc::new(store), clock, seed, policy))
 }
