@@ -34,6 +34,18 @@ enum Stage {
 
 const BEGINNING: Stage = Stage::Rows(0);
 
+impl Stage {
+    /// Returns the stage at which the next kind is forgotten.
+    const fn next(self) -> Self {
+        match self {
+            Self::Rows(index) if index + 1 < AgedRows::ALL.len() => Self::Rows(index + 1),
+            Self::Rows(_) => Self::Messages(None),
+            Self::Messages(_) => Self::Credentials,
+            Self::Credentials => BEGINNING,
+        }
+    }
+}
+
 /// The result of one step of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepStep {
@@ -74,15 +86,24 @@ impl Retention {
         }
     }
 
-    /// Forgets at most [`RetentionPolicy::batch`] rows of one kind. A step that fails is repeated by the
-    /// next one.
+    /// Forgets at most [`RetentionPolicy::batch`] rows of one kind. After a step that fails the round goes on
+    /// with the next kind, so that one that cannot be forgotten keeps no other; it is tried again in the
+    /// next round.
     ///
     /// # Errors
     /// The term is over, or a store fails.
     pub async fn step(&mut self, term: &LeaderTerm) -> Result<SweepStep, SweepError> {
+        let step = self.try_step(term).await;
+        if let Err(SweepError::Store(_) | SweepError::State(_)) = step {
+            self.stage = self.stage.next();
+        }
+        step
+    }
+
+    async fn try_step(&mut self, term: &LeaderTerm) -> Result<SweepStep, SweepError> {
         match self.stage {
             Stage::Rows(index) => match AgedRows::ALL.get(index) {
-                Some(rows) => self.sweep_rows(*rows, index, term).await,
+                Some(rows) => self.sweep_rows(*rows, term).await,
                 None => self.sweep_messages(None, term).await,
             },
             Stage::Messages(after) => self.sweep_messages(after, term).await,
@@ -93,7 +114,6 @@ impl Retention {
     async fn sweep_rows(
         &mut self,
         rows: AgedRows,
-        index: usize,
         term: &LeaderTerm,
     ) -> Result<SweepStep, SweepError> {
         let (mut tx, now) = self.begin(term).await?;
@@ -101,7 +121,7 @@ impl Retention {
         let deleted = tx.delete_aged(rows, before, self.policy.batch).await?;
         tx.commit().await?;
         if deleted < u64::from(self.policy.batch) {
-            self.stage = Stage::Rows(index + 1);
+            self.stage = self.stage.next();
         }
         Ok(done(rows.name(), deleted))
     }
@@ -146,7 +166,7 @@ impl Retention {
             .await?;
         let is_last = forgotten < u64::from(self.policy.batch);
         if is_last {
-            self.stage = BEGINNING;
+            self.stage = self.stage.next();
         }
         Ok(SweepStep {
             is_last,

@@ -102,6 +102,9 @@ pub trait StateStore: Debug + Send + Sync {
     /// Removes the bytes of states that were archived before `before`, oldest first, at most `limit`
     /// states; returns how many were removed. Their epochs are kept, so they bar former owners as before.
     /// Idempotent.
+    ///
+    /// A state whose bytes cannot be removed stays and does not keep others from being removed; it is an
+    /// error only if none was removed.
     async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError>;
 
     /// Removes everything stored of the session, the archive included. Idempotent.

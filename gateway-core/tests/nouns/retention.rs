@@ -7,7 +7,7 @@ use futures_executor::block_on;
 use gateway_core::id::{Epoch, MessageId, ReplicaId, SessionId, TenantId};
 use gateway_core::leader::LeaderTerm;
 use gateway_core::message::{Fact, MessageLog, MessageStatus, Outgoing, WaMessageId};
-use gateway_core::retention::{Retention, RetentionPolicy, SweepError};
+use gateway_core::retention::{AgedRows, Retention, RetentionPolicy, SweepError};
 use gateway_core::store::PlatformStore;
 use gateway_core::tenant::{Tenant, TenantStatus, Tier};
 use gateway_core::time::Clock;
@@ -21,6 +21,7 @@ struct Stage {
     clock: Arc<ManualClock>,
     store: MemoryStore,
     log: MemoryLog,
+    state: Arc<MemoryState>,
     retention: Retention,
 }
 
@@ -54,7 +55,8 @@ impl Stage {
         let state = Arc::new(MemoryState::new(clock.clone()));
         Self {
             log: MemoryLog::new(&store),
-            retention: Retention::new(Arc::new(store.clone()), state, policy),
+            retention: Retention::new(Arc::new(store.clone()), state.clone(), policy),
+            state,
             clock,
             store,
         }
@@ -149,4 +151,42 @@ fn a_leader_whose_term_is_over_forgets_nothing() {
     assert!(stage.is_kept(1, 10));
     stage.round(&present);
     assert!(!stage.is_kept(1, 10));
+}
+
+#[test]
+fn what_cannot_be_forgotten_keeps_no_other_kind_from_it() {
+    let mut stage = Stage::new();
+    stage.state.set_available(false);
+    for number in [10, 11] {
+        stage.send(1, number);
+        stage.clock.advance(8 * DAY);
+        let term = stage.lead(1).expect("nobody else leads");
+        let failed = loop {
+            if let Err(error) = block_on(stage.retention.step(&term)) {
+                break error;
+            }
+        };
+        assert!(matches!(failed, SweepError::State(_)), "{failed:?}");
+        assert!(!stage.is_kept(1, number));
+    }
+    stage.state.set_available(true);
+    let term = stage.lead(1).expect("nobody else leads");
+    assert_eq!(stage.round(&term), [], "the round comes to its end again");
+}
+
+#[test]
+fn a_kind_that_fails_is_passed_over_and_tried_again_in_the_next_round() {
+    let mut stage = Stage::new();
+    stage.send(1, 10);
+    stage.clock.advance(8 * DAY);
+    let term = stage.lead(1).expect("nobody else leads");
+    for _ in AgedRows::ALL {
+        block_on(stage.retention.step(&term)).expect("a step");
+    }
+    stage.store.set_available(false);
+    let failed = block_on(stage.retention.step(&term));
+    assert!(matches!(failed, Err(SweepError::Store(_))), "{failed:?}");
+    stage.store.set_available(true);
+    assert_eq!(stage.round(&term), [], "its turn is over");
+    assert_eq!(stage.round(&term), [("messages", 1)]);
 }

@@ -21,7 +21,7 @@ use gateway_core::time::Timestamp;
 
 use super::blob::Blobs;
 use super::cipher::StateCipher;
-use super::sql::{SealedRows, StateRows};
+use super::sql::{ArchivedState, SealedRows, StateRows};
 use crate::telemetry::ErrorChain;
 
 /// How often a snapshot is looked for that is replaced while it is read.
@@ -87,6 +87,15 @@ impl StateVault {
             snapshot,
             journal: journal.collect::<Result<_, StateError>>()?,
         }))
+    }
+
+    /// Removes the bytes of an archived state. The file first: a row without one is read by nobody any more, a
+    /// file without a row is never found again.
+    async fn forget(&self, archived: &ArchivedState) -> Result<(), StateError> {
+        if let Some(name) = &archived.snapshot {
+            self.blobs.delete(name).await?;
+        }
+        Ok(self.rows.forget(archived).await?)
     }
 
     /// Removes a file that no row names any more. It may stay behind: nobody reads it.
@@ -183,16 +192,22 @@ impl StateStore for StateVault {
     }
 
     async fn forget_archived(&self, before: Timestamp, limit: u32) -> Result<u64, StateError> {
-        let archived = self.rows.archived(before, limit).await?;
-        for state in &archived {
-            // The file first: a row without one is read by nobody any more, a file without a row is never
-            // found again.
-            if let Some(name) = &state.snapshot {
-                self.blobs.delete(name).await?;
+        let (mut forgotten, mut failed) = (0, None);
+        for state in self.rows.archived(before, limit).await? {
+            match self.forget(&state).await {
+                Ok(()) => forgotten += 1,
+                Err(error) => {
+                    let snapshot = state.snapshot.as_deref();
+                    let why = ErrorChain(&error);
+                    tracing::warn!(snapshot, error = %why, "an archived state is not forgotten");
+                    failed = Some(error);
+                }
             }
-            self.rows.forget(state).await?;
         }
-        Ok(archived.len() as u64)
+        match failed {
+            Some(error) if forgotten == 0 => Err(error),
+            Some(_) | None => Ok(forgotten),
+        }
     }
 
     async fn erase(&self, session: SessionId) -> Result<(), StateError> {

@@ -56,6 +56,7 @@ pub use migrate::MigrateError;
 pub use pool::PostgresOptions;
 pub use postgres::reach::ServerError;
 pub use sqlite::lock::{DataLock, LockError};
+pub(crate) use state::ArchivedState;
 pub use state::{SealedRows, StateRows};
 
 use pool::Pool;
