@@ -100,7 +100,7 @@ impl Server {
             Some(_) => Some(check_peers(&config, &secrets, &*entropy, &*coord).await?),
             None => None,
         };
-        open::put_tiers(&store, &config.plans()).await?;
+        open::put_plans(&store, &config).await?;
 
         let metrics = Metrics::new()?;
         let (log, log_task) = message_log(&config, Arc::new(store.ledger()), &metrics);

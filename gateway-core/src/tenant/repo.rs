@@ -33,6 +33,9 @@ pub trait TenantRepo: Send {
 
     /// Stores a tier or replaces the one of that name.
     async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError>;
+
+    /// Stores a tier unless there is one of that name, which stays as it is.
+    async fn insert_missing_tier(&mut self, tier: &Tier) -> Result<(), StoreError>;
 }
 
 /// What a replica was granted of an hour's requests.

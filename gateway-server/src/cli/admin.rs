@@ -71,7 +71,7 @@ async fn opened(config: &Config) -> Result<SqlStore, CommandFailure> {
     let store = open::beside(config, Arc::new(SystemClock)).await?;
     if config.database.url.is_none() {
         store.migrate().await?;
-        open::put_tiers(&store, &config.plans()).await?;
+        open::add_missing_plans(&store, config).await?;
     } else if !store.schema_is_current().await? {
         return Err(open::OpenStoreError::Schema.into());
     }

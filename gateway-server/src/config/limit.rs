@@ -44,6 +44,9 @@ pub struct TierLimits {
     pub history_days: u32,
     /// The order of placement on mass failover: sessions of a higher priority come first.
     pub priority: u8,
+    /// Whether the configuration file or a variable names the plan; else it is one of the defaults.
+    #[serde(skip)]
+    pub is_configured: bool,
 }
 
 impl TierLimits {

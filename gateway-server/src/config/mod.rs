@@ -35,13 +35,13 @@ mod storage;
 mod unit;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::{File, FileFormat, Value, ValueKind};
 use gateway_core::balance::InvalidPolicy;
-use gateway_core::tenant::Tier;
+use gateway_core::tenant::{Tier, TierName};
 use gateway_core::worker::VitalsPolicy;
 use serde::{Deserialize, Serialize};
 
@@ -207,12 +207,17 @@ impl Config {
     /// An unreadable file, an unknown key or variable, or a value that cannot work.
     pub fn load(source: &Source, file: Option<&Path>) -> Result<Loaded, ConfigError> {
         let file = file.or_else(|| source.variable(names::FILE).map(Path::new));
-        let mut options = merged(file)?;
+        let (mut options, in_file) = merged(file)?;
         let set_by = names::apply(source, &mut options)?;
         let root = Value::new(None, ValueKind::Table(options));
         let config = Self::deserialize(root).map_err(ConfigError::from);
         let checked = config.and_then(|config| config.check().map(|()| config));
-        let config = checked.map_err(|error| error.naming_variable(&set_by))?;
+        let mut config = checked.map_err(|error| error.naming_variable(&set_by))?;
+        for (name, plan) in &mut config.tiers {
+            let prefix = format!("tiers.{name}.");
+            let in_variable = set_by.keys().any(|option| option.starts_with(&prefix));
+            plan.is_configured = in_variable || in_file.contains(name);
+        }
         Ok(Loaded {
             config,
             warning: names::warning(source),
@@ -228,13 +233,21 @@ impl Config {
         }
     }
 
-    /// Converts the plans into the core's form.
+    /// Converts the plans into the core's form: those that the configuration file or a variable names, and
+    /// the defaults.
     #[must_use]
     pub fn plans(&self) -> Vec<Tier> {
         self.tiers
             .iter()
             .filter_map(|(name, limits)| limits.named(name))
             .collect()
+    }
+
+    /// Returns whether the configuration file or a variable names the plan.
+    #[must_use]
+    pub fn configures(&self, plan: &TierName) -> bool {
+        let limits = self.tiers.get(plan.as_str());
+        limits.is_some_and(|limits| limits.is_configured)
     }
 
     /// Converts the options of worker observation into the core's policy.
@@ -282,10 +295,13 @@ impl Config {
     }
 }
 
-/// Returns the defaults with `file` on top.
-fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError> {
+/// Returns the defaults with `file` on top, and the plans that the file names.
+fn merged(
+    file: Option<&Path>,
+) -> Result<(config::Map<String, Value>, BTreeSet<String>), ConfigError> {
     let defaults = File::from_str(DEFAULTS, FileFormat::Toml);
     let mut builder = config::Config::builder().add_source(defaults);
+    let mut plans = BTreeSet::new();
     if let Some(path) = file {
         let bad = |why: String| ConfigError::File {
             path: path.to_owned(),
@@ -294,10 +310,14 @@ fn merged(file: Option<&Path>) -> Result<config::Map<String, Value>, ConfigError
         let text = Source::read(path).map_err(|error| bad(error.to_string()))?;
         let parsed = File::from_str(&text, FileFormat::Toml);
         // Parsed here once more so that the message names the file.
-        config::Source::collect(&parsed).map_err(|error| bad(in_one_line(&error.to_string())))?;
+        let options = config::Source::collect(&parsed);
+        let options = options.map_err(|error| bad(in_one_line(&error.to_string())))?;
+        if let Some(ValueKind::Table(named)) = options.get("tiers").map(|tiers| &tiers.kind) {
+            plans.extend(named.keys().cloned());
+        }
         builder = builder.add_source(parsed);
     }
-    Ok(config::Source::collect(&builder.build()?)?)
+    Ok((config::Source::collect(&builder.build()?)?, plans))
 }
 
 /// Shortens a parser's message to one line: it draws the place over several lines, of which the first

@@ -119,6 +119,21 @@ fn weights_and_tiers_are_checked() {
 }
 
 #[test]
+fn only_plans_that_a_file_or_a_variable_names_are_configured() {
+    let configures = |config: &Config| -> Vec<String> {
+        let plans = config.plans().into_iter();
+        let named = plans.filter(|plan| config.configures(&plan.name));
+        named.map(|plan| plan.name.to_string()).collect()
+    };
+    let defaults = with_file("[http]\nport = 7000\n", &[]).expect("a good one");
+    assert_eq!(configures(&defaults), [""; 0]);
+    let variables = [("GATEWAY_TIERS_MAX_HISTORY_DAYS", "365")];
+    let own = with_file("[tiers.BASIC]\nhistory_days = 365\n", &variables).expect("a good one");
+    assert_eq!(configures(&own), ["BASIC", "MAX"]);
+    assert_eq!(own.tiers["BASIC"].requests_per_hour, 100);
+}
+
+#[test]
 fn older_names_keep_working() {
     let loaded = load(&[
         ("PORT", "9000"),

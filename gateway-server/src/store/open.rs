@@ -5,12 +5,15 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway_core::store::{PlatformStore, StoreError};
-use gateway_core::tenant::Tier;
+use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
+use gateway_core::tenant::{Tier, TierName};
 use gateway_core::time::Clock;
 
 use super::sql::{MigrateError, PostgresOptions, SqlStore};
 use crate::config::Config;
+
+/// How often plans are written again when other replicas write theirs at the same moment.
+const ATTEMPTS: u32 = 8;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -104,19 +107,86 @@ fn make_private(path: &Path) {
     drop(made);
 }
 
-/// Writes the configured plans into the store, where every replica reads them.
+/// Writes the plans that the configuration names into the store, where every replica reads them, and
+/// adds the default ones that are missing.
+///
+/// A default never replaces a plan: a process that was started without the configuration would shorten how
+/// long messages are kept.
 ///
 /// # Errors
 /// The store's.
-pub async fn put_tiers(store: &SqlStore, tiers: &[Tier]) -> Result<(), StoreError> {
-    let mut tx = store.begin_platform().await?;
-    for tier in tiers {
-        tx.put_tier(tier).await?;
-    }
-    tx.commit().await
+pub async fn put_plans(store: &SqlStore, config: &Config) -> Result<(), StoreError> {
+    write_plans(store, &config.plans(), |plan| config.configures(plan)).await
+}
+
+/// Adds the plans that are missing in the store, and replaces none.
+///
+/// # Errors
+/// The store's.
+pub async fn add_missing_plans(store: &SqlStore, config: &Config) -> Result<(), StoreError> {
+    write_plans(store, &config.plans(), |_| false).await
+}
+
+async fn write_plans(
+    store: &SqlStore,
+    plans: &[Tier],
+    replaces: impl Fn(&TierName) -> bool,
+) -> Result<(), StoreError> {
+    retry_conflicts(ATTEMPTS, || async {
+        let mut tx = store.begin_platform().await?;
+        for plan in plans {
+            if replaces(&plan.name) {
+                tx.put_tier(plan).await?;
+            } else {
+                tx.insert_missing_tier(plan).await?;
+            }
+        }
+        tx.commit().await
+    })
+    .await
 }
 
 /// The file of embedded mode.
 fn database_file(config: &Config) -> PathBuf {
     config.storage.data_dir.join("gateway.db")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Source;
+    use crate::system::SystemClock;
+
+    fn configured(variables: &[(&str, &str)]) -> Config {
+        let source: Source = variables.iter().copied().collect();
+        Config::load(&source, None).expect("a good one").config
+    }
+
+    async fn history_days(store: &SqlStore) -> Vec<u32> {
+        let mut tx = store.read_platform().await.expect("a reader");
+        let tiers = tx.tiers().await.expect("answered");
+        tiers.iter().map(|tier| tier.history_days).collect()
+    }
+
+    #[tokio::test]
+    async fn a_default_does_not_replace_a_plan_and_a_configured_one_does() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("gateway.db");
+        let store = SqlStore::sqlite(&path, Arc::new(SystemClock)).await;
+        let store = store.expect("opened");
+        store.migrate().await.expect("migrated");
+        let own = configured(&[("GATEWAY_TIERS_BASIC_HISTORY_DAYS", "365")]);
+        put_plans(&store, &own).await.expect("written");
+        assert_eq!(history_days(&store).await, [365, 30, 90]);
+
+        let defaults = configured(&[]);
+        put_plans(&store, &defaults).await.expect("written");
+        add_missing_plans(&store, &defaults).await.expect("written");
+        let other = configured(&[("GATEWAY_TIERS_BASIC_HISTORY_DAYS", "5")]);
+        add_missing_plans(&store, &other).await.expect("written");
+        assert_eq!(history_days(&store).await, [365, 30, 90]);
+
+        put_plans(&store, &other).await.expect("written");
+        assert_eq!(history_days(&store).await, [5, 30, 90]);
+    }
 }

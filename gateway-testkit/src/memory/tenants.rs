@@ -74,6 +74,18 @@ impl TenantRepo for MemoryTx {
         })
         .await
     }
+
+    async fn insert_missing_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
+        self.run(|world, me| {
+            world.tiers.lock(me, &tier.name)?;
+            if world.tiers.get(me, &tier.name).is_some() {
+                return Ok(());
+            }
+            world.tiers.put(me, &tier.name, tier.clone())?;
+            note(world, me, &Changed::Tier(tier.name.clone()))
+        })
+        .await
+    }
 }
 
 #[async_trait]

@@ -65,6 +65,9 @@ const PUT_TIER: Sql = sql!["INSERT INTO tiers (" {TIERS.written()} ", changed_at
     {TIERS.parameters()} ", " {TIERS.now()} ") ON CONFLICT (name) DO UPDATE SET "
     {TIERS.set_from("excluded", &["name"])} ", changed_at = excluded.changed_at"];
 
+const INSERT_MISSING_TIER: Sql = sql!["INSERT INTO tiers (" {TIERS.written()} ", changed_at) VALUES ("
+    {TIERS.parameters()} ", " {TIERS.now()} ") ON CONFLICT (name) DO NOTHING"];
+
 impl Tx {
     pub(super) async fn changed_tenants(
         &mut self,
@@ -85,6 +88,11 @@ impl Tx {
     async fn write_tenant(&mut self, sql: Sql, tenant: &Tenant) -> Result<u64, StoreError> {
         let query = self.query(sql).row::<TenantRow>(tenant);
         query.stamp().execute().await
+    }
+
+    async fn write_tier(&mut self, sql: Sql, tier: &Tier) -> Result<(), StoreError> {
+        let query = self.query(sql).row::<TierRow>(tier);
+        query.stamp().execute().await.map(drop)
     }
 }
 
@@ -121,7 +129,10 @@ impl TenantRepo for Tx {
     }
 
     async fn put_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
-        let query = self.query(PUT_TIER).row::<TierRow>(tier);
-        query.stamp().execute().await.map(drop)
+        self.write_tier(PUT_TIER, tier).await
+    }
+
+    async fn insert_missing_tier(&mut self, tier: &Tier) -> Result<(), StoreError> {
+        self.write_tier(INSERT_MISSING_TIER, tier).await
     }
 }

@@ -15,6 +15,7 @@ cases!(StoreUnderTest, "tenant":
     one_of_many_concurrent_saves_wins,
     tiers_are_data_in_order_of_priority_and_name,
     a_tier_is_replaced_by_name,
+    a_missing_tier_is_added_and_one_that_is_there_stays,
 );
 
 async fn a_tenant_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
@@ -113,5 +114,25 @@ async fn a_tier_is_replaced_by_name(s: &StoreUnderTest) -> Verdict {
     let mut tx = s.read().await?;
     assert_eq!(tx.tier(&pro.name).await?, Some(changed));
     assert_eq!(tx.tiers().await?.len(), 3);
+    Ok(())
+}
+
+async fn a_missing_tier_is_added_and_one_that_is_there_stays(s: &StoreUnderTest) -> Verdict {
+    s.tenants(0).await?;
+    let [basic, pro, max] = Tier::defaults();
+    let own = Tier {
+        name: tier_name("ACME"),
+        ..pro.clone()
+    };
+    let other = Tier {
+        history_days: 1,
+        ..basic.clone()
+    };
+    let mut tx = s.begin().await?;
+    tx.insert_missing_tier(&own).await?;
+    tx.insert_missing_tier(&other).await?;
+    tx.commit().await?;
+    let tiers = s.read().await?.tiers().await?;
+    assert_eq!(tiers, [basic, own, pro, max]);
     Ok(())
 }
