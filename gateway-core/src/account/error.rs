@@ -33,6 +33,9 @@ pub enum AccountError {
     /// The tenant may not act.
     #[error("this account is suspended; ask the operator")]
     TenantSuspended,
+    /// The login by which the person acts has ended meanwhile.
+    #[error("this login has ended; log in again")]
+    LoginEnded,
     /// There is no plan of that name.
     #[error("there is no tier {asked}; choose one of {}", list(known))]
     UnknownTier {
@@ -98,6 +101,7 @@ impl From<AccountError> for KeyError {
             | AccountError::UnknownUser
             | AccountError::TenantGone
             | AccountError::TenantSuspended
+            | AccountError::LoginEnded
             | AccountError::UnknownTier { .. }
             | AccountError::Hash(_)
             | AccountError::Sign(_)) => Self::Account(other),

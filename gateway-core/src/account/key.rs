@@ -2,10 +2,11 @@
 //!
 //! A key is its own parent row: whoever changes, replaces or revokes it locks it first. So a change that
 //! waited for a revocation finds the key revoked and leaves it so, and a revoked key is never replaced.
+//! Whatever gives a key, or gives it more, first locks the tenant and the login by which the person acts.
 
 use std::time::Duration;
 
-use super::{ATTEMPTS, Accounts, Committed, Ended, KeyError, tenant_that_may_act};
+use super::{ATTEMPTS, Accounts, Committed, Ended, KeyError, tenant_that_may_grant};
 use crate::audit::{AuditEntry, action, object};
 use crate::id::{ApiKeyId, SessionId, TenantId};
 use crate::identity::{Actor, ApiKey, ApiKeySecret, Principal, Scope};
@@ -52,7 +53,8 @@ impl Accounts {
     /// Makes an API key.
     ///
     /// # Errors
-    /// The expiry is over, the tenant has no such session or may not act, or the store fails.
+    /// The expiry is over, the tenant has no such session or may not act, the actor's login has ended, or the
+    /// store fails.
     pub async fn create_key(
         &self,
         actor: &Actor,
@@ -62,7 +64,7 @@ impl Accounts {
         let mut tx = self.store.begin_platform().await?;
         let now = tx.now().await?;
         in_future(new.expires_at, now)?;
-        tenant_that_may_act(&mut *tx, tenant).await?;
+        tenant_that_may_grant(&mut *tx, actor, tenant).await?;
         if let Some(id) = new.session {
             let session = tx.card(tenant, &SessionRef::Id(id)).await?;
             session.ok_or(KeyError::UnknownSession)?;
@@ -92,7 +94,8 @@ impl Accounts {
     /// Changes name, scopes or expiry of a key. Its secret stays the same, and a revoked one stays revoked.
     ///
     /// # Errors
-    /// The tenant has no such key, the expiry is over, or the store fails.
+    /// The tenant has no such key or may not act, the actor's login has ended, the expiry is over, or the
+    /// store fails.
     pub async fn update_key(
         &self,
         actor: &Actor,
@@ -104,6 +107,7 @@ impl Accounts {
             let mut tx = self.store.begin_platform().await?;
             let now = tx.now().await?;
             in_future(patch.expires_at.flatten(), now)?;
+            tenant_that_may_grant(&mut *tx, actor, tenant).await?;
             let before = lock(&mut *tx, tenant, id).await?;
             let after = patch.apply(before.clone());
             tx.save_key(&after).await?;
@@ -120,7 +124,7 @@ impl Accounts {
     ///
     /// # Errors
     /// The tenant has no such key, it has ended, the overlap is longer than [`LONGEST_OVERLAP`], the tenant
-    /// may not act, or the store fails.
+    /// may not act, the actor's login has ended, or the store fails.
     pub async fn rotate_key(
         &self,
         actor: &Actor,
@@ -134,7 +138,7 @@ impl Accounts {
         retry_conflicts(ATTEMPTS, || async {
             let mut tx = self.store.begin_platform().await?;
             let now = tx.now().await?;
-            tenant_that_may_act(&mut *tx, tenant).await?;
+            tenant_that_may_grant(&mut *tx, actor, tenant).await?;
             let before = lock(&mut *tx, tenant, id).await?;
             if !before.is_valid(now) {
                 return Err(KeyError::KeyEnded);

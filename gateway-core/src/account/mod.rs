@@ -5,8 +5,8 @@
 //! [`Origin`](crate::identity::Origin)) and returns [`Committed`]: its value together with what caches
 //! must forget. An operation that ends a credential first writes the row that granting one locks or
 //! compares (the login, the user, the tenant, the key itself), so that it also ends what is being granted
-//! at the same moment. Transactions that take several of these rows take the tenant first, then the user,
-//! then the login.
+//! at the same moment; and a person whose login has ended is granted nothing more. Transactions that take
+//! several of these rows take the tenant first, then the user, then the login.
 //!
 //! [`Accounts`] needs a store, a [`PasswordHasher`] and randomness; [`Logins`] adds what logging in needs.
 
@@ -137,6 +137,22 @@ async fn tenant_that_may_act(
     id: TenantId,
 ) -> Result<Tenant, AccountError> {
     active(tx.tenant_for_grant(id).await?)
+}
+
+/// Returns the tenant like [`tenant_that_may_act`], if also the login by which `actor` acts has not ended; it
+/// does not end before the transaction does.
+async fn tenant_that_may_grant(
+    tx: &mut dyn PlatformTx,
+    actor: &Actor,
+    id: TenantId,
+) -> Result<Tenant, AccountError> {
+    let tenant = tenant_that_may_act(tx, id).await?;
+    if let Some(login) = actor.login
+        && !tx.login_for_grant(id, login).await?
+    {
+        return Err(AccountError::LoginEnded);
+    }
+    Ok(tenant)
 }
 
 fn active(tenant: Option<Tenant>) -> Result<Tenant, AccountError> {

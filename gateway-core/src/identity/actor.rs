@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::id::{ApiKeyId, TenantId, UserId};
+use crate::id::{ApiKeyId, TenantId, TokenFamilyId, UserId};
 
 /// Where a request came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +58,8 @@ impl ActorKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     pub kind: ActorKind,
+    /// The login by which a person acts. Whatever that person is granted is refused once it has ended.
+    pub login: Option<TokenFamilyId>,
     pub origin: Origin,
 }
 
@@ -67,8 +69,16 @@ impl Actor {
     pub const fn user(tenant: TenantId, user: UserId, origin: Origin) -> Self {
         Self {
             kind: ActorKind::User { tenant, user },
+            login: None,
             origin,
         }
+    }
+
+    /// Names the login by which the person acts.
+    #[must_use]
+    pub const fn by(mut self, login: TokenFamilyId) -> Self {
+        self.login = Some(login);
+        self
     }
 
     /// Makes the actor for commands at the command line.
@@ -76,6 +86,7 @@ impl Actor {
     pub fn operator() -> Self {
         Self {
             kind: ActorKind::Operator,
+            login: None,
             origin: Origin::default(),
         }
     }
@@ -85,6 +96,7 @@ impl Actor {
     pub fn system() -> Self {
         Self {
             kind: ActorKind::System,
+            login: None,
             origin: Origin::default(),
         }
     }

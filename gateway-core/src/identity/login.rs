@@ -97,6 +97,17 @@ pub trait LoginRepo: Send {
         login: TokenFamilyId,
     ) -> Result<bool, StoreError>;
 
+    /// Returns whether the login is known and has not ended, in its newest committed form, and keeps it from
+    /// being ended until this transaction ends.
+    ///
+    /// Whoever grants a person another credential takes it after the tenant, so the end of the login by which
+    /// the person acts is either seen by the grant or waits for it.
+    async fn login_for_grant(
+        &mut self,
+        tenant: TenantId,
+        login: TokenFamilyId,
+    ) -> Result<bool, StoreError>;
+
     /// Stores a new refresh token of a login.
     async fn insert_refresh(&mut self, token: &RefreshToken) -> Result<(), StoreError>;
 

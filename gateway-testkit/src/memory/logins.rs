@@ -76,6 +76,19 @@ impl LoginRepo for MemoryTx {
         .await
     }
 
+    async fn login_for_grant(
+        &mut self,
+        tenant: TenantId,
+        login: TokenFamilyId,
+    ) -> Result<bool, StoreError> {
+        self.run(|world, me| {
+            world.logins.lock(me, &login)?;
+            let row = world.logins.get(me, &login);
+            Ok(row.is_some_and(|row| is_live(row, tenant)))
+        })
+        .await
+    }
+
     async fn insert_refresh(&mut self, token: &RefreshToken) -> Result<(), StoreError> {
         self.run(|world, me| {
             let row = token.clone();

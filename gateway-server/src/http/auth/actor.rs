@@ -49,6 +49,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let person = Person::from_request_parts(parts, state).await?;
         let Ok(RequestOrigin(origin)) = RequestOrigin::from_request_parts(parts, state).await;
-        Ok(Self(Actor::user(person.tenant, person.user, origin)))
+        let actor = Actor::user(person.tenant, person.user, origin);
+        Ok(Self(actor.by(person.family)))
     }
 }

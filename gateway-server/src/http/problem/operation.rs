@@ -21,7 +21,9 @@ impl From<AccountError> for Problem {
                 Self::new(Kind::RateLimited, text).retry_after(retry_after)
             }
             AccountError::UnknownUser => Self::not_found("user"),
-            AccountError::TenantGone => Self::new(Kind::Unauthorized, text),
+            AccountError::TenantGone | AccountError::LoginEnded => {
+                Self::new(Kind::Unauthorized, text)
+            }
             AccountError::TenantSuspended => Self::new(Kind::TenantSuspended, text),
             AccountError::UnknownTier { .. } => Self::field("tier", text),
             AccountError::Hash(error) => Self::internal(error),

@@ -10,7 +10,7 @@ use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
 use super::table::table;
-use super::text::{Part, sql};
+use super::text::{FOR_SHARE, Part, sql};
 use super::tx::{Sql, Tx};
 use super::types::{Id, Time};
 
@@ -55,7 +55,12 @@ const END: &str = "UPDATE logins SET ended_at = $3 \
 const END_OF_USER: &str = "UPDATE logins SET ended_at = $3 \
      WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL";
 
-const LIVE: &str = "SELECT id FROM logins WHERE id = $2 AND tenant_id = $1 AND ended_at IS NULL";
+const IS_LIVE: Part =
+    Part::Text("SELECT id FROM logins WHERE id = $2 AND tenant_id = $1 AND ended_at IS NULL");
+
+const LIVE: Sql = sql![{ IS_LIVE }];
+
+const FOR_GRANT: Sql = sql![{IS_LIVE} {FOR_SHARE}];
 
 const ENDED: &str = "SELECT tenant_id, id FROM logins WHERE ended_at >= $1";
 
@@ -88,6 +93,17 @@ impl Tx {
         let mut logins: Vec<_> = rows.into_iter().map(login).collect();
         logins.sort_unstable();
         Ok(logins)
+    }
+
+    async fn finds_login(
+        &mut self,
+        sql: Sql,
+        tenant: TenantId,
+        login: TokenFamilyId,
+    ) -> Result<bool, StoreError> {
+        let query = self.query(sql).bind(Id(tenant.as_u128()));
+        let found: Option<(Id,)> = query.bind(Id(login.as_u128())).optional().await?;
+        Ok(found.is_some())
     }
 
     /// Runs a statement about logins of a tenant with a time, and returns how many it changed.
@@ -145,13 +161,15 @@ impl LoginRepo for Tx {
         tenant: TenantId,
         login: TokenFamilyId,
     ) -> Result<bool, StoreError> {
-        let live: Option<(Id,)> = self
-            .query(LIVE)
-            .bind(Id(tenant.as_u128()))
-            .bind(Id(login.as_u128()))
-            .optional()
-            .await?;
-        Ok(live.is_some())
+        self.finds_login(LIVE, tenant, login).await
+    }
+
+    async fn login_for_grant(
+        &mut self,
+        tenant: TenantId,
+        login: TokenFamilyId,
+    ) -> Result<bool, StoreError> {
+        self.finds_login(FOR_GRANT, tenant, login).await
     }
 
     async fn insert_refresh(&mut self, token: &RefreshToken) -> Result<(), StoreError> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway_core::account::{
-    AccountError, Committed, KeyPatch, LoginPolicy, Logins, NewKey, NewPassword, NewRegistration,
-    OpenedLogin, Password,
+    AccountError, Committed, KeyError, KeyPatch, LoginPolicy, Logins, NewKey, NewPassword,
+    NewRegistration, OpenedLogin, Password,
 };
 use gateway_core::audit::{AuditFilter, action};
 use gateway_core::identity::{Actor, Origin};
@@ -24,6 +24,7 @@ cases!(StoreUnderTest, "account":
     no_refresh_outlives_a_suspension,
     two_uses_of_a_token_at_once_both_go_on,
     a_late_second_use_ends_the_login [MovableClock],
+    a_login_that_has_ended_makes_and_changes_no_key,
     a_changed_key_stays_revoked,
     no_key_is_replaced_once_it_is_revoked,
     every_change_has_its_entry_and_no_secret,
@@ -222,6 +223,29 @@ fn a_key() -> NewKey {
         session: None,
         expires_at: None,
     }
+}
+
+async fn a_login_that_has_ended_makes_and_changes_no_key(s: &StoreUnderTest) -> Verdict {
+    let (logins, first, actor) = arrange(s).await?;
+    let (tenant, accounts) = (first.tenant.id, logins.accounts());
+    let actor = actor.by(first.login);
+    let issued = accounts.create_key(&actor, tenant, a_key()).await?.value;
+    drop_value(logins.log_out(&actor, tenant, first.login).await?);
+    let (id, patch) = (issued.key.id, KeyPatch::default());
+    let refused = [
+        accounts.create_key(&actor, tenant, a_key()).await.err(),
+        accounts.update_key(&actor, tenant, id, &patch).await.err(),
+        accounts
+            .rotate_key(&actor, tenant, id, Duration::ZERO)
+            .await
+            .err(),
+    ];
+    for error in refused {
+        let ended = matches!(error, Some(KeyError::Account(AccountError::LoginEnded)));
+        assert!(ended, "{error:?}");
+    }
+    assert_eq!(accounts.keys(tenant, None, 10).await?, [issued.key]);
+    Ok(())
 }
 
 async fn a_changed_key_stays_revoked(s: &StoreUnderTest) -> Verdict {

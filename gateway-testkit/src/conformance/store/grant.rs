@@ -23,6 +23,11 @@ cases!(StoreUnderTest, "grant":
     a_token_that_is_being_granted_ends_with_the_users_logins [SecondWriter],
     no_token_is_granted_while_its_login_ends [SecondWriter],
     no_token_is_granted_while_the_users_logins_end [SecondWriter],
+    a_logout_waits_for_what_its_login_is_granting [SecondWriter],
+    a_new_password_waits_for_what_a_login_is_granting [SecondWriter],
+    nothing_is_granted_by_a_login_that_ends [SecondWriter],
+    nothing_is_granted_by_a_login_of_a_user_whose_logins_end [SecondWriter],
+    a_login_grants_only_for_its_own_tenant,
     a_suspension_waits_for_what_is_being_granted [SecondWriter],
     a_grant_sees_the_suspension_it_waited_for [SecondWriter],
     a_change_does_not_take_back_a_keys_revocation [SecondWriter],
@@ -168,6 +173,88 @@ fn suspended(now: Timestamp) -> Tenant {
     }
 }
 
+/// Runs `revocation` while `grant` is open, and sets `granted` when it commits the grant.
+async fn beside_a_grant(
+    grant: Box<dyn PlatformTx>,
+    granted: &AtomicBool,
+    revocation: impl Future<Output = Result<(), StoreError>>,
+) -> Verdict {
+    let granting = async {
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
+        granted.store(true, Ordering::SeqCst);
+        grant.commit().await
+    };
+    let (revoked, committed) = tokio::join!(revocation, granting);
+    revoked?;
+    Ok(committed?)
+}
+
+/// A transaction in which login 1 grants something.
+async fn granting_by_login(s: &StoreUnderTest) -> Result<Box<dyn PlatformTx>, Failure> {
+    let mut grant = s.begin().await?;
+    grant.tenant_for_grant(tenant_id(1)).await?;
+    assert!(grant.login_for_grant(tenant_id(1), LOGIN).await?);
+    Ok(grant)
+}
+
+async fn a_logout_waits_for_what_its_login_is_granting(s: &StoreUnderTest) -> Verdict {
+    arrange(s).await?;
+    let grant = granting_by_login(s).await?;
+    let mut logout = s.begin().await?;
+    let granted = AtomicBool::new(false);
+    let revoking = async {
+        assert!(logout.end_login(tenant_id(1), LOGIN).await?);
+        assert!(granted.load(Ordering::SeqCst), "it did not wait");
+        logout.commit().await
+    };
+    beside_a_grant(grant, &granted, revoking).await
+}
+
+async fn a_new_password_waits_for_what_a_login_is_granting(s: &StoreUnderTest) -> Verdict {
+    let now = arrange(s).await?;
+    let grant = granting_by_login(s).await?;
+    let (mut change, user) = (s.begin().await?, a_user(tenant_id(1), 1, now));
+    let granted = AtomicBool::new(false);
+    let revoking = async {
+        end_logins_in(&mut *change, &user).await?;
+        assert!(granted.load(Ordering::SeqCst), "it did not wait");
+        change.commit().await
+    };
+    beside_a_grant(grant, &granted, revoking).await
+}
+
+async fn nothing_is_granted_by_a_login_that_ends(s: &StoreUnderTest) -> Verdict {
+    arrange(s).await?;
+    let mut logout = s.begin().await?;
+    assert!(logout.end_login(tenant_id(1), LOGIN).await?);
+    let mut grant = s.begin().await?;
+    let live = beside(logout, grant.login_for_grant(tenant_id(1), LOGIN));
+    assert!(!live.await?);
+    Ok(())
+}
+
+async fn nothing_is_granted_by_a_login_of_a_user_whose_logins_end(s: &StoreUnderTest) -> Verdict {
+    let now = arrange(s).await?;
+    let mut change = s.begin().await?;
+    end_logins_in(&mut *change, &a_user(tenant_id(1), 1, now)).await?;
+    let mut grant = s.begin().await?;
+    let live = beside(change, grant.login_for_grant(tenant_id(1), LOGIN));
+    assert!(!live.await?);
+    Ok(())
+}
+
+async fn a_login_grants_only_for_its_own_tenant(s: &StoreUnderTest) -> Verdict {
+    arrange(s).await?;
+    let mut grant = s.begin().await?;
+    assert!(!grant.login_for_grant(tenant_id(2), LOGIN).await?);
+    let unknown = TokenFamilyId::from_u128(9);
+    assert!(!grant.login_for_grant(tenant_id(1), unknown).await?);
+    assert!(grant.login_for_grant(tenant_id(1), LOGIN).await?);
+    Ok(())
+}
+
 async fn a_suspension_waits_for_what_is_being_granted(s: &StoreUnderTest) -> Verdict {
     let now = arrange(s).await?;
     let mut grant = s.begin().await?;
@@ -176,24 +263,15 @@ async fn a_suspension_waits_for_what_is_being_granted(s: &StoreUnderTest) -> Ver
         tenant.map(|tenant| tenant.status),
         Some(TenantStatus::Active)
     );
-    let granted = AtomicBool::new(false);
     let mut suspension = s.begin().await?;
     let row = suspended(now);
-    let suspending = async {
+    let granted = AtomicBool::new(false);
+    let revoking = async {
         suspension.save_tenant(&row).await?;
         assert!(granted.load(Ordering::SeqCst), "it did not wait");
         suspension.commit().await
     };
-    let granting = async {
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-        }
-        granted.store(true, Ordering::SeqCst);
-        grant.commit().await
-    };
-    let (suspended, committed) = tokio::join!(suspending, granting);
-    suspended?;
-    Ok(committed?)
+    beside_a_grant(grant, &granted, revoking).await
 }
 
 async fn a_grant_sees_the_suspension_it_waited_for(s: &StoreUnderTest) -> Verdict {
