@@ -9,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
+use gateway_core::id::{Epoch, MessageId, SessionId, SessionName, TenantId};
 use gateway_core::message::{Fact, Inbound, MessageFilter, MessageLog, WaMessageId};
+use gateway_core::session::Session;
 use gateway_core::state::StateStore;
 use gateway_core::store::PlatformStore;
 use gateway_server::config::StateKey;
@@ -43,6 +44,16 @@ async fn open(folder: &Path) -> (SqlStore, StateVault) {
     (store, vault)
 }
 
+/// State begins only for a session that is there.
+async fn store_session(store: &SqlStore) {
+    let mut tx = store.begin_platform().await.expect("a transaction");
+    let now = tx.now().await.expect("a time");
+    let name = SessionName::parse("card").expect("a name");
+    let card = Session::new(SESSION, TENANT, name, now);
+    tx.insert_session(&card, None).await.expect("stored");
+    tx.commit().await.expect("committed");
+}
+
 fn inbound(id: u128) -> Fact {
     Fact::Inbound(Inbound {
         id: MessageId::from_u128(id),
@@ -61,6 +72,7 @@ fn inbound(id: u128) -> Fact {
 /// Writes for ever; a line says up to which message and which sequence everything was acknowledged.
 async fn write_until_killed(folder: &Path) {
     let (store, vault) = open(folder).await;
+    store_session(&store).await;
     let options = GroupOptions {
         capacity: 100,
         batch_size: 50,

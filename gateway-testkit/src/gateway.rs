@@ -366,6 +366,7 @@ fn state_error(error: StateError) -> GatewayError {
             current: Some(current),
         },
         StateError::SeqConflict { current } => GatewayError::SeqConflict { current },
+        StateError::UnknownSession => refused(404, "unknown_session", error),
         StateError::TooLarge { .. } => refused(413, "payload_too_large", error),
         StateError::Corrupt { .. } | StateError::Store(_) => unavailable(),
     }

@@ -50,6 +50,9 @@ pub enum StateError {
     /// The write does not follow the newest one.
     #[error("the session's state is at sequence {current}")]
     SeqConflict { current: u64 },
+    /// The session is not there, or not any more.
+    #[error("no such session; stop it")]
+    UnknownSession,
     /// More bytes than allowed.
     #[error("at most {max} bytes are allowed")]
     TooLarge { max: usize },
@@ -62,6 +65,10 @@ pub enum StateError {
 }
 
 /// Keeps session state durably.
+///
+/// State begins only for a session that is there: the first seal or write of one that was deleted is refused
+/// with [`StateError::UnknownSession`], so nothing comes back after [`StateStore::erase`]. A deletion waits
+/// for a state that begins at the same moment.
 #[async_trait]
 pub trait StateStore: Debug + Send + Sync {
     /// Seals the state to `epoch` and returns it.

@@ -216,3 +216,76 @@ impl StateStore for StateVault {
         Ok(self.blobs.delete_all(&folder(session)).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use gateway_core::id::{SessionName, TenantId};
+    use gateway_core::session::Session;
+    use gateway_core::store::PlatformStore;
+
+    use super::*;
+    use crate::config::StateKey;
+    use crate::store::sql::SqlStore;
+    use crate::system::{OsEntropy, SystemClock};
+
+    const EPOCH: Epoch = Epoch(1);
+
+    async fn open(folder: &Path) -> StateVault {
+        let path = folder.join("gateway.db");
+        let store = SqlStore::sqlite(&path, Arc::new(SystemClock)).await;
+        let store = store.expect("opened");
+        store.migrate().await.expect("migrated");
+        let mut tx = store.begin_platform().await.expect("a transaction");
+        for (number, name) in [(1, "one"), (2, "two")] {
+            let name = SessionName::parse(name).expect("a name");
+            let tenant = TenantId::from_u128(1);
+            let card = Session::new(
+                SessionId::from_u128(number),
+                tenant,
+                name,
+                Timestamp::default(),
+            );
+            tx.insert_session(&card, None).await.expect("stored");
+        }
+        tx.commit().await.expect("committed");
+        let key = StateKey {
+            id: 1,
+            key: [7; 32],
+        };
+        let entropy = Arc::new(OsEntropy);
+        let cipher = StateCipher::new(&[key], entropy.clone()).expect("a cipher");
+        let blobs = Blobs::in_folder(&folder.join("state")).expect("a folder");
+        StateVault::new(store.state_rows(), blobs, cipher, entropy)
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_that_cannot_be_removed_keeps_no_other_from_being_forgotten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let vault = open(folder.path()).await;
+        for session in [1, 2].map(SessionId::from_u128) {
+            let put = vault.put_snapshot(session, EPOCH, 0, b"state").await;
+            put.expect("stored");
+            vault.archive(session, EPOCH).await.expect("archived");
+        }
+        // A folder in the place of the first snapshot is not removed as a file is.
+        let first = super::folder(SessionId::from_u128(1));
+        let first = folder.path().join("state").join(first);
+        let mut files = std::fs::read_dir(first).expect("its snapshots");
+        let file = files.next().expect("one").expect("read").path();
+        std::fs::remove_file(&file).expect("removed");
+        std::fs::create_dir_all(file.join("within")).expect("in its place");
+
+        let far = Timestamp::default().plus(Duration::from_secs(1 << 33));
+        let forgotten = vault.forget_archived(far, 10).await;
+        assert_eq!(forgotten.expect("the second"), 1);
+        let stuck = vault.forget_archived(far, 10).await;
+        assert!(stuck.is_err(), "nothing was forgotten: {stuck:?}");
+
+        std::fs::remove_dir_all(&file).expect("removed");
+        let forgotten = vault.forget_archived(far, 10).await;
+        assert_eq!(forgotten.expect("the first"), 1);
+    }
+}

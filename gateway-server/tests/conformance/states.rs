@@ -44,10 +44,8 @@ impl Backend for SqliteState {
         let (store, _, folder) = sqlite().await?;
         let snapshots = tempfile::tempdir()?;
         let state = vault(&store, snapshots.path())?;
-        Ok(StateUnderTest {
-            state,
-            keep: Box::new((store, folder, snapshots)),
-        })
+        let keep = Box::new((folder, snapshots));
+        StateUnderTest::with_sessions(state, Arc::new(store), keep).await
     }
 }
 
@@ -73,9 +71,7 @@ impl Backend for PostgresState {
         let (store, database) = self.0.fresh().await?;
         let snapshots = tempfile::tempdir()?;
         let state = vault(&store, snapshots.path())?;
-        Ok(StateUnderTest {
-            state,
-            keep: Box::new((store, database, snapshots)),
-        })
+        let keep = Box::new((database, snapshots));
+        StateUnderTest::with_sessions(state, Arc::new(store), keep).await
     }
 }

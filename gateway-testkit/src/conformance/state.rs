@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gateway_core::id::Epoch;
+use gateway_core::id::{Epoch, SessionId};
 use gateway_core::state::{
     MAX_ENTRY_BYTES, MAX_SNAPSHOT_BYTES, StateError, StateStore, StateVersion, StoredState,
 };
+use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 
-use super::fixture::{CROWD, at_once, session_id};
+use super::fixture::{CROWD, a_card, at_once, session_id, tenant_id};
+use super::store::StoreUnderTest;
 use super::{Failure, Suite, Verdict, cases};
 
 cases!(StateUnderTest, "state":
@@ -32,6 +34,8 @@ cases!(StateUnderTest, "state":
     an_archive_that_comes_late_leaves_the_next_account,
     what_was_archived_is_forgotten_and_bars_former_owners_as_before,
     erased_state_is_gone,
+    no_state_begins_for_a_session_that_is_gone,
+    a_state_that_begins_beside_a_deletion_is_erased_with_it,
     sessions_are_kept_apart,
     one_of_many_concurrent_appends_wins,
     one_of_many_concurrent_snapshots_wins,
@@ -44,9 +48,44 @@ pub const STATE_STORE: Suite<StateUnderTest> = &[CASES];
 /// A fresh store of session state.
 #[derive(Debug)]
 pub struct StateUnderTest {
-    pub state: Arc<dyn StateStore>,
-    /// What must live as long as it.
-    pub keep: Box<dyn Any + Send + Sync>,
+    state: Arc<dyn StateStore>,
+    sessions: Arc<dyn PlatformStore>,
+    _keep: Box<dyn Any + Send + Sync>,
+}
+
+impl StateUnderTest {
+    /// Makes the one that cases get, and stores the sessions that they write about.
+    ///
+    /// `state` is empty, `sessions` is the store by which it knows what sessions there are, and `keep` must
+    /// live as long as the two.
+    ///
+    /// # Errors
+    /// The sessions cannot be stored.
+    pub async fn with_sessions(
+        state: Arc<dyn StateStore>,
+        sessions: Arc<dyn PlatformStore>,
+        keep: Box<dyn Any + Send + Sync>,
+    ) -> Result<Self, Failure> {
+        let store = StoreUnderTest {
+            store: Arc::clone(&sessions),
+            clock: None,
+            keep: Box::new(()),
+        };
+        let now = store.tenants(1).await?;
+        let cards = [1, 2, 3].map(|n| a_card(tenant_id(1), n, now));
+        store.sessions(&cards).await?;
+        Ok(Self {
+            state,
+            sessions,
+            _keep: keep,
+        })
+    }
+
+    async fn delete(&self, session: SessionId) -> Verdict {
+        let mut tx = self.sessions.begin_platform().await?;
+        tx.delete_session(session, 1).await?;
+        Ok(tx.commit().await?)
+    }
 }
 
 const ONE: Epoch = Epoch(1);
@@ -347,6 +386,50 @@ async fn erased_state_is_gone(s: &StateUnderTest) -> Verdict {
     s.state.erase(id).await?;
     let found = s.state.seal(id, Epoch(3)).await?;
     assert_eq!((found.snapshot, found.journal), (None, vec![]));
+    Ok(())
+}
+
+async fn no_state_begins_for_a_session_that_is_gone(s: &StateUnderTest) -> Verdict {
+    let (gone, never) = (session_id(1), session_id(99));
+    s.state.append(gone, ONE, 0, &[bytes("a")]).await?;
+    s.delete(gone).await?;
+    s.state.erase(gone).await?;
+    for id in [gone, never] {
+        let refused = [
+            s.state.append(id, TWO, 0, &[bytes("b")]).await.err(),
+            s.state.put_snapshot(id, TWO, 0, &bytes("b")).await.err(),
+            s.state.seal(id, TWO).await.err(),
+        ];
+        for error in refused {
+            let unknown = matches!(error, Some(StateError::UnknownSession));
+            assert!(unknown, "{error:?}");
+        }
+        assert_eq!(s.state.version(id).await?, StateVersion::default());
+    }
+    Ok(())
+}
+
+async fn a_state_that_begins_beside_a_deletion_is_erased_with_it(s: &StateUnderTest) -> Verdict {
+    let id = session_id(1);
+    let results = at_once(CROWD, |index| {
+        let (state, sessions) = (Arc::clone(&s.state), Arc::clone(&s.sessions));
+        async move {
+            if index > 0 {
+                // Refused or erased, as it comes.
+                let _ = state.append(id, ONE, 0, &[bytes("a")]).await;
+                return Ok(());
+            }
+            let mut tx = sessions.begin_platform().await?;
+            tx.delete_session(id, 1).await?;
+            tx.commit().await?;
+            state.erase(id).await
+        }
+    })
+    .await;
+    for result in results {
+        result?;
+    }
+    assert_eq!(s.state.version(id).await?, StateVersion::default());
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use gateway_core::state::{
 use gateway_core::store::StoreError;
 use gateway_core::time::{Clock, Timestamp};
 
+use super::MemoryStore;
+
 /// A session's state, the ones set aside, and the highest epoch any of them was sealed to: an archive
 /// must not open the door to a former owner again.
 #[derive(Debug, Default)]
@@ -22,23 +24,31 @@ struct Kept {
 }
 
 impl Kept {
-    fn admit(&mut self, epoch: Epoch) -> Result<(), StateError> {
+    fn admit(&mut self, epoch: Epoch, is_there: bool) -> Result<(), StateError> {
         if epoch < self.floor {
             return Err(StateError::StaleEpoch {
                 current: self.floor,
             });
+        }
+        if self.live.version == StateVersion::default() && !is_there {
+            return Err(StateError::UnknownSession);
         }
         self.floor = epoch;
         Ok(())
     }
 
     /// Admits a write that follows `after` at `epoch`, or fails and changes nothing.
-    fn write(&mut self, epoch: Epoch, after: u64) -> Result<&mut StoredState, StateError> {
+    fn write(
+        &mut self,
+        epoch: Epoch,
+        after: u64,
+        is_there: bool,
+    ) -> Result<&mut StoredState, StateError> {
         let current = self.live.version.seq;
         if epoch >= self.floor && after != current {
             return Err(StateError::SeqConflict { current });
         }
-        self.admit(epoch)?;
+        self.admit(epoch, is_there)?;
         self.live.version.epoch = epoch;
         Ok(&mut self.live)
     }
@@ -55,6 +65,7 @@ struct States {
 pub struct MemoryState {
     states: Mutex<States>,
     clock: Option<Arc<dyn Clock>>,
+    sessions: Option<MemoryStore>,
 }
 
 /// The test has switched the state store off.
@@ -68,9 +79,24 @@ impl MemoryState {
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
-            states: Mutex::default(),
             clock: Some(clock),
+            ..Self::default()
         }
+    }
+
+    /// Returns an empty one that knows by `store` which sessions are there. Any other takes every session for
+    /// one that is.
+    #[must_use]
+    pub fn beside(store: &MemoryStore) -> Self {
+        Self {
+            sessions: Some(store.clone()),
+            ..Self::default()
+        }
+    }
+
+    fn is_there(&self, session: SessionId) -> bool {
+        let store = self.sessions.as_ref();
+        store.is_none_or(|store| store.has_session(session))
     }
 
     /// Switches the store off or on. Off, everything fails with [`StoreError::Unavailable`].
@@ -108,9 +134,9 @@ fn fits(bytes: &[u8], max: usize) -> Result<(), StateError> {
 #[async_trait]
 impl StateStore for MemoryState {
     async fn seal(&self, session: SessionId, epoch: Epoch) -> Result<StoredState, StateError> {
-        let mut states = self.open()?;
+        let (mut states, is_there) = (self.open()?, self.is_there(session));
         let kept = states.kept.entry(session).or_default();
-        kept.admit(epoch)?;
+        kept.admit(epoch, is_there)?;
         kept.live.version.epoch = epoch;
         Ok(kept.live.clone())
     }
@@ -131,12 +157,12 @@ impl StateStore for MemoryState {
         for entry in entries {
             fits(entry, MAX_ENTRY_BYTES)?;
         }
-        let mut states = self.open()?;
+        let (mut states, is_there) = (self.open()?, self.is_there(session));
         let live = states
             .kept
             .entry(session)
             .or_default()
-            .write(epoch, after)?;
+            .write(epoch, after, is_there)?;
         for entry in entries {
             live.version.seq += 1;
             live.journal.push((live.version.seq, entry.clone()));
@@ -152,12 +178,12 @@ impl StateStore for MemoryState {
         bytes: &[u8],
     ) -> Result<u64, StateError> {
         fits(bytes, MAX_SNAPSHOT_BYTES)?;
-        let mut states = self.open()?;
+        let (mut states, is_there) = (self.open()?, self.is_there(session));
         let live = states
             .kept
             .entry(session)
             .or_default()
-            .write(epoch, after)?;
+            .write(epoch, after, is_there)?;
         live.version.seq += 1;
         live.snapshot = Some((live.version.seq, bytes.to_vec()));
         live.journal.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateway_core::entropy::Entropy;
 use gateway_core::event::LoggedEvent;
+use gateway_core::id::SessionId;
 use gateway_core::store::{OrchestrationTx, PlatformStore, PlatformTx, Store, StoreError};
 use gateway_core::time::Clock;
 
@@ -42,6 +43,14 @@ impl MemoryStore {
     /// statements and the commit of transactions that are open.
     pub fn set_available(&self, available: bool) {
         self.shared.world().available = available;
+    }
+
+    /// Returns whether the session is stored, as everybody sees it.
+    pub(super) fn has_session(&self, session: SessionId) -> bool {
+        let found = self
+            .shared
+            .at_once(|world, me| Ok(world.sessions.get(me, &session).is_some()));
+        found.unwrap_or(false)
     }
 
     /// Returns how many whole rows of workers were read since the store was made: what it costs to know the

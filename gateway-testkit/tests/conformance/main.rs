@@ -85,9 +85,10 @@ in_memory! {
             keep: Box::new(()),
         }
     };
-    States => StateUnderTest, |_memory, _clock, _advance| StateUnderTest {
-        state: Arc::new(MemoryState::default()),
-        keep: Box::new(()),
+    States => StateUnderTest, |memory, clock, _advance| {
+        let store = memory.store(clock);
+        let state = Arc::new(MemoryState::beside(&store));
+        StateUnderTest::with_sessions(state, Arc::new(store), Box::new(())).await?
     };
 }
 

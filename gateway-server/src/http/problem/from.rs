@@ -126,6 +126,7 @@ impl From<StateError> for Problem {
             StateError::SeqConflict { current } => {
                 Self::new(Kind::SeqConflict, text).with("current", current)
             }
+            StateError::UnknownSession => Self::new(Kind::UnknownSession, text),
             StateError::TooLarge { max } => {
                 Self::new(Kind::PayloadTooLarge, text).with("limit", max)
             }
@@ -283,6 +284,12 @@ mod tests {
         check(stale, 409, "stale_epoch", &json!({"current": 3}));
         let behind = StateError::SeqConflict { current: 9 };
         check(behind, 409, "seq_conflict", &json!({"current": 9}));
+        check(
+            StateError::UnknownSession,
+            404,
+            "unknown_session",
+            &json!({}),
+        );
         let large = StateError::TooLarge { max: 5 };
         check(large, 413, "payload_too_large", &json!({"limit": 5}));
     }

@@ -29,6 +29,12 @@ const ADVANCE: &str = "UPDATE state_versions SET epoch = $3, seq = $4, snapshot_
      snapshot_key = $6, updated_at = $7 WHERE session_id = $1 AND generation = $2 \
      AND archived_at IS NULL AND epoch = $8 AND seq = $9";
 
+/// Where state begins, its session must be there, and is not deleted before the state has begun.
+const SESSION: Sql = Sql {
+    postgres: "SELECT id FROM sessions WHERE id = $1 FOR KEY SHARE",
+    sqlite: "SELECT id FROM sessions WHERE id = $1",
+};
+
 const JOURNAL: &str = "SELECT seq, entry FROM state_journal \
      WHERE session_id = $1 AND generation = $2 ORDER BY seq";
 
@@ -168,7 +174,7 @@ impl StateRows {
 
     async fn try_seal(&self, session: SessionId, epoch: Epoch) -> Attempt<SealedRows> {
         let mut tx = self.pool.begin().await?;
-        let live = match admit(&mut tx, session, epoch, None).await? {
+        let live = match admit_write(&mut tx, session, epoch, None).await? {
             Ok(live) => live,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -225,7 +231,7 @@ impl StateRows {
         entries: &[(u64, Vec<u8>)],
     ) -> Attempt<u64> {
         let mut tx = self.pool.begin().await?;
-        let live = match admit(&mut tx, session, epoch, Some(after)).await? {
+        let live = match admit_write(&mut tx, session, epoch, Some(after)).await? {
             Ok(live) => live,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -267,7 +273,7 @@ impl StateRows {
         name: &str,
     ) -> Attempt<Option<String>> {
         let mut tx = self.pool.begin().await?;
-        let live = match admit(&mut tx, session, epoch, Some(after)).await? {
+        let live = match admit_write(&mut tx, session, epoch, Some(after)).await? {
             Ok(live) => live,
             Err(refused) => return Ok(Err(refused)),
         };
@@ -361,6 +367,23 @@ async fn admit(tx: &mut Tx, session: SessionId, epoch: Epoch, after: Option<u64>
         return Ok(Err(StateError::SeqConflict { current }));
     }
     Ok(Ok(live))
+}
+
+/// Asks like [`admit`], and where the write begins a state also whether the session is there.
+async fn admit_write(
+    tx: &mut Tx,
+    session: SessionId,
+    epoch: Epoch,
+    after: Option<u64>,
+) -> Attempt<Live> {
+    let admitted = admit(tx, session, epoch, after).await?;
+    if admitted.as_ref().is_ok_and(|live| live.found.is_none()) {
+        let query = tx.query(SESSION).bind(Id(session.as_u128()));
+        if query.optional::<(Id,)>().await?.is_none() {
+            return Ok(Err(StateError::UnknownSession));
+        }
+    }
+    Ok(admitted)
 }
 
 /// Writes the version, on condition that it is still the one that was admitted.

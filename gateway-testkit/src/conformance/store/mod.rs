@@ -92,7 +92,7 @@ impl StoreUnderTest {
     }
 
     /// Stores tenants 1 to `count` with the specified tiers.
-    async fn tenants(&self, count: u128) -> Result<Timestamp, StoreError> {
+    pub(super) async fn tenants(&self, count: u128) -> Result<Timestamp, StoreError> {
         let mut tx = self.begin().await?;
         let now = tx.now().await?;
         for tier in Tier::defaults() {
@@ -131,7 +131,7 @@ impl StoreUnderTest {
     }
 
     /// Stores sessions as they are.
-    async fn sessions(&self, rows: &[Session]) -> Result<(), Failure> {
+    pub(super) async fn sessions(&self, rows: &[Session]) -> Result<(), Failure> {
         let mut tx = self.begin().await?;
         for row in rows {
             let inserted = tx.insert_session(row, None).await?;
