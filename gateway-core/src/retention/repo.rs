@@ -19,7 +19,8 @@ pub enum AgedRows {
     Audit,
     /// Counts of requests, by their hour.
     QuotaHours,
-    /// Leases that were fenced, by when.
+    /// Leases that were fenced, by when; not the one of a worker's present incarnation, which says that the
+    /// incarnation has ended.
     Leases,
     /// Placements that have ended, by when.
     Placements,

@@ -62,6 +62,20 @@ impl Retention {
         let spans = [("retention.interval", self.interval)];
         Invalid::unless_positive(spans)?;
         Invalid::unless("retention.batch", self.batch > 0, "must be more than 0")?;
+        let day = Duration::from_secs(86_400);
+        let events = (day..=day * 30).contains(&self.events);
+        let bounds =
+            "must be 1 to 30 days: readers come back within a day, and the log is not an archive";
+        Invalid::unless("retention.events", events, bounds)?;
+        for (key, age) in [
+            ("retention.archived_credentials", self.archived_credentials),
+            ("retention.audit", self.audit),
+            ("retention.leases", self.leases),
+            ("retention.placements", self.placements),
+        ] {
+            let why = "must be at least a day: it tells what happened after an incident";
+            Invalid::unless(key, age >= day, why)?;
+        }
         let hour = self.quota_hours >= Duration::from_secs(7_200);
         let too_short = "must be at least two hours: a count is in use until its hour is over";
         Invalid::unless("retention.quota_hours", hour, too_short)?;

@@ -134,6 +134,24 @@ fn only_plans_that_a_file_or_a_variable_names_are_configured() {
 }
 
 #[test]
+fn nothing_is_forgotten_before_anybody_can_look_at_it() {
+    for option in [
+        "EVENTS",
+        "ARCHIVED_CREDENTIALS",
+        "AUDIT",
+        "LEASES",
+        "PLACEMENTS",
+    ] {
+        let variable = format!("GATEWAY_RETENTION_{option}");
+        let why = refused(&[(&variable, "23h")]);
+        assert!(why.contains(&variable) && why.contains("day"), "{why}");
+        assert!(load(&[(&variable, "1d")]).is_ok(), "{option}");
+    }
+    let long = refused(&[("GATEWAY_RETENTION_EVENTS", "31d")]);
+    assert!(long.contains("30 days"), "{long}");
+}
+
+#[test]
 fn older_names_keep_working() {
     let loaded = load(&[
         ("PORT", "9000"),

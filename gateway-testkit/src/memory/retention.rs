@@ -55,7 +55,15 @@ impl RetentionRepo for MemoryTx {
             AgedRows::QuotaHours => {
                 remove_aged(&mut world.quotas, me, bound, |(_, hour), _| Some(*hour))
             }
-            AgedRows::Leases => remove_aged(&mut world.leases, me, bound, |_, row| row.fenced_at),
+            AgedRows::Leases => {
+                let workers = &world.workers;
+                remove_aged(&mut world.leases, me, bound, |owner, row| {
+                    let worker = workers.get(me, &owner.worker);
+                    let present = worker.and_then(|worker| worker.incarnation.as_ref());
+                    row.fenced_at
+                        .filter(|_| present != Some(&owner.incarnation))
+                })
+            }
             AgedRows::Placements => remove_aged(&mut world.placements, me, bound, |_, row| {
                 row.ended.as_ref().map(|(at, _)| *at)
             }),

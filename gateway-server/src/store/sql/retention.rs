@@ -29,9 +29,12 @@ const AUDIT: &str = "DELETE FROM audit WHERE id IN \
 const QUOTA_HOURS: &str = "DELETE FROM quota_hours WHERE (tenant_id, hour) IN \
      (SELECT tenant_id, hour FROM quota_hours WHERE hour < $1 ORDER BY hour LIMIT $2)";
 
+/// The lease of a worker's present incarnation stays: it says that the incarnation has ended.
 const LEASES: &str = "DELETE FROM worker_leases WHERE (worker_id, incarnation) IN \
-     (SELECT worker_id, incarnation FROM worker_leases WHERE fenced_at < $1 \
-      ORDER BY fenced_at LIMIT $2)";
+     (SELECT l.worker_id, l.incarnation FROM worker_leases AS l WHERE l.fenced_at < $1 \
+      AND NOT EXISTS (SELECT 1 FROM workers AS w \
+          WHERE w.id = l.worker_id AND w.incarnation = l.incarnation) \
+      ORDER BY l.fenced_at LIMIT $2)";
 
 const PLACEMENTS: &str = "DELETE FROM placements WHERE (session_id, epoch) IN \
      (SELECT session_id, epoch FROM placements WHERE ended_at < $1 ORDER BY ended_at LIMIT $2)";

@@ -26,6 +26,7 @@ cases!(StoreUnderTest, "retention":
     audit_entries_are_forgotten,
     counts_of_requests_are_forgotten_by_their_hour,
     leases_are_forgotten_once_they_are_fenced,
+    the_lease_of_a_workers_present_incarnation_is_kept,
     placements_are_forgotten_once_they_have_ended,
     notes_of_deletions_are_forgotten,
     tenants_come_with_the_history_of_their_plan,
@@ -136,11 +137,25 @@ async fn leases_are_forgotten_once_they_are_fenced(s: &StoreUnderTest) -> Verdic
         let mut tx = s.begin().await?;
         assert!(tx.fence_lease(&Death::process_gone(dead)).await?);
         tx.commit().await?;
+        s.restart_worker(name, 2).await?;
     }
     forgets(s, AgedRows::Leases, 2).await?;
     let open = s.read().await?.open_leases().await?;
     let owners: Vec<_> = open.into_iter().map(|lease| lease.owner).collect();
-    assert_eq!(owners, [alive]);
+    assert_eq!(owners, [alive, owner("one", 2), owner("two", 2)]);
+    Ok(())
+}
+
+async fn the_lease_of_a_workers_present_incarnation_is_kept(s: &StoreUnderTest) -> Verdict {
+    let dead = s.worker("dead", 5).await?;
+    let mut tx = s.begin().await?;
+    assert!(tx.fence_lease(&Death::process_gone(dead.clone())).await?);
+    tx.commit().await?;
+    assert_eq!(delete(s, AgedRows::Leases, far(s).await?, 100).await?, 0);
+    let kept = s.read().await?.lease(&dead).await?;
+    assert!(kept.is_some_and(|lease| lease.fenced_at.is_some()));
+    s.restart_worker("dead", 2).await?;
+    assert_eq!(delete(s, AgedRows::Leases, far(s).await?, 100).await?, 1);
     Ok(())
 }
 
