@@ -30,6 +30,17 @@ pub(crate) struct Sql {
     pub(crate) sqlite: &'static str,
 }
 
+impl Sql {
+    /// Returns whether the statement changes and locks nothing. Also one that writes may answer with rows, and
+    /// on a read it would be a transaction of its own. What locks on one engine is refused on both.
+    fn only_reads(self) -> bool {
+        let locks = [" FOR UPDATE", " FOR SHARE", " FOR KEY SHARE", "pg_advisory"];
+        [self.postgres, self.sqlite].into_iter().all(|text| {
+            text.starts_with("SELECT ") && !locks.iter().any(|lock| text.contains(lock))
+        })
+    }
+}
+
 impl From<&'static str> for Sql {
     fn from(both: &'static str) -> Self {
         Self {
@@ -272,14 +283,6 @@ pub(crate) struct Query<'x> {
 }
 
 impl Query<'_> {
-    /// What the engine is told.
-    const fn text(&self) -> &'static str {
-        match &self.arguments {
-            Arguments::Postgres(_) => self.sql.postgres,
-            Arguments::Sqlite(_) => self.sql.sqlite,
-        }
-    }
-
     /// The next parameter.
     pub(crate) fn bind<'t, T: Bind<'t>>(mut self, value: T) -> Self {
         let added = match &mut self.arguments {
@@ -378,7 +381,7 @@ impl Query<'_> {
 
     fn check(&self) -> Result<(), StoreError> {
         self.tx.check_age()?;
-        if self.tx.is_read() && !only_reads(self.text()) {
+        if self.tx.is_read() && !self.sql.only_reads() {
             return Err(StoreError::Refused(Box::new(OnlyReads)));
         }
         match &self.failed {
@@ -386,13 +389,6 @@ impl Query<'_> {
             Some(why) => Err(StoreError::Refused(why.to_string().into())),
         }
     }
-}
-
-/// Whether a statement changes and locks nothing. Also one that writes may answer with rows, and on a read
-/// it would be a transaction of its own.
-fn only_reads(sql: &str) -> bool {
-    let locks = [" FOR UPDATE", " FOR SHARE", "pg_advisory"];
-    sql.starts_with("SELECT ") && !locks.iter().any(|lock| sql.contains(lock))
 }
 
 /// Arguments are made for the transaction they run on, so this never happens.

@@ -9,7 +9,8 @@ use gateway_core::worker::WorkerReport;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    CROWD, a_card, a_tenant, a_worker, an_event, at_once, next, session_id, tenant_id, worker_id,
+    CROWD, a_card, a_login, a_tenant, a_user, a_worker, an_event, at_once, next, session_id,
+    tenant_id, worker_id,
 };
 use crate::conformance::{Verdict, cases};
 
@@ -21,6 +22,7 @@ cases!(StoreUnderTest, "tx":
     each_call_of_a_reader_sees_what_is_committed_by_then,
     a_write_on_a_reader_leaves_nothing,
     a_write_on_a_reader_is_refused,
+    a_lock_on_a_reader_is_refused,
     what_writes_and_answers_rows_changes_nothing_on_a_reader,
     the_embedders_transaction_is_the_same_store,
     the_embedders_reader_is_the_same_store_and_waits_for_nobody,
@@ -122,6 +124,23 @@ async fn a_write_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
     }
     drop(reader);
     assert_eq!(s.read().await?.tiers().await?, []);
+    Ok(())
+}
+
+/// Its lock would end with the statement, and protect nothing.
+async fn a_lock_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let user = a_user(tenant_id(1), 1, now);
+    let login = a_login(1, 1, now);
+    let mut tx = s.begin().await?;
+    tx.insert_user(&user).await?;
+    tx.insert_login(&login).await?;
+    tx.commit().await?;
+    let mut reader = s.read().await?;
+    assert!(reader.tenant_for_grant(tenant_id(1)).await.is_err());
+    assert!(reader.lock_user(user.tenant, user.id).await.is_err());
+    let login = reader.login_for_grant(tenant_id(1), login.id);
+    assert!(login.await.is_err());
     Ok(())
 }
 
