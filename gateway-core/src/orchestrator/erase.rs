@@ -23,7 +23,7 @@ impl Orchestrator {
     /// # Errors
     /// The store fails; nothing is lost by calling again.
     pub async fn erase_deleted(&self) -> Result<bool, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
+        let mut tx = self.ports.store.read().await?;
         let before = tx.now().await?.minus(LOST_AFTER);
         let sessions = tx.sessions_to_erase(before, AT_ONCE).await?;
         drop(tx);
@@ -32,12 +32,19 @@ impl Orchestrator {
             match self.erase(*session).await {
                 Ok(()) => erased += 1,
                 Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(session.id = %session, error, "credentials are erased later");
+                    tell(*session, &error);
+                    self.postpone_erasure(*session).await?;
                 }
             }
         }
-        Ok(erased == AT_ONCE as usize)
+        Ok(sessions.len() == AT_ONCE as usize && erased > 0)
+    }
+
+    /// Puts a session that could not be erased behind all others, so that it keeps none of them waiting.
+    async fn postpone_erasure(&self, session: SessionId) -> Result<(), StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        tx.postpone_erasure(session).await?;
+        tx.commit().await
     }
 
     /// Erases what is stored of a deleted session, and then the note that it has to be done.
@@ -48,4 +55,9 @@ impl Orchestrator {
         tx.note_erased(session).await?;
         Ok(tx.commit().await?)
     }
+}
+
+fn tell(session: SessionId, error: &StateError) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(session.id = %session, error, "credentials are erased later");
 }

@@ -56,6 +56,9 @@ pub trait SessionRepo: Send {
         limit: u32,
     ) -> Result<Vec<SessionId>, StoreError>;
 
+    /// Lets a deleted session that is still to be erased count as deleted now, so that others come first.
+    async fn postpone_erasure(&mut self, id: SessionId) -> Result<(), StoreError>;
+
     /// Notes that nothing is stored of a deleted session any more. Idempotent.
     async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError>;
 

@@ -34,6 +34,7 @@ fn credentials_of_a_deleted_session_are_erased_though_the_effect_was_lost() {
     );
     world.shared.state.set_available(true);
     assert!(is_stored());
+    world.clock.advance(seconds(60));
     assert!(!erase().expect("the store answers"));
     assert!(!is_stored());
     let left = block_on(async {

@@ -176,6 +176,16 @@ impl SessionRepo for MemoryTx {
         .await
     }
 
+    async fn postpone_erasure(&mut self, id: SessionId) -> Result<(), StoreError> {
+        self.run(|world, me| {
+            let now = world.now();
+            let erasures = &mut world.erasures;
+            erasures.update(me, &id, |_| true, |deleted_at| *deleted_at = now)
+        })
+        .await
+        .map(drop)
+    }
+
     async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError> {
         self.run(|world, me| world.erasures.remove(me, &id)).await
     }

@@ -14,6 +14,7 @@ use gateway_core::worker::Death;
 use serde_json::json;
 
 use super::StoreUnderTest;
+use super::change::later;
 use crate::conformance::fixture::{
     a_card, a_login, a_refresh_token, a_user, an_event, owner, session_id, tenant_id, tier_name,
 };
@@ -31,6 +32,7 @@ cases!(StoreUnderTest, "retention":
     notes_of_deletions_are_forgotten,
     tenants_come_with_the_history_of_their_plan,
     a_deleted_session_is_to_be_erased_until_it_is,
+    a_session_that_cannot_be_erased_comes_after_the_others,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -249,5 +251,28 @@ async fn a_deleted_session_is_to_be_erased_until_it_is(s: &StoreUnderTest) -> Ve
     tx.note_erased(cards[0].id).await?;
     assert_eq!(tx.sessions_to_erase(far, 10).await?, [cards[1].id]);
     tx.commit().await?;
+    Ok(())
+}
+
+async fn a_session_that_cannot_be_erased_comes_after_the_others(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let cards = [1, 2].map(|n| a_card(tenant_id(1), n, now));
+    s.sessions(&cards).await?;
+    for card in &cards {
+        let mut tx = s.begin().await?;
+        tx.delete_session(card.id, card.version).await?;
+        tx.commit().await?;
+        later(s).await?;
+    }
+    let between = later(s).await?;
+    later(s).await?;
+    let mut tx = s.begin().await?;
+    tx.postpone_erasure(cards[0].id).await?;
+    tx.postpone_erasure(session_id(9)).await?;
+    tx.commit().await?;
+    let mut tx = s.read().await?;
+    assert_eq!(tx.sessions_to_erase(between, 10).await?, [cards[1].id]);
+    let all = tx.sessions_to_erase(far(s).await?, 10).await?;
+    assert_eq!(all, [cards[1].id, cards[0].id]);
     Ok(())
 }

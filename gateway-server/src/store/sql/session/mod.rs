@@ -172,6 +172,11 @@ impl SessionRepo for Tx {
             .collect())
     }
 
+    async fn postpone_erasure(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let postponed = self.query(sql::POSTPONE_ERASURE).bind(Id(id.as_u128()));
+        postponed.stamp().execute().await.map(drop)
+    }
+
     async fn note_erased(&mut self, id: SessionId) -> Result<(), StoreError> {
         let erased = self.query(sql::ERASED).bind(Id(id.as_u128()));
         erased.execute().await.map(drop)

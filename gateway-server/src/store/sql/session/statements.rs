@@ -59,6 +59,11 @@ pub(super) const NOTE_ERASURE: Sql = Sql {
 pub(super) const TO_ERASE: &str =
     "SELECT session_id FROM erasures WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2";
 
+pub(super) const POSTPONE_ERASURE: Sql = Sql {
+    postgres: "UPDATE erasures SET deleted_at = clock_timestamp() WHERE session_id = $1",
+    sqlite: "UPDATE erasures SET deleted_at = $2 WHERE session_id = $1",
+};
+
 pub(super) const ERASED: &str = "DELETE FROM erasures WHERE session_id = $1";
 
 pub(super) const CHANGED: &str = "SELECT id, version FROM sessions WHERE changed_at >= $1";
