@@ -71,13 +71,12 @@ pub trait RetentionRepo: Send {
         limit: u32,
     ) -> Result<u64, StoreError>;
 
-    /// Returns up to `limit` tenants in id order after `after`, each with how many days of history its plan
-    /// keeps. A tenant whose plan is not there is left out.
-    async fn history_days(
+    /// Returns up to `limit` tenants in id order after `after`.
+    async fn tenants_after(
         &mut self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<(TenantId, u32)>, StoreError>;
+    ) -> Result<Vec<TenantId>, StoreError>;
 
     /// Deletes messages of a tenant that were created before `before`, at most `limit` of them, older ones
     /// first. Returns how many it deleted.

@@ -132,12 +132,15 @@ impl Retention {
         term: &LeaderTerm,
     ) -> Result<SweepStep, SweepError> {
         let (mut tx, now) = self.begin(term).await?;
-        let tenants = tx.history_days(after, TENANTS_AT_ONCE).await?;
+        let tenants = tx.tenants_after(after, TENANTS_AT_ONCE).await?;
         let is_last_page = tenants.len() < TENANTS_AT_ONCE as usize;
         let (mut left, mut next) = (self.policy.batch, Stage::Credentials);
         let mut done_until = after;
-        for (tenant, days) in tenants {
-            let age: Duration = DAY.saturating_mul(days);
+        for tenant in tenants {
+            let Some(age) = history(&mut *tx, tenant).await? else {
+                done_until = Some(tenant);
+                continue;
+            };
             let deleted = tx.delete_messages(tenant, now.minus(age), left).await?;
             left = left.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
             if left == 0 {
@@ -186,6 +189,19 @@ impl Retention {
         let now = tx.now().await?;
         Ok((tx, now))
     }
+}
+
+/// Returns how long the plan of a tenant keeps messages; none if the plan is not there. The tenant stays on it
+/// until the transaction ends, so nothing is deleted by a plan that it has just left.
+async fn history(
+    tx: &mut dyn PlatformTx,
+    tenant: TenantId,
+) -> Result<Option<Duration>, StoreError> {
+    let Some(tenant) = tx.tenant_for_grant(tenant).await? else {
+        return Ok(None);
+    };
+    let tier = tx.tier(&tenant.tier).await?;
+    Ok(tier.map(|tier| DAY.saturating_mul(tier.history_days)))
 }
 
 const fn done(kind: &'static str, rows: u64) -> SweepStep {

@@ -9,7 +9,7 @@ use gateway_core::leader::LeaderTerm;
 use gateway_core::message::{Fact, MessageLog, MessageStatus, Outgoing, WaMessageId};
 use gateway_core::retention::{AgedRows, Retention, RetentionPolicy, SweepError};
 use gateway_core::store::PlatformStore;
-use gateway_core::tenant::{Tenant, TenantStatus, Tier};
+use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};
 use gateway_core::time::Clock;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::memory::{MemoryLog, MemoryState, MemoryStore};
@@ -60,6 +60,18 @@ impl Stage {
             clock,
             store,
         }
+    }
+
+    fn put_on(&self, tenant: u128, plan: &TierName) {
+        block_on(async {
+            let mut tx = self.store.begin_platform().await.expect("a transaction");
+            let found = tx.tenant(TenantId::from_u128(tenant)).await;
+            let mut row = found.expect("answered").expect("a tenant");
+            row.tier = plan.clone();
+            row.version += 1;
+            tx.save_tenant(&row).await.expect("saved");
+            tx.commit().await.expect("committed");
+        });
     }
 
     fn lead(&self, replica: u128) -> Option<LeaderTerm> {
@@ -135,6 +147,22 @@ fn messages_are_kept_as_long_as_the_plan_of_their_tenant_says_and_go_in_small_st
     let term = stage.lead(1).expect("nobody else leads");
     stage.round(&term);
     assert!(!stage.is_kept(1, 19) && !stage.is_kept(2, 20) && stage.is_kept(3, 30));
+}
+
+#[test]
+fn messages_of_a_tenant_go_by_the_plan_that_it_is_on_now() {
+    let mut stage = Stage::new();
+    let tiers = Tier::defaults().map(|tier| tier.name);
+    let unknown = TierName::parse("GONE").expect("a name");
+    stage.send(1, 10);
+    stage.clock.advance(40 * DAY);
+    // A plan that is not there keeps everything.
+    for (plan, is_kept) in [(&unknown, true), (&tiers[2], true), (&tiers[1], false)] {
+        stage.put_on(1, plan);
+        let term = stage.lead(1).expect("nobody else leads");
+        stage.round(&term);
+        assert_eq!(stage.is_kept(1, 10), is_kept, "{plan}");
+    }
 }
 
 #[test]

@@ -74,19 +74,15 @@ impl RetentionRepo for MemoryTx {
         .await
     }
 
-    async fn history_days(
+    async fn tenants_after(
         &mut self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<(TenantId, u32)>, StoreError> {
+    ) -> Result<Vec<TenantId>, StoreError> {
         self.run(|world, me| {
-            let rows = world.tenants.rows(me);
-            let later = rows.filter(|(id, _)| after.is_none_or(|after| **id > after));
-            let days = later.filter_map(|(id, tenant)| {
-                let tier = world.tiers.get(me, &tenant.tier)?;
-                Some((*id, tier.history_days))
-            });
-            Ok(days.take(limit as usize).collect())
+            let ids = world.tenants.rows(me).map(|(id, _)| *id);
+            let later = ids.filter(|id| after.is_none_or(|after| *id > after));
+            Ok(later.take(limit as usize).collect())
         })
         .await
     }

@@ -16,6 +16,10 @@ const PACES_LED: u32 = 3;
 
 /// Work for the leader. Every transaction in which it writes begins with
 /// [`hold_term`](gateway_core::leader::LeaderRepo::hold_term).
+///
+/// Archived credentials are the exception: they lie in the state store, which knows no terms, so a former leader
+/// may still be forgetting them beside the present one. That is harmless: both forget only what is past its age
+/// for ever, and forgetting it twice changes nothing.
 pub(crate) trait LedJob: Send + 'static {
     /// What the job is called, and what is led.
     const NAME: &'static str;

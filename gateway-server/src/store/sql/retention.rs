@@ -42,8 +42,7 @@ const PLACEMENTS: &str = "DELETE FROM placements WHERE (session_id, epoch) IN \
 const DELETIONS: &str = "DELETE FROM deletions WHERE (kind, id) IN \
      (SELECT kind, id FROM deletions WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2)";
 
-const HISTORY_DAYS: &str = "SELECT t.id, r.history_days FROM tenants AS t \
-     JOIN tiers AS r ON r.name = t.tier WHERE t.id > $1 ORDER BY t.id LIMIT $2";
+const TENANTS: &str = "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
 
 const MESSAGES: &str = "DELETE FROM messages WHERE tenant_id = $1 AND id IN \
      (SELECT id FROM messages WHERE tenant_id = $1 AND created_at < $2 \
@@ -77,19 +76,15 @@ impl RetentionRepo for Tx {
             .await
     }
 
-    async fn history_days(
+    async fn tenants_after(
         &mut self,
         after: Option<TenantId>,
         limit: u32,
-    ) -> Result<Vec<(TenantId, u32)>, StoreError> {
+    ) -> Result<Vec<TenantId>, StoreError> {
         let after = after.map_or(0, TenantId::as_u128);
-        let query = self.query(HISTORY_DAYS);
-        let rows: Vec<(Id, Count)> = query.bind(Id(after)).bind(Count::from(limit)).all().await?;
-        let read = |(id, days): (Id, Count)| {
-            let days = days.narrow().unwrap_or(u32::MAX);
-            (TenantId::from_u128(id.0), days)
-        };
-        Ok(rows.into_iter().map(read).collect())
+        let query = self.query(TENANTS).bind(Id(after));
+        let rows: Vec<(Id,)> = query.bind(Count::from(limit)).all().await?;
+        Ok(rows.iter().map(|(id,)| TenantId::from_u128(id.0)).collect())
     }
 
     async fn delete_messages(
