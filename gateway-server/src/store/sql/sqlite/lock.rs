@@ -11,7 +11,17 @@ use std::path::{Path, PathBuf};
 /// The exclusive lock on a data folder, held until it is dropped.
 #[derive(Debug)]
 pub struct DataLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DataLock {
+    /// Gives the lock back by a call, because closing the file would not: a process that is forked meanwhile
+    /// has it open, too, until it becomes another program.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!(%error, "the lock on the data folder is given back late");
+        }
+    }
 }
 
 /// The lock could not be taken.
@@ -50,7 +60,7 @@ impl DataLock {
             Err(source) => return Err(LockError::Unusable { path, source }),
         };
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(LockError::Held { path }),
             Err(TryLockError::Error(source)) => Err(LockError::Unusable { path, source }),
         }
