@@ -18,7 +18,8 @@ use super::{Done, Orchestrator};
 
 impl Orchestrator {
     /// Brings the picture of the fleet up to date. Call it as often as workers report, and at least every
-    /// [`LONGEST_PAUSE`]: after a longer pause the whole fleet is read again.
+    /// [`LONGEST_PAUSE`]: after a longer pause the whole fleet is read again. A pick that found no worker calls
+    /// it once more before it gives up, because a place that became free stands in no changed row.
     ///
     /// # Errors
     /// The store fails; the picture stays as it is.
@@ -37,23 +38,6 @@ impl Orchestrator {
             self.note_loads(&loads, now);
         }
         *self.fleet_seen_at() = Some(now);
-        Ok(())
-    }
-
-    /// Reads what changed of the fleet and where there is room, once more before a pick that found no worker
-    /// gives up: a place that became free stands in no changed row.
-    pub(super) async fn look_for_new_workers(&self) -> Result<(), StoreError> {
-        let mut tx = self.ports.store.read().await?;
-        let now = tx.now().await?;
-        if self.has_missed_changes(now) {
-            drop(tx);
-            return self.follow_fleet().await;
-        }
-        let views = tx.workers_changed_since(now.minus(WINDOW)).await?;
-        let loads = tx.worker_loads().await?;
-        drop(tx);
-        self.note_views(&views, now);
-        self.note_loads(&loads, now);
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl Orchestrator {
                 }
             }
             if look_again {
-                self.look_for_new_workers().await?;
+                self.follow_fleet().await?;
             }
         }
         Ok(None)
