@@ -3,8 +3,7 @@
 //! When many requests of one key or session come to a replica that does not know it, the first one reads and
 //! the others wait for what it finds. Nobody joins a read that began before something changed here that
 //! it could depend on, nor one that has been on its way for long: what it finds may be from before the
-//! request. A read ends when nobody waits for it any more, and its failure is told to those who waited
-//! and to nobody else. Each waits for as long as one caller may.
+//! request. A read that everybody has given up goes on to its end, which the store bounds.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,13 +13,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
+use futures_util::future::{BoxFuture, Shared};
 use gateway_core::store::StoreError;
 use gateway_core::time::Uptime;
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 /// The age beyond which a read is not joined.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -28,8 +25,8 @@ const YOUNG: Duration = Duration::from_secs(1);
 /// connection and then an answer, which together are longer than a caller should hear nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a read ends.
-type Ending<V> = BoxFuture<'static, Result<V, Arc<StoreError>>>;
+/// How a read ends, for everybody who waits for it.
+type Ending<V> = Shared<BoxFuture<'static, Result<V, Arc<StoreError>>>>;
 
 /// Reads on their way, by what they read. `T` is the tickets they were begun with, which say what had
 /// changed by then.
@@ -38,8 +35,7 @@ pub(super) struct Flights<K, T, V>(Arc<Mutex<HashMap<K, Flight<T, V>>>>);
 struct Flight<T, V> {
     sent: Uptime,
     tickets: Arc<T>,
-    task: AbortHandle,
-    reading: WeakShared<Ending<V>>,
+    ending: Ending<V>,
 }
 
 impl<K, T, V> Default for Flights<K, T, V> {
@@ -58,23 +54,6 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes a flight off the list when it has ended or nobody waits for it any more.
-struct Landing<K: Hash + Eq, T, V> {
-    flights: Arc<Mutex<HashMap<K, Flight<T, V>>>>,
-    key: K,
-    tickets: Arc<T>,
-}
-
-impl<K: Hash + Eq, T, V> Drop for Landing<K, T, V> {
-    fn drop(&mut self) {
-        let mut flights = lock(&self.flights);
-        let there = flights.get(&self.key);
-        if there.is_some_and(|flight| Arc::ptr_eq(&flight.tickets, &self.tickets)) {
-            flights.remove(&self.key);
-        }
-    }
-}
-
 impl<K, T, V> Flights<K, T, V>
 where
     K: Hash + Eq + Clone + Send + 'static,
@@ -85,7 +64,8 @@ where
     /// new one on `control` with these `tickets`, sent at `now`.
     ///
     /// # Errors
-    /// The read's own, or [`StoreError::Unavailable`] after [`PATIENCE`].
+    /// [`StoreError::Unavailable`] if the store could not be reached or did not answer within
+    /// [`PATIENCE`], and [`StoreError::Internal`] for every other failure.
     pub(super) async fn read<F>(
         &self,
         control: &Handle,
@@ -98,59 +78,56 @@ where
     where
         F: Future<Output = Result<V, StoreError>> + Send + 'static,
     {
-        let reading = {
+        let ending = {
             let mut flights = lock(&self.0);
-            let flight = flights.get(&key);
-            let joined = flight.and_then(|flight| flight.board(now, good));
-            joined.unwrap_or_else(|| {
+            let flight = flights.get(&key).filter(|flight| flight.is_young(now));
+            if let Some(flight) = flight.filter(|flight| good(&flight.tickets)) {
+                flight.ending.clone()
+            } else {
                 let tickets = Arc::new(tickets);
-                let task = AbortOnDropHandle::new(control.spawn(read(Arc::clone(&tickets))));
-                let abort = task.abort_handle();
-                let landing = Landing {
-                    flights: Arc::clone(&self.0),
-                    key: key.clone(),
-                    tickets: Arc::clone(&tickets),
+                let read = read(Arc::clone(&tickets));
+                let ending = self.begin(control, key.clone(), Arc::clone(&tickets), read);
+                let flight = Flight {
+                    sent: now,
+                    tickets,
+                    ending: ending.clone(),
                 };
-                let reading = landed(task, landing).boxed().shared();
-                if let Some(weak) = reading.downgrade() {
-                    let flight = Flight {
-                        sent: now,
-                        tickets,
-                        task: abort,
-                        reading: weak,
-                    };
-                    flights.insert(key, flight);
-                }
-                reading
-            })
+                flights.insert(key, flight);
+                ending
+            }
         };
-        match timeout(PATIENCE, reading).await {
-            Ok(outcome) => outcome.map_err(|failure| told(&failure)),
+        match timeout(PATIENCE, ending).await {
+            Ok(outcome) => outcome.map_err(told),
             Err(_) => Err(StoreError::Unavailable(Box::new(Silent))),
         }
     }
-}
 
-impl<T, V> Flight<T, V> {
-    /// Returns the read if it is on its way and may be joined at `now`.
-    fn board(&self, now: Uptime, good: impl FnOnce(&T) -> bool) -> Option<Shared<Ending<V>>> {
-        if self.task.is_finished() || now.since(self.sent) > YOUNG || !good(&self.tickets) {
-            return None;
-        }
-        self.reading.upgrade()
+    /// Begins a read that takes itself off the list at its end.
+    fn begin<F>(&self, control: &Handle, key: K, tickets: Arc<T>, read: F) -> Ending<V>
+    where
+        F: Future<Output = Result<V, StoreError>> + Send + 'static,
+    {
+        let flights = Arc::clone(&self.0);
+        let task = control.spawn(async move {
+            let outcome = read.await;
+            let mut flights = lock(&flights);
+            let there = flights.get(&key);
+            if there.is_some_and(|flight| Arc::ptr_eq(&flight.tickets, &tickets)) {
+                flights.remove(&key);
+            }
+            outcome.map_err(Arc::new)
+        });
+        let ended = |ended| Err(Arc::new(StoreError::Internal(Box::new(ended))));
+        task.map(move |outcome| outcome.unwrap_or_else(ended))
+            .boxed()
+            .shared()
     }
 }
 
-/// Waits for a read and takes it off the list; dropping this does so, too, and ends the read.
-async fn landed<V>(
-    task: AbortOnDropHandle<Result<V, StoreError>>,
-    landing: impl Send,
-) -> Result<V, Arc<StoreError>> {
-    let ended = task.await;
-    drop(landing);
-    match ended {
-        Ok(outcome) => outcome.map_err(Arc::new),
-        Err(ended) => Err(Arc::new(StoreError::Internal(Box::new(ended)))),
+impl<T, V: Clone> Flight<T, V> {
+    /// Returns whether the read has not ended and began a short while ago.
+    fn is_young(&self, now: Uptime) -> bool {
+        self.ending.peek().is_none() && now.since(self.sent) <= YOUNG
     }
 }
 
@@ -164,20 +141,15 @@ struct Silent;
 #[error("a read that others waited for, too, has failed")]
 struct Failed(#[source] Arc<StoreError>);
 
-/// Copies the failure of a shared read, so that every caller decides as it would on the original.
-fn told(failure: &Arc<StoreError>) -> StoreError {
-    let cause = || Box::new(Failed(Arc::clone(failure)));
-    match &**failure {
-        StoreError::Conflict => StoreError::Conflict,
-        StoreError::Duplicate(what) => StoreError::Duplicate(*what),
-        StoreError::Unavailable(_) => StoreError::Unavailable(cause()),
-        StoreError::Corrupt { table, id, why } => StoreError::Corrupt {
-            table,
-            id: id.clone(),
-            why: why.clone(),
-        },
-        StoreError::Refused(_) => StoreError::Refused(cause()),
-        StoreError::Internal(_) => StoreError::Internal(cause()),
+/// Turns the failure of a shared read into one of each who waited: a store that is away stays away, so that
+/// the caller tries again.
+fn told(failure: Arc<StoreError>) -> StoreError {
+    let away = matches!(&*failure, StoreError::Unavailable(_));
+    let failed = Box::new(Failed(failure));
+    if away {
+        StoreError::Unavailable(failed)
+    } else {
+        StoreError::Internal(failed)
     }
 }
 
@@ -304,7 +276,6 @@ mod tests {
             .expect("a runtime");
         let read = another.block_on(read);
         assert!(matches!(read, Err(StoreError::Internal(_))), "{read:?}");
-        assert!(lock(&flights.0).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
@@ -315,25 +286,18 @@ mod tests {
             matches!(&failed, Err(StoreError::Unavailable(why)) if why.is::<Silent>()),
             "{failed:?}"
         );
-        while desk.under_way() > 0 {
-            tokio::task::yield_now().await;
-        }
     }
 
     #[tokio::test]
-    async fn a_read_ends_with_the_last_who_waits_for_it() {
-        let desk = Desk::new();
-        let mut first = Box::pin(desk.ask(0, 0));
-        let mut second = Box::pin(desk.ask(0, 0));
-        assert!(futures_util::poll!(&mut first).is_pending());
-        assert!(futures_util::poll!(&mut second).is_pending());
-        desk.began(1).await;
-        drop(first);
-        assert_eq!(desk.under_way(), 1, "the second still waits");
-        drop(second);
-        while desk.under_way() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(desk.began.load(Ordering::SeqCst), 1);
+    async fn a_read_that_panics_is_not_joined_by_who_comes_later() {
+        let flights = Flights::<u8, (), u32>::default();
+        let now = Uptime::default();
+        let control = Handle::current();
+        let fails = |_| async { panic!("a defect") };
+        let read = flights.read(&control, 7, now, (), |()| true, fails).await;
+        assert!(matches!(read, Err(StoreError::Internal(_))), "{read:?}");
+        let finds = |_| async { Ok(1) };
+        let read = flights.read(&control, 7, now, (), |()| true, finds).await;
+        assert_eq!(read.expect("it is read again"), 1);
     }
 }
