@@ -109,7 +109,7 @@ impl Database {
         )
         .await?;
         let columns =
-            "api_keys (id, tenant_id, name, hash, prefix, scopes, created_at, changed_at)";
+            "api_keys (id, tenant_id, name, hash, prefix, scopes, version, created_at, changed_at)";
         self.rows(columns, size.keys, |number| {
             let secret = names::key(number);
             let (id, now) = (text.id(names::key_id(number).as_u128()), text.now);
@@ -117,7 +117,7 @@ impl Database {
             let (hash, prefix) = (text.bytes(&secret.hash()), secret.prefix());
             let past = text.past;
             format!(
-                "{id}, {tenant}, 'bench', {hash}, '{prefix}', '[\"messages:send\"]', {now}, {past}"
+                "{id}, {tenant}, 'bench', {hash}, '{prefix}', '[\"sessions:read\",\"messages:read\",\"messages:send\"]', 1, {now}, {past}"
             )
         })
         .await?;

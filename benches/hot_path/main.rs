@@ -49,6 +49,8 @@ enum Mode {
     Send(mode::send::Send),
     /// Latency at a fixed rate, and the longest stall.
     Paced(mode::paced::Paced),
+    /// Throughput and cost of what tenants read most.
+    Reads(mode::reads::Reads),
     /// The same at several numbers of sessions and workers.
     Sizes(mode::sizes::Sizes),
     /// Memory per routed session.
@@ -100,6 +102,7 @@ fn run() -> Result<(), Failure> {
         match mode {
             Mode::Send(send) => send.run(&launch).await,
             Mode::Paced(paced) => paced.run(&launch).await,
+            Mode::Reads(reads) => reads.run(&launch).await,
             Mode::Sizes(sizes) => sizes.run(&launch).await,
             Mode::Memory(memory) => memory.run(&launch).await,
             Mode::Start(start) => start.run(&launch).await,

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::clock::{now, pause};
-use crate::load::{Load, Outcome, Rate, drive, saturate};
+use crate::load::{Load, Outcome, Rate, Request, drive, saturate};
 use crate::proc;
 use crate::target::Target;
 
-/// Connections of every load.
-const CONNECTIONS: usize = 64;
+/// Connections of every load of sends.
+pub(crate) const CONNECTIONS: usize = 64;
 /// How long a target has to come to rest.
 const REST: Duration = Duration::from_secs(5);
 /// How long put-off work may take before it is left behind.
@@ -28,7 +28,7 @@ pub(crate) async fn touch(target: &Target, sessions: u32, count: u32) -> Result<
     let load = Load {
         targets: target.addresses.clone(),
         table,
-        keyed: false,
+        request: Request::Send,
         run: String::new(),
         connections: CONNECTIONS,
         time: Duration::ZERO,
@@ -76,8 +76,10 @@ pub(crate) struct Sample {
 pub(crate) struct Shape {
     /// Requests per second; none: as many as are answered.
     pub(crate) rate: Option<f64>,
-    /// Whether requests have an `Idempotency-Key`.
-    pub(crate) keyed: bool,
+    /// What every request asks for.
+    pub(crate) request: Request,
+    /// Connections, over which the requests are spread.
+    pub(crate) connections: usize,
     /// For how long.
     pub(crate) time: Duration,
     /// A label that is never the same in one run of the command.
@@ -116,9 +118,9 @@ pub(crate) async fn measure(target: &Target, shape: &Shape) -> Result<Sample, Fa
     let load = Load {
         targets: target.addresses.clone(),
         table: target.table.clone(),
-        keyed: shape.keyed,
+        request: shape.request,
         run: shape.label.clone(),
-        connections: CONNECTIONS,
+        connections: shape.connections,
         time: shape.time,
     };
     let rows = messages(target).await?;

@@ -4,6 +4,8 @@
 //! sessions and keys. All of them are therefore counted from nought and named here, so nothing has to be
 //! passed between them but the numbers.
 
+use std::net::Ipv4Addr;
+
 use gateway_core::entropy::Entropy;
 use gateway_core::id::{ApiKeyId, SessionId, TenantId};
 use gateway_core::identity::ApiKeySecret;
@@ -81,6 +83,12 @@ pub(crate) fn endpoint(port: u16, number: u32) -> String {
     format!("http://127.1.{}.{}:{port}", number / 250, 1 + number % 250)
 }
 
+/// Returns the number of the worker at an address of [`endpoint`].
+pub(crate) const fn worker_at(address: Ipv4Addr) -> u32 {
+    let [_, _, hundreds, place] = address.octets();
+    hundreds as u32 * 250 + (place as u32).saturating_sub(1)
+}
+
 /// Returns the id of a session.
 pub(crate) const fn session(number: u32) -> SessionId {
     SessionId::from_u128(BASE | number as u128)
@@ -130,6 +138,16 @@ mod tests {
     fn keys_differ_and_repeat() {
         assert_eq!(key(7).reveal(), key(7).reveal());
         assert_ne!(key(7).reveal(), key(8).reveal());
+    }
+
+    #[test]
+    fn a_worker_is_known_by_its_address() {
+        for number in [0, 9, 249, 250, 999] {
+            let endpoint = endpoint(80, number);
+            let host = endpoint.trim_start_matches("http://");
+            let address = host.trim_end_matches(":80").parse();
+            assert_eq!(worker_at(address.expect("an address")), number);
+        }
     }
 
     #[test]

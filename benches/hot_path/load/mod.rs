@@ -10,6 +10,39 @@ use std::time::Duration;
 pub(crate) use paced::{Rate, drive};
 pub(crate) use wrk::saturate;
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    /// To send a message.
+    Send,
+    /// To send a message under an `Idempotency-Key` of its own.
+    KeyedSend,
+    /// A session.
+    Session,
+    /// The first page of a tenant's sessions.
+    Sessions,
+    /// The first page of a session's messages.
+    Messages,
+}
+
+impl Request {
+    /// Returns whether this is one that the paced client can make, too.
+    pub(crate) const fn is_send(self) -> bool {
+        matches!(self, Self::Send | Self::KeyedSend)
+    }
+
+    /// Returns what `wrk.lua` calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::KeyedSend => "keyed-send",
+            Self::Session => "session",
+            Self::Sessions => "sessions",
+            Self::Messages => "messages",
+        }
+    }
+}
+
 /// The requests to send, and where.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
@@ -17,8 +50,8 @@ pub(crate) struct Load {
     pub(crate) targets: Vec<SocketAddr>,
     /// Lines of a session and a key, in the order in which they are used.
     pub(crate) table: PathBuf,
-    /// Whether every request has a fresh `Idempotency-Key`.
-    pub(crate) keyed: bool,
+    /// What every request asks for.
+    pub(crate) request: Request,
     /// What tells the keys of this run from others.
     pub(crate) run: String,
     /// Connections in all.

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Semaphore;
 
-use super::{Load, Outcome};
+use super::{Load, Outcome, Request};
 use crate::clock::{Moment, now};
 use crate::report::say;
 use crate::{Failure, proc};
@@ -196,7 +196,7 @@ async fn connection(
             continue;
         };
         let mut request = heads[number as usize % heads.len()].clone();
-        if load.keyed {
+        if load.request == Request::KeyedSend {
             request.push_str(&format!("Idempotency-Key: {}-{number}\r\n", load.run));
         }
         request.push_str("\r\n");

@@ -1,5 +1,5 @@
--- The load: every session in turn, with the keys of its tenant, and a body of 300 bytes.
--- Arguments: a file of lines "session key", and "keyed" for a fresh Idempotency-Key per request.
+-- The load: every session in turn, with the keys of its tenant; sends have a body of 300 bytes.
+-- Arguments: a file of lines "session key", and the name of a request (Request in load/mod.rs).
 -- Addresses of the targets stand in TARGETS, host:port separated by commas; threads take them in turn.
 
 local threads = 0
@@ -16,7 +16,8 @@ function setup(thread)
 end
 
 function init(args)
-  keyed = args[2] == "keyed"
+  keyed = args[2] == "keyed-send"
+  local read = ({ session = "/sessions/%s", sessions = "/sessions", messages = "/sessions/%s/messages" })[args[2]]
   local total = tonumber(os.getenv("THREADS"))
   heads, count, at = {}, 0, 0
   local tail = '","type":"text","text":"'
@@ -25,17 +26,22 @@ function init(args)
     if line_number % total == number then
       local session, key = string.match(line, "(%S+) (%S+)")
       count = count + 1
-      heads[count] = "POST /api/v1/sessions/" .. session .. "/messages HTTP/1.1\r\nHost: gateway\r\n" ..
-        "Authorization: Bearer " .. key .. "\r\nContent-Type: application/json\r\nContent-Length: 300\r\n"
+      if read then
+        heads[count] = "GET /api/v1" .. string.gsub(read, "%%s", session) .. " HTTP/1.1\r\nHost: gateway\r\n" ..
+          "Authorization: Bearer " .. key .. "\r\n\r\n"
+      else
+        heads[count] = "POST /api/v1/sessions/" .. session .. "/messages HTTP/1.1\r\nHost: gateway\r\n" ..
+          "Authorization: Bearer " .. key .. "\r\nContent-Type: application/json\r\nContent-Length: 300\r\n"
+      end
     end
     line_number = line_number + 1
   end
   local start = '{"to":"+491701234567' .. tail
   body = start .. string.rep("x", 300 - #start - 2) .. '"}'
-  plain = "\r\n" .. body
+  plain = not read and "\r\n" .. body
   sent = 0
   run = os.getenv("RUN") .. "-" .. number .. "-"
-  if not keyed and count <= 2000 then
+  if plain and not keyed and count <= 2000 then
     for i = 1, count do heads[i] = heads[i] .. plain end
     plain = nil
   end

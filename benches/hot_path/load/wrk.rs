@@ -37,14 +37,14 @@ pub(crate) async fn saturate(load: &Load) -> Result<Outcome, Failure> {
         .arg(format!("http://{}", targets[0]))
         .arg("--")
         .arg(&load.table)
-        .arg(if load.keyed { "keyed" } else { "plain" })
+        .arg(load.request.name())
         .env("TARGETS", targets.join(","))
         .env("THREADS", THREADS.to_string())
         .env("RUN", &load.run)
         .output()
         .await;
     let output = match output {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && load.request.is_send() => {
             return drive(load, Rate::AsAnswered).await;
         }
         output => output?,

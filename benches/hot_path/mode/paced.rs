@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::Failure;
 use crate::gateway::Launch;
-use crate::measure::{Shape, measure, touch};
+use crate::load::Request;
+use crate::measure::{CONNECTIONS, Shape, measure, touch};
 use crate::names::Size;
 use crate::report::{Line, paced, say};
 use crate::target::{Kind, Target};
@@ -45,7 +46,8 @@ impl Paced {
             touch(&target, self.sessions, self.sessions).await?;
             let shape = Shape {
                 rate: Some(self.rate.unwrap_or(usual_rate(*kind)).into()),
-                keyed: false,
+                request: Request::Send,
+                connections: CONNECTIONS,
                 time: Duration::from_secs(self.seconds),
                 label: "paced".to_owned(),
             };

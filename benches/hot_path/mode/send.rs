@@ -6,7 +6,8 @@ use clap::Args;
 
 use crate::Failure;
 use crate::gateway::Launch;
-use crate::measure::{Sample, Shape, measure, median};
+use crate::load::Request;
+use crate::measure::{CONNECTIONS, Sample, Shape, measure, median};
 use crate::names::Size;
 use crate::report::{Line, paced, saturated, say};
 use crate::target::{Kind, Target};
@@ -75,7 +76,7 @@ impl Send {
         crate::clock::pause(Duration::from_secs(self.settle)).await;
         for subject in &subjects {
             // Connections, caches and statements are made once; that is not what is measured.
-            measure(&subject.target, &self.shape(None, false, "warm", 1)).await?;
+            measure(&subject.target, &self.shape(None, Request::Send, "warm", 1)).await?;
         }
         for round in 0..self.rounds {
             for subject in &mut subjects {
@@ -86,7 +87,7 @@ impl Send {
             for round in 0..self.rounds {
                 for subject in &mut subjects {
                     let rate = median(&subject.plain).rate / 2.0;
-                    let shape = self.shape(Some(rate), false, "half", round);
+                    let shape = self.shape(Some(rate), Request::Send, "half", round);
                     subject.half.push(measure(&subject.target, &shape).await?);
                 }
             }
@@ -95,19 +96,20 @@ impl Send {
     }
 
     async fn round(&self, subject: &mut Subject, round: u32) -> Result<(), Failure> {
-        let plain = self.shape(None, false, "plain", round);
+        let plain = self.shape(None, Request::Send, "plain", round);
         subject.plain.push(measure(&subject.target, &plain).await?);
         if !self.no_keyed {
-            let keyed = self.shape(None, true, "keyed", round);
+            let keyed = self.shape(None, Request::KeyedSend, "keyed", round);
             subject.keyed.push(measure(&subject.target, &keyed).await?);
         }
         Ok(())
     }
 
-    fn shape(&self, rate: Option<f64>, keyed: bool, name: &str, round: u32) -> Shape {
+    fn shape(&self, rate: Option<f64>, request: Request, name: &str, round: u32) -> Shape {
         Shape {
             rate,
-            keyed,
+            request,
+            connections: CONNECTIONS,
             time: Duration::from_secs(self.seconds),
             label: format!("{name}-{round}"),
         }

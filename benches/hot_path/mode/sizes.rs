@@ -7,7 +7,8 @@ use clap::Args;
 
 use crate::Failure;
 use crate::gateway::Launch;
-use crate::measure::{Sample, Shape, measure, median, touch};
+use crate::load::Request;
+use crate::measure::{CONNECTIONS, Sample, Shape, measure, median, touch};
 use crate::names::Size;
 use crate::report::{Line, saturated, say};
 use crate::target::{Kind, Target};
@@ -92,7 +93,8 @@ impl Sizes {
         for round in 0..self.rounds {
             let shape = Shape {
                 rate: None,
-                keyed: false,
+                request: Request::Send,
+                connections: CONNECTIONS,
                 time: Duration::from_secs(self.seconds),
                 label: format!("round-{round}"),
             };

@@ -116,6 +116,16 @@ impl Fleet {
         self.call(Method::PUT, &path, &token, &body).await.map(drop)
     }
 
+    /// Returns what a worker says of its health.
+    pub(super) fn health(&self, number: u32) -> String {
+        json!({
+            "status": "ok",
+            "workerId": names::worker(number),
+            "incarnation": names::incarnation(&self.stub.run, number),
+        })
+        .to_string()
+    }
+
     /// Reports that a session that was to be started is connected.
     pub(super) async fn connected(&self, start: &StartSession) {
         let report = json!({

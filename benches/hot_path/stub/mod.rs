@@ -19,10 +19,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime;
 
-use crate::Failure;
+use crate::{Failure, names};
 use fleet::Fleet;
 
 /// The arguments of the stub's process.
@@ -100,10 +100,11 @@ fn serve_core(listener: std::net::TcpListener, fleet: Option<Arc<Fleet>>) -> io:
             let Ok((stream, _)) = listener.accept().await else {
                 continue;
             };
+            let number = worker_asked(&stream);
             let _ = stream.set_nodelay(true);
             let fleet = fleet.clone();
             tokio::task::spawn_local(async move {
-                let service = service_fn(move |request| answer(request, fleet.clone()));
+                let service = service_fn(move |request| answer(request, fleet.clone(), number));
                 let connection = hyper::server::conn::http1::Builder::new()
                     .pipeline_flush(true)
                     .serve_connection(TokioIo::new(stream), service);
@@ -114,9 +115,18 @@ fn serve_core(listener: std::net::TcpListener, fleet: Option<Arc<Fleet>>) -> io:
     })
 }
 
+/// Returns the number of the worker whose address a connection was made to.
+fn worker_asked(stream: &TcpStream) -> u32 {
+    match stream.local_addr() {
+        Ok(SocketAddr::V4(address)) => names::worker_at(*address.ip()),
+        _ => 0,
+    }
+}
+
 async fn answer(
     request: Request<Incoming>,
     fleet: Option<Arc<Fleet>>,
+    number: u32,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
@@ -137,7 +147,7 @@ async fn answer(
         });
     }
     if path.ends_with("/health") {
-        let text = r#"{"status":"ok","workerId":"bench","incarnation":"benchmark"}"#;
+        let text = fleet.map_or_else(|| "{}".to_owned(), |fleet| fleet.health(number));
         return Ok(json(StatusCode::OK, text.into()));
     }
     let text = r#"{"type":"unknown_session","error":"the stub only sends"}"#;
