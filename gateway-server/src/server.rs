@@ -45,7 +45,7 @@ use crate::worker_link::http::{HttpLink, LinkOptions};
 const FILES_BESIDE_CLIENTS: u64 = 500;
 
 /// Why the server does not start. Each text is one sentence that says what to change.
-pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A server that is open and does not serve yet.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Server {
     ///
     /// # Errors
     /// An occupied port, a database that cannot be used, a missing or weak secret.
-    pub async fn open(config: Config) -> Result<Self, OpenError> {
+    pub async fn open(config: Config) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
         let listener = Listener::bind(config.http.address())?;
@@ -253,7 +253,7 @@ fn state_vault(
     secrets: &Secrets,
     store: &SqlStore,
     entropy: &Arc<dyn Entropy>,
-) -> Result<StateVault, OpenError> {
+) -> Result<StateVault, StartError> {
     let blobs = Blobs::in_folder(&config.storage.data_dir.join("state"))?;
     let cipher = StateCipher::new(&secrets.state_keys, Arc::clone(entropy))?;
     Ok(StateVault::new(
@@ -277,7 +277,7 @@ async fn check_peers(
     secrets: &Secrets,
     entropy: &dyn Entropy,
     coord: &dyn Coordinator,
-) -> Result<Peers, OpenError> {
+) -> Result<Peers, StartError> {
     let folder = config.storage.data_dir.clone();
     let folder_id = folder::id(&folder, entropy)?;
     let setup = SharedSetup::new(folder, folder_id, &message_ids(secrets));

@@ -40,7 +40,7 @@ pub enum Joiner {
     /// The fleet's bootstrap token.
     Fleet,
     /// The SHA-256 of a one-time token. The row of the worker says which worker it is for.
-    Ticket([u8; 32]),
+    JoinToken([u8; 32]),
 }
 
 /// The credential is restricted to another session: to its holder, this session does not exist.

@@ -27,7 +27,7 @@ pub(crate) enum Credential {
     /// The fleet's bootstrap token.
     Bootstrap,
     /// The hash of a one-time token for a reserved worker id.
-    Ticket([u8; 32]),
+    JoinToken([u8; 32]),
 }
 
 /// The secrets that credentials are checked with.
@@ -65,7 +65,7 @@ pub enum InvalidCredential {
 }
 
 /// The prefix of one-time tokens of reserved worker ids.
-pub const TICKET_PREFIX: &str = "gwj_";
+pub const JOIN_TOKEN_PREFIX: &str = "gwj_";
 
 impl Verifiers {
     /// Returns the API key of a request, if that is its one credential and well formed.
@@ -90,8 +90,8 @@ impl Verifiers {
         if text.starts_with(WorkerTokens::PREFIX) {
             return Ok(Credential::Worker(self.workers.verify(text)?));
         }
-        if text.starts_with(TICKET_PREFIX) {
-            return Ok(Credential::Ticket(Sha256::digest(text).into()));
+        if text.starts_with(JOIN_TOKEN_PREFIX) {
+            return Ok(Credential::JoinToken(Sha256::digest(text).into()));
         }
         let bootstrap = self.bootstrap.expose().as_bytes();
         if verify_slices_are_equal(text.as_bytes(), bootstrap).is_ok() {

@@ -14,7 +14,7 @@ mod last_used;
 mod password;
 
 pub use caller::{Caller, Joiner, OtherSession, Person, WorkerCaller};
-pub use credential::{InvalidCredential, TICKET_PREFIX, Verifiers};
+pub use credential::{InvalidCredential, JOIN_TOKEN_PREFIX, Verifiers};
 pub use jwt::{AccessTokens, InvalidAccessToken};
 pub use last_used::LastUsed;
 pub use password::Passwords;

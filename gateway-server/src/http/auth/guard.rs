@@ -110,9 +110,9 @@ impl Gate {
                 parts.strangers.check(client).await?;
                 self.join(extensions, Joiner::Fleet)
             }
-            Credential::Ticket(hash) => {
+            Credential::JoinToken(hash) => {
                 parts.strangers.check(client).await?;
-                self.join(extensions, Joiner::Ticket(hash))
+                self.join(extensions, Joiner::JoinToken(hash))
             }
             Credential::Worker(owner) => {
                 parts.present(&owner).await?;

@@ -85,7 +85,7 @@ impl<'t> Columns<'t> {
     }
 
     /// A list of whatever columns hold.
-    pub(super) fn list<T: Listed<'t>>(self, values: Vec<T>) -> Self {
+    pub(super) fn list<T: ListElement<'t>>(self, values: Vec<T>) -> Self {
         self.with(T::list(values))
     }
 
@@ -155,20 +155,20 @@ impl List<'_> {
 }
 
 /// A value that a list can hold.
-pub(super) trait Listed<'t>: Sized {
+pub(super) trait ListElement<'t>: Sized {
     /// The list of such values.
     fn list(values: Vec<Self>) -> List<'t>;
 }
 
 macro_rules! listed {
     ($($kind:ident($value:ty)),* $(,)?) => {
-        $(impl<'t> Listed<'t> for $value {
+        $(impl<'t> ListElement<'t> for $value {
             fn list(values: Vec<Self>) -> List<'t> {
                 List::$kind(values.into_iter().map(Some).collect())
             }
         }
 
-        impl<'t> Listed<'t> for Option<$value> {
+        impl<'t> ListElement<'t> for Option<$value> {
             fn list(values: Vec<Self>) -> List<'t> {
                 List::$kind(values)
             }
@@ -185,7 +185,7 @@ listed!(
     Jsons(JsonText),
 );
 
-impl<'t> Listed<'t> for bool {
+impl<'t> ListElement<'t> for bool {
     fn list(values: Vec<Self>) -> List<'t> {
         List::Flags(values)
     }

@@ -18,7 +18,7 @@ use sqlx::sqlite::{
 };
 
 use super::error::classify;
-use super::postgres::lane::Lane;
+use super::postgres::kept::KeptConnection;
 use super::postgres::reach::ServerError;
 use super::postgres::silence::Silence;
 use super::sqlite::readers::Readers;
@@ -140,12 +140,12 @@ impl Pool {
     }
 
     /// A connection for a writer to keep, beside those of the pool; none to SQLite.
-    pub(super) fn lane(&self) -> Option<Lane> {
+    pub(super) fn kept(&self) -> Option<KeptConnection> {
         let Self::Postgres { pool, .. } = self else {
             return None;
         };
         let limit = pool.options().get_acquire_timeout();
-        Some(Lane::new(&pool.connect_options(), limit))
+        Some(KeptConnection::new(&pool.connect_options(), limit))
     }
 
     /// Opens the file, making it if it is not there.

@@ -62,7 +62,7 @@ pub(super) async fn register(
 ) -> ApiResult<Answer<Registered>> {
     let join = match joiner {
         Joiner::Fleet => Join::Bootstrap,
-        Joiner::Ticket(hash) => Join::OneTime(hash),
+        Joiner::JoinToken(hash) => Join::OneTime(hash),
     };
     let registration = registration(&registrar.options, body)?;
     let done = registrar.orchestrator.register(join, &registration).await?;

@@ -17,7 +17,7 @@ use gateway_core::store::StoreError;
 
 use super::message::MessageRow;
 use super::pool::Pool;
-use super::postgres::lane::Lane;
+use super::postgres::kept::KeptConnection;
 use super::tx::Tx;
 use super::types::Id;
 use super::{postgres, sqlite};
@@ -31,19 +31,19 @@ use statements as sql;
 pub struct SqlLedger {
     pool: Pool,
     /// Writes what is new, on PostgreSQL.
-    lane: Option<Lane>,
+    kept: Option<KeptConnection>,
 }
 
 impl SqlLedger {
     pub(super) fn new(pool: Pool) -> Self {
-        let lane = pool.lane();
-        Self { pool, lane }
+        let kept = pool.kept();
+        Self { pool, kept }
     }
 
     /// Closes its connections; for a ledger that has its own.
     pub async fn close(&self) {
-        if let Some(lane) = &self.lane {
-            lane.close().await;
+        if let Some(kept) = &self.kept {
+            kept.close().await;
         }
         self.pool.close().await;
     }
@@ -53,8 +53,8 @@ impl SqlLedger {
 impl Ledger for SqlLedger {
     async fn write(&self, facts: &[Fact]) -> Result<Vec<Recorded>, StoreError> {
         let grouped = Grouped::new(facts);
-        let folded = match &self.lane {
-            Some(lane) => postgres::message_log::write(lane, &self.pool, &grouped).await?,
+        let folded = match &self.kept {
+            Some(kept) => postgres::message_log::write(kept, &self.pool, &grouped).await?,
             None => sqlite::message_log::write(&self.pool, &grouped).await?,
         };
         answers(&grouped, folded)

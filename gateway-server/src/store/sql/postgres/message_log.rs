@@ -11,7 +11,7 @@ use super::super::message_log::statements as sql;
 use super::super::message_log::{Inserted, fold_into, key, parted};
 use super::super::pool::Pool;
 use super::super::types::{Id, Time};
-use super::lane::Lane;
+use super::kept::KeptConnection;
 use crate::message_log::grouped::{Folded, Grouped};
 
 /// The moment of the statement; if not all rows are new, the keys of those that are.
@@ -19,11 +19,11 @@ type Made = (Time, Option<Vec<Id>>, Option<Vec<Id>>);
 
 /// Writes a group and returns every message of it as it then stands in the table.
 pub(in super::super) async fn write(
-    lane: &Lane,
+    kept: &KeptConnection,
     pool: &Pool,
     grouped: &Grouped<'_>,
 ) -> Result<Vec<Folded>, StoreError> {
-    let (mut folded, known) = insert(lane, grouped).await?;
+    let (mut folded, known) = insert(kept, grouped).await?;
     if known.is_empty() {
         return Ok(folded);
     }
@@ -33,10 +33,10 @@ pub(in super::super) async fn write(
     Ok(folded)
 }
 
-async fn insert(lane: &Lane, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
+async fn insert(kept: &KeptConnection, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
     let fresh = grouped.fresh(Timestamp::default());
     let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
-    let made: Vec<Made> = lane.all(sql::INSERT, lists).await.map_err(classify)?;
+    let made: Vec<Made> = kept.all(sql::INSERT, lists).await.map_err(classify)?;
     let Some((Time(now), tenants, ids)) = made.into_iter().next() else {
         return Err(StoreError::Conflict);
     };

@@ -19,7 +19,7 @@ use crate::http::auth::Acting;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
 use crate::http::v1::workers::{labels, worker_id};
-use crate::identity::TICKET_PREFIX;
+use crate::identity::JOIN_TOKEN_PREFIX;
 
 /// A slot to be reserved.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
@@ -65,7 +65,7 @@ pub(super) async fn add(
 ) -> ApiResult<Answer<ReservedWorker>> {
     labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
     let id = worker_id(&body.worker_id).map_err(|error| Problem::field("workerId", error))?;
-    let join_token = ticket(&*entropy);
+    let join_token = new_join_token(&*entropy);
     let add = AddWorker {
         id,
         max_sessions: body.max_sessions,
@@ -76,8 +76,8 @@ pub(super) async fn add(
     Ok(Answer::created(ReservedWorker { worker, join_token }))
 }
 
-fn ticket(entropy: &dyn Entropy) -> String {
+fn new_join_token(entropy: &dyn Entropy) -> String {
     let mut secret = [0; 32];
     entropy.fill(&mut secret);
-    format!("{TICKET_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
+    format!("{JOIN_TOKEN_PREFIX}{}", URL_SAFE_NO_PAD.encode(secret))
 }

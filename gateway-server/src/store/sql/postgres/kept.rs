@@ -28,36 +28,36 @@ const PLANS: [(&str, &str); 2] = [
 ];
 
 /// A row of an answer.
-pub(in super::super) trait Answer:
+pub(in super::super) trait ReplyRow:
     for<'r> FromRow<'r, PgRow> + Send + Unpin
 {
 }
 
-impl<T> Answer for T where T: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> ReplyRow for T where T: for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A connection for one statement after the other. Clones share it.
 #[derive(Clone)]
-pub(in super::super) struct Lane(Arc<Inner>);
+pub(in super::super) struct KeptConnection(Arc<Inner>);
 
 struct Inner {
     options: PgConnectOptions,
     connect_timeout: Duration,
     silence: Silence,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Option<Opened>>,
 }
 
-struct Kept {
+struct Opened {
     connection: PgConnection,
     made: Instant,
 }
 
-impl fmt::Debug for Lane {
+impl fmt::Debug for KeptConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lane").finish_non_exhaustive()
+        f.debug_struct("KeptConnection").finish_non_exhaustive()
     }
 }
 
-impl Lane {
+impl KeptConnection {
     /// Connects when it is first used, on the runtime that uses it.
     pub(in super::super) fn new(options: &PgConnectOptions, connect_timeout: Duration) -> Self {
         Self(Arc::new(Inner {
@@ -70,7 +70,7 @@ impl Lane {
 
     /// Runs a statement that is a transaction of its own and may be repeated; `arguments` is asked anew for
     /// each attempt.
-    pub(in super::super) async fn all<R: Answer>(
+    pub(in super::super) async fn all<R: ReplyRow>(
         &self,
         statement: &'static str,
         arguments: impl Fn() -> Result<PgArguments, sqlx::Error>,
@@ -92,12 +92,12 @@ impl Lane {
     }
 
     /// The outcome, and the connection if it can be used again.
-    async fn run<R: Answer>(
+    async fn run<R: ReplyRow>(
         &self,
-        mut kept: Kept,
+        mut kept: Opened,
         statement: &'static str,
         arguments: PgArguments,
-    ) -> (Option<Kept>, Result<Vec<R>, sqlx::Error>) {
+    ) -> (Option<Opened>, Result<Vec<R>, sqlx::Error>) {
         let asking = sqlx::query_as_with(statement, arguments).fetch_all(&mut kept.connection);
         let outcome = self.0.silence.limit(asking).await;
         let sound = match &outcome {
@@ -108,12 +108,12 @@ impl Lane {
         (sound.then_some(kept), outcome)
     }
 
-    async fn connect(&self) -> Result<Kept, sqlx::Error> {
+    async fn connect(&self) -> Result<Opened, sqlx::Error> {
         let late = |_| sqlx::Error::Io(io::ErrorKind::TimedOut.into());
         let connecting = timeout(self.0.connect_timeout, self.0.options.connect());
         let connection = connecting.await.map_err(late)??;
         let made = Instant::now();
-        Ok(Kept { connection, made })
+        Ok(Opened { connection, made })
     }
 
     /// Says goodbye to the server.
