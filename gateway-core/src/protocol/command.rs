@@ -99,6 +99,8 @@ pub struct SessionState {
     pub last_ack_at: Option<Timestamp>,
     /// When WhatsApp last answered a keep-alive.
     pub last_pong_at: Option<Timestamp>,
+    /// When the worker answered, by its clock: the other times are read as their distance from this.
+    pub sent_at: Option<Timestamp>,
 }
 
 /// The body of `POST /sessions/{id}/messages`: an order to send a message.

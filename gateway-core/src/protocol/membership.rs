@@ -113,7 +113,7 @@ impl HeldSession {
 pub struct Beat {
     /// The run that it comes from; that of the token if absent.
     pub incarnation: Option<String>,
-    /// When it was sent, by the worker's clock; shown to people only.
+    /// When it was sent, by the worker's clock.
     pub sent_at: Option<Timestamp>,
     /// The number of the newest change of assignments that the worker has applied.
     pub applied_seq: Option<u64>,
@@ -184,6 +184,9 @@ pub struct AssignedSession {
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryReport {
     pub results: Vec<RecoveryResult>,
+    /// When this attempt to deliver the report was made, by the worker's clock.
+    #[serde(default)]
+    pub sent_at: Option<Timestamp>,
 }
 
 /// What became of one session that a worker was to restore.

@@ -1,4 +1,7 @@
 //! Reports of a worker: delivered at least once, made exactly-once in effect by identity.
+//!
+//! A worker's clock may be wrong. So a report says when this attempt to deliver it was made, `sentAt`, and
+//! its other times are read as their distance from that, never compared with the gateway's own time.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -90,6 +93,9 @@ pub struct SessionReport {
     /// When it happened, by the worker's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
+    /// When this attempt to deliver the report was made, by the worker's clock.
+    #[serde(default)]
+    pub sent_at: Option<Timestamp>,
 }
 
 /// The body of `POST /webhooks/message-status`: what a worker reports of an outbound message.
@@ -122,6 +128,9 @@ pub struct MessageReport {
     /// When it happened, by the worker's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
+    /// When this attempt to deliver the report was made, by the worker's clock.
+    #[serde(default)]
+    pub sent_at: Option<Timestamp>,
 }
 
 /// The body of `POST /webhooks/messages`: a message that came in.
@@ -156,9 +165,12 @@ pub struct InboundMessage {
     /// The type, as the worker names it.
     #[serde(rename = "type", default)]
     pub kind: Option<String>,
-    /// When it was sent, by WhatsApp's clock.
+    /// When it was written, by WhatsApp's clock.
     #[serde(default)]
     pub occurred_at: Option<Timestamp>,
+    /// When this attempt to deliver the report was made, by the worker's clock.
+    #[serde(default)]
+    pub sent_at: Option<Timestamp>,
     /// The fields of the type.
     #[serde(flatten)]
     pub content: Map<String, Value>,

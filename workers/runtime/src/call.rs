@@ -6,7 +6,7 @@ use gateway_core::protocol::{
     Registered, SessionReport,
 };
 use gateway_core::state::StoredState;
-use gateway_core::time::Uptime;
+use gateway_core::time::{Timestamp, Uptime};
 
 use crate::gateway::{Caller, GatewayApi, GatewayError};
 
@@ -51,6 +51,35 @@ pub enum Call {
         after: u64,
         entries: Vec<Vec<u8>>,
     },
+}
+
+impl Call {
+    /// Notes in a report that this attempt to deliver it is made at `now`, so that the gateway can read its
+    /// other times as distances from that.
+    pub(crate) fn stamp(&mut self, now: Timestamp) {
+        let sent_at = Some(now);
+        match self {
+            Self::Heartbeat(beat) => beat.sent_at = sent_at,
+            Self::Recovery(report) => report.sent_at = sent_at,
+            Self::Session(report) => report.sent_at = sent_at,
+            Self::Messages(reports) => {
+                for report in reports {
+                    report.sent_at = sent_at;
+                }
+            }
+            Self::Inbound(messages) => {
+                for message in messages {
+                    message.sent_at = sent_at;
+                }
+            }
+            Self::Register(_)
+            | Self::Goodbye
+            | Self::Assigned
+            | Self::ReadState { .. }
+            | Self::PutState { .. }
+            | Self::AppendState { .. } => {}
+        }
+    }
 }
 
 /// What the gateway answered.

@@ -85,6 +85,7 @@ impl Session {
             status: status.to_owned(),
             error: None,
             occurred_at: None,
+            sent_at: None,
         }
     }
 
@@ -113,6 +114,7 @@ impl Session {
             offline: false,
             kind: None,
             occurred_at: None,
+            sent_at: None,
             content: Map::new(),
         }
     }

@@ -200,6 +200,7 @@ impl<E: Engine> Worker<E> {
         Ok(SessionState {
             session_id: Some(session),
             epoch,
+            sent_at: Some(now.wall),
             ..state
         })
     }

@@ -58,7 +58,11 @@ impl Rules {
             calls.push((Flight::Assigned, Call::Assigned));
         }
         if let Some(results) = self.outbox.due_recovery(at) {
-            calls.push((Flight::Recovery, Call::Recovery(RecoveryReport { results })));
+            let report = RecoveryReport {
+                results,
+                sent_at: None,
+            };
+            calls.push((Flight::Recovery, Call::Recovery(report)));
         }
         for report in self.outbox.due_reports(at) {
             let number = report.report_seq.unwrap_or_default();
@@ -74,7 +78,8 @@ impl Rules {
         }
     }
 
-    fn depart(&mut self, flight: Flight, call: Call, now: Moment) -> Outbound {
+    fn depart(&mut self, flight: Flight, mut call: Call, now: Moment) -> Outbound {
+        call.stamp(now.wall);
         Outbound {
             id: self.outbox.departs(now.uptime, flight),
             caller: Caller {
@@ -109,7 +114,7 @@ impl Rules {
         let in_full = std::mem::take(&mut self.send_held);
         Beat {
             incarnation: Some(self.incarnation.to_string()),
-            sent_at: Some(now.wall),
+            sent_at: None,
             applied_seq: None,
             persist_ok: Some(self.persist_ok),
             cpu_usage: load.cpu,

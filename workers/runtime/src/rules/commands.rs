@@ -120,6 +120,7 @@ impl Rules {
             epoch: held.epoch,
             status: held.status.clone(),
             reason: Some("starting".to_owned()),
+            sent_at: Some(now.wall),
             ..SessionState::default()
         })))
     }

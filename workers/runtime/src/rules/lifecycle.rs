@@ -183,6 +183,7 @@ impl Rules {
             last_ack_at: None,
             last_pong_at: None,
             occurred_at: Some(self.now.wall),
+            sent_at: None,
         }
     }
 }

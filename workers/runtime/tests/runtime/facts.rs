@@ -6,7 +6,7 @@ use gateway_core::id::Epoch;
 use gateway_core::protocol::StartSessionMode;
 use gateway_worker::{GatewayError, Progress, Ticket};
 
-use crate::engine::{SESSION, Stage, connected, start};
+use crate::engine::{SESSION, Stage, at_once, connected, start};
 
 const CHAT: &str = "491709999999@s.whatsapp.net";
 
@@ -94,4 +94,35 @@ fn a_late_answer_settles_only_the_report_it_is_about() {
         statuses.last().map(String::as_str),
         Some("CONNECTING second")
     );
+}
+
+#[test]
+fn each_attempt_to_deliver_a_report_says_when_it_was_made() {
+    let stage = connected();
+    let happened_at = stage.now().wall;
+    let session = stage.engine().session();
+    stage.gateway.told().down = true;
+    session.report(Progress::connecting("syncing"));
+    session.submit_receipt(session.draft_receipt("sent"));
+    submit(&stage, "M1", "hi");
+    stage.settle();
+    stage.pass(Duration::from_secs(3));
+    stage.gateway.told().down = false;
+    stage.pass(Duration::from_secs(4));
+    let told = stage.gateway.told();
+    let report = told.reports.last().expect("a report");
+    assert_eq!(report.occurred_at, Some(happened_at));
+    let delivered_at = Some(happened_at.plus(Duration::from_secs(7)));
+    assert_eq!(report.sent_at, delivered_at);
+    assert_eq!(told.receipts[0].sent_at, delivered_at);
+    assert_eq!(told.inbound[0].sent_at, delivered_at);
+}
+
+#[test]
+fn an_answer_about_a_session_says_when_it_was_given() {
+    let stage = connected();
+    stage.clock.advance(Duration::from_secs(5));
+    let said = at_once(stage.worker.session(SESSION, stage.now()));
+    let said = said.expect("at once").expect("it is held");
+    assert_eq!(said.sent_at, Some(stage.now().wall));
 }
