@@ -12,7 +12,12 @@ use super::{files, read, root};
 const DESCRIBED: [&str; 3] = ["gateway-core", "gateway-testkit", "workers/runtime"];
 
 /// Crates in which no two types that more than one file can see have the same name.
-const UNIQUE: [&str; 3] = ["gateway-core", "gateway-server", "workers/runtime"];
+const UNIQUE: [&str; 4] = [
+    "gateway-core",
+    "gateway-server",
+    "gateway-testkit",
+    "workers/runtime",
+];
 
 /// Names that may stand twice in a crate.
 const EXCEPTIONS: [(&str, &str); 0] = [];

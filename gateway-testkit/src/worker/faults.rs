@@ -108,7 +108,7 @@ impl SimWorker {
         now: Moment,
     ) -> Fate {
         let owner = self.owner();
-        self.world.recorder.command(CommandRecord {
+        self.environment.recorder.command(CommandRecord {
             at: now.uptime,
             owner,
             kind,

@@ -13,12 +13,12 @@ use gateway_core::time::{Clock, Uptime};
 use gateway_worker::{GatewayApi, Moment, WorkerCard};
 
 use super::engine::Upstream;
+use super::environment::SimEnvironment;
 use super::faults::{Loss, SimCall};
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
 use super::script::Script;
 use super::sim::{SimWorker, sim_card};
-use super::world::World;
 use crate::entropy::SeededEntropy;
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(super) struct Slot {
 #[derive(Clone, Debug)]
 pub struct SimFleet {
     slots: Arc<Mutex<BTreeMap<WorkerId, Slot>>>,
-    world: World,
+    environment: SimEnvironment,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,7 +47,7 @@ impl SimFleet {
     pub fn new(seed: u64, clock: Arc<dyn Clock>) -> Self {
         Self {
             slots: Arc::default(),
-            world: World::new(Arc::new(SeededEntropy::new(seed))),
+            environment: SimEnvironment::new(Arc::new(SeededEntropy::new(seed))),
             clock,
         }
     }
@@ -60,7 +60,7 @@ impl SimFleet {
     /// Starts a worker with this card; an id that is known is started anew.
     pub fn add_card(&self, card: WorkerCard, script: Script) {
         let id = card.id.clone();
-        let worker = SimWorker::new(card, script, self.world.clone(), self.now());
+        let worker = SimWorker::new(card, script, self.environment.clone(), self.now());
         let slot = Slot {
             worker,
             frozen: false,
@@ -150,13 +150,13 @@ impl SimFleet {
     /// Returns the network of all phones.
     #[must_use]
     pub fn network(&self) -> &PhoneNetwork {
-        &self.world.network
+        &self.environment.network
     }
 
     /// Returns the recorder of what the workers did.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
-        &self.world.recorder
+        &self.environment.recorder
     }
 
     /// Delivers the calls that are due now, once. Returns how many they were.

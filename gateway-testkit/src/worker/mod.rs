@@ -14,6 +14,7 @@
 //! close the circle.
 
 mod engine;
+mod environment;
 mod faults;
 mod fleet;
 #[cfg(feature = "http")]
@@ -25,9 +26,9 @@ mod script;
 mod sim;
 mod stage;
 mod stub;
-mod world;
 
 pub use engine::{SimEngine, Upstream};
+pub use environment::SimEnvironment;
 pub use faults::{Loss, Reply, SimCall};
 pub use fleet::SimFleet;
 pub use gateway_worker::{
@@ -42,4 +43,3 @@ pub use script::{
 pub use sim::{SimWorker, sim_card};
 pub use stage::EngineStage;
 pub use stub::{StubGateway, Told};
-pub use world::World;

@@ -18,9 +18,9 @@ use gateway_core::time::Uptime;
 use gateway_worker::{Answer, GatewayError, Moment, Refusal, Stopping, Worker, WorkerCard};
 
 use super::engine::{SimEngine, Upstream};
+use super::environment::SimEnvironment;
 use super::faults::SimCall;
 use super::script::{Restart, Script};
-use super::world::World;
 
 /// Makes a card for 100 sessions, with an endpoint that is made up from the id.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn sim_card(id: WorkerId) -> WorkerCard {
 /// A simulated worker. See the module's page.
 #[derive(Debug)]
 pub struct SimWorker {
-    pub(super) world: World,
+    pub(super) environment: SimEnvironment,
     card: WorkerCard,
     worker: Arc<Worker<SimEngine>>,
     born: Uptime,
@@ -45,22 +45,25 @@ pub struct SimWorker {
 impl SimWorker {
     /// Makes a process that starts at `now`, holding nothing; [`Self::advance`] makes it register.
     #[must_use]
-    pub fn new(card: WorkerCard, script: Script, world: World, now: Moment) -> Self {
-        let engine = SimEngine::new(script, world.clone(), now);
-        Self::with_engine(card, engine, world, now)
+    pub fn new(card: WorkerCard, script: Script, environment: SimEnvironment, now: Moment) -> Self {
+        let engine = SimEngine::new(script, environment.clone(), now);
+        Self::with_engine(card, engine, environment, now)
     }
 
     pub(super) fn with_engine(
         mut card: WorkerCard,
         engine: SimEngine,
-        world: World,
+        environment: SimEnvironment,
         now: Moment,
     ) -> Self {
         card.remembered_sends = engine.with_script(|script| script.remembered_sends);
-        let (entropy, recorder) = (Arc::clone(&world.entropy), Arc::clone(&world.recorder));
+        let (entropy, recorder) = (
+            Arc::clone(&environment.entropy),
+            Arc::clone(&environment.recorder),
+        );
         let worker = Worker::observed(card.clone(), engine, entropy, recorder, now);
         Self {
-            world,
+            environment,
             card,
             worker: Arc::new(worker),
             born: now.uptime,
@@ -74,8 +77,8 @@ impl SimWorker {
     /// Returns the process started anew, as a new incarnation that holds nothing.
     #[must_use]
     pub(super) fn started_anew(&self, now: Moment) -> Self {
-        let (card, world) = (self.card.clone(), self.world.clone());
-        Self::new(card, self.with_script(Script::clone), world, now)
+        let (card, environment) = (self.card.clone(), self.environment.clone());
+        Self::new(card, self.with_script(Script::clone), environment, now)
     }
 
     #[cfg(feature = "http")]
@@ -228,7 +231,7 @@ impl SimWorker {
     /// The process dies: nothing it holds is live any more.
     pub fn crash(&mut self, now: Moment) {
         self.crashed = true;
-        self.world.recorder.ended(&self.owner(), now.uptime);
+        self.environment.recorder.ended(&self.owner(), now.uptime);
     }
 
     /// The process image comes back as it was, as a resumed virtual machine does.
@@ -240,7 +243,7 @@ impl SimWorker {
         }
         for held in self.holds() {
             let (session, epoch) = (held.session_id, held.epoch);
-            let recorder = &self.world.recorder;
+            let recorder = &self.environment.recorder;
             recorder.reopened(session, &owner, epoch, now.uptime);
         }
     }

@@ -110,7 +110,7 @@ impl Stage {
 
 /// A session that the engine runs.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct SimClient {
     pub(super) session: Session,
     pub(super) mode: StartSessionMode,
     /// The phone number that a pairing code was asked for.
@@ -132,7 +132,7 @@ pub(super) struct Client {
     pub(super) last_ack_at: Option<Timestamp>,
 }
 
-impl Client {
+impl SimClient {
     pub(super) fn new(session: Session, order: StartSession, counters: Counters) -> Self {
         Self {
             session,

@@ -13,18 +13,18 @@ use gateway_core::protocol::{SessionState, StartSessionMode};
 use gateway_core::time::Uptime;
 use gateway_worker::{Ending, Moment, Progress, Start, Ticket};
 
-use super::client::{Client, Stage};
+use super::client::{SimClient, Stage};
 use super::counters::{Counters, read_state};
+use crate::worker::environment::SimEnvironment;
 use crate::worker::phone::MailKey;
 use crate::worker::script::Script;
-use crate::worker::world::World;
 
 #[derive(Debug)]
 pub(super) struct Clients {
     pub(super) script: Script,
-    pub(super) world: World,
+    pub(super) environment: SimEnvironment,
     pub(super) now: Moment,
-    pub(super) live: BTreeMap<SessionId, Client>,
+    pub(super) live: BTreeMap<SessionId, SimClient>,
     timers: BTreeSet<(Uptime, SessionId)>,
     /// Sessions with a write of state on its way.
     pub(super) writing: BTreeSet<SessionId>,
@@ -33,10 +33,10 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) const fn new(script: Script, world: World, now: Moment) -> Self {
+    pub(super) const fn new(script: Script, environment: SimEnvironment, now: Moment) -> Self {
         Self {
             script,
-            world,
+            environment,
             now,
             live: BTreeMap::new(),
             timers: BTreeSet::new(),
@@ -51,14 +51,14 @@ impl Clients {
         let entries = u32::try_from(start.stored.journal.len()).unwrap_or(u32::MAX);
         let counters = Counters::after(entries);
         let mode = start.order.mode;
-        let mut client = Client::new(start.session, start.order, counters);
+        let mut client = SimClient::new(start.session, start.order, counters);
         if mode != StartSessionMode::Restore {
             self.live.insert(session, client);
             self.begin_linking(session);
             return Ok(());
         }
         let (device, phone_number, used) = read_state(&start.stored)?;
-        if self.world.network.is_unlinked(session, device) {
+        if self.environment.network.is_unlinked(session, device) {
             return Err(Ending::logged_out("device_removed"));
         }
         client.device = Some(device);
@@ -93,7 +93,7 @@ impl Clients {
     pub(super) fn unlink(&mut self, session: SessionId, epoch: Epoch) -> bool {
         let online = self.abandon(session, epoch);
         if online {
-            self.world.network.unlink(session);
+            self.environment.network.unlink(session);
         }
         online
     }
@@ -133,7 +133,11 @@ impl Clients {
         self.now = now;
         self.settle();
         let live = &self.live;
-        for session in self.world.network.take_fresh(|s| live.contains_key(s)) {
+        for session in self
+            .environment
+            .network
+            .take_fresh(|s| live.contains_key(s))
+        {
             self.reschedule(session);
         }
         while let Some((at, session)) = self.timers.first().copied() {
@@ -154,7 +158,7 @@ impl Clients {
         for session in writing {
             self.settle_write(session);
         }
-        let network = &self.world.network;
+        let network = &self.environment.network;
         self.unsettled.retain(|(session, key, ticket)| {
             let settled = ticket.outcome().is_some();
             if settled {
@@ -196,7 +200,7 @@ impl Clients {
         let mut next = [client.due, client.scan_at, None, None];
         if client.is_connected() {
             next[2] = client.written_to_at;
-            next[3] = self.world.network.next_due(session);
+            next[3] = self.environment.network.next_due(session);
         }
         client.timer = next.into_iter().flatten().min();
         if let Some(timer) = client.timer {

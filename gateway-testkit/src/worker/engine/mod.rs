@@ -23,8 +23,8 @@ use gateway_worker::{Ending, Engine, EngineInfo, Load, Moment, PasskeyAnswer, Re
 use self::clients::Clients;
 use self::sending::Tried;
 pub use self::upstream::Upstream;
+use super::environment::SimEnvironment;
 use super::script::Script;
-use super::world::World;
 
 /// The simulated client. See the module's page.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub struct SimEngine {
 impl SimEngine {
     /// Makes an engine at `now`, running nothing.
     #[must_use]
-    pub fn new(script: Script, world: World, now: Moment) -> Self {
+    pub fn new(script: Script, environment: SimEnvironment, now: Moment) -> Self {
         Self {
-            clients: Mutex::new(Clients::new(script, world, now)),
+            clients: Mutex::new(Clients::new(script, environment, now)),
             #[cfg(feature = "http")]
             patience: None,
             #[cfg(feature = "http")]

@@ -47,7 +47,7 @@ impl Clients {
         let Some(client) = self.live.get(&session) else {
             return;
         };
-        self.world.recorder.frame(Frame {
+        self.environment.recorder.frame(Frame {
             at: self.now.uptime,
             owner: client.session.owner().clone(),
             session,
@@ -59,7 +59,7 @@ impl Clients {
             self.receipt(session, body, "failed", Some(code), after);
             return self.reschedule(session);
         }
-        let shown = self.world.network.arrive(ShownMessage {
+        let shown = self.environment.network.arrive(ShownMessage {
             session,
             wa_message_id: body.wa_message_id.clone(),
             message_id: body.message_id,
@@ -86,7 +86,7 @@ impl Clients {
         if let Some(ms) = self.script.inbound.echo_ms {
             let due = self.now.uptime.plus(self.script.scaled(ms));
             let text = body.content.get("text").and_then(|text| text.as_str());
-            let network = &self.world.network;
+            let network = &self.environment.network;
             network.post_text(session, due, &body.to, text.unwrap_or("ok"));
         }
     }
@@ -107,6 +107,6 @@ impl Clients {
             error,
         };
         let due = self.now.uptime.plus(self.script.scaled(ms));
-        self.world.network.post(session, due, mail);
+        self.environment.network.post(session, due, mail);
     }
 }

@@ -60,7 +60,7 @@ impl Clients {
         };
         client.scan_at = auto_scan.map(|span| now.uptime.plus(span));
         if client.mode == StartSessionMode::PairingCode {
-            let digits = self.world.entropy.below(100_000_000);
+            let digits = self.environment.entropy.below(100_000_000);
             let stage = Stage::Code {
                 text: format!("{:04}-{:04}", digits / 10_000, digits % 10_000),
                 expires_at: now.wall.plus(code_life),
@@ -79,7 +79,7 @@ impl Clients {
         let Some(life) = lives.map(|ms| self.script.scaled(ms)) else {
             return self.end(session, &Ending::disconnected("qr_timeout"));
         };
-        let nonce = self.world.entropy.next_u64();
+        let nonce = self.environment.entropy.next_u64();
         if let Some(client) = self.live.get_mut(&session) {
             let stage = Stage::Qr {
                 index,
@@ -127,7 +127,7 @@ impl Clients {
             }
             Stage::Pairing => {
                 client.enter(Stage::Saving, None);
-                client.device = Some(self.world.network.link(session));
+                client.device = Some(self.environment.network.link(session));
                 self.save_credentials(session);
                 self.reschedule(session);
             }
@@ -150,13 +150,13 @@ impl Clients {
         };
         let removed = client
             .device
-            .is_some_and(|d| self.world.network.is_unlinked(session, d));
+            .is_some_and(|d| self.environment.network.is_unlinked(session, d));
         if removed {
             return self.end(session, &Ending::logged_out("device_removed"));
         }
         client.enter(Stage::Connected, None);
         client.written_to_at = every.map(|span| now.uptime.plus(span));
-        self.world.network.attach(session, now.uptime);
+        self.environment.network.attach(session, now.uptime);
         self.report(session);
         self.collect_mail(session);
         self.reschedule(session);
@@ -171,9 +171,9 @@ impl Clients {
             .map(|ms| self.script.scaled(ms));
         let chat = format!(
             "49{:010}@s.whatsapp.net",
-            self.world.entropy.below(10_000_000_000)
+            self.environment.entropy.below(10_000_000_000)
         );
-        self.world
+        self.environment
             .network
             .post_text(session, now.uptime, &chat, "hello");
         if let Some(client) = self.live.get_mut(&session) {
@@ -187,7 +187,7 @@ impl Clients {
         let Some(client) = self.live.get_mut(&session).filter(|c| c.is_connected()) else {
             return;
         };
-        for (key, mail, offline) in self.world.network.collect(session, now.uptime) {
+        for (key, mail, offline) in self.environment.network.collect(session, now.uptime) {
             let ticket = match mail {
                 Mail::Receipt { .. } => {
                     client.last_ack_at = Some(now.wall);

@@ -45,7 +45,7 @@ impl Clients {
             }
             Upstream::Replaced => self.reconnect(session, "replaced", 5_000),
             Upstream::LoggedOut => {
-                self.world.network.unlink(session);
+                self.environment.network.unlink(session);
                 self.end(session, &Ending::logged_out("device_removed"));
             }
             Upstream::TemporaryBan { code, for_ms } => {

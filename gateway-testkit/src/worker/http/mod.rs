@@ -25,11 +25,11 @@ use tokio::task::AbortHandle;
 
 use self::scripted::{ScriptedCarrier, scripted};
 use super::engine::SimEngine;
+use super::environment::SimEnvironment;
 use super::phone::PhoneNetwork;
 use super::recorder::Recorder;
 use super::script::Script;
 use super::sim::SimWorker;
-use super::world::World;
 
 /// How many messages the recipients of a long-running worker remember.
 const REMEMBERED: usize = 100_000;
@@ -110,14 +110,14 @@ impl fmt::Debug for Options {
 
 /// The worker and the signals that the layer, the carrier and the loop share.
 #[derive(Debug)]
-struct Stage {
+struct SimProcess {
     worker: Mutex<SimWorker>,
     clock: Arc<dyn Clock>,
     /// The clients may have something to do.
     changed: Notify,
 }
 
-impl Stage {
+impl SimProcess {
     fn worker(&self) -> MutexGuard<'_, SimWorker> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -131,7 +131,7 @@ impl Stage {
 #[derive(Debug)]
 pub struct SimHttpWorker {
     endpoint: String,
-    stage: Arc<Stage>,
+    stage: Arc<SimProcess>,
     running: Running,
     clients: AbortOnDrop,
 }
@@ -162,17 +162,18 @@ impl SimHttpWorker {
             labels: options.labels,
             ..WorkerCard::new(options.worker, &endpoint)
         };
-        let world = World {
+        let environment = SimEnvironment {
             network: options.network,
             recorder: options.recorder,
             entropy: options.entropy,
         };
         let clock = options.clock;
         let now = Moment::of(&*clock);
-        let engine = SimEngine::new(options.script, world.clone(), now).waiting(COUNTERS_LIMIT);
-        let worker = SimWorker::with_engine(card, engine, world, now);
+        let engine =
+            SimEngine::new(options.script, environment.clone(), now).waiting(COUNTERS_LIMIT);
+        let worker = SimWorker::with_engine(card, engine, environment, now);
         let runtime = Arc::clone(worker.runtime());
-        let stage = Arc::new(Stage {
+        let stage = Arc::new(SimProcess {
             worker: Mutex::new(worker),
             clock: Arc::clone(&clock),
             changed: Notify::new(),
@@ -229,7 +230,7 @@ impl SimHttpWorker {
 }
 
 /// Lets the simulated clients live until the worker's script lets it crash; then the process ends.
-async fn live(stage: Arc<Stage>, process: [AbortHandle; 2]) {
+async fn live(stage: Arc<SimProcess>, process: [AbortHandle; 2]) {
     let runtime = Arc::clone(stage.worker().runtime());
     loop {
         let now = stage.now();

@@ -14,7 +14,7 @@ use gateway_worker::{Answer, GatewayError, Outbound};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::Stage;
+use super::SimProcess;
 use crate::worker::faults::{Fate, SimCall};
 use crate::worker::recorder::CommandKind;
 
@@ -25,11 +25,11 @@ const LONGEST_BODY: usize = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct ScriptedCarrier {
     gateway: HttpGateway,
-    stage: Arc<Stage>,
+    stage: Arc<SimProcess>,
 }
 
 impl ScriptedCarrier {
-    pub(super) const fn new(gateway: HttpGateway, stage: Arc<Stage>) -> Self {
+    pub(super) const fn new(gateway: HttpGateway, stage: Arc<SimProcess>) -> Self {
         Self { gateway, stage }
     }
 }
@@ -52,7 +52,7 @@ impl Carrier for ScriptedCarrier {
 
 /// Lets a command go the way the script wants, and writes it down.
 pub(super) async fn scripted(
-    State(stage): State<Arc<Stage>>,
+    State(stage): State<Arc<SimProcess>>,
     request: Request,
     next: Next,
 ) -> Response {

@@ -9,14 +9,14 @@ use super::recorder::Recorder;
 
 /// What the workers of a fleet share.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct SimEnvironment {
     pub network: Arc<PhoneNetwork>,
     pub recorder: Arc<Recorder>,
     /// Where incarnations and codes come from.
     pub entropy: Arc<dyn Entropy>,
 }
 
-impl World {
+impl SimEnvironment {
     /// Makes a new network and a recorder that keeps everything.
     #[must_use]
     pub fn new(entropy: Arc<dyn Entropy>) -> Self {
