@@ -31,10 +31,13 @@ pub struct Request {
 
 /// Why a worker cannot take a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WorkerExclusion))]
 #[serde(rename_all = "snake_case")]
 pub enum FilterReason {
     /// Not `ACTIVE`, or its lease is not valid.
     Inactive,
+    /// It says that it cannot store session state at the moment.
+    StateNotStored,
     /// Cordoned by an operator.
     Cordoned,
     /// The circuit breaker for its commands is open.
@@ -51,10 +54,38 @@ pub enum FilterReason {
     Excluded,
 }
 
+impl FilterReason {
+    /// The reasons for which a worker takes no session at all.
+    pub const STANDING: [Self; 5] = [
+        Self::Inactive,
+        Self::StateNotStored,
+        Self::Cordoned,
+        Self::BreakerOpen,
+        Self::Full,
+    ];
+
+    /// Returns the name of the reason on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::StateNotStored => "state_not_stored",
+            Self::Cordoned => "cordoned",
+            Self::BreakerOpen => "breaker_open",
+            Self::Full => "full",
+            Self::Labels => "labels",
+            Self::ProtocolVersion => "protocol_version",
+            Self::StateFormat => "state_format",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
 impl fmt::Display for FilterReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Inactive => "not active",
+            Self::StateNotStored => "unable to store session state",
             Self::Cordoned => "cordoned",
             Self::BreakerOpen => "circuit breaker open",
             Self::Full => "full",
@@ -71,8 +102,9 @@ type Standing = (FilterReason, fn(&WorkerSnapshot) -> bool);
 /// A filter that compares a worker with a request.
 type Fitting = (FilterReason, fn(&Request, &WorkerSnapshot) -> bool);
 
-const STANDING: [Standing; 4] = [
+const STANDING: [Standing; 5] = [
     (FilterReason::Inactive, |worker| worker.active),
+    (FilterReason::StateNotStored, |worker| worker.stores_state),
     (FilterReason::Cordoned, |worker| !worker.cordoned),
     (FilterReason::BreakerOpen, |worker| worker.breaker_closed),
     (FilterReason::Full, WorkerSnapshot::has_room),

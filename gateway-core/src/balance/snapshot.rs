@@ -27,6 +27,8 @@ pub struct WorkerSnapshot {
     pub cordoned: bool,
     /// Whether its status is `ACTIVE` and its lease is valid.
     pub active: bool,
+    /// Whether it can store session state, as far as it says.
+    pub stores_state: bool,
     /// Whether the circuit breaker for its commands is closed.
     pub breaker_closed: bool,
     /// Labels such as `region`.
@@ -51,6 +53,7 @@ impl WorkerSnapshot {
             reserved: 0,
             cordoned: false,
             active: true,
+            stores_state: true,
             breaker_closed: true,
             labels: BTreeMap::new(),
             protocol_version: 1,

@@ -7,12 +7,12 @@
 //!
 //! A picture that is behind costs a pick that the store refuses, never a wrong assignment.
 
-use crate::balance::{Fleet, Load, WorkerSnapshot};
+use crate::balance::{FilterReason, Fleet, Load, WorkerSnapshot};
 use crate::change::{LONGEST_PAUSE, WINDOW};
 use crate::id::WorkerId;
 use crate::store::StoreError;
 use crate::time::Timestamp;
-use crate::worker::{Lease, WorkerLoad, WorkerStatus, WorkerView};
+use crate::worker::{Lease, Worker, WorkerLoad, WorkerStatus, WorkerView};
 
 use super::{Done, Orchestrator};
 
@@ -63,7 +63,8 @@ impl Orchestrator {
     /// The store fails.
     pub async fn placeable_workers(&self) -> Result<Done<usize>, StoreError> {
         self.follow_fleet().await?;
-        let is_ready = |worker: &&WorkerSnapshot| worker.active && !worker.cordoned;
+        let is_ready =
+            |worker: &&WorkerSnapshot| worker.active && worker.stores_state && !worker.cordoned;
         let ready = self.fleet().iter().filter(is_ready).count();
         Ok(Done::quiet(ready))
     }
@@ -103,21 +104,55 @@ impl Orchestrator {
             };
             snapshot.assigned = found.assigned;
             snapshot.active = is_active(found.status, Some(&found.lease));
+            snapshot.stores_state = stores_state(Some(&found.lease));
             snapshot.load = load(&found.lease, now);
-            self.add_vitals(&mut snapshot);
-            fleet.upsert(snapshot);
+            self.put(&mut fleet, snapshot);
         }
     }
 
     fn note(&self, fleet: &mut Fleet, views: &[WorkerView], now: Timestamp) {
         for view in views {
-            let Some(mut snapshot) = snapshot(view, now) else {
+            let Some(snapshot) = snapshot(view, now) else {
                 fleet.remove(&view.worker.id);
                 continue;
             };
-            self.add_vitals(&mut snapshot);
-            fleet.upsert(snapshot);
+            self.put(fleet, snapshot);
         }
+    }
+
+    fn put(&self, fleet: &mut Fleet, mut snapshot: WorkerSnapshot) {
+        let known = fleet.get(&snapshot.worker);
+        let stored_state = known.is_none_or(|known| known.stores_state);
+        let worker = &snapshot.worker;
+        match (stored_state, snapshot.stores_state) {
+            (true, false) => tracing::warn!(
+                worker.id = %worker,
+                "a worker cannot store session state: nothing new is placed on it"
+            ),
+            (false, true) => tracing::info!(
+                worker.id = %worker,
+                "a worker can store session state again"
+            ),
+            _ => {}
+        }
+        self.add_vitals(&mut snapshot);
+        fleet.upsert(snapshot);
+    }
+}
+
+/// Returns why nothing new is placed on a worker, as far as its rows say; none if sessions are. Without a
+/// lease, only the worker's row is asked.
+#[must_use]
+pub fn exclusion(worker: &Worker, lease: Option<&Lease>) -> Option<FilterReason> {
+    let is_held = lease.is_none_or(is_held);
+    if worker.status != WorkerStatus::Active || !is_held {
+        Some(FilterReason::Inactive)
+    } else if !stores_state(lease) {
+        Some(FilterReason::StateNotStored)
+    } else if worker.cordoned {
+        Some(FilterReason::Cordoned)
+    } else {
+        (worker.assigned >= worker.max_sessions).then_some(FilterReason::Full)
     }
 }
 
@@ -129,6 +164,7 @@ fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     snapshot.assigned = worker.assigned;
     snapshot.cordoned = worker.cordoned;
     snapshot.active = is_active(worker.status, lease);
+    snapshot.stores_state = stores_state(lease);
     snapshot.labels.clone_from(&worker.labels);
     snapshot.protocol_version = worker.protocol_version;
     snapshot
@@ -138,12 +174,18 @@ fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     Some(snapshot)
 }
 
-/// Returns whether a worker of this status takes sessions. It does not without a lease, nor while it cannot
-/// store session state.
+/// Returns whether a worker of this status takes sessions. It does not without a lease.
 fn is_active(status: WorkerStatus, lease: Option<&Lease>) -> bool {
-    let holds_lease = lease.is_some_and(|lease| lease.fenced_at.is_none() && !lease.disowned);
-    let persists = lease.is_none_or(|lease| lease.report.persist_ok != Some(false));
-    status == WorkerStatus::Active && holds_lease && persists
+    status == WorkerStatus::Active && lease.is_some_and(is_held)
+}
+
+const fn is_held(lease: &Lease) -> bool {
+    lease.fenced_at.is_none() && !lease.disowned
+}
+
+/// Returns whether a worker can store session state, as far as this incarnation says.
+fn stores_state(lease: Option<&Lease>) -> bool {
+    lease.is_none_or(|lease| lease.report.persist_ok != Some(false))
 }
 
 /// Returns what the last heartbeat said; none before the first.

@@ -44,6 +44,7 @@ pub use admin::{AddWorker, UpdateWorker, WorkerAdminError};
 pub use card::{CardPatch, CommandError, CreateError, NewCard};
 pub use claim_due::Claim;
 pub use effect_queue::{EffectLimits, EffectQueue};
+pub use follow_fleet::exclusion;
 pub use heartbeat::BeatError;
 pub use membership::{Join, Member, RegisterError, Registration};
 pub use probe::Probe;

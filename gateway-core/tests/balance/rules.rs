@@ -57,8 +57,9 @@ fn each_filter_rules_out_with_its_own_reason() {
     assert_eq!(winner([suitable.clone()], &request), "worker-01");
 
     type Spoil = fn(&mut WorkerSnapshot);
-    let spoils: [(FilterReason, Spoil); 9] = [
+    let spoils: [(FilterReason, Spoil); 10] = [
         (FilterReason::Inactive, |w| w.active = false),
+        (FilterReason::StateNotStored, |w| w.stores_state = false),
         (FilterReason::Cordoned, |w| w.cordoned = true),
         (FilterReason::BreakerOpen, |w| w.breaker_closed = false),
         (FilterReason::Full, |w| w.assigned = 10),
@@ -337,6 +338,7 @@ fn an_embedder_brings_a_strategy() {
 fn each_reason_of_a_refusal_reads_differently() {
     let reasons = [
         FilterReason::Inactive,
+        FilterReason::StateNotStored,
         FilterReason::Cordoned,
         FilterReason::BreakerOpen,
         FilterReason::Full,

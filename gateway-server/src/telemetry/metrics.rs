@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use gateway_core::balance::FilterReason;
 use gateway_core::message::{SendError, SendOutcome};
 use gateway_core::worker::WorkerStatus;
 use metrics::{
@@ -126,6 +127,7 @@ pub struct LoopMetrics {
     effects_waiting: Gauge,
     effects_running: Gauge,
     workers: [Gauge; WorkerStatus::ALL.len()],
+    excluded: [Gauge; FilterReason::STANDING.len()],
 }
 
 /// The metrics of the listener: connections, requests and answers.
@@ -347,6 +349,9 @@ impl LoopMetrics {
         };
         let workers = "gateway_workers";
         describe_gauge(recorder, workers, "Workers by status");
+        let excluded = "gateway_workers_excluded";
+        let text = "Workers on which nothing new is placed, by reason";
+        describe_gauge(recorder, excluded, text);
         let coordinator = "gateway_coordinator_available";
         describe_gauge(recorder, coordinator, "Whether the coordinator answers");
         let waiting = "gateway_effects_waiting";
@@ -374,6 +379,10 @@ impl LoopMetrics {
                 let labels = [("status", status.name())];
                 recorder.register_gauge(&Key::from_parts(workers, labels.as_slice()), &ABOUT)
             }),
+            excluded: FilterReason::STANDING.map(|reason| {
+                let labels = [("reason", reason.name())];
+                recorder.register_gauge(&Key::from_parts(excluded, labels.as_slice()), &ABOUT)
+            }),
         }
     }
 
@@ -383,11 +392,18 @@ impl LoopMetrics {
         self.effects_running.set(running as f64);
     }
 
-    /// Shows how many workers have each status, from the statuses of the whole fleet.
-    pub fn fleet(&self, statuses: &[WorkerStatus]) {
+    /// Shows how many workers have each status, and why nothing new is placed on some, from both of every
+    /// worker.
+    pub fn fleet(&self, workers: &[(WorkerStatus, Option<FilterReason>)]) {
+        let show =
+            |gauge: &Gauge, count: usize| gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
         for (status, gauge) in WorkerStatus::ALL.into_iter().zip(&self.workers) {
-            let count = statuses.iter().filter(|known| **known == status).count();
-            gauge.set(u32::try_from(count).unwrap_or(u32::MAX));
+            let known = workers.iter().filter(|(known, _)| *known == status);
+            show(gauge, known.count());
+        }
+        for (reason, gauge) in FilterReason::STANDING.into_iter().zip(&self.excluded) {
+            let known = workers.iter().filter(|(_, known)| *known == Some(reason));
+            show(gauge, known.count());
         }
     }
 }
@@ -481,7 +497,12 @@ mod tests {
             .sends
             .begun()
             .ended(&Err(SendError::OutcomeUnknown { id }));
-        metrics.loops.fleet(&[WorkerStatus::Active; 2]);
+        let cordoned = Some(FilterReason::Cordoned);
+        let workers = [
+            (WorkerStatus::Active, None),
+            (WorkerStatus::Active, cordoned),
+        ];
+        metrics.loops.fleet(&workers);
         let text = metrics.render();
         for line in [
             "# HELP gateway_http_connections Open connections",
@@ -502,6 +523,8 @@ mod tests {
             "gateway_coordinator_available 0",
             "gateway_workers{status=\"ACTIVE\"} 2",
             "gateway_workers{status=\"OFFLINE\"} 0",
+            "gateway_workers_excluded{reason=\"cordoned\"} 1",
+            "gateway_workers_excluded{reason=\"state_not_stored\"} 0",
             "gateway_message_log_batch_facts_bucket{le=\"500\"} 1",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

@@ -344,3 +344,26 @@ async fn tenants_are_not_let_in() {
         request.expect(403).await.is("forbidden");
     }
 }
+
+#[tokio::test]
+async fn a_worker_that_cannot_store_state_is_seen_in_list_and_metrics() {
+    let office = Office::open().await;
+    let beat = async |persists: bool| {
+        let path = format!("/api/v1/workers/{WORKER}/heartbeat");
+        let request = office.scene.as_worker(office.scene.app.put(&path));
+        request
+            .json(&json!({ "persistOk": persists }))
+            .expect(200)
+            .await;
+        let worker = office.get(&format!("/{WORKER}")).expect(200).await;
+        let metrics = office.scene.app.get("/metrics").expect(200).await.text;
+        let line = "gateway_workers_excluded{reason=\"state_not_stored\"} ";
+        let count = metrics.lines().find_map(|known| known.strip_prefix(line));
+        let count = count.expect("the metric").to_owned();
+        (worker.data()["excluded"].clone(), count)
+    };
+    assert_eq!(beat(true).await, (Value::Null, "0".to_owned()));
+    let excluded = (json!("state_not_stored"), "1".to_owned());
+    assert_eq!(beat(false).await, excluded);
+    assert_eq!(beat(true).await, (Value::Null, "0".to_owned()));
+}

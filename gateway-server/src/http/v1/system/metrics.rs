@@ -5,9 +5,11 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
+use gateway_core::balance::FilterReason;
+use gateway_core::orchestrator::exclusion;
 use gateway_core::store::{PlatformStore, StoreError};
 use gateway_core::time::Clock;
-use gateway_core::worker::WorkerStatus;
+use gateway_core::worker::{WorkerStatus, WorkerView};
 use http::{HeaderMap, HeaderName, header};
 
 use crate::cache::Caches;
@@ -65,9 +67,15 @@ pub(super) async fn metrics(
     Ok(([kind], scraped.metrics.render()).into_response())
 }
 
-async fn fleet(store: &dyn PlatformStore) -> Result<Vec<WorkerStatus>, StoreError> {
+type WorkerMark = (WorkerStatus, Option<FilterReason>);
+
+async fn fleet(store: &dyn PlatformStore) -> Result<Vec<WorkerMark>, StoreError> {
     let views = store.read_platform().await?.workers().await?;
-    Ok(views.into_iter().map(|view| view.worker.status).collect())
+    let mark = |view: &WorkerView| {
+        let excluded = exclusion(&view.worker, view.lease.as_ref());
+        (view.worker.status, excluded)
+    };
+    Ok(views.iter().map(mark).collect())
 }
 
 /// The headers by which a proxy shows itself.

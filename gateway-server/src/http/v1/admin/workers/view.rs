@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use gateway_core::balance::FilterReason;
 use gateway_core::id::{Incarnation, WorkerId};
+use gateway_core::orchestrator::exclusion;
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Engine, Worker, WorkerReport, WorkerStatus, WorkerView as Row};
 use serde::Serialize;
@@ -20,6 +22,8 @@ pub(super) struct WorkerView {
     endpoint: Option<String>,
     incarnation: Option<Incarnation>,
     max_sessions: u32,
+    /// Why nothing new is placed on it; null if sessions are.
+    excluded: Option<FilterReason>,
     /// The sessions it holds or is to hold.
     assigned_sessions: u32,
     version: Option<String>,
@@ -46,6 +50,7 @@ struct ReportView {
     /// Share of its memory in use, 0 to 1.
     memory_usage: Option<f64>,
     uptime_seconds: Option<u64>,
+    /// Whether it can store session state. While it cannot, nothing new is placed on it.
     persist_ok: Option<bool>,
     sessions: ReportedSessions,
 }
@@ -83,6 +88,7 @@ impl ReportedSessions {
 
 impl From<Row> for WorkerView {
     fn from(row: Row) -> Self {
+        let excluded = exclusion(&row.worker, row.lease.as_ref());
         let lease = row.lease.filter(|lease| lease.renewals > 0);
         let last_heartbeat_at = lease.as_ref().map(|lease| lease.renewed_at);
         let report = lease.map(|lease| ReportView {
@@ -93,6 +99,7 @@ impl From<Row> for WorkerView {
             sessions: ReportedSessions::of(&lease.report),
         });
         Self {
+            excluded,
             last_heartbeat_at,
             report,
             ..row.worker.into()
@@ -102,10 +109,12 @@ impl From<Row> for WorkerView {
 
 impl From<Worker> for WorkerView {
     fn from(worker: Worker) -> Self {
+        let excluded = exclusion(&worker, None);
         Self {
             id: worker.id,
             status: worker.status,
             cordoned: worker.cordoned,
+            excluded,
             endpoint: worker.endpoint,
             incarnation: worker.incarnation,
             max_sessions: worker.max_sessions,
