@@ -43,12 +43,7 @@ impl Orchestrator {
         let victims = tx.lock_sessions_of(death.owner()).await?;
         let effects = self.free(&mut *tx, death, &victims, now).await?;
         tx.commit().await?;
-        tracing::warn!(
-            worker.id = %death.owner().worker,
-            sessions = victims.len(),
-            reason = reason(death),
-            "a worker is gone; its sessions are placed again"
-        );
+        log(death, victims.len());
         Ok(Some(effects))
     }
 
@@ -86,6 +81,21 @@ impl Orchestrator {
         tx.append_events(&told).await?;
         Ok(effects)
     }
+}
+
+/// Writes down that an incarnation is gone. A worker that held nothing is missed by nobody.
+fn log(death: &Death, sessions: usize) {
+    let (worker, reason) = (&death.owner().worker, reason(death));
+    if death.evidence() == Evidence::Goodbye && sessions == 0 {
+        tracing::info!(worker.id = %worker, reason, "a worker is gone; it held no sessions");
+        return;
+    }
+    tracing::warn!(
+        worker.id = %worker,
+        sessions,
+        reason,
+        "a worker is gone; its sessions are placed again"
+    );
 }
 
 async fn offline(

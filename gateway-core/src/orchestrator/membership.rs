@@ -179,6 +179,19 @@ impl Orchestrator {
         Ok(Done { value: (), effects })
     }
 
+    /// Takes the word of a run's supervisor that its process has ended. The supervisor knows by `waitpid`, and
+    /// has shown the run's token, so it is believed like the run itself.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn exited(&self, owner: &Owner) -> Result<Done<()>, StoreError> {
+        let fenced = self.fence(&Death::process_gone(owner.clone())).await?;
+        Ok(Done {
+            value: (),
+            effects: fenced.unwrap_or_default(),
+        })
+    }
+
     /// Returns the sessions that a run of a worker should hold.
     ///
     /// # Errors

@@ -177,6 +177,19 @@ pub struct AssignedSession {
     pub paired: bool,
 }
 
+/// The body of `POST /workers/{id}/exit`: a supervisor's word that the process of a worker has ended.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct ProcessExit {
+    /// The run that has ended; that of the token if absent.
+    pub incarnation: Option<String>,
+    /// When it ended, by the supervisor's clock.
+    pub exited_at: Option<Timestamp>,
+    /// How it ended: an exit status or a signal.
+    pub cause: Option<String>,
+}
+
 /// The body of `POST /workers/{id}/sessions/recovery-status`: what became of the sessions that a worker
 /// restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -14,8 +14,8 @@ pub use command::{
     StartSessionMode, StopSession, WorkerProblem,
 };
 pub use membership::{
-    AssignedSession, Beat, BeatAnswer, Dropped, HeldSession, RecoveryReport, RecoveryResult,
-    Register, Registered, SessionCounts,
+    AssignedSession, Beat, BeatAnswer, Dropped, HeldSession, ProcessExit, RecoveryReport,
+    RecoveryResult, Register, Registered, SessionCounts,
 };
 pub use report::{InboundMessage, MessageReport, Reports, SessionReport};
 

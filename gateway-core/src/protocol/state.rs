@@ -8,11 +8,14 @@
 //! | body | frames |
 //! |---|---|
 //! | `GET …/state` answer | 8 bytes length, 8 bytes sequence, the bytes: first the snapshot (sequence 0 and empty if there is none), then each journal entry |
-//! | `POST …/state/journal` | 4 bytes length, the bytes: each entry, in order |
+//! | `POST …/sessions/{sid}/state/journal` | 4 bytes length, the bytes: each entry, in order |
+//! | `POST /workers/{id}/state/journal` | for each session 16 bytes id, 8 bytes epoch, 8 bytes sequence that the entries follow, 4 bytes number of entries, then the entries as above |
 //!
 //! All numbers are big-endian.
 
-use crate::id::Epoch;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Epoch, SessionId};
 use crate::state::{StateVersion, StoredState};
 
 /// The header with the session's epoch: on every state request and answer, and on commands without a body.
@@ -101,6 +104,86 @@ pub fn decode_entries(body: &[u8]) -> Result<Vec<Vec<u8>>, BrokenFrame> {
     Ok(entries)
 }
 
+/// The journal entries of one session, in a call that carries those of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalGroup {
+    pub session: SessionId,
+    pub epoch: Epoch,
+    /// The sequence that the entries follow.
+    pub after: u64,
+    pub entries: Vec<Vec<u8>>,
+}
+
+/// What became of the entries of one session, in the answer to `POST /workers/{id}/state/journal`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct JournalResult {
+    pub session_id: SessionId,
+    /// The newest sequence, if the entries are stored.
+    #[serde(default)]
+    pub seq: Option<u64>,
+    /// Why they are not: `stale_epoch`, `seq_conflict`, `unknown_session`, …
+    #[serde(rename = "type", default)]
+    pub kind: Option<String>,
+    /// The same, for people.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// With `stale_epoch` the session's epoch, with `seq_conflict` its newest sequence.
+    #[serde(default)]
+    pub current: Option<u64>,
+}
+
+/// The answer to `POST /workers/{id}/state/journal`: one result for each session, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct JournalAnswer {
+    pub results: Vec<JournalResult>,
+}
+
+/// Writes the body of `POST /workers/{id}/state/journal`.
+#[must_use]
+pub fn encode_groups(groups: &[JournalGroup]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for group in groups {
+        body.extend_from_slice(&group.session.as_u128().to_be_bytes());
+        body.extend_from_slice(&group.epoch.0.to_be_bytes());
+        body.extend_from_slice(&group.after.to_be_bytes());
+        // More entries than that do not fit into a body.
+        let count = u32::try_from(group.entries.len()).unwrap_or(u32::MAX);
+        body.extend_from_slice(&count.to_be_bytes());
+        body.append(&mut encode_entries(&group.entries));
+    }
+    body
+}
+
+/// Reads the body of `POST /workers/{id}/state/journal`. Sizes are checked by the state store.
+///
+/// # Errors
+/// The body ends inside a frame.
+pub fn decode_groups(body: &[u8]) -> Result<Vec<JournalGroup>, BrokenFrame> {
+    let mut rest = body;
+    let mut groups = Vec::new();
+    while !rest.is_empty() {
+        let session = SessionId::from_u128(u128::from_be_bytes(take(&mut rest)?));
+        let epoch = Epoch(u64::from_be_bytes(take(&mut rest)?));
+        let after = u64::from_be_bytes(take(&mut rest)?);
+        let count = u32::from_be_bytes(take(&mut rest)?);
+        let mut entries = Vec::new();
+        for _ in 0..count {
+            let length = u32::from_be_bytes(take(&mut rest)?);
+            entries.push(split(&mut rest, u64::from(length))?.to_vec());
+        }
+        groups.push(JournalGroup {
+            session,
+            epoch,
+            after,
+            entries,
+        });
+    }
+    Ok(groups)
+}
+
 fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], BrokenFrame> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(BrokenFrame)?;
     *rest = tail;
@@ -148,6 +231,27 @@ mod tests {
         let entries = vec![vec![], vec![1], vec![0; 70_000]];
         assert_eq!(decode_entries(&encode_entries(&entries)), Ok(entries));
         assert_eq!(decode_entries(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn groups_survive_their_frames() {
+        let group = |session, entries| JournalGroup {
+            session: SessionId::from_u128(session),
+            epoch: Epoch(3),
+            after: 9,
+            entries,
+        };
+        let groups = vec![
+            group(1, vec![vec![1, 2], vec![]]),
+            group(u128::MAX, vec![]),
+            group(2, vec![vec![0; 300]]),
+        ];
+        let body = encode_groups(&groups);
+        assert_eq!(decode_groups(&body), Ok(groups));
+        assert_eq!(decode_groups(&[]), Ok(vec![]));
+        for cut in [1, 16, 35, 36, 39, body.len() - 1] {
+            assert_eq!(decode_groups(&body[..cut]), Err(BrokenFrame), "{cut}");
+        }
     }
 
     #[test]

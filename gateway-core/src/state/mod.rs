@@ -102,6 +102,10 @@ pub trait StateStore: Debug + Send + Sync {
         bytes: &[u8],
     ) -> Result<u64, StateError>;
 
+    /// Shows that state can be stored at this moment: writes as a snapshot and a journal entry are written, and
+    /// leaves nothing behind.
+    async fn probe(&self) -> Result<(), StateError>;
+
     /// Sets the state aside if it is sealed to `upto` or less: a later seal finds none. State of a
     /// later epoch belongs to another account and stays, however late this call comes. Idempotent.
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError>;

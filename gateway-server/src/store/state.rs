@@ -187,6 +187,18 @@ impl StateStore for StateVault {
         }
     }
 
+    async fn probe(&self) -> Result<(), StateError> {
+        let mut random = [0; 16];
+        self.entropy.fill(&mut random);
+        let nobody = SessionId::from_u128(u128::from_be_bytes(random));
+        let name = self.fresh_name(nobody, 0);
+        self.blobs.put(&name, Bytes::from_static(b"probe")).await?;
+        // A transaction that writes, for a session that nobody has.
+        let written = self.rows.erase(nobody).await;
+        self.blobs.delete_all(&folder(nobody)).await?;
+        Ok(written?)
+    }
+
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError> {
         Ok(self.rows.archive(session, upto).await?)
     }

@@ -30,6 +30,7 @@ cases!(StateUnderTest, "state":
     a_snapshot_that_does_not_follow_is_refused,
     what_is_too_large_is_refused_whole,
     the_largest_is_kept_as_it_is,
+    a_store_that_is_probed_keeps_what_it_has,
     archived_state_is_not_found_again,
     an_archive_that_comes_late_leaves_the_next_account,
     what_was_archived_is_forgotten_and_bars_former_owners_as_before,
@@ -295,6 +296,17 @@ async fn the_largest_is_kept_as_it_is(s: &StateUnderTest) -> Verdict {
         "the snapshot has changed"
     );
     assert!(kept.journal == [(2, entry)], "the entry has changed");
+    Ok(())
+}
+
+async fn a_store_that_is_probed_keeps_what_it_has(s: &StateUnderTest) -> Verdict {
+    let id = session_id(1);
+    s.state.append(id, ONE, 0, &[bytes("a")]).await?;
+    s.state.probe().await?;
+    s.state.probe().await?;
+    let kept = s.state.seal(id, ONE).await?;
+    assert_eq!(kept.journal, [(1, bytes("a"))]);
+    assert_eq!(kept.version.seq, 1);
     Ok(())
 }
 

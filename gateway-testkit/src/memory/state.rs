@@ -190,6 +190,10 @@ impl StateStore for MemoryState {
         Ok(live.version.seq)
     }
 
+    async fn probe(&self) -> Result<(), StateError> {
+        self.open().map(drop)
+    }
+
     async fn archive(&self, session: SessionId, upto: Epoch) -> Result<(), StateError> {
         let mut states = self.open()?;
         let kept = states.kept.get_mut(&session);

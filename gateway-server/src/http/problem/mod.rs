@@ -185,6 +185,11 @@ impl Problem {
         self.kind
     }
 
+    /// Returns a value that programs need, if it was added.
+    pub(super) fn value(&self, name: &str) -> Option<&Value> {
+        self.more.get(name)
+    }
+
     /// Makes the body for the request with this id, and logs the cause.
     pub(super) fn render(&self, request_id: &str) -> Failure {
         if let Some(cause) = &self.cause {

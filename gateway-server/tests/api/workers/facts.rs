@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::app::{TestRequest, text};
-use crate::scene::{INCARNATION, Scene, registration};
+use crate::scene::{INCARNATION, Scene, WORKER, registration};
 
 fn to<'a>(scene: &'a Scene, what: &str, body: &Value) -> TestRequest<'a> {
     let path = format!("/api/v1/webhooks/{what}");
@@ -196,4 +196,45 @@ async fn wrong_fields_are_named() {
     }
     let many: Vec<Value> = (0..1_001).map(|n| inbound(&id, &format!("A{n}"))).collect();
     to(&scene, "messages", &json!(many)).expect(400).await;
+}
+
+/// The most bytes of a call of a worker, state apart.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The body with blanks behind it, so that it has this many bytes.
+fn padded(body: &Value, bytes: usize) -> String {
+    let mut text = body.to_string();
+    text.push_str(&" ".repeat(bytes - text.len()));
+    text
+}
+
+#[tokio::test]
+async fn calls_of_workers_carry_four_mebibytes_and_not_a_byte_more() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let status = json!({"sessionId": id, "epoch": 1, "status": "CONNECTED"});
+    let receipt = fact(&id, json!({"messageId": "msg_x", "status": "sent"}));
+    let workers = format!("/api/v1/workers/{WORKER}");
+    for (path, body) in [
+        ("/api/v1/webhooks/messages".to_owned(), inbound(&id, "A1")),
+        ("/api/v1/webhooks/message-status".to_owned(), receipt),
+        ("/api/v1/webhooks/session-status".to_owned(), status),
+        (
+            format!("{workers}/sessions/recovery-status"),
+            json!({"results": []}),
+        ),
+        (format!("{workers}/heartbeat"), json!({})),
+    ] {
+        let call = |bytes: usize| {
+            let request = match path.ends_with("heartbeat") {
+                true => scene.app.put(&path),
+                false => scene.app.post(&path),
+            };
+            let request = scene.as_worker(request);
+            request.raw("application/json", padded(&body, bytes))
+        };
+        call(MOST_BYTES).expect(200).await;
+        let refused = call(MOST_BYTES + 1).expect(413).await;
+        assert_eq!(refused.kind(), "payload_too_large", "{path}");
+    }
 }

@@ -179,3 +179,36 @@ async fn after_a_goodbye_the_sessions_are_placed_elsewhere() {
     let beat = scene.as_worker(scene.app.put(&beat)).json(&json!({}));
     beat.expect(409).await.is("wrong_incarnation");
 }
+
+#[tokio::test]
+async fn after_the_word_of_a_supervisor_the_sessions_are_placed_elsewhere() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    scene
+        .register(&registration("worker-2", "incarnation-2"))
+        .expect(200)
+        .await;
+    let path = format!("/api/v1/workers/{WORKER}/exit");
+    let exit = |incarnation: &str| {
+        let body = json!({"incarnation": incarnation, "cause": "signal 9"});
+        scene.as_worker(scene.app.post(&path)).json(&body)
+    };
+    exit("another-run")
+        .expect(409)
+        .await
+        .is("wrong_incarnation");
+    exit(INCARNATION).expect(200).await;
+    let tick = scene.app.app.orchestrator.tick().await.expect("a tick");
+    scene.app.app.effects.carry_out(tick.effects);
+    scene.settle().await;
+    let starts = scene.app.link.starts();
+    let last = starts.last().expect("a start");
+    assert_eq!((last.session_id.to_string(), last.epoch.0), (id, 2));
+    exit(INCARNATION).expect(200).await;
+    let starts = scene.app.link.starts().len();
+    scene.settle().await;
+    assert_eq!(scene.app.link.starts().len(), starts, "once");
+    let beat = format!("/api/v1/workers/{WORKER}/heartbeat");
+    let beat = scene.as_worker(scene.app.put(&beat)).json(&json!({}));
+    beat.expect(409).await.is("wrong_incarnation");
+}

@@ -1,7 +1,9 @@
 //! `GET` and `PUT /workers/{id}/sessions/{sid}/state`, `POST …/state/journal`
 
-use gateway_core::protocol::state::encode_entries;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::state::{JournalGroup, encode_entries, encode_groups};
 use hyper::Method;
+use serde_json::{Value, json};
 
 use crate::app::{TestAnswer, TestRequest};
 use crate::scene::{Scene, WORKER, registration};
@@ -174,4 +176,60 @@ async fn headers_frames_and_sizes_are_checked() {
     fits.raw(OCTETS, vec![0; 16 * 1024 * 1024])
         .expect(200)
         .await;
+}
+
+/// Appends entries to the journals of several sessions.
+fn append_all<'a>(scene: &'a Scene, groups: &[JournalGroup]) -> TestRequest<'a> {
+    let path = format!("/api/v1/workers/{WORKER}/state/journal");
+    let request = scene.as_worker(scene.app.post(&path));
+    request.raw(OCTETS, encode_groups(groups))
+}
+
+fn group(session: &str, epoch: u64, after: u64) -> JournalGroup {
+    JournalGroup {
+        session: session.parse().expect("an id"),
+        epoch: Epoch(epoch),
+        after,
+        entries: vec![b"entry".to_vec()],
+    }
+}
+
+#[tokio::test]
+async fn the_journals_of_several_sessions_are_written_in_one_call() {
+    let scene = Scene::set().await;
+    let first = scene.connected("sales").await;
+    let second = scene.connected("support").await;
+    let nobody = SessionId::from_u128(9).to_string();
+    let groups = [
+        group(&first, 1, 0),
+        group(&second, 1, 7),
+        group(&first, 0, 1),
+        group(&nobody, 1, 0),
+    ];
+    let answer = append_all(&scene, &groups).expect(200).await;
+    let results = answer.data()["results"].as_array().expect("results");
+    let results: Vec<_> = results
+        .iter()
+        .map(|result| [&result["seq"], &result["type"], &result["current"]])
+        .map(|parts| json!(parts))
+        .collect();
+    let none = Value::Null;
+    let expected = [
+        json!([1, none, none]),
+        json!([none, "seq_conflict", 0]),
+        json!([none, "stale_epoch", 1]),
+        json!([none, "unknown_session", none]),
+    ];
+    assert_eq!(results, expected);
+}
+
+#[tokio::test]
+async fn a_call_for_no_session_shows_whether_state_can_be_stored() {
+    let scene = Scene::set().await;
+    let answer = append_all(&scene, &[]).expect(200).await;
+    assert_eq!(answer.data(), &json!({"results": []}));
+    let path = format!("/api/v1/workers/{WORKER}/state/journal");
+    let broken = scene.as_worker(scene.app.post(&path)).raw(OCTETS, vec![1]);
+    let broken = broken.expect(400).await;
+    assert_eq!(broken.fields(), ["body"]);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
+use gateway_core::session::Owner;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,6 +21,14 @@ pub(super) struct Farewell {
     worker_id: WorkerId,
 }
 
+impl Farewell {
+    pub(super) fn of(owner: Owner) -> Self {
+        Self {
+            worker_id: owner.worker,
+        }
+    }
+}
+
 /// Say goodbye
 ///
 /// The worker has closed and tombstoned everything it held; its sessions are placed elsewhere at once.
@@ -33,6 +42,5 @@ pub(super) async fn goodbye(
 ) -> ApiResult<Answer<Farewell>> {
     let done = orchestrator.goodbye(&owner).await?;
     effects.carry_out(done.effects);
-    let worker_id = owner.worker;
-    Ok(Answer::ok(Farewell { worker_id }))
+    Ok(Answer::ok(Farewell::of(owner)))
 }

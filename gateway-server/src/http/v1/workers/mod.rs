@@ -5,9 +5,11 @@
 
 mod assigned;
 mod batch;
+mod exit;
 mod goodbye;
 mod heartbeat;
 mod inbound;
+mod journal;
 mod message_status;
 mod own;
 mod recovery;
@@ -35,11 +37,13 @@ pub(super) fn routes() -> Routes {
         .add_sized(worker, WORKER_BYTES, routes!(heartbeat::heartbeat))
         .add_sized(worker, WORKER_BYTES, routes!(heartbeat::heartbeat_alias))
         .add(worker, routes!(goodbye::goodbye))
+        .add(worker, routes!(exit::exit))
         .add(worker, routes!(assigned::assigned))
         .add_sized(worker, WORKER_BYTES, routes!(recovery::recovery_status))
         .add(worker, routes!(state::read))
         .add_sized(worker, STATE_BYTES, routes!(state::replace))
         .add_sized(worker, STATE_BYTES, routes!(state::append))
+        .add_sized(worker, WORKER_BYTES, routes!(journal::append))
         .add_sized(worker, WORKER_BYTES, routes!(session_status::report))
         .add_sized(worker, WORKER_BYTES, routes!(message_status::report))
         .add_sized(worker, WORKER_BYTES, routes!(inbound::report))
