@@ -67,7 +67,7 @@ impl SimWorker {
                     return Err("the worker has crashed, as its script wants".into());
                 }
             }
-            worker.shutdown().await;
+            worker.shutdown().await?;
             Ok(())
         })
     }

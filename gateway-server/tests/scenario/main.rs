@@ -68,7 +68,8 @@ fn main() -> ExitCode {
             a_worker_without_a_gateway_says_so_once_and_registers_when_there_is_one,
             a_worker_whose_id_is_in_use_says_so_and_takes_over_when_it_is_free,
             a_worker_that_asks_something_else_says_so,
-            a_worker_that_does_not_answer_is_suspected_by_its_probe_and_trusted_again;
+            a_worker_that_does_not_answer_is_suspected_by_its_probe_and_trusted_again,
+            a_worker_that_is_stopped_leaves_no_message_behind;
     };
     let on_postgres = stories! {
         clock: a_store_whose_clock_jumps_fences_nobody;

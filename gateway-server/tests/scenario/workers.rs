@@ -1,6 +1,7 @@
 //! Simulated workers that the gateway does not let in, or does not trust for a while.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
 
 use crate::eventually;
@@ -86,4 +87,25 @@ pub(crate) async fn a_worker_that_does_not_answer_is_suspected_by_its_probe_and_
     worker.thaw();
     let tenant = gateway.tenant("ada@example.com").await;
     tenant.connected_session("sales").await;
+}
+
+pub(crate) async fn a_worker_that_is_stopped_leaves_no_message_behind() {
+    let gateway = Gateway::serve(&[]);
+    let tenant = gateway.tenant("ada@example.com").await;
+    // WhatsApp acknowledges after the worker was asked to stop.
+    let script = gateway.folder().join("slow.toml");
+    let receipts = "[receipts]\nsent_ms = 700\ndelivered_ms = 100000\n";
+    fs::write(&script, format!("auto_scan_ms = 100\n{receipts}")).expect("a file");
+    let script = script.to_str().expect("a path");
+    let mut worker = gateway.worker("worker-1", &["--script", script]);
+    tenant.connected_session("sales").await;
+    for number in 1..=6 {
+        let sent = tenant.send("sales", &number.to_string(), None).await;
+        let (answer, body) = sent.expect("an answer");
+        assert!(answer.is_success(), "{body}");
+    }
+    assert!(worker.terminate().success(), "{}", worker.log());
+    let history = tenant.history("sales").await;
+    let statuses: Vec<_> = history.iter().map(|message| &message["status"]).collect();
+    assert_eq!(statuses, ["sent"; 6], "{}", worker.log());
 }

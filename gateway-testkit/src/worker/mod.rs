@@ -42,4 +42,4 @@ pub use script::{
 };
 pub use sim::{SimWorker, sim_card};
 pub use stage::EngineStage;
-pub use stub::{StubGateway, Told};
+pub use stub::{StubGateway, Told, WorkerRoute};

@@ -182,7 +182,7 @@ impl SimWorker {
     /// Returns the state that the client of a session reports, or `None` if the session is not held.
     #[must_use]
     pub fn look(&self, session: SessionId, now: Moment) -> Option<SessionState> {
-        at_once(self.at(now).session(session, now)).ok()
+        at_once(self.at(now).session(session, &now)).ok()
     }
 
     /// Lets time pass and returns the calls that are due. Each must be answered with
@@ -272,7 +272,7 @@ impl SimWorker {
     /// # Errors
     /// It is not held.
     pub fn session(&mut self, session: SessionId, now: Moment) -> Result<SessionState, Refusal> {
-        at_once(self.at(now).session(session, now))
+        at_once(self.at(now).session(session, &now))
     }
 
     /// `POST /sessions/{id}/messages`
@@ -285,7 +285,7 @@ impl SimWorker {
         body: &SendMessage,
         now: Moment,
     ) -> Result<Sent, Refusal> {
-        at_once(self.at(now).send(session, body, now))
+        at_once(self.at(now).send(session, body, &now))
     }
 
     /// `POST …/release`, `POST …/logout` and `DELETE /sessions/{id}`
@@ -300,7 +300,7 @@ impl SimWorker {
         how: Stopping,
         now: Moment,
     ) -> Result<Released, Refusal> {
-        at_once(self.at(now).finish(session, epoch, incarnation, how, now))
+        at_once(self.at(now).finish(session, epoch, incarnation, how, &now))
     }
 
     /// `POST …/passkey` and, with `confirm`, `…/passkey/confirm`.

@@ -109,7 +109,7 @@ impl<E: Engine> EngineStage<E> {
     /// # Errors
     /// Why the worker refuses; nothing has gone out.
     pub async fn send(&self, session: SessionId, body: &SendMessage) -> Result<Sent, Refusal> {
-        self.worker.send(session, body, self.now()).await
+        self.worker.send(session, body, &*self.clock).await
     }
 
     /// Orders the worker to stop the session at this epoch.
@@ -123,7 +123,7 @@ impl<E: Engine> EngineStage<E> {
         how: Stopping,
     ) -> Result<Released, Refusal> {
         let run = self.worker.owner().incarnation;
-        let finished = self.worker.finish(session, epoch, &run, how, self.now());
+        let finished = self.worker.finish(session, epoch, &run, how, &*self.clock);
         finished.await
     }
 

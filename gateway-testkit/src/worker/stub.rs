@@ -3,12 +3,13 @@
 //! For tests of workers and engines, where an orchestrator would only be in the way. It asks for no
 //! token and orders nothing; whoever tests gives the commands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::state::JournalGroup;
 use gateway_core::protocol::{
     AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
     Registered, SessionReport,
@@ -19,6 +20,25 @@ use gateway_core::time::Timestamp;
 use gateway_worker::{Caller, GatewayApi, GatewayError};
 
 use crate::memory::MemoryState;
+
+/// The kinds of call that a worker makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkerRoute {
+    Register,
+    Heartbeat,
+    Goodbye,
+    /// The question for the sessions that the worker should hold.
+    Assigned,
+    Recovery,
+    /// Reports of sessions.
+    SessionStatus,
+    /// Reports on messages that were sent.
+    MessageStatus,
+    /// Messages that came in.
+    Inbound,
+    /// Stored state, read or written.
+    State,
+}
 
 /// What a [`StubGateway`] was told, and what it answers next.
 #[derive(Debug, Default)]
@@ -39,6 +59,8 @@ pub struct Told {
     pub beat_answer: Option<BeatAnswer>,
     /// What is assigned to whoever registers.
     pub assigned: Vec<AssignedSession>,
+    /// Of how many sessions each call carried journal entries that carried those of several, or of none.
+    pub groups: Vec<usize>,
     /// How many messages each call with them carried.
     pub inbound_calls: Vec<usize>,
     /// Why it does not take messages that came in: any, or those that carry [`Self::refused_inbound`].
@@ -49,6 +71,10 @@ pub struct Told {
     pub overtaken: BTreeSet<SessionId>,
     /// It cannot answer anything.
     pub down: bool,
+    /// Kinds of call that it does not take, and what it answers to them.
+    pub refusals: BTreeMap<WorkerRoute, GatewayError>,
+    /// Every call that it took, in order.
+    pub taken: Vec<WorkerRoute>,
     pub renewals_refused: bool,
     /// It refuses the next registration, because that incarnation has ended.
     pub next_run_has_ended: bool,
@@ -101,11 +127,15 @@ impl StubGateway {
             .collect()
     }
 
-    fn up(&self) -> Result<MutexGuard<'_, Told>, GatewayError> {
-        let told = self.told();
+    fn open(&self, route: WorkerRoute) -> Result<MutexGuard<'_, Told>, GatewayError> {
+        let mut told = self.told();
         if told.down {
             return Err(GatewayError::Unavailable { retry_after: None });
         }
+        if let Some(refusal) = told.refusals.get(&route) {
+            return Err(refusal.clone());
+        }
+        told.taken.push(route);
         Ok(told)
     }
 }
@@ -123,7 +153,7 @@ fn state_error(error: &StateError) -> GatewayError {
 #[async_trait]
 impl GatewayApi for StubGateway {
     async fn register(&self, body: &Register) -> Result<Registered, GatewayError> {
-        let mut told = self.up()?;
+        let mut told = self.open(WorkerRoute::Register)?;
         told.registrations.push(body.clone());
         if std::mem::take(&mut told.next_run_has_ended) {
             return Err(GatewayError::IncarnationEnded);
@@ -140,7 +170,7 @@ impl GatewayApi for StubGateway {
     }
 
     async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError> {
-        let mut told = self.up()?;
+        let mut told = self.open(WorkerRoute::Heartbeat)?;
         let shown = format!("token-{}", caller.owner.incarnation);
         if told.renewals_refused || caller.token != shown {
             return Err(GatewayError::Unauthorized);
@@ -156,21 +186,25 @@ impl GatewayApi for StubGateway {
     }
 
     async fn goodbye(&self, caller: &Caller) -> Result<(), GatewayError> {
-        self.up()?.goodbyes.push(caller.owner.clone());
+        self.open(WorkerRoute::Goodbye)?
+            .goodbyes
+            .push(caller.owner.clone());
         Ok(())
     }
 
     async fn assigned(&self, _: &Caller) -> Result<Vec<AssignedSession>, GatewayError> {
-        Ok(self.up()?.assigned.clone())
+        Ok(self.open(WorkerRoute::Assigned)?.assigned.clone())
     }
 
     async fn recovery_status(&self, _: &Caller, body: &RecoveryReport) -> Result<(), GatewayError> {
-        self.up()?.recoveries.push(body.clone());
+        self.open(WorkerRoute::Recovery)?
+            .recoveries
+            .push(body.clone());
         Ok(())
     }
 
     async fn session_report(&self, _: &Caller, body: &SessionReport) -> Result<(), GatewayError> {
-        let mut told = self.up()?;
+        let mut told = self.open(WorkerRoute::SessionStatus)?;
         if told.overtaken.contains(&body.session_id) {
             return Err(GatewayError::StaleEpoch { current: None });
         }
@@ -183,12 +217,14 @@ impl GatewayApi for StubGateway {
         _: &Caller,
         body: &[MessageReport],
     ) -> Result<(), GatewayError> {
-        self.up()?.receipts.extend_from_slice(body);
+        self.open(WorkerRoute::MessageStatus)?
+            .receipts
+            .extend_from_slice(body);
         Ok(())
     }
 
     async fn inbound(&self, _: &Caller, body: &[InboundMessage]) -> Result<(), GatewayError> {
-        let mut told = self.up()?;
+        let mut told = self.open(WorkerRoute::Inbound)?;
         let refused = &told.refused_inbound;
         let concerned = body.iter().any(|message| message.wa_message_id == *refused);
         if let Some(refusal) = &told.inbound_refusal
@@ -207,7 +243,7 @@ impl GatewayApi for StubGateway {
         session: SessionId,
         epoch: Epoch,
     ) -> Result<StoredState, GatewayError> {
-        drop(self.up()?);
+        drop(self.open(WorkerRoute::State)?);
         self.state
             .seal(session, epoch)
             .await
@@ -222,7 +258,7 @@ impl GatewayApi for StubGateway {
         after: u64,
         snapshot: &[u8],
     ) -> Result<u64, GatewayError> {
-        drop(self.up()?);
+        drop(self.open(WorkerRoute::State)?);
         let put = self.state.put_snapshot(session, epoch, after, snapshot);
         put.await.map_err(|error| state_error(&error))
     }
@@ -235,8 +271,25 @@ impl GatewayApi for StubGateway {
         after: u64,
         entries: &[Vec<u8>],
     ) -> Result<u64, GatewayError> {
-        drop(self.up()?);
+        drop(self.open(WorkerRoute::State)?);
         let appended = self.state.append(session, epoch, after, entries);
         appended.await.map_err(|error| state_error(&error))
+    }
+
+    async fn append_states(
+        &self,
+        _: &Caller,
+        groups: &[JournalGroup],
+    ) -> Result<Vec<Result<u64, GatewayError>>, GatewayError> {
+        self.open(WorkerRoute::State)?.groups.push(groups.len());
+        let mut results = Vec::new();
+        for group in groups {
+            let (session, epoch) = (group.session, group.epoch);
+            let appended = self
+                .state
+                .append(session, epoch, group.after, &group.entries);
+            results.push(appended.await.map_err(|error| state_error(&error)));
+        }
+        Ok(results)
     }
 }

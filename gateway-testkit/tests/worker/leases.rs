@@ -256,14 +256,14 @@ fn a_restarted_worker_restores_what_is_assigned_to_it() {
     let stage = Stage::with(&["a"], &Script::default());
     stage.connect("a");
     let unknown = SessionId::from_u128(8);
-    let line = |session_id, epoch| AssignedSession {
+    let line = |session_id, epoch, state_version| AssignedSession {
         session_id,
         epoch: Epoch(epoch),
         desired: Desired::Connected,
-        state_version: 1,
+        state_version,
         paired: true,
     };
-    stage.gateway.told().assigned = vec![line(SESSION, 2), line(unknown, 1)];
+    stage.gateway.told().assigned = vec![line(SESSION, 2, 1), line(unknown, 1, 0)];
     stage.fleet.restart(&worker("a"));
     stage.pass(seconds(2));
     let told = stage.gateway.told();

@@ -1,8 +1,10 @@
 //! The same worker as a server and client of real HTTP, on real time made fast by its script.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -13,14 +15,17 @@ use gateway_core::id::{Epoch, Incarnation, SessionId};
 use gateway_core::protocol::state::{
     EPOCH_HEADER, INCARNATION_HEADER, STATE_SEQ_HEADER, decode_entries, encode_state,
 };
-use gateway_core::protocol::{Reports, StartSession, StartSessionMode};
+use gateway_core::protocol::{Reports, SendMessage, SessionState, StartSession, StartSessionMode};
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Timestamp, Uptime};
 use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
 use gateway_testkit::worker::{
-    Caller, CrashPoint, GatewayApi, GatewayError, Script, SimWorker, StubGateway,
+    Caller, CrashPoint, GatewayApi, GatewayError, Moment, Refusal, Script, SimWorker, StubGateway,
+    WorkerCard, WorkerRoute,
 };
+use gateway_worker::http::{EndError, HttpGateway, Listener, run};
+use gateway_worker::{Ending, Engine, EngineInfo, Load, Start, Worker};
 use http_body_util::{BodyExt, Full};
 use hyper::header::AUTHORIZATION;
 use hyper::{HeaderMap, Method, Request, StatusCode};
@@ -58,6 +63,16 @@ struct Server {
 type Gate = State<Arc<Server>>;
 
 impl Server {
+    /// A server on a free port, and its URL.
+    async fn start() -> (Arc<Self>, String) {
+        let server = Arc::new(Self::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let app = routes(Arc::clone(&server));
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (server, format!("http://{address}"))
+    }
+
     async fn until(&self, seen: impl Fn(&StubGateway) -> bool) {
         let waited = tokio::time::timeout(Duration::from_secs(30), async {
             loop {
@@ -237,14 +252,10 @@ struct Pair {
 
 impl Pair {
     async fn start(script: Script) -> Self {
-        let server = Arc::new(Server::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let app = routes(Arc::clone(&server));
-        tokio::spawn(async move { axum::serve(listener, app).await });
+        let (server, url) = Server::start().await;
         let mut options = Options::new(
             worker("a"),
-            &format!("http://{address}"),
+            &url,
             "the bootstrap token",
             Arc::new(MachineClock(tokio::time::Instant::now())),
             Arc::new(SeededEntropy::new(3)),
@@ -435,8 +446,30 @@ async fn a_clean_shutdown_says_goodbye() {
     let pair = Pair::start(fast()).await;
     pair.connect().await;
     let owner = pair.target().owner;
-    pair.worker.shutdown().await;
+    pair.worker.shutdown().await.expect("a clean end");
     assert_eq!(pair.server.gateway.told().goodbyes.last(), Some(&owner));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_delivers_what_whatsapp_says_before_its_goodbye() {
+    for (sent_ms, status) in [(Some(30_000), "sent"), (None, "unknown")] {
+        let mut script = fast();
+        script.receipts.sent_ms = sent_ms;
+        script.receipts.delivered_ms = None;
+        let pair = Pair::start(script).await;
+        pair.connect().await;
+        let path = format!("/sessions/{SESSION}/messages");
+        for number in 1..=6 {
+            let body = message(&pair.target(), 1, number);
+            let (answer, _) = pair.post(&path, &body).await;
+            assert_eq!(answer, StatusCode::ACCEPTED);
+        }
+        pair.worker.shutdown().await.expect("a clean end");
+        let told = pair.server.gateway.told();
+        let statuses: Vec<_> = told.receipts.iter().map(|r| r.status.as_str()).collect();
+        assert_eq!(statuses, [status; 6]);
+        assert_eq!(told.taken.last(), Some(&WorkerRoute::Goodbye));
+    }
 }
 
 #[tokio::test]
@@ -454,6 +487,63 @@ async fn a_crash_breaks_the_connection_without_an_answer() {
     pair.worker.ended().await.expect("not refused");
     assert!(pair.worker.with(|worker, _| SimWorker::has_crashed(worker)));
     assert!(pair.server.gateway.told().goodbyes.is_empty());
+}
+
+/// An engine that runs nothing, and panics once it is broken.
+#[derive(Debug, Default)]
+struct BreakableEngine {
+    is_broken: AtomicBool,
+}
+
+#[async_trait]
+impl Engine for BreakableEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo::default()
+    }
+
+    fn load(&self, _: Duration, _: usize) -> Load {
+        assert!(!self.is_broken.load(Ordering::Relaxed), "it is broken");
+        Load::default()
+    }
+
+    fn start(&self, _: Start) -> Result<(), Ending> {
+        Err(Ending::error("never_started", None))
+    }
+
+    fn abandon(&self, _: SessionId, _: Epoch) {}
+
+    async fn state(&self, _: SessionId) -> SessionState {
+        SessionState::default()
+    }
+
+    async fn send(&self, _: SessionId, _: &SendMessage) -> Result<Timestamp, Refusal> {
+        Err(Refusal::NotConnected)
+    }
+
+    async fn release(&self, _: SessionId, _: Epoch) {}
+
+    async fn logout(&self, _: SessionId, _: Epoch) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_engine_panics_ends_with_an_error_after_its_goodbye() {
+    let (server, url) = Server::start().await;
+    let clock = Arc::new(MachineClock(tokio::time::Instant::now()));
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await;
+    let listener = listener.expect("a free port");
+    let card = WorkerCard::new(worker("a"), listener.base_url());
+    let (engine, entropy) = (BreakableEngine::default(), Arc::new(SeededEntropy::new(3)));
+    let worker = Arc::new(Worker::new(card, engine, entropy, Moment::of(&*clock)));
+    let gateway = HttpGateway::new(&url, "the bootstrap token").expect("a URL");
+    let mut running = run(listener, Arc::clone(&worker), gateway, clock);
+    server.until(|g| !g.told().beats.is_empty()).await;
+    worker.engine().is_broken.store(true, Ordering::Relaxed);
+    let ended = running.ended().await;
+    let failed = EndError::EngineFailed("it is broken".to_owned());
+    assert_eq!(ended, Err(failed));
+    assert_eq!(server.gateway.told().goodbyes.len(), 1);
 }
 
 #[tokio::test]

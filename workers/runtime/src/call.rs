@@ -1,6 +1,7 @@
 //! The calls of a worker to the gateway, as values.
 
 use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::state::JournalGroup;
 use gateway_core::protocol::{
     AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
     Registered, SessionReport,
@@ -51,6 +52,8 @@ pub enum Call {
         after: u64,
         entries: Vec<Vec<u8>>,
     },
+    /// [`GatewayApi::append_states`]
+    AppendStates(Vec<JournalGroup>),
 }
 
 impl Call {
@@ -77,7 +80,8 @@ impl Call {
             | Self::Assigned
             | Self::ReadState { .. }
             | Self::PutState { .. }
-            | Self::AppendState { .. } => {}
+            | Self::AppendState { .. }
+            | Self::AppendStates(_) => {}
         }
     }
 }
@@ -93,6 +97,8 @@ pub enum Answer {
     State(StoredState),
     /// The newest sequence after a write of state.
     Written(u64),
+    /// The same for each session of a call that wrote those of several.
+    WrittenEach(Vec<Result<u64, GatewayError>>),
     /// The call was executed, and the answer says nothing more.
     Done,
 }
@@ -144,6 +150,9 @@ impl Outbound {
             } => {
                 let written = api.append_state(caller, *session, *epoch, *after, entries);
                 Answer::Written(written.await?)
+            }
+            Call::AppendStates(groups) => {
+                Answer::WrittenEach(api.append_states(caller, groups).await?)
             }
         })
     }

@@ -81,6 +81,12 @@ pub enum PasskeyAnswer {
 /// methods may wait for WhatsApp, and run concurrently, also for one session; each should end by itself
 /// within about ten seconds, because the gateway does not wait longer.
 ///
+/// # Panics
+/// A panic in a method that does not wait ([`load`](Self::load), [`start`](Self::start),
+/// [`abandon`](Self::abandon)) is the end of the worker: nothing that the engine holds can be relied on any more, so
+/// the sessions are given up, the gateway is told goodbye and the process ends with an error. A panic in an `async`
+/// method fails that command alone. An engine whose own tasks end calls [`Worker::fail`](crate::Worker::fail).
+///
 /// # Cancellation
 /// Over HTTP, the runtime drives every method to its end, even if the gateway has hung up. Only the end of
 /// the process, or an embedder that drops the future, interrupts one. A future that is dropped must leave
@@ -154,7 +160,7 @@ pub trait Engine: Debug + Send + Sync + 'static {
     /// Stops a session and keeps its credentials, so that another worker can go on with them.
     ///
     /// When it returns, the socket is closed and everything that the next owner needs is stored: await the
-    /// last ticket. The login at WhatsApp stays valid. Calling it again, or for a session that has ended,
+    /// last ticket. A worker that leaves waits for WhatsApp's acknowledgements before it asks for this. The login at WhatsApp stays valid. Calling it again, or for a session that has ended,
     /// changes nothing. Like the two methods below, it leaves alone a session that the engine runs at another
     /// epoch: that one was started after this order was given.
     async fn release(&self, session: SessionId, epoch: Epoch);

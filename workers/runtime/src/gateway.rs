@@ -9,12 +9,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId};
+use gateway_core::protocol::state::JournalGroup;
 use gateway_core::protocol::{
     AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
     Registered, SessionReport,
 };
 use gateway_core::session::Owner;
 use gateway_core::state::StoredState;
+
+use crate::line::Setback;
 
 /// Who calls: one run of one worker, with the token it got at its registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +31,22 @@ pub struct Caller {
 /// Why a call to the gateway did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GatewayError {
-    /// No answer came, so the call may have been executed. It is repeated.
+    /// No answer came, or one that cannot be read, so the call may have been executed. It is repeated.
     #[error("the gateway did not answer")]
     Unreachable,
-    /// The gateway cannot at the moment (429, 5xx). The call is repeated.
+    /// The gateway cannot at the moment (429, 503). The call is repeated as long as it says so.
     #[error("the gateway cannot answer at the moment")]
     Unavailable {
         /// When to try again, if the gateway said so.
         retry_after: Option<Duration>,
+    },
+    /// The gateway failed (408, any other 5xx), or something between worker and gateway answered: a proxy or a
+    /// load balancer refuses without the `type` that every refusal of a gateway has. That says nothing of what
+    /// was sent, so the call is repeated.
+    #[error("the answer was {status}, which says nothing of what was sent")]
+    Failed {
+        /// The HTTP status.
+        status: u16,
     },
     /// The token is not valid (any more) (401): this incarnation is over, or was never let in.
     #[error("the gateway does not know this incarnation any more: register again")]
@@ -52,8 +63,7 @@ pub enum GatewayError {
     /// A state write does not follow the newest one (409 `seq_conflict`).
     #[error("the session's state is at sequence {current}")]
     SeqConflict { current: u64 },
-    /// The gateway refuses for good (any other 4xx). The call is not repeated, except for a 403, 404 or 413
-    /// without a type: that is the answer of something between worker and gateway.
+    /// The gateway refuses for good (any other 4xx). The call is not repeated.
     #[error("the gateway refused with {status} {kind}: {message}")]
     Refused {
         status: u16,
@@ -63,18 +73,45 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
-    /// Returns whether the call is repeated. Something between worker and gateway (a proxy, a load balancer) refuses
-    /// without the type that every refusal of a gateway has; that says nothing of what was sent.
-    pub(crate) fn is_temporary(&self) -> bool {
+    /// Returns what the answer means for what was sent. `renewals` is how many the gateway has granted so far.
+    pub(crate) const fn setback(&self, renewals: u64) -> Setback {
         match self {
-            Self::Unreachable | Self::Unavailable { .. } => true,
-            Self::Refused { status, kind, .. } => {
-                kind.is_empty() && matches!(status, 403 | 404 | 413)
-            }
+            Self::Unavailable { retry_after } => Setback::Later(*retry_after),
+            Self::Unreachable | Self::Failed { .. } => Setback::Doubt { renewals },
             Self::Unauthorized
             | Self::IncarnationEnded
             | Self::StaleEpoch { .. }
-            | Self::SeqConflict { .. } => false,
+            | Self::SeqConflict { .. }
+            | Self::Refused { .. } => Setback::Refusal,
+        }
+    }
+
+    /// Returns whether the same call may succeed later.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable | Self::Unavailable { .. } | Self::Failed { .. }
+        )
+    }
+
+    /// Returns whether this incarnation may not act any more.
+    pub(crate) const fn ends_incarnation(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::IncarnationEnded)
+    }
+
+    /// Returns whether the session is not ours at that epoch, or does not exist any more.
+    pub(crate) const fn ends_session(&self) -> bool {
+        matches!(
+            self,
+            Self::StaleEpoch { .. } | Self::Refused { status: 404, .. }
+        )
+    }
+
+    /// Returns how long the gateway asks to wait.
+    pub(crate) const fn asks_to_wait(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after } => *retry_after,
+            _ => None,
         }
     }
 }
@@ -148,4 +185,21 @@ pub trait GatewayApi: Debug + Send + Sync {
         after: u64,
         entries: &[Vec<u8>],
     ) -> Result<u64, GatewayError>;
+
+    /// Stores journal entries of several sessions, and returns for each, in order, what
+    /// [`append_state`](Self::append_state) would: `POST /workers/{id}/state/journal`. Without any it shows whether
+    /// state can be stored at this moment. Makes a call for each session, unless it is implemented.
+    async fn append_states(
+        &self,
+        caller: &Caller,
+        groups: &[JournalGroup],
+    ) -> Result<Vec<Result<u64, GatewayError>>, GatewayError> {
+        let mut results = Vec::with_capacity(groups.len());
+        for group in groups {
+            let (session, epoch) = (group.session, group.epoch);
+            let appended = self.append_state(caller, session, epoch, group.after, &group.entries);
+            results.push(appended.await);
+        }
+        Ok(results)
+    }
 }

@@ -22,6 +22,7 @@ mod fact;
 mod gateway;
 #[cfg(feature = "http")]
 pub mod http;
+mod line;
 mod moment;
 mod observer;
 mod outbox;

@@ -21,3 +21,14 @@ impl Moment {
         }
     }
 }
+
+/// A moment is a clock that stands still.
+impl Clock for Moment {
+    fn now(&self) -> Timestamp {
+        self.wall
+    }
+
+    fn uptime(&self) -> Uptime {
+        self.uptime
+    }
+}

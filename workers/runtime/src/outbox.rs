@@ -3,7 +3,7 @@
 //! Session reports have one line per session, because they are numbered and must not overtake each
 //! other; facts share one line each, in batches. A line that fails waits, longer each time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gateway_core::id::{Epoch, SessionId};
@@ -11,136 +11,10 @@ use gateway_core::protocol::{InboundMessage, MessageReport, RecoveryResult, Sess
 use gateway_core::time::Uptime;
 
 use crate::fact::Fact;
+use crate::line::{BATCH, Line, Setback};
 
-/// The most things in one call, and about how many bytes of facts.
-const BATCH: usize = 200;
-const BATCH_BYTES: usize = 512 * 1024;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The time after which a call without an answer counts as lost.
 pub(crate) const FLIGHT_LIMIT: Duration = Duration::from_secs(10);
-
-/// The pause between attempts, which doubles from a tenth of a second to five.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Backoff {
-    failures: u32,
-    not_before: Uptime,
-}
-
-impl Backoff {
-    pub(crate) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
-        let wait = FIRST_WAIT * 2u32.saturating_pow(self.failures.min(6));
-        let wait = wait.min(LONGEST_WAIT).max(at_least.unwrap_or_default());
-        self.failures += 1;
-        self.not_before = now.plus(wait);
-    }
-
-    pub(crate) fn succeeded(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(crate) fn is_over(&self, now: Uptime) -> bool {
-        now >= self.not_before
-    }
-
-    pub(crate) const fn until(&self) -> Uptime {
-        self.not_before
-    }
-}
-
-/// A queue of things in order, of which the first `flying` are on their way.
-#[derive(Clone, Debug)]
-pub(crate) struct Line<T> {
-    waiting: VecDeque<T>,
-    flying: usize,
-    /// The most that one call carries; less than a batch while it is searched for what is refused.
-    most: usize,
-    backoff: Backoff,
-}
-
-impl<T> Default for Line<T> {
-    fn default() -> Self {
-        Self {
-            waiting: VecDeque::new(),
-            flying: 0,
-            most: BATCH,
-            backoff: Backoff::default(),
-        }
-    }
-}
-
-impl<T: Clone> Line<T> {
-    pub(crate) fn push(&mut self, item: T) {
-        self.waiting.push_back(item);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    pub(crate) fn any(&self, test: impl Fn(&T) -> bool) -> bool {
-        self.waiting.iter().any(test)
-    }
-
-    /// Returns the next things to send, if none are on their way.
-    fn take(&mut self, most: usize, now: Uptime) -> Option<Vec<T>> {
-        if self.flying > 0 || self.waiting.is_empty() || !self.backoff.is_over(now) {
-            return None;
-        }
-        self.flying = most.min(self.most).min(self.waiting.len());
-        Some(self.waiting.iter().take(self.flying).cloned().collect())
-    }
-
-    /// Removes and returns what was on its way: it has arrived, or will never be taken.
-    pub(crate) fn settled(&mut self) -> Vec<T> {
-        self.backoff.succeeded();
-        self.most = BATCH.min(self.most * 2);
-        let flying = std::mem::take(&mut self.flying);
-        self.waiting
-            .drain(..flying.min(self.waiting.len()))
-            .collect()
-    }
-
-    pub(crate) fn failed(&mut self, now: Uptime, at_least: Option<Duration>) {
-        self.flying = 0;
-        self.backoff.failed(now, at_least);
-    }
-
-    /// Puts back what was on its way, because the gateway refuses it as a whole, and lets the next call carry
-    /// half as much. Returns `false`, and changes nothing, if it was a single thing.
-    pub(crate) fn halve(&mut self) -> bool {
-        let several = self.flying > 1;
-        if several {
-            self.most = self.flying / 2;
-            self.flying = 0;
-        }
-        several
-    }
-
-    /// Notes that nothing is on its way any more: what was will be sent again.
-    fn ground(&mut self) {
-        self.flying = 0;
-        self.backoff = Backoff::default();
-    }
-
-    fn next_due(&self) -> Option<Uptime> {
-        (self.flying == 0 && !self.waiting.is_empty()).then(|| self.backoff.until())
-    }
-}
-
-impl<T: Clone> Line<Fact<T>> {
-    /// Returns the next facts to send, as many as fit into one call, if none are on their way.
-    fn take_facts(&mut self, now: Uptime) -> Option<Vec<T>> {
-        let sizes = self.waiting.iter().scan(0, |sum, fact| {
-            *sum += fact.bytes;
-            Some(*sum)
-        });
-        let fitting = sizes.take_while(|sum| *sum <= BATCH_BYTES).take(BATCH);
-        let fitting = fitting.count().max(1);
-        let facts = self.take(fitting, now)?;
-        Some(facts.into_iter().map(|fact| fact.content).collect())
-    }
-}
 
 /// What a call that is on its way was for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,6 +29,27 @@ pub(crate) enum Flight {
     Receipts,
     Inbound,
     State(SessionId, Epoch),
+    /// Journal entries of several sessions.
+    Journal(Vec<(SessionId, Epoch)>),
+    /// The question whether state can be stored.
+    Probe,
+}
+
+/// How much the gateway has not taken yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Undelivered {
+    /// Reports of sessions.
+    pub(crate) reports: usize,
+    /// Reports on messages that were sent.
+    pub(crate) receipts: usize,
+    /// Messages that came in.
+    pub(crate) messages: usize,
+}
+
+impl Undelivered {
+    pub(crate) fn is_nothing(self) -> bool {
+        self == Self::default()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -171,7 +66,7 @@ impl Outbox {
     pub(crate) fn report(&mut self, report: SessionReport) {
         self.reports
             .entry(report.session_id)
-            .or_default()
+            .or_insert_with(Line::in_order)
             .push(report);
     }
 
@@ -230,14 +125,7 @@ impl Outbox {
         let Some(line) = self.reports.get_mut(&session) else {
             return;
         };
-        if line
-            .waiting
-            .front()
-            .is_some_and(|first| first.epoch <= epoch)
-        {
-            line.ground();
-        }
-        line.waiting.retain(|report| report.epoch > epoch);
+        line.forget(|report| report.epoch <= epoch);
         if line.is_empty() {
             self.reports.remove(&session);
         }
@@ -254,17 +142,20 @@ impl Outbox {
         }
     }
 
-    /// Notes that the report with this number has to be sent again.
-    pub(crate) fn report_failed(
+    /// Notes that the report with this number was not taken. Returns it if it is given up for that.
+    pub(crate) fn report_not_taken(
         &mut self,
         session: SessionId,
         number: u64,
+        setback: Setback,
         now: Uptime,
-        at_least: Option<Duration>,
-    ) {
-        if let Some(line) = self.reports_from(session, number) {
-            line.failed(now, at_least);
+    ) -> Option<SessionReport> {
+        let line = self.reports_from(session, number)?;
+        let given_up = line.not_taken(setback, now);
+        if line.is_empty() {
+            self.reports.remove(&session);
         }
+        given_up
     }
 
     /// Returns the session's reports, if the one with this number is the first of them. If it is not, it was
@@ -275,8 +166,17 @@ impl Outbox {
         number: u64,
     ) -> Option<&mut Line<SessionReport>> {
         let line = self.reports.get_mut(&session)?;
-        let first = line.waiting.front().and_then(|report| report.report_seq);
+        let first = line.first().and_then(|report| report.report_seq);
         (first == Some(number)).then_some(line)
+    }
+
+    /// Returns how much of it is not delivered yet.
+    pub(crate) fn rest(&self) -> Undelivered {
+        Undelivered {
+            reports: self.reports.values().map(Line::len).sum::<usize>() + self.recovery.len(),
+            receipts: self.receipts.len(),
+            messages: self.inbound.len(),
+        }
     }
 
     /// Prepares for a new incarnation: session reports of the old one would only be refused, facts stay.

@@ -25,7 +25,7 @@ pub enum Refusal {
     BodyMismatch,
     /// The worker cannot at the moment; the gateway may try again.
     Busy {
-        /// Why: `state_not_stored`, `at_capacity`, `not_registered`, or what an engine says.
+        /// Why: `state_not_stored`, `at_capacity`, `not_registered`, `stopping`, or what an engine says.
         code: &'static str,
     },
     /// The worker refuses for good; a repetition would be refused, too.

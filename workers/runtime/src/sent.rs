@@ -1,8 +1,10 @@
-//! First results of sends, so that a repetition by message id sends nothing twice.
+//! First results of sends, so that a repetition by message id sends nothing twice, and which of them
+//! WhatsApp has acknowledged.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gateway_core::id::{MessageId, SessionId};
+use gateway_core::message::WaMessageId;
 use gateway_core::protocol::{SendMessage, Sent};
 
 use crate::refusal::Refusal;
@@ -35,6 +37,8 @@ pub(crate) struct SentLog {
     entries: BTreeMap<Key, (String, Entry)>,
     order: VecDeque<Key>,
     most: usize,
+    /// What the engine is sending, and what it has sent without an acknowledgement so far.
+    open: BTreeSet<Key>,
 }
 
 impl SentLog {
@@ -43,6 +47,7 @@ impl SentLog {
             entries: BTreeMap::new(),
             order: VecDeque::new(),
             most,
+            open: BTreeSet::new(),
         }
     }
 
@@ -63,6 +68,7 @@ impl SentLog {
         let entry = Entry::Underway(Ticket::open());
         let key = (session, body.message_id);
         self.entries.insert(key, (body.body_hash.clone(), entry));
+        self.open.insert(key);
     }
 
     /// Remembers the result, or, if nothing went out, forgets that the send was begun.
@@ -74,13 +80,82 @@ impl SentLog {
         if let Entry::Underway(ticket) = entry {
             ticket.settle(sent.clone());
         }
-        let Some(sent) = sent else { return };
+        let Some(sent) = sent else {
+            self.open.remove(&key);
+            return;
+        };
         self.entries.insert(key, (hash, Entry::Done(sent)));
         self.order.push_back(key);
         while self.order.len() > self.most {
             if let Some(oldest) = self.order.pop_front() {
                 self.entries.remove(&oldest);
+                self.open.remove(&oldest);
             }
+        }
+    }
+
+    /// Notes that WhatsApp has said something of a message, by either of its ids.
+    pub(crate) fn acknowledged(
+        &mut self,
+        session: SessionId,
+        message: Option<MessageId>,
+        wa_message_id: Option<&str>,
+    ) {
+        match (message, wa_message_id) {
+            (Some(message), _) => {
+                self.open.remove(&(session, message));
+            }
+            (None, Some(id)) => {
+                let known = |key: &Key| self.wa_id(*key).is_some_and(|wa| wa.as_str() == id);
+                let found = self.open_of(session).find(known);
+                if let Some(key) = found {
+                    self.open.remove(&key);
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Returns, once each, the messages that went out for a session and were not acknowledged.
+    pub(crate) fn take_unacknowledged(
+        &mut self,
+        session: SessionId,
+    ) -> Vec<(MessageId, WaMessageId)> {
+        let gone_out = |key: Key| Some((key.1, self.wa_id(key)?.clone()));
+        let found: Vec<_> = self.open_of(session).filter_map(gone_out).collect();
+        for (message, _) in &found {
+            self.open.remove(&(session, *message));
+        }
+        found
+    }
+
+    /// Returns the id at WhatsApp of a message, once, if it went out and was not acknowledged.
+    pub(crate) fn take_open(
+        &mut self,
+        session: SessionId,
+        message: MessageId,
+    ) -> Option<WaMessageId> {
+        let key = (session, message);
+        let id = self.wa_id(key).cloned()?;
+        self.open.remove(&key).then_some(id)
+    }
+
+    /// Returns whether no send is being made or waits for an acknowledgement.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    fn open_of(&self, session: SessionId) -> impl Iterator<Item = Key> {
+        let first = (session, MessageId::from_u128(0));
+        let last = (session, MessageId::from_u128(u128::MAX));
+        self.open.range(first..=last).copied()
+    }
+
+    /// Returns the id at WhatsApp of a message that went out.
+    fn wa_id(&self, key: Key) -> Option<&WaMessageId> {
+        match &self.entries.get(&key)?.1 {
+            Entry::Done(sent) => Some(&sent.wa_message_id),
+            Entry::Underway(_) => None,
         }
     }
 }

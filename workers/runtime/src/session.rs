@@ -32,6 +32,28 @@ pub struct Session {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Returns a report on a message that names nothing but who makes it.
+pub(crate) fn blank_receipt(
+    owner: &Owner,
+    session: SessionId,
+    epoch: Epoch,
+    status: &str,
+) -> MessageReport {
+    MessageReport {
+        worker_id: Some(owner.worker.to_string()),
+        session_id: session,
+        incarnation: Some(owner.incarnation.to_string()),
+        epoch,
+        report_id: None,
+        message_id: None,
+        wa_message_id: None,
+        status: status.to_owned(),
+        error: None,
+        occurred_at: None,
+        sent_at: None,
+    }
+}
+
 impl Session {
     /// Returns the id of the session.
     #[must_use]
@@ -74,19 +96,7 @@ impl Session {
     /// again.
     #[must_use]
     pub fn draft_receipt(&self, status: &str) -> MessageReport {
-        MessageReport {
-            worker_id: Some(self.owner.worker.to_string()),
-            session_id: self.id,
-            incarnation: Some(self.owner.incarnation.to_string()),
-            epoch: self.epoch,
-            report_id: None,
-            message_id: None,
-            wa_message_id: None,
-            status: status.to_owned(),
-            error: None,
-            occurred_at: None,
-            sent_at: None,
-        }
+        blank_receipt(&self.owner, self.id, self.epoch, status)
     }
 
     /// Reports what became of a message. The ticket is settled when the gateway has it, or will never take
@@ -94,7 +104,7 @@ impl Session {
     pub fn submit_receipt(&self, receipt: MessageReport) -> Ticket<()> {
         let fact = Fact::new(receipt);
         let ticket = fact.ticket.clone();
-        self.shared.push(|rules| rules.outbox.receipts.push(fact));
+        self.shared.push(|rules| rules.receipt(fact));
         ticket
     }
 

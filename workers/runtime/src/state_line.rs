@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use gateway_core::time::Uptime;
 
-use crate::outbox::Backoff;
+use crate::line::{Backoff, Doubts, Setback};
 use crate::session::StateLost;
 use crate::ticket::Ticket;
 
@@ -47,6 +47,7 @@ pub(crate) struct StateLine {
     batch: usize,
     flying: bool,
     backoff: Backoff,
+    doubts: Doubts,
 }
 
 impl StateLine {
@@ -59,6 +60,7 @@ impl StateLine {
             batch: 0,
             flying: false,
             backoff: Backoff::default(),
+            doubts: Doubts::default(),
         }
     }
 
@@ -131,15 +133,11 @@ impl StateLine {
 
     pub(crate) fn read(&mut self, seq: u64) {
         self.unread = false;
-        self.flying = false;
-        self.seq = seq;
-        self.backoff.succeeded();
+        self.succeeded(seq);
     }
 
     pub(crate) fn written(&mut self, seq: u64) {
-        self.flying = false;
-        self.seq = seq;
-        self.backoff.succeeded();
+        self.succeeded(seq);
         let batch = std::mem::take(&mut self.batch);
         for write in self.waiting.drain(..batch.min(self.waiting.len())) {
             write.ticket.settle(Ok(()));
@@ -156,9 +154,26 @@ impl StateLine {
         current == self.seq + steps
     }
 
-    pub(crate) fn failed(&mut self, now: Uptime) {
+    fn succeeded(&mut self, seq: u64) {
         self.flying = false;
-        self.backoff.failed(now, None);
+        self.seq = seq;
+        self.backoff.succeeded();
+        self.doubts = Doubts::default();
+    }
+
+    /// Notes that the call on its way has to be repeated. Returns whether that is hopeless: it was answered
+    /// without a verdict too often while the gateway was there.
+    pub(crate) fn failed(&mut self, setback: Setback, now: Uptime) -> bool {
+        self.flying = false;
+        let wait = match setback {
+            Setback::Later(wait) => wait,
+            Setback::Doubt { .. } | Setback::Refusal => None,
+        };
+        self.backoff.failed(now, wait);
+        if let Setback::Doubt { renewals } = setback {
+            self.doubts.add(renewals);
+        }
+        self.doubts.are_too_many()
     }
 
     /// Settles all waiting writes as lost: nothing will be stored any more.
@@ -214,7 +229,7 @@ mod tests {
         let mut line = line();
         let first = line.push(entries(&[1]));
         let call = line.take(NOW);
-        line.failed(NOW);
+        line.failed(Setback::Later(None), NOW);
         let second = line.push(entries(&[2]));
         let later = line.next_due().expect("it tries again");
         assert_eq!(line.take(later), call);

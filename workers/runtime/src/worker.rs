@@ -1,6 +1,8 @@
 //! A worker: the rules of the protocol around an engine.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use gateway_core::entropy::Entropy;
@@ -10,7 +12,7 @@ use gateway_core::protocol::{
     StartSession,
 };
 use gateway_core::session::Owner;
-use gateway_core::time::Uptime;
+use gateway_core::time::{Clock, Uptime};
 use serde_json::Value;
 
 use crate::call::{Answer, Outbound};
@@ -21,6 +23,7 @@ use crate::observer::{NoObserver, Observer};
 use crate::refusal::{Refusal, Stopping};
 use crate::rules::{Admitted, Finishing, Looked, Order, Rules, Shared, lock};
 use crate::session::Session;
+use crate::ticket::Ticket;
 
 /// The identity and the size of a worker, as it registers.
 #[derive(Clone, Debug)]
@@ -143,6 +146,19 @@ impl<E: Engine> Worker<E> {
         self.shared.read(Rules::is_gone)
     }
 
+    /// Returns what the engine has failed of, if it has: it panicked, or [`Self::fail`] was called. Then the
+    /// worker has given up its sessions and says goodbye.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.shared.read(|rules| rules.failure().map(str::to_owned))
+    }
+
+    /// Returns how many reports it has given up, because the gateway does not take them.
+    #[must_use]
+    pub fn given_up(&self) -> u64 {
+        self.shared.read(Rules::given_up)
+    }
+
     /// Returns the sessions that it holds, as in a heartbeat.
     #[must_use]
     pub fn holds(&self) -> Vec<HeldSession> {
@@ -159,7 +175,11 @@ impl<E: Engine> Worker<E> {
     /// [`Self::answered`]; one that never is counts as lost after ten seconds.
     pub fn advance(&self, now: Moment) -> Vec<Outbound> {
         let (uptime, sessions) = self.shared.read(|rules| rules.load_so_far(now));
-        let load = self.engine.load(uptime, sessions);
+        let load = match self.failure() {
+            None => self.ask(|engine| engine.load(uptime, sessions)),
+            Some(_) => None,
+        };
+        let load = load.unwrap_or_default();
         self.change(|rules| rules.advance(load, now))
     }
 
@@ -174,9 +194,43 @@ impl<E: Engine> Worker<E> {
         self.change(|rules| rules.answered(id, now, result));
     }
 
-    /// Drops all sessions and says goodbye; [`Self::is_gone`] once that has arrived.
+    /// Takes no new sessions and sends any more, as the first step of leaving: then let the engine go of the
+    /// sessions with [`Self::let_go`], and call [`Self::stop`]. Heartbeats go on in between. The ticket is settled
+    /// once WhatsApp has acknowledged every message that was accepted.
+    pub fn quiesce(&self, now: Moment) -> Ticket<()> {
+        self.change(|rules| rules.quiesce(now))
+    }
+
+    /// Lets the engine release a session by the worker's own decision, if it runs it. Messages that WhatsApp
+    /// has not acknowledged by then are reported as `unknown`.
+    pub async fn let_go(&self, session: SessionId) {
+        let Some(epoch) = self.change(|rules| rules.begin_letting_go(session)) else {
+            return;
+        };
+        let mut underway = UnderwayFinish {
+            shared: &self.shared,
+            session,
+            epoch,
+            released: None,
+        };
+        self.engine.release(session, epoch).await;
+        underway.released = Some(self.change(|rules| rules.let_go(session, epoch)));
+    }
+
+    /// Drops the sessions that it still holds, delivers what it owes the gateway for at most four seconds, and
+    /// says goodbye; [`Self::is_gone`] once that has arrived, and two seconds later in any case. What could not be
+    /// delivered is said in one line of the log.
     pub fn stop(&self, now: Moment) {
         self.change(|rules| rules.stop(now));
+    }
+
+    /// Notes that the engine cannot go on. The worker gives up its sessions and leaves as after
+    /// [`Self::stop`]; [`Self::failure`] says why. A panic in a method of the engine that does not wait does the
+    /// same.
+    pub fn fail(&self, what: &str) {
+        self.shared
+            .push(|rules| rules.engine_failed(what.to_owned()));
+        self.carry_out_orders();
     }
 
     /// Starts a session: `POST /sessions`.
@@ -191,7 +245,12 @@ impl<E: Engine> Worker<E> {
     ///
     /// # Errors
     /// A [`Refusal`] if the session is not held.
-    pub async fn session(&self, session: SessionId, now: Moment) -> Result<SessionState, Refusal> {
+    pub async fn session(
+        &self,
+        session: SessionId,
+        clock: &dyn Clock,
+    ) -> Result<SessionState, Refusal> {
+        let now = Moment::of(clock);
         let epoch = match self.change(|rules| rules.look(session, now))? {
             Looked::Starting(state) => return Ok(*state),
             Looked::AskEngine(epoch) => epoch,
@@ -200,13 +259,13 @@ impl<E: Engine> Worker<E> {
         Ok(SessionState {
             session_id: Some(session),
             epoch,
-            sent_at: Some(now.wall),
+            sent_at: Some(clock.now()),
             ..state
         })
     }
 
     /// Sends a message: `POST /sessions/{id}/messages`. A repetition of the same message id gets the
-    /// first result and sends nothing.
+    /// first result and sends nothing. `clock` says the time, here as in the other methods that may wait.
     ///
     /// # Errors
     /// Why it is refused; nothing has gone out.
@@ -214,9 +273,11 @@ impl<E: Engine> Worker<E> {
         &self,
         session: SessionId,
         body: &SendMessage,
-        now: Moment,
+        clock: &dyn Clock,
     ) -> Result<Sent, Refusal> {
         loop {
+            // The time passes while a repetition waits.
+            let now = Moment::of(clock);
             match self.change(|rules| rules.admit_send(session, body, now))? {
                 Admitted::Go => break,
                 Admitted::Repeated(sent) => return Ok(sent),
@@ -230,6 +291,7 @@ impl<E: Engine> Worker<E> {
         let mut underway = Underway {
             shared: &self.shared,
             session,
+            epoch: body.epoch,
             message: body.message_id,
             sent: None,
         };
@@ -274,9 +336,10 @@ impl<E: Engine> Worker<E> {
         epoch: Epoch,
         incarnation: &Incarnation,
         how: Stopping,
-        now: Moment,
+        clock: &dyn Clock,
     ) -> Result<Released, Refusal> {
         let stopped = loop {
+            let now = Moment::of(clock);
             let begun =
                 self.change(|rules| rules.begin_finish(session, epoch, incarnation, how, now));
             match begun? {
@@ -353,11 +416,24 @@ impl<E: Engine> Worker<E> {
         value
     }
 
+    /// Asks the engine something that it answers at once. Returns `None` if it panics: what it holds cannot be
+    /// relied on any more, so the worker gives it up.
+    fn ask<T>(&self, ask: impl FnOnce(&E) -> T) -> Option<T> {
+        let answer = catch_unwind(AssertUnwindSafe(|| ask(&self.engine)));
+        let failed = |panic: Box<dyn Any + Send>| {
+            let what = message(&*panic);
+            self.shared.change(|rules| rules.engine_failed(what));
+        };
+        answer.map_err(failed).ok()
+    }
+
     fn carry_out_orders(&self) {
         let _turn = lock(&self.turn);
         while let Some(order) = self.shared.change(Rules::next_order) {
             match order {
-                Order::Abandon { session, epoch } => self.engine.abandon(session, epoch),
+                Order::Abandon { session, epoch } => {
+                    self.ask(|engine| engine.abandon(session, epoch));
+                }
                 Order::Start {
                     session: id,
                     epoch,
@@ -376,9 +452,12 @@ impl<E: Engine> Worker<E> {
                         order: *order,
                         stored,
                     };
-                    match self.engine.start(start) {
-                        Ok(()) => self.shared.change(|rules| rules.started(id, epoch)),
-                        Err(ending) => self.shared.change(|rules| rules.end(id, epoch, &ending)),
+                    match self.ask(|engine| engine.start(start)) {
+                        Some(Ok(())) => self.shared.change(|rules| rules.started(id, epoch)),
+                        Some(Err(ending)) => {
+                            self.shared.change(|rules| rules.end(id, epoch, &ending));
+                        }
+                        None => {}
                     }
                 }
             }
@@ -386,10 +465,18 @@ impl<E: Engine> Worker<E> {
     }
 }
 
+/// Returns what a panic says.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
 /// A send that the engine is making. When it ends, in whatever way, its repetitions get the result.
 struct Underway<'a> {
     shared: &'a Shared,
     session: SessionId,
+    epoch: Epoch,
     message: MessageId,
     sent: Option<Sent>,
 }
@@ -398,7 +485,7 @@ impl Drop for Underway<'_> {
     fn drop(&mut self) {
         let sent = self.sent.take();
         self.shared
-            .change(|rules| rules.finish_send(self.session, self.message, sent));
+            .push(|rules| rules.finish_send(self.session, self.epoch, self.message, sent));
     }
 }
 

@@ -35,6 +35,9 @@ pub struct SimEngine {
     patience: Option<Duration>,
     #[cfg(feature = "http")]
     changed: tokio::sync::Notify,
+    /// Time has passed.
+    #[cfg(feature = "http")]
+    passed: tokio::sync::Notify,
 }
 
 impl SimEngine {
@@ -47,6 +50,8 @@ impl SimEngine {
             patience: None,
             #[cfg(feature = "http")]
             changed: tokio::sync::Notify::new(),
+            #[cfg(feature = "http")]
+            passed: tokio::sync::Notify::new(),
         }
     }
 
@@ -70,6 +75,8 @@ impl SimEngine {
     /// Lets the clients live until `now`.
     pub fn advance(&self, now: Moment) {
         self.lock().advance(now);
+        #[cfg(feature = "http")]
+        self.passed.notify_waiters();
     }
 
     /// Returns when [`Self::advance`] next has something to do.
@@ -114,16 +121,22 @@ impl SimEngine {
         &self,
         session: SessionId,
         message: &SendMessage,
+        patience: Duration,
     ) -> Result<Timestamp, Refusal> {
+        let until = self.lock().now.uptime.plus(patience);
         loop {
+            let passed = self.passed.notified();
             match self.act(|clients| clients.try_send(session, message)) {
                 Tried::Done(result) => return result,
+                Tried::Short if self.lock().now.uptime >= until => return Err(NOT_STORED),
                 Tried::Short => {}
             }
             // None if the block has arrived in between.
             let next_block = self.lock().next_block(session);
-            if let Some(stored) = next_block {
-                stored.await.map_err(|_| Refusal::NotConnected)?;
+            let Some(stored) = next_block else { continue };
+            tokio::select! {
+                outcome = stored => outcome.map_err(|_| Refusal::NotConnected)?,
+                () = passed => {}
             }
         }
     }
@@ -166,9 +179,7 @@ impl Engine for SimEngine {
     async fn send(&self, session: SessionId, message: &SendMessage) -> Result<Timestamp, Refusal> {
         #[cfg(feature = "http")]
         if let Some(patience) = self.patience {
-            let sent = self.send_when_stored(session, message);
-            let sent = tokio::time::timeout(patience, sent).await;
-            return sent.unwrap_or(Err(NOT_STORED));
+            return self.send_when_stored(session, message, patience).await;
         }
         match self.act(|clients| clients.try_send(session, message)) {
             Tried::Done(result) => result,

@@ -17,8 +17,8 @@ use axum::middleware::from_fn_with_state;
 use gateway_core::entropy::Entropy;
 use gateway_core::id::WorkerId;
 use gateway_core::time::Clock;
+pub use gateway_worker::http::{EndError, StartError, TokenRefused};
 use gateway_worker::http::{HttpGateway, Listener, Running, pause, run_with};
-pub use gateway_worker::http::{StartError, TokenRefused};
 use gateway_worker::{Moment, WorkerCard};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -173,6 +173,7 @@ impl SimHttpWorker {
             SimEngine::new(options.script, environment.clone(), now).waiting(COUNTERS_LIMIT);
         let worker = SimWorker::with_engine(card, engine, environment, now);
         let runtime = Arc::clone(worker.runtime());
+        let engine = Arc::clone(&runtime);
         let stage = Arc::new(SimProcess {
             worker: Mutex::new(worker),
             clock: Arc::clone(&clock),
@@ -184,11 +185,17 @@ impl SimHttpWorker {
             routes.layer(layer)
         });
         let clients = tokio::spawn(live(Arc::clone(&stage), running.abort_handles()));
+        let abort = AbortOnDrop(clients.abort_handle());
+        tokio::spawn(async move {
+            if clients.await.is_err_and(|error| error.is_panic()) {
+                engine.fail("the simulated clients have panicked");
+            }
+        });
         Ok(Self {
             endpoint,
             stage,
             running,
-            clients: AbortOnDrop(clients.abort_handle()),
+            clients: abort,
         })
     }
 
@@ -210,16 +217,23 @@ impl SimHttpWorker {
     /// Waits until it has ended: it said goodbye, or its script let it crash.
     ///
     /// # Errors
-    /// The gateway does not take its token.
-    pub async fn ended(&mut self) -> Result<(), TokenRefused> {
+    /// The gateway does not take its token, or the simulated clients have panicked.
+    pub async fn ended(&mut self) -> Result<(), EndError> {
         self.running.ended().await
     }
 
-    /// Stops the worker as SIGTERM does: it closes its sessions, says goodbye and ends, whether or not
-    /// the gateway has heard it within five seconds.
-    pub async fn shutdown(self) {
-        self.running.shutdown().await;
-        drop(self.clients);
+    /// Stops the worker as SIGTERM does: it lets go of its sessions, delivers what it owes, says goodbye and ends,
+    /// within ten seconds.
+    ///
+    /// # Errors
+    /// As for [`Self::ended`].
+    pub async fn shutdown(self) -> Result<(), EndError> {
+        let Self {
+            running, clients, ..
+        } = self;
+        let ended = running.shutdown().await;
+        drop(clients);
+        ended
     }
 
     /// Kills the worker as SIGKILL does: its connections break, and the gateway hears nothing.
@@ -230,7 +244,7 @@ impl SimHttpWorker {
 }
 
 /// Lets the simulated clients live until the worker's script lets it crash; then the process ends.
-async fn live(stage: Arc<SimProcess>, process: [AbortHandle; 2]) {
+async fn live(stage: Arc<SimProcess>, process: [AbortHandle; 3]) {
     let runtime = Arc::clone(stage.worker().runtime());
     loop {
         let now = stage.now();

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::state::{
-    EPOCH_HEADER, STATE_MEDIA_TYPE, STATE_SEQ_HEADER, decode_state, encode_entries,
+    EPOCH_HEADER, JournalAnswer, JournalGroup, JournalResult, STATE_MEDIA_TYPE, STATE_SEQ_HEADER,
+    decode_state, encode_entries, encode_groups,
 };
 use gateway_core::protocol::{
     AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
@@ -198,6 +199,23 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GatewayError
     let failure: Failure = serde_json::from_slice(body).unwrap_or_default();
     let current = failure.current.as_ref().and_then(serde_json::Value::as_u64);
     match (status, failure.kind.as_str()) {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, _) => {
+            unavailable(headers)
+        }
+        (_, "") | (StatusCode::REQUEST_TIMEOUT, _) => failed(status),
+        _ if status.is_server_error() => failed(status),
+        _ => refused(status, failure.kind, failure.error, current),
+    }
+}
+
+/// Returns a refusal that has the protocol's form.
+fn refused(
+    status: StatusCode,
+    kind: String,
+    message: String,
+    current: Option<u64>,
+) -> GatewayError {
+    match (status, kind.as_str()) {
         (StatusCode::UNAUTHORIZED, _) => GatewayError::Unauthorized,
         (StatusCode::CONFLICT, "wrong_incarnation") => GatewayError::IncarnationEnded,
         (StatusCode::CONFLICT, "stale_epoch") => GatewayError::StaleEpoch {
@@ -206,13 +224,17 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GatewayError
         (StatusCode::CONFLICT, "seq_conflict") => GatewayError::SeqConflict {
             current: current.unwrap_or_default(),
         },
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT, _) => unavailable(headers),
-        _ if status.is_server_error() => unavailable(headers),
         _ => GatewayError::Refused {
             status: status.as_u16(),
-            kind: failure.kind,
-            message: failure.error,
+            kind,
+            message,
         },
+    }
+}
+
+const fn failed(status: StatusCode) -> GatewayError {
+    GatewayError::Failed {
+        status: status.as_u16(),
     }
 }
 
@@ -336,4 +358,40 @@ impl GatewayApi for HttpGateway {
             .await
             .map(|sequence| sequence.seq)
     }
+
+    async fn append_states(
+        &self,
+        caller: &Caller,
+        groups: &[JournalGroup],
+    ) -> Result<Vec<Result<u64, GatewayError>>, GatewayError> {
+        let path = format!("/workers/{}/state/journal", caller.owner.worker);
+        let answer: JournalAnswer = self
+            .call(Draft {
+                media_type: STATE_MEDIA_TYPE,
+                body: encode_groups(groups),
+                ..Draft::bare(caller, Method::POST, path)
+            })
+            .await?;
+        Ok(answer.results.into_iter().map(written).collect())
+    }
+}
+
+/// Returns what became of one session's entries, as if they had been sent alone.
+fn written(result: JournalResult) -> Result<u64, GatewayError> {
+    if let Some(seq) = result.seq {
+        return Ok(seq);
+    }
+    let kind = result.kind.unwrap_or_default();
+    let status = match kind.as_str() {
+        "" | "internal_error" => return Err(GatewayError::Failed { status: 500 }),
+        "stale_epoch" | "seq_conflict" => StatusCode::CONFLICT,
+        "unknown_session" => StatusCode::NOT_FOUND,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    Err(refused(
+        status,
+        kind,
+        result.error.unwrap_or_default(),
+        result.current,
+    ))
 }

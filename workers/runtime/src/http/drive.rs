@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::{Carrier, Served};
+use super::{Carrier, EndError, Served};
 use crate::call::Call;
 use crate::engine::Engine;
 
@@ -15,18 +15,26 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Makes the calls that are due until the worker has said goodbye or its token is refused; then its server
 /// ends, too.
+///
+/// # Errors
+/// Why the worker has ended, if not because it was asked to.
 pub(super) async fn drive<E: Engine>(
     served: Served<E>,
     carrier: Arc<dyn Carrier>,
     server: AbortHandle,
-) {
+) -> Result<(), EndError> {
     let mut calls = JoinSet::new();
     loop {
         let now = served.now();
         let due = served.worker.advance(now);
-        if served.worker.is_gone() || served.registering().refused().is_some() {
+        if let Some(refused) = served.registering().refused() {
             server.abort();
-            return;
+            return Err(refused.into());
+        }
+        if served.worker.is_gone() {
+            server.abort();
+            let failure = served.worker.failure();
+            return failure.map_or(Ok(()), |what| Err(EndError::EngineFailed(what)));
         }
         for outbound in due {
             let (served, carrier) = (served.clone(), Arc::clone(&carrier));

@@ -22,14 +22,15 @@
 //! ```
 
 mod client;
+mod command;
 mod drive;
+mod leave;
 mod registering;
 mod server;
 
 use std::fmt::Debug;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
@@ -48,9 +49,6 @@ use crate::gateway::GatewayError;
 use crate::moment::Moment;
 use crate::worker::Worker;
 
-/// How long a clean shutdown waits for its goodbye to arrive.
-const GOODBYE_LIMIT: Duration = Duration::from_secs(5);
-
 /// Why a worker cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -63,6 +61,20 @@ pub enum StartError {
     /// The gateway's URL cannot be used.
     #[error("{url} is not the base URL of a gateway: expected http://host:port")]
     Gateway { url: String },
+}
+
+/// Why a worker has ended otherwise than by a goodbye that it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndError {
+    /// The gateway does not take its token.
+    #[error(transparent)]
+    TokenRefused(#[from] TokenRefused),
+    /// Its engine has failed. It has given up its sessions, so the gateway places them elsewhere.
+    #[error("the engine has failed, and the worker has given up its sessions: {0}")]
+    EngineFailed(String),
+    /// The loop that makes its calls has panicked. Its sessions are placed elsewhere when its lease is over.
+    #[error("the worker has failed: see the panic in its log, and report it")]
+    LoopFailed,
 }
 
 /// The socket on which the gateway's commands arrive.
@@ -177,42 +189,43 @@ pub fn run_with<E: Engine>(
     let changed = Arc::clone(&nudge);
     worker.on_change(move || changed.notify_one());
     let registering = Registering::new(carrier.address(), worker.owner().worker);
-    let registering = Arc::new(Mutex::new(registering));
     let served = Served {
-        worker: Arc::clone(&worker),
-        registering: Arc::clone(&registering),
-        clock: Arc::clone(&clock),
+        worker,
+        registering: Arc::new(Mutex::new(registering)),
+        clock,
         nudge: Arc::clone(&nudge),
     };
     let routes = wrap(server::routes(served.clone()));
     let server = tokio::spawn(server::serve(listener.socket, routes));
+    let leaving = Arc::new(Notify::new());
+    let asked = Arc::clone(&leaving);
+    let leaver = served.clone();
+    let leave = async move {
+        asked.notified().await;
+        leave::leave(leaver).await;
+    };
     let driver = drive::drive(served, carrier, server.abort_handle());
-    let stop = move || worker.stop(Moment::of(&*clock));
     Running {
-        stop: Stop(Box::new(stop)),
-        registering,
+        leaving,
+        leave: tokio::spawn(leave),
         nudge,
         server,
         driver: tokio::spawn(driver),
-    }
-}
-
-struct Stop(Box<dyn Fn() + Send + Sync>);
-
-impl Debug for Stop {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stop")
+        end: None,
     }
 }
 
 /// A worker that runs. Dropping it is [`Running::kill`].
 #[derive(Debug)]
 pub struct Running {
-    stop: Stop,
-    registering: Arc<Mutex<Registering>>,
+    /// Asks the worker to leave.
+    leaving: Arc<Notify>,
+    leave: JoinHandle<()>,
     nudge: Arc<Notify>,
     server: JoinHandle<()>,
-    driver: JoinHandle<()>,
+    driver: JoinHandle<Result<(), EndError>>,
+    /// How it ended, once it has.
+    end: Option<Result<(), EndError>>,
 }
 
 impl Running {
@@ -224,34 +237,46 @@ impl Running {
     /// Waits until it has said goodbye, or was killed.
     ///
     /// # Errors
-    /// The gateway does not take its token.
-    pub async fn ended(&mut self) -> Result<(), TokenRefused> {
-        if !self.driver.is_finished() {
-            // A loop that was aborted has ended too.
-            let _ = (&mut self.driver).await;
+    /// The gateway does not take its token, or the engine has failed. A process should end with an error then.
+    pub async fn ended(&mut self) -> Result<(), EndError> {
+        if let Some(end) = &self.end {
+            return end.clone();
         }
-        lock(&self.registering).refused().map_or(Ok(()), Err)
+        let end = match (&mut self.driver).await {
+            Ok(end) => end,
+            Err(error) if error.is_panic() => Err(EndError::LoopFailed),
+            // It was killed.
+            Err(_) => Ok(()),
+        };
+        self.end.insert(end).clone()
     }
 
-    /// Stops the worker as SIGTERM does: it drops its sessions, says goodbye and ends, whether or not the
-    /// gateway has heard it within five seconds.
-    pub async fn shutdown(mut self) {
-        (self.stop.0)();
-        self.nudge();
+    /// Stops the worker as SIGTERM should: it takes nothing new, waits up to a second for WhatsApp's
+    /// acknowledgements, lets the engine release the sessions within two, delivers what it owes the gateway within
+    /// four, and says goodbye. It ends within ten seconds, whether or not the gateway has heard it, and says in one
+    /// line of the log what it could not deliver.
+    ///
+    /// # Errors
+    /// As for [`Self::ended`].
+    pub async fn shutdown(mut self) -> Result<(), EndError> {
+        self.leaving.notify_one();
+        let ended = tokio::time::timeout(leave::LEAVE_LIMIT, self.ended()).await;
         // Whether it was heard or not, this is the end.
-        let _ = tokio::time::timeout(GOODBYE_LIMIT, self.ended()).await;
+        ended.unwrap_or(Ok(()))
     }
 
     /// Kills the worker as SIGKILL does: its connections break, and the gateway hears nothing.
     pub fn kill(&self) {
-        self.server.abort();
-        self.driver.abort();
+        for task in self.abort_handles() {
+            task.abort();
+        }
     }
 
     /// Returns what [`Self::kill`] aborts, for somebody who has to do it from elsewhere.
     #[must_use]
-    pub fn abort_handles(&self) -> [AbortHandle; 2] {
-        [self.server.abort_handle(), self.driver.abort_handle()]
+    pub fn abort_handles(&self) -> [AbortHandle; 3] {
+        let (server, driver) = (self.server.abort_handle(), self.driver.abort_handle());
+        [server, driver, self.leave.abort_handle()]
     }
 }
 

@@ -77,10 +77,10 @@ impl Registering {
             GatewayError::Unreachable => {
                 format!("{gateway} does not answer: check this URL, and that the gateway runs")
             }
-            GatewayError::Unavailable { .. } => {
+            GatewayError::Unavailable { .. } | GatewayError::Failed { status: 500.. } => {
                 format!("{gateway} cannot take registrations at the moment")
             }
-            GatewayError::Refused { status, kind, .. } if kind.is_empty() => {
+            GatewayError::Failed { status } => {
                 format!("{gateway} answers {status} as no gateway does: check this URL")
             }
             GatewayError::Refused { message, .. } => format!("{gateway} refuses: {message}"),
@@ -116,7 +116,10 @@ mod tests {
                 "at the moment",
             ),
             (in_use, "refuses: another process uses this worker id"),
-            (refusal("", ""), "answers 409 as no gateway does"),
+            (
+                Err(GatewayError::Failed { status: 401 }),
+                "answers 401 as no gateway does",
+            ),
         ] {
             let mut registering = registering();
             registering.heard(&result);

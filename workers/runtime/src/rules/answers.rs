@@ -13,8 +13,9 @@ use super::{Membership, Rules};
 use crate::call::Answer;
 use crate::fact::Fact;
 use crate::gateway::GatewayError;
+use crate::line::Backoff;
 use crate::moment::Moment;
-use crate::outbox::{Backoff, Flight, Line};
+use crate::outbox::Flight;
 
 /// How long to wait after a refused registration: somebody has to act first.
 const REFUSED_WAIT: Duration = Duration::from_secs(2);
@@ -39,71 +40,90 @@ impl Rules {
                 self.registered(registered, sent_at);
             }
             (Flight::Beat, Answer::Beat(answer)) => self.renewed(answer, sent_at, now),
-            (Flight::Goodbye, _) => self.membership = Membership::Gone,
+            (Flight::Goodbye, _) => self.go(),
             (Flight::Assigned, Answer::Assigned(sessions)) => self.restore(&sessions, now),
             (Flight::Recovery, _) => {
                 self.outbox.recovery.settled();
             }
             (Flight::Report(session, _, number), _) => self.outbox.report_settled(session, number),
-            (Flight::Receipts, _) => settle(&mut self.outbox.receipts),
-            (Flight::Inbound, _) => settle(&mut self.outbox.inbound),
+            (Flight::Receipts, _) => self.outbox.receipts.settled().iter().for_each(settle),
+            (Flight::Inbound, _) => self.outbox.inbound.settled().iter().for_each(settle),
             (Flight::State(session, epoch), Answer::State(stored)) => {
                 self.state_read(session, epoch, stored);
             }
             (Flight::State(session, epoch), Answer::Written(seq)) => {
                 self.state_written(session, epoch, seq);
             }
+            (Flight::Journal(sessions), Answer::WrittenEach(results))
+                if results.len() == sessions.len() =>
+            {
+                self.states_written(sessions, results, now);
+            }
+            (Flight::Probe, _) => self.probed(Ok(()), now),
             (flight, _) => self.refused(&flight, &GatewayError::Unreachable, now),
         }
     }
 
-    fn refused(&mut self, flight: &Flight, error: &GatewayError, now: Moment) {
-        let wait = match error {
-            GatewayError::Unavailable { retry_after } => *retry_after,
-            _ => None,
-        };
-        let again = error.is_temporary();
+    /// The call was not taken. What follows stands in a table in `workers/PROTOCOL.md`.
+    pub(super) fn refused(&mut self, flight: &Flight, error: &GatewayError, now: Moment) {
         match flight {
             Flight::Register if *error != GatewayError::IncarnationEnded => {
-                self.register_failed(again, wait, now);
+                self.register_failed(error, now);
             }
-            Flight::Goodbye => self.goodbye_failed(again, wait, now),
-            _ if is_over(error) => self.lose_lease(now.uptime, now),
+            Flight::Goodbye => self.goodbye_failed(error, now),
+            _ if error.ends_incarnation() => self.incarnation_ended(now),
             Flight::Register => {}
-            Flight::Beat if !again => self.lose_lease(now.uptime, now),
+            Flight::Beat if !error.is_temporary() => self.incarnation_ended(now),
             Flight::Beat => {}
-            Flight::Assigned => {
-                if let Some(backoff) = &mut self.wants_assigned {
-                    backoff.failed(now.uptime, wait);
-                }
-            }
+            Flight::Assigned => self.assigned_failed(error, now),
             Flight::Report(session, epoch, _) | Flight::State(session, epoch)
-                if moved_on(error) =>
+                if error.ends_session() =>
             {
                 self.overtaken(*session, *epoch, now);
             }
             Flight::State(session, epoch) => self.state_failed(*session, *epoch, error, now),
-            Flight::Report(session, _, number) if again => {
-                let (session, number) = (*session, *number);
-                self.outbox.report_failed(session, number, now.uptime, wait);
+            Flight::Journal(sessions) => {
+                for (session, epoch) in sessions {
+                    self.refused(&Flight::State(*session, *epoch), error, now);
+                }
             }
-            Flight::Report(session, _, number) => self.outbox.report_settled(*session, *number),
-            Flight::Recovery if again => self.outbox.recovery.failed(now.uptime, wait),
+            Flight::Probe => self.probed(Err(error), now),
+            Flight::Report(session, _, number) => {
+                let setback = error.setback(self.renewals);
+                let outbox = &mut self.outbox;
+                let given_up = outbox.report_not_taken(*session, *number, setback, now.uptime);
+                self.give_up(given_up.is_some(), error);
+            }
             Flight::Recovery => {
-                self.outbox.recovery.settled();
+                let setback = error.setback(self.renewals);
+                let given_up = self.outbox.recovery.not_taken(setback, now.uptime);
+                self.give_up(given_up.is_some(), error);
             }
-            Flight::Receipts if again => {
-                put_off(&mut self.outbox.receipts, error, now, wait);
+            Flight::Receipts => {
+                let setback = error.setback(self.renewals);
+                let given_up = self.outbox.receipts.not_taken(setback, now.uptime);
+                self.give_up(given_up.is_some(), error);
+                given_up.iter().for_each(settle);
             }
-            Flight::Receipts => refuse(&mut self.outbox.receipts, error),
-            Flight::Inbound if again => {
-                put_off(&mut self.outbox.inbound, error, now, wait);
+            Flight::Inbound => {
+                let setback = error.setback(self.renewals);
+                let given_up = self.outbox.inbound.not_taken(setback, now.uptime);
+                self.give_up(given_up.is_some(), error);
+                given_up.iter().for_each(settle);
             }
-            Flight::Inbound => refuse(&mut self.outbox.inbound, error),
+        }
+    }
+
+    /// Notes whether a report will not be repeated.
+    fn give_up(&mut self, is_given_up: bool, error: &GatewayError) {
+        if is_given_up {
+            self.given_up += 1;
+            tracing::error!(worker.id = %self.card.id, %error, "a report is given up: the gateway does not take it");
         }
     }
 
     fn registered(&mut self, registered: Registered, sent_at: Uptime) {
+        self.renewals_before = self.renewals;
         let lease = Duration::from_secs(registered.lease_seconds);
         self.gate.granted(sent_at, lease);
         self.observer.leased(&self.owner(), sent_at.plus(lease));
@@ -121,6 +141,7 @@ impl Rules {
         if !self.is_registered(now) {
             return;
         }
+        self.renewals += 1;
         let lease = Duration::from_secs(answer.lease_seconds);
         self.gate.granted(sent_at, lease);
         if let Some(until) = self.gate.deadline() {
@@ -153,17 +174,23 @@ impl Rules {
         seen.epoch = seen.epoch.max(epoch);
     }
 
-    fn register_failed(&mut self, again: bool, wait: Option<Duration>, now: Moment) {
-        let wait = if again { wait } else { Some(REFUSED_WAIT) };
+    fn register_failed(&mut self, error: &GatewayError, now: Moment) {
+        let wait = match error.is_temporary() {
+            true => error.asks_to_wait(),
+            false => Some(REFUSED_WAIT),
+        };
         if let Membership::Outside(backoff) = &mut self.membership {
             backoff.failed(now.uptime, wait);
         }
     }
 
-    fn goodbye_failed(&mut self, again: bool, wait: Option<Duration>, now: Moment) {
-        match &mut self.membership {
-            Membership::Leaving { backoff, .. } if again => backoff.failed(now.uptime, wait),
-            membership => *membership = Membership::Gone,
+    fn assigned_failed(&mut self, error: &GatewayError, now: Moment) {
+        match &mut self.wants_assigned {
+            Some(backoff) if error.is_temporary() => {
+                backoff.failed(now.uptime, error.asks_to_wait());
+            }
+            // What it should hold comes with the answers to its heartbeats, too.
+            wanted => *wanted = None,
         }
     }
 
@@ -187,53 +214,12 @@ impl Rules {
             };
             if self.start(&body, now).is_ok() {
                 self.recovering.insert(session, epoch);
+                self.expect_state(session, assigned.state_version);
             }
         }
     }
 }
 
-/// Returns whether the gateway says that the session is not ours at that epoch, or does not exist any
-/// more.
-fn moved_on(error: &GatewayError) -> bool {
-    matches!(
-        error,
-        GatewayError::StaleEpoch { .. } | GatewayError::Refused { status: 404, .. }
-    ) && !error.is_temporary()
-}
-
-/// Returns whether this incarnation may not act any more.
-const fn is_over(error: &GatewayError) -> bool {
-    matches!(
-        error,
-        GatewayError::Unauthorized | GatewayError::IncarnationEnded
-    )
-}
-
-fn settle<T: Clone>(line: &mut Line<Fact<T>>) {
-    for fact in line.settled() {
-        fact.ticket.settle(());
-    }
-}
-
-/// A call with facts has to be repeated, in shorter ones if something on the way finds it too long.
-fn put_off<T: Clone>(
-    line: &mut Line<Fact<T>>,
-    error: &GatewayError,
-    now: Moment,
-    wait: Option<Duration>,
-) {
-    if matches!(error, GatewayError::Refused { status: 413, .. }) {
-        line.halve();
-    }
-    line.failed(now.uptime, wait);
-}
-
-/// The gateway refuses a call with facts: those around the one that it cannot take are sent again, and only
-/// that one is given up.
-fn refuse<T: Clone>(line: &mut Line<Fact<T>>, error: &GatewayError) {
-    if line.halve() {
-        return;
-    }
-    tracing::error!(%error, "the gateway will never take a report: it is given up");
-    settle(line);
+fn settle<T>(fact: &Fact<T>) {
+    fact.ticket.settle(());
 }

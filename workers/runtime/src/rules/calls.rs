@@ -17,6 +17,9 @@ impl Rules {
         if self.is_registered(now) {
             self.member_calls(now, &mut calls);
         }
+        if matches!(self.membership, Membership::Leaving(_)) {
+            self.deliveries(now, &mut calls);
+        }
         calls
             .into_iter()
             .map(|(flight, call)| self.depart(flight, call, now))
@@ -25,6 +28,10 @@ impl Rules {
 
     fn membership_call(&mut self, load: Load, now: Moment) -> Option<(Flight, Call)> {
         let at = now.uptime;
+        if let Membership::Leaving(leave) = &self.membership {
+            let goodbye = (Flight::Goodbye, Call::Goodbye);
+            return self.goodbye_is_due(leave, at).then_some(goodbye);
+        }
         match &mut self.membership {
             Membership::Outside(backoff) if backoff.is_over(at) => {
                 let idle = !self.outbox.is_flying(&Flight::Register);
@@ -32,10 +39,6 @@ impl Rules {
                     let registration = Box::new(self.registration());
                     (Flight::Register, Call::Register(registration))
                 })
-            }
-            Membership::Leaving { backoff, .. } if backoff.is_over(at) => {
-                let idle = !self.outbox.is_flying(&Flight::Goodbye);
-                idle.then_some((Flight::Goodbye, Call::Goodbye))
             }
             Membership::Member {
                 interval,
@@ -57,6 +60,13 @@ impl Rules {
         if asks && !self.outbox.is_flying(&Flight::Assigned) {
             calls.push((Flight::Assigned, Call::Assigned));
         }
+        calls.append(&mut self.due_state_calls(now));
+        self.deliveries(now, calls);
+    }
+
+    /// Adds the reports whose turn it is.
+    fn deliveries(&mut self, now: Moment, calls: &mut Vec<(Flight, Call)>) {
+        let at = now.uptime;
         if let Some(results) = self.outbox.due_recovery(at) {
             let report = RecoveryReport {
                 results,
@@ -69,7 +79,6 @@ impl Rules {
             let flight = Flight::Report(report.session_id, report.epoch, number);
             calls.push((flight, Call::Session(Box::new(report))));
         }
-        calls.append(&mut self.due_state_calls(now));
         if let Some(receipts) = self.outbox.due_receipts(at) {
             calls.push((Flight::Receipts, Call::Messages(receipts)));
         }

@@ -60,6 +60,14 @@ impl Rules {
         Ok(())
     }
 
+    /// Checks that the worker still takes something new.
+    fn check_open(&self) -> Result<(), Refusal> {
+        match self.is_quiet() {
+            true => Err(Refusal::Busy { code: "stopping" }),
+            false => Ok(()),
+        }
+    }
+
     /// Begins to hold a session. An epoch that was seen before is refused, unless it is the one that is
     /// held.
     pub(crate) fn start(&mut self, body: &StartSession, now: Moment) -> Result<Accepted, Refusal> {
@@ -69,6 +77,7 @@ impl Rules {
         if let Some(held) = held.filter(|held| held.epoch == epoch && !held.stopping) {
             return Ok(held.accepted.clone());
         }
+        self.check_open()?;
         let highest = self.highest(session).max(held.map(|held| held.epoch));
         let highest = highest.unwrap_or_default();
         if epoch <= highest {
@@ -97,6 +106,7 @@ impl Rules {
             status: accepted.status.clone(),
             started: false,
             stopping: false,
+            reached: self.seen.get(&session).map_or(0, |seen| seen.last_seq),
             state: StateLine::unread(),
         };
         self.outbox
@@ -145,6 +155,7 @@ impl Rules {
             Before::Underway(ticket) => return Ok(Admitted::Underway(ticket)),
             Before::Nothing => {}
         }
+        self.check_open()?;
         self.admit_connected(session, body.epoch)?;
         self.sent.begin(session, body);
         Ok(Admitted::Go)
@@ -153,10 +164,15 @@ impl Rules {
     pub(crate) fn finish_send(
         &mut self,
         session: SessionId,
+        epoch: Epoch,
         message: MessageId,
         sent: Option<Sent>,
     ) {
         self.sent.finish(session, message, sent);
+        if !self.is_held(session, epoch) {
+            self.report_unknown_of(session, epoch, message);
+        }
+        self.check_quiet();
     }
 
     /// Tombstones the epoch, also one that was never started here.
@@ -236,7 +252,11 @@ impl Rules {
     }
 
     pub(crate) fn health(&self, now: Moment) -> Health {
-        let status = if self.draining { "draining" } else { "ok" };
+        let status = match (self.is_quiet(), self.draining) {
+            (true, _) => "stopping",
+            (false, true) => "draining",
+            (false, false) => "ok",
+        };
         Health {
             status: status.to_owned(),
             worker_id: self.card.id.to_string(),

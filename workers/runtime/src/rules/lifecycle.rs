@@ -7,26 +7,10 @@ use gateway_core::worker::gate::Gate;
 
 use super::{Held, Membership, Order, Rules};
 use crate::moment::Moment;
-use crate::outbox::Backoff;
 use crate::progress::{Ending, Progress};
 use crate::session::Session;
 
 impl Rules {
-    /// SIGTERM: drops the sessions and says goodbye.
-    pub(crate) fn stop(&mut self, now: Moment) {
-        self.now = now;
-        self.drop_everything(now.uptime);
-        self.outbox.reports.clear();
-        self.membership = match std::mem::replace(&mut self.membership, Membership::Gone) {
-            Membership::Member { token, .. } => Membership::Leaving {
-                token,
-                backoff: Backoff::default(),
-            },
-            other @ Membership::Leaving { .. } => other,
-            Membership::Outside(_) | Membership::Gone => Membership::Gone,
-        };
-    }
-
     /// Asked before everything: drops all sessions once the lease is over.
     pub(super) fn check_gate(&mut self, now: Moment) {
         self.now = now;
@@ -42,21 +26,31 @@ impl Rules {
         tracing::info!(worker.id = %self.card.id, "the lease is over: starting again as empty");
         self.gate.shut();
         self.drop_everything(at);
-        let mut backoff = Backoff::default();
-        if matches!(self.membership, Membership::Outside(_)) {
-            backoff.failed(now.uptime, None);
+        if self.renewals == self.renewals_before {
+            self.rejoin.failed(now.uptime, None);
+        } else {
+            self.rejoin.succeeded();
         }
         self.incarnation = Incarnation::generate(&*self.entropy);
         self.gate = Gate::default();
-        self.membership = Membership::Outside(backoff);
+        self.membership = Membership::Outside(self.rejoin.clone());
         self.outbox.start_over();
         self.recovering.clear();
         self.wants_assigned = None;
         self.send_held = true;
         self.draining = false;
+        self.persist_ok = true;
     }
 
-    fn drop_everything(&mut self, at: Uptime) {
+    /// The gateway does not know this incarnation any more.
+    pub(super) fn incarnation_ended(&mut self, now: Moment) {
+        match self.membership {
+            Membership::Leaving(_) => self.go(),
+            _ => self.lose_lease(now.uptime, now),
+        }
+    }
+
+    pub(super) fn drop_everything(&mut self, at: Uptime) {
         let sessions: Vec<_> = self.held.keys().copied().collect();
         for session in sessions {
             self.abandon(session, at);
@@ -84,6 +78,7 @@ impl Rules {
         let owner = self.owner();
         self.observer.closed(session, &owner, held.epoch, at);
         held.state.give_up();
+        self.report_unknown(session, held.epoch);
         Some((held.epoch, held.started))
     }
 

@@ -11,6 +11,7 @@
 mod answers;
 mod calls;
 mod commands;
+mod leaving;
 mod lifecycle;
 mod shared;
 mod state;
@@ -28,12 +29,14 @@ use gateway_core::time::Uptime;
 use gateway_core::worker::gate::Gate;
 
 pub(crate) use commands::{Admitted, Finishing, Looked};
+use leaving::Leave;
 pub(crate) use shared::{Shared, lock};
 
 use crate::engine::{EngineInfo, Load};
+use crate::line::Backoff;
 use crate::moment::Moment;
 use crate::observer::Observer;
-use crate::outbox::{Backoff, Flight, Outbox};
+use crate::outbox::{Flight, Outbox};
 use crate::refusal::Stopping;
 use crate::sent::SentLog;
 use crate::session::Session;
@@ -50,11 +53,8 @@ enum Membership {
         interval: Duration,
         next_beat: Uptime,
     },
-    /// Has to say goodbye.
-    Leaving {
-        token: String,
-        backoff: Backoff,
-    },
+    /// Delivers what it owes, and then says goodbye.
+    Leaving(Leave),
     Gone,
 }
 
@@ -70,6 +70,8 @@ struct Held {
     started: bool,
     /// Whether a command is stopping it.
     stopping: bool,
+    /// The sequence that its stored state has reached, as far as the worker knows; it never goes back.
+    reached: u64,
     state: StateLine,
 }
 
@@ -123,8 +125,22 @@ pub(crate) struct Rules {
     finishing: BTreeMap<(SessionId, Epoch), Finish>,
     pub(crate) outbox: Outbox,
     persist_ok: bool,
+    /// The pause before the next question whether it can be.
+    probe: Backoff,
+    /// How many renewals the gateway has granted, ever.
+    renewals: u64,
+    /// How many of them before it registered last.
+    renewals_before: u64,
+    /// The pause before the next registration; grows while incarnations end without a renewal.
+    rejoin: Backoff,
+    /// How many reports were given up, ever.
+    given_up: u64,
     send_held: bool,
     draining: bool,
+    /// Set once the worker takes nothing new; settled once all that it sent is acknowledged.
+    quiet: Option<Ticket<()>>,
+    /// What the engine has failed of.
+    failure: Option<String>,
     report_seq: BTreeMap<SessionId, u64>,
     orders: VecDeque<Order>,
     /// The latest moment that the caller has named: what an engine says counts as said then.
@@ -157,8 +173,15 @@ impl Rules {
             finishing: BTreeMap::new(),
             outbox: Outbox::default(),
             persist_ok: true,
+            probe: Backoff::default(),
+            renewals: 0,
+            renewals_before: 0,
+            rejoin: Backoff::default(),
+            given_up: 0,
             send_held: true,
             draining: false,
+            quiet: None,
+            failure: None,
             report_seq: BTreeMap::new(),
             orders: VecDeque::new(),
             now,
@@ -178,7 +201,8 @@ impl Rules {
 
     pub(crate) fn token(&self) -> Option<&str> {
         match &self.membership {
-            Membership::Member { token, .. } | Membership::Leaving { token, .. } => Some(token),
+            Membership::Member { token, .. } => Some(token),
+            Membership::Leaving(leave) => Some(&leave.token),
             Membership::Outside(_) | Membership::Gone => None,
         }
     }
@@ -193,6 +217,16 @@ impl Rules {
 
     pub(crate) const fn is_draining(&self) -> bool {
         self.draining
+    }
+
+    /// Returns what the engine has failed of, if it has.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref()
+    }
+
+    /// Returns how many reports were given up, because the gateway does not take them.
+    pub(crate) const fn given_up(&self) -> u64 {
+        self.given_up
     }
 
     pub(crate) const fn is_gone(&self) -> bool {
@@ -233,6 +267,7 @@ impl Rules {
             return;
         }
         self.check_gate(now);
+        self.check_leave(now.uptime);
         for id in self.outbox.lost(now.uptime) {
             self.answered(id, now, Err(crate::GatewayError::Unreachable));
         }
@@ -254,11 +289,9 @@ impl Rules {
             Membership::Outside(backoff) if !self.outbox.is_flying(&Flight::Register) => {
                 Some(backoff.until())
             }
-            Membership::Leaving { backoff, .. } if !self.outbox.is_flying(&Flight::Goodbye) => {
-                Some(backoff.until())
-            }
+            Membership::Leaving(leave) => Some(self.leave_due(leave)),
             Membership::Member { next_beat, .. } => Some(*next_beat),
-            Membership::Outside(_) | Membership::Leaving { .. } => None,
+            Membership::Outside(_) => None,
         };
         let calls = [
             membership,
@@ -269,15 +302,18 @@ impl Rules {
         calls.into_iter().flatten().min()
     }
 
-    /// Returns when the next registration, heartbeat or goodbye is due.
+    /// Returns when the next call is due that is neither registration, heartbeat nor goodbye.
     fn owed(&self) -> Option<Uptime> {
-        if !matches!(self.membership, Membership::Member { .. }) {
-            return None;
+        match &self.membership {
+            Membership::Member { .. } => {}
+            Membership::Leaving(_) => return self.outbox.next_due(),
+            Membership::Outside(_) | Membership::Gone => return None,
         }
         let storing = self.storing.iter();
         let storing = storing.filter_map(|session| self.held.get(session)?.state.next_due());
         let assigned = self.wants_assigned.as_ref().map(Backoff::until);
         let assigned = assigned.filter(|_| !self.outbox.is_flying(&Flight::Assigned));
-        storing.chain(self.outbox.next_due()).chain(assigned).min()
+        let due = storing.chain(self.outbox.next_due()).chain(assigned);
+        due.chain(self.probe_due()).min()
     }
 }

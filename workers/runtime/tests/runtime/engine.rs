@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId};
@@ -11,7 +12,7 @@ use gateway_core::protocol::{SendMessage, SessionState, StartSessionMode};
 use gateway_core::time::Timestamp;
 use gateway_testkit::clock::ManualClock;
 use gateway_testkit::worker::EngineStage;
-use gateway_worker::{Ending, Engine, EngineInfo, Progress, Refusal, Session, Start};
+use gateway_worker::{Ending, Engine, EngineInfo, Load, Progress, Refusal, Session, Start};
 
 pub(crate) const SESSION: SessionId = SessionId::from_u128(7);
 
@@ -26,6 +27,8 @@ pub(crate) struct Played {
     waiting: Vec<Waker>,
     /// Why the next start is refused.
     pub(crate) refusal: Option<Ending>,
+    /// The method in which it panics.
+    pub(crate) panics_in: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,6 +62,11 @@ impl PlayedEngine {
         self.played().heard.push(what.into());
     }
 
+    fn enter(&self, method: &str) {
+        let panics = self.played().panics_in == Some(method);
+        assert!(!panics, "the engine is broken");
+    }
+
     async fn allowed(&self) {
         std::future::poll_fn(|context| {
             let mut played = self.played();
@@ -81,7 +89,13 @@ impl Engine for PlayedEngine {
         }
     }
 
+    fn load(&self, _: Duration, _: usize) -> Load {
+        self.enter("load");
+        Load::default()
+    }
+
     fn start(&self, start: Start) -> Result<(), Ending> {
+        self.enter("start");
         self.hear(format!("start {}", start.session.epoch()));
         let mut played = self.played();
         if let Some(ending) = played.refusal.take() {
@@ -93,6 +107,7 @@ impl Engine for PlayedEngine {
     }
 
     fn abandon(&self, _: SessionId, epoch: Epoch) {
+        self.enter("abandon");
         self.hear(format!("abandon {epoch}"));
     }
 

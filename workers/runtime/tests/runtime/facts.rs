@@ -46,9 +46,9 @@ fn a_message_that_is_refused_takes_no_other_with_it() {
 
 #[test]
 fn a_refusal_that_is_not_of_the_gateway_loses_nothing() {
-    for status in [403, 404, 413] {
+    for status in [401, 403, 404, 413] {
         let stage = connected();
-        stage.gateway.told().inbound_refusal = Some(refusal(status, ""));
+        stage.gateway.told().inbound_refusal = Some(GatewayError::Failed { status });
         let ticket = submit(&stage, "M1", "hi");
         stage.settle();
         assert_eq!(ticket.outcome(), None, "{status}");
@@ -122,7 +122,7 @@ fn each_attempt_to_deliver_a_report_says_when_it_was_made() {
 fn an_answer_about_a_session_says_when_it_was_given() {
     let stage = connected();
     stage.clock.advance(Duration::from_secs(5));
-    let said = at_once(stage.worker.session(SESSION, stage.now()));
+    let said = at_once(stage.worker.session(SESSION, &*stage.clock));
     let said = said.expect("at once").expect("it is held");
     assert_eq!(said.sent_at, Some(stage.now().wall));
 }

@@ -50,7 +50,7 @@ fn an_engine_without_a_lease_is_cut_off() {
 #[test]
 fn the_engine_is_asked_how_a_session_is() {
     let stage = connected();
-    let state = at_once(stage.worker.session(SESSION, stage.now()));
+    let state = at_once(stage.worker.session(SESSION, &*stage.clock));
     let state = state.expect("at once").expect("it is held");
     assert_eq!(state.reason.as_deref(), Some("of the engine"));
     assert_eq!((state.session_id, state.epoch), (Some(SESSION), Epoch(1)));

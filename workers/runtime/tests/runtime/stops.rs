@@ -20,7 +20,7 @@ fn stop(
     async move {
         let finish = stage
             .worker
-            .finish(SESSION, Epoch(epoch), &run, how, stage.now());
+            .finish(SESSION, Epoch(epoch), &run, how, &*stage.clock);
         finish.await
     }
 }
