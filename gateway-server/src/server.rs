@@ -11,7 +11,7 @@ use std::sync::Arc;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
 use gateway_core::identity::WorkerTokens;
-use gateway_core::message::{MessageIds, MessageLog};
+use gateway_core::message::MessageLog;
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::retention::Retention;
 use gateway_core::store::{PlatformStore, Store};
@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::app::{App, Ports};
 use crate::cache::Caches;
-use crate::config::{Config, Mode, Secrets};
+use crate::config::{Config, Mode, Registration, Secrets};
 use crate::coord;
 use crate::http;
 use crate::http::core::{Core, CorePorts};
@@ -29,7 +29,7 @@ use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::Cores;
 use crate::runtime::jobs::{self, JobFrame};
-use crate::runtime::peers::SharedSetup;
+use crate::runtime::peers::{SaidMismatches, SharedSetup};
 use crate::shutdown::Shutdown;
 use crate::store::blob::Blobs;
 use crate::store::cipher::StateCipher;
@@ -95,12 +95,16 @@ impl Server {
         let shutdown = Shutdown::new();
         let replica_name = format!("{:016x}", entropy.next_u64());
         let coord = coord::open::coordinator(&config, &replica_name, &clock, &shutdown).await?;
-        let secrets = Secrets::resolve(&config, &*entropy)?;
+        let kept = store.secret_checks().await?;
+        let secrets = Secrets::resolve(&config, &kept, &*entropy)?;
+        store.keep_secret_checks(&secrets.lasting_checks()).await?;
+        secrets.compare_with_kept(&store.secret_checks().await?)?;
         let peers = match config.redis.url {
             Some(_) => Some(check_peers(&config, &secrets, &*entropy, &*coord).await?),
             None => None,
         };
         open::put_plans(&store, &config).await?;
+        log_start(&config, listener.address());
 
         let metrics = Metrics::new()?;
         let (log, log_task) = message_log(&config, Arc::new(store.ledger()), &metrics);
@@ -235,6 +239,33 @@ impl Server {
     }
 }
 
+/// Says what this process is, before anything else is said of it.
+fn log_start(config: &Config, address: SocketAddr) {
+    let store = match &config.database.url {
+        Some(url) => url.to_string(),
+        None => open::database_file(config).display().to_string(),
+    };
+    let redis = config.redis.url.as_ref().map(ToString::to_string);
+    let mode = match config.mode() {
+        Mode::Embedded => "embedded",
+        Mode::Cluster => "cluster",
+    };
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        mode,
+        store,
+        redis,
+        data_dir = %config.storage.data_dir.display(),
+        %address,
+        "starting"
+    );
+    if config.auth.registration == Registration::Open && !address.ip().is_loopback() {
+        tracing::warn!(
+            "everybody who can reach this address may register a tenant: set GATEWAY_AUTH_REGISTRATION=closed if that is not meant"
+        );
+    }
+}
+
 fn message_log(
     config: &Config,
     ledger: Arc<dyn Ledger>,
@@ -278,18 +309,13 @@ async fn check_peers(
     entropy: &dyn Entropy,
     coord: &dyn Coordinator,
 ) -> Result<Peers, StartError> {
-    let folder = config.storage.data_dir.clone();
-    let folder_id = folder::id(&folder, entropy)?;
-    let setup = SharedSetup::new(folder, folder_id, &message_ids(secrets));
+    let folder_id = folder::id(&config.storage.data_dir, entropy)?;
+    let setup = SharedSetup::new(config, secrets, folder_id);
     let is_checked = setup.check_at_start(coord).await?;
     Ok(Peers {
         setup: Arc::new(setup),
         is_checked,
     })
-}
-
-fn message_ids(secrets: &Secrets) -> MessageIds {
-    MessageIds::new(secrets.message_id_key.expose().as_bytes())
 }
 
 fn worker_tokens(secrets: &Secrets) -> WorkerTokens {
@@ -382,6 +408,7 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, peers: Optio
         coord: Arc::clone(&app.coord),
         metrics: Metrics::clone(&app.metrics),
         setup: peers.as_ref().map(|peers| Arc::clone(&peers.setup)),
+        said: SaidMismatches::default(),
     });
     frame.spawn(jobs::FlushMetrics {
         metrics: Metrics::clone(&app.metrics),

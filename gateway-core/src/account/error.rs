@@ -9,6 +9,9 @@ use crate::tenant::TierName;
 /// Why an operation on a tenant, a person or a login was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
+    /// Nobody may register.
+    #[error("registration is closed here; ask the operator for an account")]
+    RegistrationClosed,
     /// Somebody is registered with that address.
     #[error("somebody is registered with that e-mail address already")]
     EmailTaken,
@@ -94,7 +97,8 @@ impl From<AccountError> for KeyError {
     fn from(error: AccountError) -> Self {
         match error {
             AccountError::Store(error) => Self::Store(error),
-            other @ (AccountError::EmailTaken
+            other @ (AccountError::RegistrationClosed
+            | AccountError::EmailTaken
             | AccountError::WrongCredentials
             | AccountError::WrongPassword
             | AccountError::TooManyAttempts { .. }

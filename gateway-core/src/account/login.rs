@@ -31,6 +31,8 @@ pub struct LoginsPorts {
 /// What is configured about logins.
 #[derive(Clone, Debug)]
 pub struct LoginPolicy {
+    /// Who may register.
+    pub registration: RegistrationPolicy,
     /// The plan of everybody who registers.
     pub first_tier: TierName,
     /// How long a refresh token is good.
@@ -45,12 +47,22 @@ impl Default for LoginPolicy {
     fn default() -> Self {
         let [first, ..] = crate::tenant::Tier::defaults();
         Self {
+            registration: RegistrationPolicy::Open,
             first_tier: first.name,
             refresh_lifetime: Duration::from_secs(30 * 86_400),
             attempts: 10,
             window: Duration::from_secs(15 * 60),
         }
     }
+}
+
+/// Who may register a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationPolicy {
+    /// Everybody.
+    Open,
+    /// Nobody: whoever runs the gateway makes the accounts.
+    Closed,
 }
 
 /// What a person who registers says of themselves.
@@ -95,13 +107,16 @@ impl Logins {
     /// Makes a tenant on the first plan and its first person, and logs them in.
     ///
     /// # Errors
-    /// The address is known, the password cannot be hashed, or the store fails.
+    /// Registration is closed, the address is known, the password cannot be hashed, or the store fails.
     pub async fn register(
         &self,
         origin: &Origin,
         registration: NewRegistration,
         password: &NewPassword,
     ) -> Result<Committed<OpenedLogin>, AccountError> {
+        if self.policy.registration == RegistrationPolicy::Closed {
+            return Err(AccountError::RegistrationClosed);
+        }
         let accounts = self.accounts();
         let password_hash = accounts.passwords.hash(password.password()).await?;
         let NewRegistration {

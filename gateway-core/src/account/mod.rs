@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use error::{AccountError, KeyError};
 pub use key::{IssuedKey, KeyPatch, LONGEST_OVERLAP, NewKey};
-pub use login::{LoginPolicy, Logins, LoginsPorts, NewRegistration};
+pub use login::{LoginPolicy, Logins, LoginsPorts, NewRegistration, RegistrationPolicy};
 pub use password::{InvalidPassword, NewPassword, Password, PasswordError, PasswordHasher};
 pub use profile::{Profile, ProfilePatch};
 pub use refresh::REFRESH_LEEWAY;

@@ -27,7 +27,7 @@ impl Accounts {
     /// Makes a tenant and its first person.
     ///
     /// # Errors
-    /// The address is known, the password cannot be hashed, or the store fails.
+    /// No such plan, the address is known, the password cannot be hashed, or the store fails.
     pub async fn open_account(
         &self,
         actor: &Actor,
@@ -36,6 +36,7 @@ impl Accounts {
     ) -> Result<Committed<(Tenant, User)>, AccountError> {
         let password_hash = self.passwords.hash(password.password()).await?;
         let mut tx = self.store.begin_platform().await?;
+        require_tier(&mut *tx, &account.tier).await?;
         let now = tx.now().await?;
         let (tenant, user) = self.rows(account, password_hash, now);
         self.insert_account(&mut *tx, actor, &tenant, &user).await?;
@@ -106,13 +107,7 @@ impl Accounts {
     ) -> Result<Committed<Tenant>, AccountError> {
         retry_conflicts(ATTEMPTS, || async {
             let mut tx = self.store.begin_platform().await?;
-            if tx.tier(tier).await?.is_none() {
-                let known = tx.tiers().await?.into_iter().map(|tier| tier.name);
-                return Err(AccountError::UnknownTier {
-                    asked: tier.clone(),
-                    known: known.collect(),
-                });
-            }
+            require_tier(&mut *tx, tier).await?;
             let what = action::TENANT_TIER_SET;
             self.change_tenant(tx, actor, tenant, what, |row| row.tier.clone_from(tier))
                 .await
@@ -208,4 +203,16 @@ pub(super) fn email_taken(error: StoreError) -> AccountError {
         | StoreError::Refused(_)
         | StoreError::Internal(_)) => other.into(),
     }
+}
+
+/// Refuses a plan that does not exist.
+async fn require_tier(tx: &mut dyn PlatformTx, tier: &TierName) -> Result<(), AccountError> {
+    if tx.tier(tier).await?.is_some() {
+        return Ok(());
+    }
+    let known = tx.tiers().await?.into_iter().map(|tier| tier.name);
+    Err(AccountError::UnknownTier {
+        asked: tier.clone(),
+        known: known.collect(),
+    })
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use gateway_core::account::{AccountError, Accounts, Committed, NewAccount, NewPassword};
+use gateway_core::account::{
+    AccountError, Accounts, Committed, LoginPolicy, NewAccount, NewPassword,
+};
 use gateway_core::identity::Actor;
 use gateway_core::tenant::TierName;
 use gateway_core::user::{Email, Role};
@@ -25,6 +27,8 @@ pub(super) struct Admin {
 enum AdminCommand {
     /// Make an administrator and print the password once.
     Create(Who),
+    /// Make a tenant with its first person, and print the password once: where registration is closed.
+    CreateTenant(NewTenant),
     /// Set a new password, print it once, and end every login of that person.
     ResetPassword(Who),
     /// Put the tenant of a person on another plan.
@@ -36,6 +40,19 @@ struct Who {
     /// The person's e-mail address.
     #[arg(long)]
     email: String,
+}
+
+#[derive(Args, Debug)]
+struct NewTenant {
+    /// The e-mail address of its first person.
+    #[arg(long)]
+    email: String,
+    /// What the tenant is called; the address if not given.
+    #[arg(long)]
+    name: Option<String>,
+    /// The plan's name, as in the configuration; the first one if not given.
+    #[arg(long)]
+    tier: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -56,7 +73,8 @@ impl Admin {
             let store = opened(&config).await?;
             let accounts = accounts(store, &config);
             match self.command {
-                AdminCommand::Create(who) => create(&accounts, &who).await,
+                AdminCommand::Create(who) => create_administrator(&accounts, &who).await,
+                AdminCommand::CreateTenant(new) => create_tenant(&accounts, &new).await,
                 AdminCommand::ResetPassword(who) => reset_password(&accounts, &who).await,
                 AdminCommand::SetTier(set) => set_tier(&accounts, &set).await,
             }
@@ -84,7 +102,7 @@ fn accounts(store: SqlStore, config: &Config) -> Accounts {
     Accounts::new(Arc::new(store), Arc::new(passwords), entropy)
 }
 
-async fn create(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure> {
+async fn create_administrator(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure> {
     let account = NewAccount {
         email: Email::parse(&who.email)?,
         name: None,
@@ -92,15 +110,36 @@ async fn create(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure
         role: Role::Admin,
         tier: TierName::parse("MAX")?,
     };
+    let password = open_account(accounts, account).await?;
+    Ok(format!(
+        "{} may log in as an administrator\npassword: {password}",
+        who.email
+    ))
+}
+
+async fn create_tenant(accounts: &Accounts, new: &NewTenant) -> Result<String, CommandFailure> {
+    let tier = match &new.tier {
+        Some(name) => TierName::parse(name)?,
+        None => LoginPolicy::default().first_tier,
+    };
+    let account = NewAccount {
+        email: Email::parse(&new.email)?,
+        name: None,
+        tenant_name: new.name.clone().unwrap_or_else(|| new.email.clone()),
+        role: Role::User,
+        tier,
+    };
+    let password = open_account(accounts, account).await?;
+    Ok(format!("{} may log in\npassword: {password}", new.email))
+}
+
+/// Makes a tenant and its first person, and returns the password.
+async fn open_account(accounts: &Accounts, account: NewAccount) -> Result<String, CommandFailure> {
     let password = NewPassword::generate(&OsEntropy);
     let actor = Actor::operator();
     let opened = accounts.open_account(&actor, account, &password);
     held_elsewhere(opened.await?);
-    Ok(format!(
-        "{} may log in as an administrator\npassword: {}",
-        who.email,
-        password.password().reveal()
-    ))
+    Ok(password.password().reveal().to_owned())
 }
 
 async fn reset_password(accounts: &Accounts, who: &Who) -> Result<String, CommandFailure> {

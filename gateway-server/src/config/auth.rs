@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use gateway_core::account::LoginPolicy;
+use gateway_core::account::{LoginPolicy, RegistrationPolicy};
 use serde::{Deserialize, Serialize};
 
-use super::unit::{duration, optional};
+use super::unit::{choice, duration, optional};
 use super::{Invalid, Secret};
 
 /// The options of tokens, passwords and logins.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
+    /// Who may register.
+    #[serde(deserialize_with = "choice")]
+    pub registration: Registration,
     /// The first signs access tokens, all verify them.
     pub jwt_secrets: Vec<Secret>,
     /// Life of an access token.
@@ -35,11 +38,24 @@ pub struct Auth {
     pub login_window: Duration,
 }
 
+/// Who may register a tenant with `POST /auth/register`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    Open,
+    /// Only `gateway-server admin create-tenant` makes accounts.
+    Closed,
+}
+
 impl Auth {
     /// The rules of logins.
     #[must_use]
     pub fn login_policy(&self) -> LoginPolicy {
         LoginPolicy {
+            registration: match self.registration {
+                Registration::Open => RegistrationPolicy::Open,
+                Registration::Closed => RegistrationPolicy::Closed,
+            },
             refresh_lifetime: self.refresh_ttl,
             attempts: self.login_attempts,
             window: self.login_window,

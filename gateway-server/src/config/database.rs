@@ -11,6 +11,29 @@ use super::{Invalid, ServiceUrl};
 /// window (R-7).
 const LONGEST_STATEMENT: Duration = Duration::from_secs(5);
 
+/// The parameters of an address of PostgreSQL that the driver knows. It would leave out all others, among
+/// them those that ask for safety.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 /// The options of the SQL database.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +58,14 @@ impl Database {
             "database.url",
             known,
             "must start with postgres:// or postgresql://",
+        )?;
+        let parameters = self.url.iter().flat_map(ServiceUrl::parameters);
+        let mut names = parameters.map(|name| name.split('[').next().unwrap_or_default());
+        Invalid::unless(
+            "database.url",
+            names.all(|name| PARAMETERS.contains(&name)),
+            "has a parameter after ? that means nothing here: known are sslmode, sslrootcert, sslcert, sslkey, \
+             host, port, dbname, user, password, application_name, options and statement-cache-capacity",
         )?;
         Invalid::unless(
             "database.max_connections",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::unit::{duration, optional, size};
-use super::{Invalid, Network, Secret};
+use super::{Invalid, Network, Origin, Secret};
 
 /// The options of the listener, its time limits and its size limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -36,7 +36,7 @@ pub struct Http {
     /// Where proxies are whose `X-Forwarded-For` says who is asking.
     pub trusted_proxies: Vec<Network>,
     /// Origins that browsers may call from.
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<Origin>,
     /// How long requests in flight may take at shutdown.
     #[serde(with = "duration")]
     pub shutdown_timeout: Duration,

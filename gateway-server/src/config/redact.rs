@@ -81,6 +81,15 @@ impl ServiceUrl {
     }
 }
 
+impl ServiceUrl {
+    /// Returns the names of the parameters after `?`.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &str> {
+        let query = self.0.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.split('=').next().unwrap_or_default())
+    }
+}
+
 impl FromStr for ServiceUrl {
     type Err = InvalidServiceUrl;
 

@@ -12,8 +12,12 @@ use std::path::PathBuf;
 use gateway_core::entropy::Entropy;
 use sha2::{Digest, Sha256};
 
-use super::kept::KeptSecrets;
+use super::kept::{KeptSecrets, Wanted};
 use super::{Config, Mode, Secret};
+
+mod check;
+
+pub use check::SecretCheck;
 
 const SHORTEST: usize = 32;
 /// The fewest different bytes in a secret: below this, a text is a repetition.
@@ -68,7 +72,7 @@ pub enum SecretError {
     Unfit(String),
     /// A state key is not of the form `number:secret`, or its number stands twice.
     #[error(
-        "storage.state_keys (GATEWAY_STORAGE_STATE_KEYS) must be a list of number:secret, each number once"
+        "storage.state_keys (GATEWAY_STORAGE_STATE_KEYS) must be a list of number:secret, each number once, as in \"1:$(openssl rand -base64 48)\""
     )]
     StateKeys,
     /// The file cannot be read or written.
@@ -79,6 +83,23 @@ pub enum SecretError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file with the secrets of existing data is not there.
+    #[error(
+        "{} is missing, and the data beside it cannot be used without the secrets in it: put it back, or move the folder away to begin anew",
+        path.display()
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Existing data was written under another secret.
+    #[error(
+        "{option} is another secret than the one that existing data was written under: give the former one (embedded mode keeps it in secrets.json in the data folder)"
+    )]
+    Changed {
+        /// The option with its variable.
+        option: &'static str,
+    },
     /// Other users of the machine can read the file.
     #[error("{} can be read by others: run `chmod 600` on it", path.display())]
     Readable { path: PathBuf },
@@ -88,13 +109,23 @@ impl Secrets {
     /// Returns the configured secrets. In embedded mode, those that are not configured come from the data
     /// folder, where they are made if need be. Call it after the data folder was locked for this process.
     ///
+    /// `kept` is what the database keeps of the secrets of former starts. Secrets that its data depends on are
+    /// not made anew.
+    ///
     /// # Errors
-    /// Cluster mode: a secret is missing or weak. Embedded mode: the file cannot be used.
-    pub fn resolve(config: &Config, entropy: &dyn Entropy) -> Result<Self, SecretError> {
-        match config.mode() {
+    /// Cluster mode: a secret is missing or weak. Embedded mode: the file cannot be used, or is lost. Both:
+    /// existing data was written under another secret.
+    pub fn resolve(
+        config: &Config,
+        kept: &[SecretCheck],
+        entropy: &dyn Entropy,
+    ) -> Result<Self, SecretError> {
+        let secrets = match config.mode() {
             Mode::Cluster => Self::given(config),
-            Mode::Embedded => Self::kept(config, entropy),
-        }
+            Mode::Embedded => Self::kept(config, !kept.is_empty(), entropy),
+        }?;
+        secrets.compare_with_kept(kept)?;
+        Ok(secrets)
     }
 
     /// Checks that [`Secrets::resolve`] would take the configured secrets. Reads and writes no file.
@@ -155,16 +186,23 @@ impl Secrets {
         }
     }
 
-    fn kept(config: &Config, entropy: &dyn Entropy) -> Result<Self, SecretError> {
-        let kept = KeptSecrets::load_or_make(&config.storage.data_dir, entropy)?;
+    fn kept(config: &Config, has_data: bool, entropy: &dyn Entropy) -> Result<Self, SecretError> {
         let auth = &config.auth;
+        let mut state_keys = parse_state_keys(&config.storage.state_keys)?;
+        let wanted = Wanted {
+            jwt: auth.jwt_secrets.is_empty(),
+            worker_auth_token: config.workers.bootstrap_token.is_none(),
+            worker_token_key: auth.worker_token_key.is_none(),
+            message_id_key: auth.message_id_key.is_none(),
+            state_key: state_keys.is_empty(),
+        };
+        let kept = KeptSecrets::load_or_make(&config.storage.data_dir, wanted, has_data, entropy)?;
         let or = |given: &Option<Secret>, kept: String| {
             given.clone().unwrap_or_else(|| Secret::new(kept))
         };
-        let mut state_keys = parse_state_keys(&config.storage.state_keys)?;
         // State that was encrypted before a key was given stays readable.
         let own = Secret::new(format!("0:{}", kept.state_key));
-        if state_keys.iter().all(|key| key.id != 0) {
+        if !kept.state_key.is_empty() && state_keys.iter().all(|key| key.id != 0) {
             state_keys.extend(parse_state_keys(&[own])?);
         }
         let jwt = match auth.jwt_secrets.as_slice() {

@@ -280,8 +280,115 @@ fn service_links_of_kubernetes_are_not_options() {
         ("GATEWAY_SERVICE_HOST", "10.0.0.1"),
         ("GATEWAY_PORT", "tcp://10.0.0.1:8000"),
         ("GATEWAY_PORT_8000_TCP_ADDR", "10.0.0.1"),
+        ("GATEWAY_HTTP_PORT", "tcp://10.0.0.4:8000"),
+        ("GATEWAY_POSTGRESQL_SERVICE_HOST", "10.0.0.6"),
+        ("GATEWAY_REDIS_MASTER_SERVICE_PORT_TCP_REDIS", "6379"),
+        ("GATEWAY_REDIS_MASTER_PORT", "tcp://10.0.0.5:6379"),
+        ("GATEWAY_DNS_PORT_53_UDP", "udp://10.0.0.7:53"),
+        ("PORT", "tcp://10.0.0.4:8000"),
     ];
-    assert!(load(&links).is_ok());
+    let config = load(&links).expect("links are passed over").config;
+    assert_eq!(config.http.port, 8000);
+    let refused = refused(&[("GATEWAY_POSTGRESQL_HOST", "10.0.0.6")]);
+    assert!(refused.contains("GATEWAY_POSTGRESQL_HOST"), "{refused}");
+}
+
+#[test]
+fn every_option_can_come_from_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_str().expect("a path").to_owned()
+    };
+    let (url, jwt) = (
+        write("url", "postgres://db/gateway\n"),
+        write("jwt", "new\nold\n"),
+    );
+    let token = write("token", "hush");
+    let config = load(&[
+        ("DATABASE_URL_FILE", &url),
+        ("JWT_SECRET_FILE", &jwt),
+        ("GATEWAY_WORKERS_BOOTSTRAP_TOKEN_FILE", &token),
+    ]);
+    let config = config.expect("a good one").config;
+    assert_eq!(config.mode(), Mode::Cluster);
+    let jwt: Vec<_> = config.auth.jwt_secrets.iter().map(Secret::expose).collect();
+    assert_eq!(jwt, ["new", "old"]);
+    let token = config.workers.bootstrap_token.expect("a token");
+    assert_eq!(token.expose(), "hush");
+}
+
+#[test]
+fn a_file_that_holds_no_value_is_named() {
+    let empty = tempfile::NamedTempFile::new().expect("a file");
+    let empty = empty.path().to_str().expect("a path");
+    for (path, why) in [("/nowhere/secret", "cannot be read"), (empty, "is empty")] {
+        let refused = refused(&[("JWT_SECRET_FILE", path)]);
+        for part in ["JWT_SECRET_FILE", path, why] {
+            assert!(refused.contains(part), "{part} in: {refused}");
+        }
+    }
+    let twice = refused(&[("JWT_SECRET", "x"), ("JWT_SECRET_FILE", empty)]);
+    assert!(twice.contains("keep one of them"), "{twice}");
+}
+
+#[test]
+fn names_that_are_nearly_right_are_said() {
+    let loaded = load(&[
+        ("DATABASE_CONNECTION_URI", "postgres://db/evolution"),
+        ("JWT_SECRETS", "x"),
+        ("REDIS_URL_FIL", "/run/redis"),
+        ("LANG", "C"),
+        ("PATH", "/bin"),
+    ]);
+    let warning = loaded.expect("a good one").warning.expect("a warning");
+    for part in [
+        "DATABASE_CONNECTION_URI (DATABASE_URL is one)",
+        "JWT_SECRETS (JWT_SECRET is one)",
+        "REDIS_URL_FIL (REDIS_URL is one)",
+    ] {
+        assert!(warning.contains(part), "{part} in: {warning}");
+    }
+    assert!(
+        !warning.contains("LANG") && !warning.contains("PATH"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_parameter_that_the_driver_would_leave_out_is_refused() {
+    for good in [
+        "",
+        "?sslmode=require",
+        "?options[search_path]=a&application_name=b",
+    ] {
+        let url = format!("postgres://db/gateway{good}");
+        assert!(load(&[("DATABASE_URL", &url)]).is_ok(), "{good}");
+    }
+    for bad in [
+        "?ssl=true",
+        "?sslmode=require&pgbouncer=true",
+        "?schema=public",
+    ] {
+        let url = format!("postgres://db/gateway{bad}");
+        let refused = refused(&[("DATABASE_URL", &url)]);
+        assert!(refused.contains("sslmode"), "{bad}: {refused}");
+    }
+}
+
+#[test]
+fn a_unit_that_is_given_is_not_taken_for_milliseconds() {
+    let config = load(&[
+        ("WORKER_HEALTH_CHECK_INTERVAL", "30s"),
+        ("RATE_LIMIT_WINDOW_MS", "15m"),
+    ]);
+    let config = config.expect("a good one").config;
+    assert_eq!(
+        config.workers.health_check_interval,
+        Duration::from_secs(30)
+    );
+    assert_eq!(config.limits.address_window, Duration::from_mins(15));
 }
 
 #[test]

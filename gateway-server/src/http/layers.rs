@@ -14,7 +14,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use tracing::{Instrument, Span, info_span};
 
 use super::problem::{Kind, Problem};
-use crate::config::Http;
+use crate::config::{Http, Origin};
 use crate::http::parts::ServerParts;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::span;
@@ -178,9 +178,13 @@ pub(super) fn secure(headers: &mut HeaderMap) {
 /// Makes the layer that tells browsers from which origins they may call. Without origins it adds nothing.
 pub(super) fn cors(http: &Http) -> CorsLayer {
     let origins = &http.cors_origins;
-    let allowed = match origins.iter().any(|origin| origin == "*") {
+    let allowed = match origins.iter().any(Origin::is_any) {
         true => AllowOrigin::any(),
-        false => AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())),
+        false => AllowOrigin::list(
+            origins
+                .iter()
+                .filter_map(|origin| origin.as_str().parse().ok()),
+        ),
     };
     let exposed = [
         "x-request-id",

@@ -87,6 +87,7 @@ impl GroupLog {
             options,
             stalled: Arc::clone(&log.stalled),
             metrics,
+            began: tokio::time::Instant::now(),
         };
         (log, GroupTask { writer, reader })
     }

@@ -14,17 +14,20 @@ use std::time::Duration;
 
 use gateway_core::message::{Fact, LogError, LogPlace, Recorded};
 use gateway_core::store::StoreError;
+use gateway_core::time::Uptime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::group_log::GroupOptions;
 use super::ledger::Ledger;
-use crate::telemetry::ErrorChain;
 use crate::telemetry::metrics::MessageLogMetrics;
+use crate::telemetry::{ErrorChain, RepeatedMessage};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How often an outage is logged.
+const ONE_LINE: Duration = Duration::from_secs(60);
 
 /// How often a failure that nobody understands is taken for one of the whole database before the facts
 /// are tried one by one. About five seconds.
@@ -96,6 +99,8 @@ pub(super) struct Writer {
     /// Whether writes do not get through at the moment; places are refused meanwhile.
     pub(super) stalled: Arc<AtomicBool>,
     pub(super) metrics: MessageLogMetrics,
+    /// What times are counted from.
+    pub(super) began: Instant,
 }
 
 impl Writer {
@@ -140,7 +145,7 @@ impl Writer {
 
     async fn write(&mut self, batch: FactBatch) {
         let mut left = VecDeque::from([batch]);
-        let mut trouble = Trouble::default();
+        let mut trouble = Trouble::new();
         while let Some(mut batch) = left.pop_front() {
             self.metrics.batch.record(count(batch.facts.len()));
             let error = match self.ledger.write(&batch.facts).await {
@@ -154,7 +159,7 @@ impl Writer {
             };
             match trouble.verdict(&error, &batch) {
                 Verdict::Again => {
-                    self.again(&error, trouble.pause()).await;
+                    self.again(&error, &mut trouble).await;
                     left.push_front(batch);
                 }
                 Verdict::Part => {
@@ -166,7 +171,7 @@ impl Writer {
                     batch.suspected = true;
                     left.push_back(batch);
                     left.extend(self.company());
-                    self.again(&error, trouble.pause()).await;
+                    self.again(&error, &mut trouble).await;
                 }
                 Verdict::GiveUp => {
                     // Data is refused by a database that works.
@@ -200,13 +205,16 @@ impl Writer {
         clippy::disallowed_methods,
         reason = "the writer itself is the loop that waits for its database"
     )]
-    async fn again(&self, error: &StoreError, pause: Duration) {
+    async fn again(&self, error: &StoreError, trouble: &mut Trouble) {
         self.metrics.retries.increment(1);
         if !matches!(error, StoreError::Conflict) {
             self.stall(true);
-            tracing::warn!(error = %ErrorChain(error), "messages are not written; trying again");
+            let now = Uptime(self.began.elapsed());
+            if let Some(left_out) = trouble.said.due(now) {
+                tracing::warn!(left_out, error = %ErrorChain(error), "messages are not written; trying again");
+            }
         }
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(trouble.pause()).await;
     }
 }
 
@@ -223,18 +231,27 @@ enum Verdict {
 }
 
 /// Counts the failures since something was last written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Trouble {
     failures: u32,
+    said: RepeatedMessage,
     /// Whether something was written since a fact was last suspected.
     works: bool,
 }
 
 impl Trouble {
-    const fn over() -> Self {
+    const fn new() -> Self {
         Self {
             failures: 0,
+            said: RepeatedMessage::new(ONE_LINE),
+            works: false,
+        }
+    }
+
+    const fn over() -> Self {
+        Self {
             works: true,
+            ..Self::new()
         }
     }
 

@@ -1,72 +1,86 @@
-//! What replicas that work side by side must have in common: the folder of the files and the key of message
-//! ids.
+//! What replicas that work side by side must have in common, and what they should.
 //!
-//! Snapshots of sessions lie beside the database. A replica with a folder of its own would take a session's
-//! state, and every other one would find nothing and ask the person to scan again. An `Idempotency-Key` sends
-//! once because every replica gives it the same message id; one with another key would send it again,
-//! and nothing else would show it.
+//! A replica with another folder would take a session's state, and every other one would find nothing and ask
+//! the person to scan again. One with another key of message ids would send repeated requests again, one with
+//! other state keys could read no session, one with another JWT secret would log people out at every second
+//! request. Nothing else would show any of it. What differs while a release or an option is rolled out is no
+//! such fault, but a fleet that stays so is a mistake that operators should hear of.
 //!
-//! So each replica publishes both as numbers, beside those that people read (`GET /health/detailed` leaves
-//! them out), and one that differs from its peers does not start. Several may have started while the
+//! So each replica publishes its facts as numbers, beside those that people read (`GET /health/detailed` leaves
+//! them out), and one that lacks what it must share does not start. Several may have started while the
 //! coordinator was away, and if each that sees another kind stopped later, none would be left: those stop
 //! that differ from the first. A peer that publishes no such number, an older release say, differs from
 //! nobody.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use gateway_core::coord::{Coordinator, ReplicaNumbers};
-use gateway_core::id::{SessionId, TenantId};
-use gateway_core::message::MessageIds;
+use sha2::{Digest, Sha256};
 
-/// The name of the published id of the folder.
-const DATA_FOLDER: &str = "dataFolder";
+use crate::config::{Config, SecretCheck, Secrets};
 
-/// The name of the published number that stands for the key.
-const MESSAGE_IDS: &str = "messageIds";
-
-/// What this replica must have in common with its peers.
+/// Something that replicas have in common, as numbers of which one is enough: of a list that is rotated, not
+/// all have every key at every moment.
 #[derive(Debug)]
-pub(crate) struct SharedSetup {
-    folder: PathBuf,
-    folder_id: u64,
-    ids_sample: u64,
+struct SharedFact {
+    /// What the numbers are published as.
+    name: String,
+    numbers: Vec<u64>,
+    must_agree: bool,
+    /// What it means that a peer has none of them, and what to change.
+    sentence: String,
 }
+
+/// What this replica should have in common with its peers.
+#[derive(Debug)]
+pub(crate) struct SharedSetup(Vec<SharedFact>);
 
 /// What this replica does not have in common with a peer, in one sentence that says what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PeerMismatch {
-    #[error(
-        "the replicas that run already keep their files in another folder than {}: give all of them the same storage.data_dir on a shared file system",
-        path.display()
-    )]
-    Folder { path: PathBuf },
-    #[error(
-        "the replicas that run already have another GATEWAY_AUTH_MESSAGE_ID_KEY: give all of them the same secrets, or repeated requests are sent twice"
-    )]
-    MessageIdKey,
-}
+#[error("{0}")]
+pub(crate) struct PeerMismatch(String);
+
+/// The mismatches that have been logged, so that each is said once for as long as it lasts.
+#[derive(Debug, Default)]
+pub(crate) struct SaidMismatches(BTreeSet<String>);
 
 impl SharedSetup {
-    /// Takes the folder of the files with its id, and the source of message ids.
-    pub(crate) fn new(folder: PathBuf, folder_id: u64, ids: &MessageIds) -> Self {
-        Self {
-            folder,
-            folder_id,
-            ids_sample: ids_sample(ids),
+    /// Collects the facts of this replica; `folder_id` is the id in the folder of the files.
+    pub(crate) fn new(config: &Config, secrets: &Secrets, folder_id: u64) -> Self {
+        let folder = &config.storage.data_dir;
+        let mut facts = vec![must("dataFolder", vec![folder_id], &other_folder(folder))];
+        facts.extend(secrets_in_common(&secrets.shared_checks()));
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let orchestration = &config.orchestration;
+        facts.extend([
+            should("lease", millis(orchestration.lease), "orchestration.lease"),
+            should(
+                "guard",
+                millis(orchestration.lease_guard),
+                "orchestration.lease_guard",
+            ),
+            should("tiers", digest(&config.tiers), "[tiers]"),
+            SharedFact {
+                sentence: "other replicas run another release: complete the upgrade".to_owned(),
+                ..should("release", digest(&env!("CARGO_PKG_VERSION")), "")
+            },
+        ]);
+        Self(facts)
+    }
+
+    /// Adds them to the numbers that this replica publishes.
+    pub(crate) fn publish_in(&self, numbers: &mut ReplicaNumbers) {
+        for fact in &self.0 {
+            let places = fact.numbers.iter().zip(0..);
+            let named = places.map(|(number, place)| (key(&fact.name, place), *number));
+            numbers.numbers.extend(named);
         }
     }
 
-    /// Adds it to the numbers that this replica publishes.
-    pub(crate) fn publish_in(&self, numbers: &mut ReplicaNumbers) {
-        let own = [
-            (DATA_FOLDER.to_owned(), self.folder_id),
-            (MESSAGE_IDS.to_owned(), self.ids_sample),
-        ];
-        numbers.numbers.extend(own);
-    }
-
-    /// Checks at the start that this replica differs from none that runs. Returns whether they could be asked;
-    /// if not, it has to be checked later.
+    /// Checks at the start that this replica has in common with those that run what it must. Returns whether
+    /// they could be asked; if not, it has to be checked later.
     ///
     /// # Errors
     /// It differs from one.
@@ -81,13 +95,14 @@ impl SharedSetup {
         Ok(true)
     }
 
-    /// Checks that this replica differs from none of `peers`.
+    /// Checks that this replica has in common with all of `peers` what it must.
     ///
     /// # Errors
     /// It differs from one.
     pub(crate) fn check_peers(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
-        self.check_folder(peers)?;
-        self.check_message_ids(peers)
+        let mut differing = self.differing(peers).filter(|fact| fact.must_agree);
+        let first = differing.next();
+        first.map_or(Ok(()), |fact| Err(PeerMismatch(fact.sentence.clone())))
     }
 
     /// Checks that this replica, `own` by name, does not differ from the first of `all`; the first itself
@@ -107,51 +122,142 @@ impl SharedSetup {
         }
     }
 
-    /// Logs an error for each thing in which this replica differs from one of `peers`.
-    pub(crate) fn log_mismatches(&self, peers: &[ReplicaNumbers]) {
-        if let Err(error) = self.check_folder(peers) {
-            tracing::error!(%error, "sessions will have to be linked again");
+    /// Logs what this replica has come to differ in from one of `peers`: errors for what it must have in
+    /// common, warnings for the rest. Returns how many differences there are.
+    pub(crate) fn log_mismatches(
+        &self,
+        peers: &[ReplicaNumbers],
+        said: &mut SaidMismatches,
+    ) -> usize {
+        let mut now = BTreeSet::new();
+        for fact in self.differing(peers) {
+            now.insert(fact.name.clone());
+            if said.0.contains(&fact.name) {
+                continue;
+            }
+            match fact.must_agree {
+                true => tracing::error!("{}", fact.sentence),
+                false => tracing::warn!("{}", fact.sentence),
+            }
         }
-        if let Err(error) = self.check_message_ids(peers) {
-            tracing::error!(%error, "messages may go out twice");
-        }
+        said.0 = now;
+        said.0.len()
     }
 
-    fn check_folder(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
-        if is_shared(peers, DATA_FOLDER, self.folder_id) {
-            return Ok(());
-        }
-        Err(PeerMismatch::Folder {
-            path: self.folder.clone(),
-        })
-    }
-
-    fn check_message_ids(&self, peers: &[ReplicaNumbers]) -> Result<(), PeerMismatch> {
-        let shared = is_shared(peers, MESSAGE_IDS, self.ids_sample);
-        shared.then_some(()).ok_or(PeerMismatch::MessageIdKey)
+    fn differing<'s>(
+        &'s self,
+        peers: &'s [ReplicaNumbers],
+    ) -> impl Iterator<Item = &'s SharedFact> {
+        let differs = |fact: &&SharedFact| peers.iter().any(|peer| !fact.is_shared_by(peer));
+        self.0.iter().filter(differs)
     }
 }
 
-/// Returns whether no peer publishes another number under this name.
-fn is_shared(peers: &[ReplicaNumbers], name: &str, number: u64) -> bool {
-    let mut others = peers.iter().filter_map(|peer| peer.numbers.get(name));
-    others.all(|other| *other == number)
+impl SharedFact {
+    /// Returns whether the peer publishes one of the numbers, or none under this name.
+    fn is_shared_by(&self, peer: &ReplicaNumbers) -> bool {
+        let published = |place| peer.numbers.get(&key(&self.name, place));
+        let mut theirs = (0..).map_while(published).peekable();
+        theirs.peek().is_none() || theirs.any(|number| self.numbers.contains(number))
+    }
 }
 
-/// Returns half of an id that no message has. It is a keyed hash, so it says nothing about the key.
-fn ids_sample(ids: &MessageIds) -> u64 {
-    let (nobody, nowhere) = (TenantId::from_u128(0), SessionId::from_u128(0));
-    let id = ids.keyed(nobody, nowhere, MESSAGE_IDS).as_u128();
-    u64::try_from(id >> 64).unwrap_or_default()
+/// Returns what the number at a place of a fact's list is published as.
+fn key(fact: &str, place: u32) -> String {
+    format!("{fact}.{place}")
+}
+
+fn must(name: &str, numbers: Vec<u64>, sentence: &str) -> SharedFact {
+    SharedFact {
+        name: name.to_owned(),
+        numbers,
+        must_agree: true,
+        sentence: format!("the replicas that run already {sentence}"),
+    }
+}
+
+fn should(name: &str, number: u64, option: &str) -> SharedFact {
+    SharedFact {
+        name: name.to_owned(),
+        numbers: vec![number],
+        must_agree: false,
+        sentence: format!("other replicas have another {option}: give all of them the same"),
+    }
+}
+
+fn other_folder(folder: &Path) -> String {
+    format!(
+        "keep their files in another folder than {}: give all of them the same storage.data_dir on a shared file system",
+        folder.display()
+    )
+}
+
+/// Returns a fact for each secret, with the numbers of all its keys.
+fn secrets_in_common(checks: &[SecretCheck]) -> Vec<SharedFact> {
+    let mut facts: Vec<SharedFact> = Vec::new();
+    for check in checks {
+        let number = u64::from_str_radix(&check.value, 16).unwrap_or_default();
+        match facts.iter_mut().find(|fact| fact.name == check.secret) {
+            Some(fact) => fact.numbers.push(number),
+            None => {
+                let sentence = format!(
+                    "have another {}: give all of them the same secrets",
+                    check.variable()
+                );
+                facts.push(must(&check.secret, vec![number], &sentence));
+            }
+        }
+    }
+    facts
+}
+
+/// Returns a number that stands for the text of a value.
+fn digest(value: &impl serde::Serialize) -> u64 {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    let hash: [u8; 32] = Sha256::digest(text).into();
+    hash.iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Secret, Source, StateKey};
 
-    fn setup_of(folder_id: u64, key: &str) -> SharedSetup {
-        let ids = MessageIds::new(key.as_bytes());
-        SharedSetup::new(PathBuf::from("data"), folder_id, &ids)
+    struct Peer<'p> {
+        folder: u64,
+        message_ids: &'p str,
+        jwt: &'p [&'p str],
+        state: &'p [u8],
+        lease: &'p str,
+    }
+
+    const PEER: Peer<'_> = Peer {
+        folder: 1,
+        message_ids: "m",
+        jwt: &["j"],
+        state: &[1],
+        lease: "20s",
+    };
+
+    fn setup_of(peer: &Peer<'_>) -> SharedSetup {
+        let source: Source = [("GATEWAY_ORCHESTRATION_LEASE", peer.lease)]
+            .into_iter()
+            .collect();
+        let config = Config::load(&source, None).expect("a good one").config;
+        let state = peer.state.iter().map(|&number| StateKey {
+            id: number.into(),
+            key: [number; 32],
+        });
+        let secrets = Secrets {
+            jwt: peer.jwt.iter().copied().map(Secret::new).collect(),
+            worker_bootstrap: Secret::new("b"),
+            worker_token_key: Secret::new("t"),
+            message_id_key: Secret::new(peer.message_ids),
+            state_keys: state.collect(),
+        };
+        SharedSetup::new(&config, &secrets, peer.folder)
     }
 
     fn silent(replica: &str) -> ReplicaNumbers {
@@ -167,35 +273,87 @@ mod tests {
         numbers
     }
 
-    #[test]
-    fn replicas_know_each_other_by_their_key() {
-        let (ours, theirs) = (setup_of(1, "ours"), setup_of(1, "theirs"));
-        let peer = published("a", &ours);
-        assert_eq!(ours.check_peers(std::slice::from_ref(&peer)), Ok(()));
-        let refused = theirs.check_peers(&[peer]);
-        assert_eq!(refused, Err(PeerMismatch::MessageIdKey));
+    fn refusal(own: &Peer<'_>, other: &Peer<'_>) -> Option<String> {
+        let peer = published("a", &setup_of(other));
+        let checked = setup_of(own).check_peers(&[peer]);
+        checked.err().map(|mismatch| mismatch.to_string())
     }
 
     #[test]
-    fn replicas_know_each_other_by_their_folder() {
-        let (ours, theirs) = (setup_of(1, "key"), setup_of(2, "key"));
-        let peer = published("a", &ours);
-        assert_eq!(ours.check_peers(std::slice::from_ref(&peer)), Ok(()));
-        let refused = theirs.check_peers(&[peer]);
-        let sentence = refused.expect_err("another folder").to_string();
-        assert!(sentence.contains("storage.data_dir"), "{sentence}");
+    fn replicas_know_each_other_by_their_folder_and_every_secret() {
+        assert_eq!(refusal(&PEER, &PEER), None);
+        for (other, names) in [
+            (Peer { folder: 2, ..PEER }, "storage.data_dir"),
+            (
+                Peer {
+                    message_ids: "n",
+                    ..PEER
+                },
+                "GATEWAY_AUTH_MESSAGE_ID_KEY",
+            ),
+            (
+                Peer {
+                    jwt: &["k"],
+                    ..PEER
+                },
+                "JWT_SECRET",
+            ),
+            (
+                Peer {
+                    state: &[2],
+                    ..PEER
+                },
+                "GATEWAY_STORAGE_STATE_KEYS",
+            ),
+        ] {
+            let sentence = refusal(&other, &PEER).expect(names);
+            assert!(sentence.contains(names), "{names} in: {sentence}");
+        }
     }
 
     #[test]
-    fn who_shows_no_folder_is_in_nobodys_way() {
-        let older = silent("a");
-        assert_eq!(setup_of(8, "key").check_peers(&[older]), Ok(()));
+    fn a_list_that_is_rotated_has_one_key_in_common() {
+        let rotated = Peer {
+            jwt: &["new", "j"],
+            state: &[2, 1],
+            ..PEER
+        };
+        assert_eq!(refusal(&rotated, &PEER), None);
+        assert_eq!(refusal(&PEER, &rotated), None);
+    }
+
+    #[test]
+    fn what_a_roll_out_changes_refuses_nobody_and_is_said_once() {
+        let other = Peer {
+            lease: "60s",
+            ..PEER
+        };
+        assert_eq!(refusal(&other, &PEER), None);
+        let (own, peer) = (setup_of(&other), published("a", &setup_of(&PEER)));
+        let mut said = SaidMismatches::default();
+        let peers = [peer];
+        assert_eq!(own.log_mismatches(&peers, &mut said), 1);
+        assert!(said.0.contains("lease"), "{said:?}");
+        assert_eq!(own.log_mismatches(&[], &mut said), 0);
+        assert!(said.0.is_empty(), "said again if it comes back");
+    }
+
+    #[test]
+    fn who_publishes_nothing_is_in_nobodys_way() {
+        assert_eq!(setup_of(&PEER).check_peers(&[silent("a")]), Ok(()));
+    }
+
+    fn with_key(message_ids: &str) -> SharedSetup {
+        setup_of(&Peer {
+            message_ids,
+            ..PEER
+        })
     }
 
     fn stays(own: (&str, &str), others: &[(&str, &str)]) -> bool {
-        let shown = |(replica, key): &(&str, &str)| published(replica, &setup_of(1, key));
+        let shown = |(replica, key): &(&str, &str)| published(replica, &with_key(key));
         let all: Vec<ReplicaNumbers> = others.iter().chain([&own]).map(shown).collect();
-        setup_of(1, own.1).check_first_peer(own.0, &all).is_ok()
+        with_key(own.1).check_first_peer(own.0, &all).is_ok()
     }
 
     #[test]

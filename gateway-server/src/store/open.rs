@@ -147,7 +147,8 @@ async fn write_plans(
 }
 
 /// The file of embedded mode.
-fn database_file(config: &Config) -> PathBuf {
+#[must_use]
+pub fn database_file(config: &Config) -> PathBuf {
     config.storage.data_dir.join("gateway.db")
 }
 

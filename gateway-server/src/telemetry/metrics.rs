@@ -122,6 +122,8 @@ pub struct LoopMetrics {
     pub published: Counter,
     /// Whether the coordinator answers: 1 or 0.
     pub coordinator: Gauge,
+    /// In how many things this replica differs from another that all should have in common.
+    pub peer_mismatches: Gauge,
     /// Whether the caches may be answered from: 1 or 0.
     pub caches_trusted: Gauge,
     effects_waiting: Gauge,
@@ -354,6 +356,9 @@ impl LoopMetrics {
         describe_gauge(recorder, excluded, text);
         let coordinator = "gateway_coordinator_available";
         describe_gauge(recorder, coordinator, "Whether the coordinator answers");
+        let mismatches = "gateway_peer_mismatches";
+        let meaning = "In how many options or secrets other replicas differ";
+        describe_gauge(recorder, mismatches, meaning);
         let waiting = "gateway_effects_waiting";
         describe_gauge(recorder, waiting, "Effects that wait for their turn");
         let running = "gateway_effects_running";
@@ -372,6 +377,7 @@ impl LoopMetrics {
             ),
             published: counted("gateway_events_published_total", "Events published"),
             coordinator: gauge(recorder, coordinator),
+            peer_mismatches: gauge(recorder, mismatches),
             caches_trusted: gauge(recorder, trusted),
             effects_waiting: gauge(recorder, waiting),
             effects_running: gauge(recorder, running),
@@ -521,6 +527,7 @@ mod tests {
             "gateway_effects_waiting 0",
             "gateway_effects_running 0",
             "gateway_coordinator_available 0",
+            "gateway_peer_mismatches 0",
             "gateway_workers{status=\"ACTIVE\"} 2",
             "gateway_workers{status=\"OFFLINE\"} 0",
             "gateway_workers_excluded{reason=\"cordoned\"} 1",

@@ -4,6 +4,7 @@ mod chain;
 pub mod job_metrics;
 pub mod metrics;
 pub mod numbers;
+mod repeated;
 pub mod span;
 pub mod worker_metrics;
 
@@ -15,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::{Format, Log};
 
 pub use chain::ErrorChain;
+pub use repeated::RepeatedMessage;
 
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -61,6 +61,8 @@ fn main() -> ExitCode {
             an_unreachable_database_server_is_one_sentence,
             a_wrong_value_is_one_sentence_that_names_the_variable,
             what_is_kept_is_for_its_owner_alone,
+            a_data_folder_without_its_secrets_is_refused_until_they_are_back,
+            accounts_of_a_closed_gateway_are_made_by_its_operator,
             a_second_gateway_on_the_same_data_is_refused,
             a_gateway_that_is_asked_to_stop_ends_well;
         workers:

@@ -347,16 +347,15 @@ pub(crate) async fn replicas_start_without_redis_and_share_it_once_it_is_there()
     }
 }
 
+/// A good secret, and none of this fleet.
+const FOREIGN: &str = "the-key-of-somebody-else-alone-0f8b2";
+
 pub(crate) async fn a_replica_that_proves_not_to_belong_stops_once_redis_is_there() {
     let (ground, mut redis) = (Ground::new(), private_redis());
     let url = redis.url();
     let first = ground.serve(&[("REDIS_URL", url.as_str())]);
     redis.kill();
-    let key = "the-message-id-key-of-somebody-else-alone";
-    let options = [
-        ("REDIS_URL", url.as_str()),
-        ("GATEWAY_AUTH_MESSAGE_ID_KEY", key),
-    ];
+    let options = [("REDIS_URL", url.as_str()), ("JWT_SECRET", FOREIGN)];
     let second = ground.serve(&options);
     redis.restart().expect("it starts");
     let (status, log) = second.process.wait();
@@ -383,17 +382,33 @@ pub(crate) async fn a_replica_that_does_not_belong_to_the_others_is_refused() {
     })
     .await;
     refuses(elsewhere.path(), &options, "storage.data_dir");
-    options.retain(|(name, _)| *name != "GATEWAY_AUTH_MESSAGE_ID_KEY");
-    options.push((
-        "GATEWAY_AUTH_MESSAGE_ID_KEY",
-        "the-message-id-key-of-somebody-else-alone",
-    ));
     options.push(("GATEWAY_STORAGE_DATA_DIR", pair.ground.files()));
-    refuses(
-        elsewhere.path(),
-        &options,
-        "give all of them the same secrets",
-    );
+    let state_key = format!("1:{FOREIGN}");
+    for (variable, foreign, says) in [
+        ("JWT_SECRET", FOREIGN, "another JWT_SECRET"),
+        ("WORKER_AUTH_TOKEN", FOREIGN, "another WORKER_AUTH_TOKEN"),
+        (
+            "GATEWAY_AUTH_WORKER_TOKEN_KEY",
+            FOREIGN,
+            "another GATEWAY_AUTH_WORKER_TOKEN_KEY",
+        ),
+        // What data depends on is compared with the database before any peer is asked.
+        (
+            "GATEWAY_AUTH_MESSAGE_ID_KEY",
+            FOREIGN,
+            "existing data was written under",
+        ),
+        (
+            "GATEWAY_STORAGE_STATE_KEYS",
+            &state_key,
+            "existing data was written under",
+        ),
+    ] {
+        let mut options = options.clone();
+        options.retain(|(name, _)| *name != variable);
+        options.push((variable, foreign));
+        refuses(elsewhere.path(), &options, says);
+    }
     let alone = variables(pair.ground.url());
     let both = "give both the same REDIS_URL";
     refuses(elsewhere.path(), &alone, both);

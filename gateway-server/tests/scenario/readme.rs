@@ -28,7 +28,7 @@ pub(crate) async fn its_commands_do_what_it_says() {
             .iter()
             .map(|argument| match *argument {
                 "http://127.0.0.1:8000" => gateway.url.as_str(),
-                "\"$WORKER_AUTH_TOKEN\"" => BOOTSTRAP,
+                "\"$token\"" => BOOTSTRAP,
                 other => other,
             })
             .collect();

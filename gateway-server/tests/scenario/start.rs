@@ -114,6 +114,51 @@ pub(crate) async fn what_is_kept_is_for_its_owner_alone() {
     }
 }
 
+pub(crate) async fn a_data_folder_without_its_secrets_is_refused_until_they_are_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gateway-data/secrets.json");
+    let mut gateway = Gateway::serve_in(folder, &[]);
+    let folder = gateway.folder().to_owned();
+    let secrets = fs::read(&file).expect("the secrets");
+    gateway.process.terminate();
+    fs::remove_file(&file).expect("lost");
+    for _ in 0..2 {
+        refuses(&folder, &[("PORT", "0")], "secrets.json is missing");
+        assert!(!file.exists(), "no others are made");
+    }
+    let given = [
+        ("PORT", "0"),
+        ("GATEWAY_STORAGE_STATE_KEYS", "0:others"),
+        ("GATEWAY_AUTH_MESSAGE_ID_KEY", "others"),
+    ];
+    refuses(&folder, &given, "existing data was written under");
+    fs::write(&file, secrets).expect("put back");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    gateway.start_again();
+}
+
+pub(crate) async fn accounts_of_a_closed_gateway_are_made_by_its_operator() {
+    let gateway = Gateway::serve(&[("GATEWAY_AUTH_REGISTRATION", "closed")]);
+    let login = |password: String| {
+        let url = format!("{}/api/v1/auth/login", gateway.url);
+        let body = serde_json::json!({"email": "new@example.com", "password": password});
+        async move {
+            let answer = reqwest::Client::new().post(url).json(&body).send().await;
+            answer.expect("an answer").status().as_u16()
+        }
+    };
+    let create = ["admin", "create-tenant", "--email", "new@example.com"];
+    let misspelt = [&create[..], &["--tier", "GOLD"]].concat();
+    fails(gateway.folder(), &misspelt, &[], "there is no tier GOLD");
+    let none = BTreeMap::new();
+    let output = Process::start(gateway.folder(), &create, &none).read_until("password: ");
+    let password = output
+        .lines()
+        .find_map(|line| line.strip_prefix("password: "));
+    let password = password.unwrap_or_else(|| panic!("no password in: {output}"));
+    assert_eq!(login(password.to_owned()).await, 200);
+}
+
 pub(crate) async fn a_second_gateway_on_the_same_data_is_refused() {
     let gateway = Gateway::serve(&[]);
     refuses(

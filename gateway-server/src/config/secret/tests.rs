@@ -11,7 +11,7 @@ use crate::system::OsEntropy;
 fn resolve(variables: &[(&str, &str)]) -> Result<Secrets, SecretError> {
     let source: Source = variables.iter().copied().collect();
     let loaded = Config::load(&source, None).expect("a good configuration");
-    Secrets::resolve(&loaded.config, &OsEntropy)
+    Secrets::resolve(&loaded.config, &[], &OsEntropy)
 }
 
 #[test]
@@ -36,6 +36,7 @@ fn given_secrets_stand_above_kept_ones_and_old_state_stays_readable() {
         "GATEWAY_STORAGE_DATA_DIR",
         folder.path().to_str().expect("a path"),
     );
+    resolve(&[data]).expect("a first start");
     let given = [
         data,
         ("WORKER_AUTH_TOKEN", "mine"),
@@ -45,6 +46,36 @@ fn given_secrets_stand_above_kept_ones_and_old_state_stays_readable() {
     assert_eq!(secrets.worker_bootstrap.expose(), "mine");
     let ids: Vec<u32> = secrets.state_keys.iter().map(|key| key.id).collect();
     assert_eq!(ids, [7, 0]);
+    let file = fs::read_to_string(folder.path().join(FILE)).expect("the file");
+    assert!(
+        !file.contains("workerAuthToken"),
+        "only what is in effect: {file}"
+    );
+    assert!(file.contains("jwtSecret"), "{file}");
+}
+
+#[test]
+fn a_data_folder_without_its_secrets_is_refused_and_gets_no_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().to_str().expect("a path");
+    let source = [("GATEWAY_STORAGE_DATA_DIR", data)];
+    let kept = resolve(&source).expect("a first start").lasting_checks();
+    let file = folder.path().join(FILE);
+    let text = fs::read(&file).expect("the file");
+    fs::remove_file(&file).expect("lost");
+
+    let source: Source = source.into_iter().collect();
+    let config = Config::load(&source, None).expect("a good one").config;
+    let refused = Secrets::resolve(&config, &kept, &OsEntropy);
+    assert!(
+        matches!(refused, Err(SecretError::Lost { .. })),
+        "{refused:?}"
+    );
+    assert!(!file.exists());
+
+    fs::write(&file, text).expect("put back");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    Secrets::resolve(&config, &kept, &OsEntropy).expect("the same secrets");
 }
 
 #[test]

@@ -58,6 +58,8 @@ problems! {
     TenantSuspended = FORBIDDEN, "tenant_suspended";
     /// The plan does not allow more; `limit` and `used` say how much.
     LimitExceeded = FORBIDDEN, "limit_exceeded";
+    /// Nobody may register here; the operator makes accounts.
+    RegistrationClosed = FORBIDDEN, "registration_closed";
     /// There is no such object, or it is somebody else's.
     NotFound = NOT_FOUND, "not_found";
     /// There is no such route.

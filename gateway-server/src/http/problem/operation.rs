@@ -13,6 +13,7 @@ impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
         let text = error.to_string();
         match error {
+            AccountError::RegistrationClosed => Self::new(Kind::RegistrationClosed, text),
             AccountError::EmailTaken => Self::new(Kind::Duplicate, text)
                 .detail("email", "is already taken; log in, or choose another one"),
             AccountError::WrongCredentials => Self::new(Kind::InvalidCredentials, text),

@@ -17,11 +17,13 @@ use gateway_core::time::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::shutdown::Shutdown;
-use crate::telemetry::ErrorChain;
 use crate::telemetry::job_metrics::{JobMetrics, JobReport, StepOutcome};
+use crate::telemetry::{ErrorChain, RepeatedMessage};
 
 /// The pause after the first panic; it doubles with each further one.
 const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
+/// How often a job that goes on failing is logged.
+const ONE_LINE: Duration = Duration::from_secs(60);
 /// The longest pause after a panic.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
@@ -145,6 +147,7 @@ impl JobFrame {
     async fn run<J: Job>(&self, mut job: J, stop: &CancellationToken) {
         let report = self.metrics.report(J::NAME);
         let (mut notices, mut panics) = (None, 0);
+        let mut failures = RepeatedMessage::new(ONE_LINE);
         while !stop.is_cancelled() {
             if J::LISTENS {
                 self.listen(J::NAME, &mut notices).await;
@@ -156,7 +159,8 @@ impl JobFrame {
             let rest = match stepped {
                 Ok(stepped) => {
                     panics = 0;
-                    self.note(&report, J::NAME, job.is_leader(), &stepped);
+                    self.note(&report, job.is_leader(), &stepped);
+                    self.log(J::NAME, &stepped, &mut failures);
                     match stepped {
                         Ok(Next::Never) => return,
                         Ok(Next::AtOnce) => continue,
@@ -183,29 +187,30 @@ impl JobFrame {
         }
     }
 
-    fn note(
-        &self,
-        report: &JobReport,
-        name: &'static str,
-        is_leader: Option<bool>,
-        stepped: &Result<Next, JobError>,
-    ) {
+    fn note(&self, report: &JobReport, is_leader: Option<bool>, stepped: &Result<Next, JobError>) {
         let outcome = match stepped {
             Ok(_) => StepOutcome::Done,
-            Err(error) => {
-                let text = ErrorChain(error);
-                match error {
-                    JobError::Coordinator(_) => {
-                        tracing::debug!(job = name, error = %text, "a step failed");
-                    }
-                    JobError::Store(_) | JobError::Other(_) => {
-                        tracing::warn!(job = name, error = %text, "a step failed; the next one does its work");
-                    }
-                }
-                StepOutcome::Failed(error.class())
-            }
+            Err(error) => StepOutcome::Failed(error.class()),
         };
         report.ended(outcome, is_leader, self.clock.now());
+    }
+
+    /// Logs a step that failed, during an outage one a minute.
+    fn log(
+        &self,
+        name: &'static str,
+        stepped: &Result<Next, JobError>,
+        failures: &mut RepeatedMessage,
+    ) {
+        let Err(error) = stepped else {
+            return failures.ended();
+        };
+        let text = ErrorChain(error);
+        if matches!(error, JobError::Coordinator(_)) {
+            tracing::debug!(job = name, error = %text, "a step failed");
+        } else if let Some(left_out) = failures.due(self.clock.uptime()) {
+            tracing::warn!(job = name, left_out, error = %text, "a step failed; the next one does its work");
+        }
     }
 
     /// Subscribes to notices, if the job has no subscription: at the start, and after it fell behind.

@@ -7,7 +7,7 @@ use gateway_core::coord::{Coordinator, ReplicaNumbers};
 use gateway_core::id::ReplicaId;
 
 use super::frame::{Job, JobError, Next, Pace};
-use crate::runtime::peers::SharedSetup;
+use crate::runtime::peers::{SaidMismatches, SharedSetup};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::numbers::numbers;
 
@@ -21,6 +21,8 @@ pub(crate) struct PublishNumbers {
     pub(crate) metrics: Metrics,
     /// What this replica must have in common with others, where there can be any.
     pub(crate) setup: Option<Arc<SharedSetup>>,
+    /// In what it differs from them, as it was last said.
+    pub(crate) said: SaidMismatches,
 }
 
 impl Job for PublishNumbers {
@@ -39,7 +41,7 @@ impl Job for PublishNumbers {
 }
 
 impl PublishNumbers {
-    async fn publish(&self) -> Result<(), JobError> {
+    async fn publish(&mut self) -> Result<(), JobError> {
         let mut live = ReplicaNumbers {
             replica: self.replica.to_string(),
             numbers: numbers(&self.metrics.render()),
@@ -52,7 +54,8 @@ impl PublishNumbers {
         let all = self.coord.replica_numbers().await?;
         if let Some(setup) = &self.setup {
             // Two that started at once could not see each other then.
-            setup.log_mismatches(&all);
+            let mismatches = setup.log_mismatches(&all, &mut self.said);
+            self.metrics.loops.peer_mismatches.set(mismatches as f64);
         }
         Ok(())
     }

@@ -30,7 +30,8 @@ const STEPS: &[Step] = steps![
     "0001_init.sql",
     "0002_audit.sql",
     "0003_leaders.sql",
-    "0004_retention.sql"
+    "0004_retention.sql",
+    "0005_secret_checks.sql"
 ];
 
 impl Step {

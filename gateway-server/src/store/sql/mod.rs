@@ -29,6 +29,7 @@ mod quota;
 mod renew;
 mod replica;
 mod retention;
+mod secret_check;
 mod sequencer;
 mod session;
 mod sqlite;

@@ -1,3 +1,4 @@
+use gateway_server::config::Registration;
 use serde_json::json;
 
 use crate::app::{PASSWORD, TestApp};
@@ -17,6 +18,16 @@ async fn registering_makes_a_tenant_on_the_smallest_plan_and_logs_in() {
     assert_eq!(answer.data()["expiresIn"], 900);
     let access = answer.data()["accessToken"].as_str().expect("a token");
     app.get("/api/v1/auth/me").bearer(access).expect(200).await;
+}
+
+#[tokio::test]
+async fn nobody_registers_where_registration_is_closed() {
+    let app = TestApp::with(|config| config.auth.registration = Registration::Closed).await;
+    let body = json!({"email": "new@example.com", "password": PASSWORD});
+    let refused = app.post(PATH).json(&body).expect(403).await;
+    refused.is("registration_closed");
+    let login = "/api/v1/auth/login";
+    app.post(login).json(&body).expect(401).await;
 }
 
 #[tokio::test]

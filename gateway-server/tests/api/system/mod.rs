@@ -179,7 +179,7 @@ async fn every_answer_has_the_headers_that_browsers_need() {
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
     }
-    let origins = vec!["https://app.example".to_owned()];
+    let origins = vec!["https://app.example".parse().expect("an origin")];
     let app = TestApp::with(|config| config.http.cors_origins = origins).await;
     for (origin, allowed) in [
         ("https://app.example", "https://app.example"),

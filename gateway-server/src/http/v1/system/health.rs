@@ -198,15 +198,20 @@ pub(super) async fn detailed(
     let live = coord.replica_numbers().await;
     let coordinator = if live.is_ok() { State::Ok } else { State::Down };
     let replicas = live.unwrap_or_default().into_iter();
+    let message_log = match metrics.message_log.stalled.any() {
+        true => State::Down,
+        false => State::Ok,
+    };
     let jobs = metrics.jobs.states();
     Answer::ok(DetailedHealth {
-        status: state,
+        status: if message_log == State::Down {
+            message_log
+        } else {
+            state
+        },
         version: env!("CARGO_PKG_VERSION").to_owned(),
         database: state,
-        message_log: match metrics.message_log.stalled.any() {
-            true => State::Down,
-            false => State::Ok,
-        },
+        message_log,
         coordinator,
         workers,
         replicas: replicas
