@@ -149,7 +149,8 @@ impl Orchestrator {
         {
             return Err(RegisterError::EndpointInUse { holder: other.id });
         }
-        let worker = enter(&mut *tx, known, registration, now).await?;
+        let times = self.ports.leases.policy();
+        let worker = enter(&mut *tx, known, registration, times.lease, now).await?;
         let room = worker.max_sessions.saturating_sub(worker.assigned);
         tx.wake_waiting(room).await?;
         let assigned = tx.sessions_of(&registration.owner).await?.len();
@@ -157,7 +158,6 @@ impl Orchestrator {
         tx.append_events(&[event]).await?;
         tx.commit().await?;
         tracing::info!(worker.id = %id, "a worker has registered");
-        let times = self.ports.leases.policy();
         Ok(Member {
             worker,
             lease: times.lease,
@@ -260,11 +260,12 @@ async fn admit(
     Ok(())
 }
 
-/// Writes the worker's row and, for a new incarnation, its lease.
+/// Writes the worker's row and its lease, which runs for as long as `lasts` from now.
 async fn enter(
     tx: &mut dyn OrchestrationTx,
     known: Option<Worker>,
     registration: &Registration,
+    lasts: Duration,
     now: Timestamp,
 ) -> Result<Worker, RegisterError> {
     let owner = &registration.owner;
@@ -300,11 +301,11 @@ async fn enter(
     }
     match lease {
         None => tx
-            .insert_lease(&Lease::new(owner.clone(), now))
+            .insert_lease(&Lease::new(owner.clone(), lasts, now))
             .await
             .map_err(as_conflict)?,
         // The worker counts its lease from this call, so whoever watches must begin to count anew as well.
-        Some(lease) if tx.renew_lease(owner, &lease.report).await?.is_none() => {
+        Some(lease) if tx.renew_lease(owner, lasts, &lease.report).await?.is_none() => {
             return Err(RegisterError::IncarnationEnded);
         }
         Some(_) => {}

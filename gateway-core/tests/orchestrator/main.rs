@@ -12,6 +12,8 @@ mod facts;
 mod fleet;
 mod flow;
 mod gateway;
+mod hand_made;
+mod leases;
 mod membership;
 mod operators;
 mod replicas;

@@ -31,7 +31,8 @@ const STEPS: &[Step] = steps![
     "0002_audit.sql",
     "0003_leaders.sql",
     "0004_retention.sql",
-    "0005_secret_checks.sql"
+    "0005_secret_checks.sql",
+    "0006_lease_length.sql"
 ];
 
 impl Step {
