@@ -4,10 +4,11 @@
 //! conditional write in the store and cannot be. Losing a race tries the next best worker.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use super::Orchestrator;
 use super::apply::{ApplyError, events};
-use crate::balance::{Choice, Request};
+use crate::balance::{Choice, Fleet, Request};
 use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, Input, Owner, Phase, Placement, Reason, Session, decide};
 use crate::store::StoreError;
@@ -24,6 +25,41 @@ enum Attempt {
     Changed,
 }
 
+/// A worker's place that is promised to a session in this replica's picture of the fleet.
+///
+/// It is taken back when this value is dropped, as when whoever waits for the placement gives it up.
+struct Promise<'a> {
+    fleet: &'a Mutex<Fleet>,
+    choice: Choice,
+    is_kept: bool,
+}
+
+impl<'a> Promise<'a> {
+    const fn of(fleet: &'a Mutex<Fleet>, choice: Choice) -> Self {
+        Self {
+            fleet,
+            choice,
+            is_kept: false,
+        }
+    }
+
+    /// Notes that the place is assigned.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_kept {
+            fleet.confirm(&self.choice.worker);
+        } else {
+            fleet.release(&self.choice.worker);
+        }
+    }
+}
+
 impl Orchestrator {
     /// Finds a worker for a session in `WAITING`; does nothing in any other phase.
     pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
@@ -33,26 +69,19 @@ impl Orchestrator {
                 return Ok(Vec::new());
             };
             due_at = row.due_at;
-            let Some(choice) = self.pick(&request).await? else {
+            let Some(promise) = self.pick(&request).await? else {
                 break;
             };
-            match self.assign(&row, &choice).await {
-                Ok(Attempt::Placed(effects)) => {
-                    self.fleet().confirm(&choice.worker);
+            match self.assign(&row, &promise.choice).await? {
+                Attempt::Placed(effects) => {
+                    promise.keep();
                     self.announce(id).await;
                     return Ok(effects);
                 }
-                Ok(Attempt::Lost) => {
-                    self.fleet().release(&choice.worker);
-                    exclude.insert(choice.worker);
+                Attempt::Lost => {
+                    exclude.insert(promise.choice.worker.clone());
                 }
-                Ok(Attempt::Changed) => {
-                    self.fleet().release(&choice.worker);
-                }
-                Err(error) => {
-                    self.fleet().release(&choice.worker);
-                    return Err(error);
-                }
+                Attempt::Changed => {}
             }
         }
         // Whoever moved `due_at` meanwhile has made room, or claims the row: it must not wait again.
@@ -83,14 +112,14 @@ impl Orchestrator {
 
     /// Picks and reserves a worker in the picture of the fleet; updates the picture once before it gives
     /// up.
-    async fn pick(&self, request: &Request) -> Result<Option<Choice>, StoreError> {
+    async fn pick(&self, request: &Request) -> Result<Option<Promise<'_>>, StoreError> {
         for look_again in [true, false] {
             {
                 let mut fleet = self.fleet();
                 match fleet.pick(request, &*self.ports.entropy) {
                     Ok(choice) => {
                         fleet.reserve(&choice.worker);
-                        return Ok(Some(choice));
+                        return Ok(Some(Promise::of(&self.fleet, choice)));
                     }
                     Err(nobody) => tracing::debug!(%nobody, "no worker for a session"),
                 }

@@ -91,6 +91,25 @@ fn only_a_later_wish_replaces_what_follows() {
     assert_eq!(gone.effects, [Effect::Erase(life.row.id)]);
 }
 
+/// Whatever is answered 202 must come to something.
+#[test]
+fn a_restart_during_a_stop_is_carried_out_or_refused() {
+    let mut life = Life::started();
+    life.row.attempt = 3;
+    life.at(30).tick();
+    let parks = |row: &Session| matches!(&row.phase, Phase::Stopping { next, .. } if matches!(next, Next::Park { .. }));
+    assert!(parks(&life.row));
+    let restart = Input::Command(Command::Restart);
+    let refused = decide(&life.policy, &life.row, &restart, at(31)).expect_err("it parks");
+    assert_eq!(refused.advice, "wait until it has stopped, then restart it");
+    life.take(&Input::Stopped).take(&restart);
+    assert_eq!(life.row.phase, Phase::Waiting);
+
+    let mut life = Life::connected();
+    life.take(&restart).take(&restart).take(&Input::Stopped);
+    assert_eq!(life.row.phase, Phase::Waiting);
+}
+
 #[test]
 fn a_restart_that_is_taken_back_rests() {
     let mut life = Life::connected();

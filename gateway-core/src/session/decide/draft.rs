@@ -9,7 +9,7 @@ use super::{Decision, InvalidTransition};
 use crate::event::{Event, SessionDeleted, SessionQr, SessionStatusChanged};
 use crate::session::input::{Closure, Command, Effect, Input, Report, StartOrder};
 use crate::session::phase::{
-    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase,
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage,
 };
 use crate::session::{Desired, Pairing, Reason, Session, SessionPolicy};
 use crate::time::Timestamp;
@@ -315,10 +315,10 @@ impl<'a> Draft<'a> {
     }
 
     fn note_link(&mut self, observed: &Observed, report: &Report) {
-        if let Some(number) = &report.phone_number {
+        self.row.paired |= links(observed, report);
+        // Before that, a number is the one that a code was asked for, and nobody's account.
+        if let Some(number) = report.phone_number.as_ref().filter(|_| self.row.paired) {
             self.row.phone_number = Some(number.clone());
-            self.row.paired |=
-                matches!(observed, Observed::Connecting { .. } | Observed::Connected);
         }
         if let Observed::QrRequired { challenge } = observed {
             let since = *self.row.linking_since.get_or_insert(self.now);
@@ -447,6 +447,21 @@ impl<'a> Draft<'a> {
             events,
             effects: self.effects,
         }
+    }
+}
+
+/// Returns whether a report says that the account is linked.
+const fn links(observed: &Observed, report: &Report) -> bool {
+    match observed {
+        Observed::Connected => true,
+        Observed::Connecting {
+            stage: Stage::Pairing | Stage::Syncing,
+        } => report.phone_number.is_some(),
+        Observed::Connecting {
+            stage: Stage::Starting,
+        }
+        | Observed::QrRequired { .. }
+        | Observed::Reconnecting { .. } => false,
     }
 }
 

@@ -214,8 +214,13 @@ fn command_while_stopping(
             draft.row.desired = Desired::Disconnected;
             Next::Rest
         }
-        Command::Restart if draft.row.desired == Desired::Connected => Next::Start,
-        Command::Restart => return draft.refuse(input, "connect it first"),
+        Command::Restart if draft.row.desired == Desired::Disconnected => {
+            return draft.refuse(input, "connect it first");
+        }
+        Command::Restart if matches!(next, Next::Park { .. }) => {
+            return draft.refuse(input, "wait until it has stopped, then restart it");
+        }
+        Command::Restart => Next::Start,
         Command::Logout => Next::Logout,
         Command::Delete => Next::Delete,
     };
