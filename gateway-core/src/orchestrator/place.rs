@@ -90,6 +90,7 @@ impl Orchestrator {
         Ok(applied.map_or_else(Vec::new, |done| done.effects))
     }
 
+    /// Returns the session and what it needs of a worker, if it may be placed now.
     async fn placeable(
         &self,
         id: SessionId,
@@ -100,6 +101,11 @@ impl Orchestrator {
         let Some(row) = tx.session(id).await?.filter(waiting) else {
             return Ok(None);
         };
+        if let Some(not_before) = row.not_before
+            && tx.now().await? < not_before
+        {
+            return Ok(None);
+        }
         let request = Request {
             exclude: exclude.clone(),
             state_format: row.state_format.clone().filter(|_| row.paired),

@@ -94,7 +94,8 @@ pub struct Session {
     pub epoch: Epoch,
     /// Grows with every write but a claim; every write of something read is conditional on it.
     pub version: u64,
-    /// Starts since the session was last connected for [`SessionPolicy::stable`].
+    /// Starts since the session was last connected for [`SessionPolicy::stable`], without those whose worker
+    /// was lost.
     pub attempt: u32,
     /// Why the session is where it is.
     pub reason: Option<Reason>,
@@ -104,6 +105,8 @@ pub struct Session {
     pub due_at: Option<Timestamp>,
     /// When the gateway or the worker tries again, if it said so.
     pub retry_at: Option<Timestamp>,
+    /// Before when it is not started again, because its last start came to nothing.
+    pub not_before: Option<Timestamp>,
     /// The highest `reportSeq` folded in at this epoch; lower ones are ignored.
     pub report_seq: u64,
 
@@ -146,6 +149,7 @@ impl Session {
             deadline: None,
             due_at: None,
             retry_at: None,
+            not_before: None,
             report_seq: 0,
             paired: false,
             phone_number: None,

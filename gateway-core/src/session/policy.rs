@@ -27,6 +27,9 @@ pub struct SessionPolicy {
     pub reconnect_grace: Duration,
     /// The longest time a worker may spend on reconnecting.
     pub reconnect_limit: Duration,
+    /// The least time until a session that has failed by itself is started again; it doubles with every
+    /// attempt, up to `error_backoff_limit`.
+    pub retry_floor: Duration,
     /// The time to the first retry of `ERROR`; it doubles with every attempt.
     pub error_backoff: Duration,
     /// The longest time between two retries of `ERROR`.
@@ -53,6 +56,7 @@ impl Default for SessionPolicy {
             passkey_limit: seconds(610),
             reconnect_grace: seconds(60),
             reconnect_limit: seconds(20 * 60),
+            retry_floor: seconds(30),
             error_backoff: seconds(60),
             error_backoff_limit: seconds(60 * 60),
             stop_limit: seconds(60),

@@ -21,6 +21,7 @@ mod reports;
 mod sends;
 mod vitals;
 mod words;
+mod worker_clocks;
 mod world;
 
 use std::future::Future;

@@ -2,6 +2,7 @@
 //! linking, and properties over adversarial sequences.
 
 mod adversary;
+mod brake;
 mod cases;
 mod deadlines;
 mod invariants;

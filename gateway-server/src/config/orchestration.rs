@@ -43,6 +43,9 @@ pub struct Orchestration {
     /// The time limit of a reconnection in all.
     #[serde(with = "duration")]
     pub reconnect_max: Duration,
+    /// The least time until a session that has failed by itself is started again.
+    #[serde(with = "duration")]
+    pub retry_floor: Duration,
     /// The first wait after an error.
     #[serde(with = "duration")]
     pub error_backoff_min: Duration,
@@ -91,6 +94,7 @@ impl Orchestration {
             passkey_limit: self.passkey,
             reconnect_grace: self.reconnect_grace,
             reconnect_limit: self.reconnect_max,
+            retry_floor: self.retry_floor,
             error_backoff: self.error_backoff_min,
             error_backoff_limit: self.error_backoff_max,
             stop_limit: self.stop,
@@ -127,6 +131,7 @@ impl Orchestration {
             ("orchestration.pairing", self.pairing),
             ("orchestration.connect", self.connect),
             ("orchestration.passkey", self.passkey),
+            ("orchestration.retry_floor", self.retry_floor),
             ("orchestration.error_backoff_min", self.error_backoff_min),
             ("orchestration.stop", self.stop),
             ("orchestration.lease_guard", self.lease_guard),

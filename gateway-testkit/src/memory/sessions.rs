@@ -241,6 +241,7 @@ impl SessionRepo for MemoryTx {
                 .filter(|(id, row)| {
                     matches!(row.phase, Phase::Waiting)
                         && row.due_at.is_some_and(|due| due > now)
+                        && row.not_before.is_none_or(|at| at <= now)
                         && world.sessions.is_free(me, id)
                 })
                 .map(|(_, row)| row)

@@ -26,7 +26,7 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 Observation::Unknown(status) => unknown(draft, status),
             }
         }
-        Input::Stopped => start_refused(draft),
+        Input::Stopped => closed_unseen(draft, Reason::StartRefused),
         Input::OwnerGone => owner_gone(draft),
         Input::Due => {
             if !reached(draft) {
@@ -37,7 +37,7 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 let parked = draft.failure(Reason::StartTimeout, None, None);
                 draft.stop(Next::Park { parked });
             } else {
-                draft.stop(Next::Start);
+                draft.stop_and_try_again();
             }
         }
         Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
@@ -58,20 +58,17 @@ pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) 
                 Observation::Unknown(status) => unknown(draft, status),
             }
         }
-        Input::Stopped | Input::OwnerGone => owner_gone(draft),
+        Input::Stopped => closed_unseen(draft, Reason::Disconnected),
+        Input::OwnerGone => owner_gone(draft),
         Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
         Input::Due if !reached(draft) => draft.row.due_at = draft.row.deadline,
-        Input::Due => draft.stop(match observed {
-            Observed::QrRequired { .. } => Next::Park {
-                parked: Draft::qr_timeout(),
-            },
-            Observed::Connecting { .. } if !draft.row.paired => Next::Park {
-                parked: Draft::qr_timeout(),
-            },
+        Input::Due => match observed {
+            Observed::QrRequired { .. } => out_of_time(draft),
+            Observed::Connecting { .. } if !draft.row.paired => out_of_time(draft),
             Observed::Connecting { .. } | Observed::Reconnecting { .. } | Observed::Connected => {
-                Next::Start
+                draft.stop_and_try_again();
             }
-        }),
+        },
         Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
     }
     Ok(())
@@ -137,6 +134,13 @@ fn fresh(draft: &mut Draft<'_>, report: &Report) -> bool {
     true
 }
 
+/// Stops a session that nobody has linked in its time.
+fn out_of_time(draft: &mut Draft<'_>) {
+    draft.stop(Next::Park {
+        parked: Draft::qr_timeout(),
+    });
+}
+
 fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
     if let Some(owner) = draft.row.owner().cloned() {
         draft.observe(&owner, observed, report);
@@ -154,16 +158,18 @@ fn owner_gone(draft: &mut Draft<'_>) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
     }
+    // What the worker has not brought to an end is no attempt.
+    draft.row.attempt = draft.row.attempt.saturating_sub(1);
     draft.wait(Reason::WorkerLost);
 }
 
-/// Starts again after the worker has refused the epoch of the start. A worker that refuses every start must
-/// not be asked for ever.
-fn start_refused(draft: &mut Draft<'_>) {
+/// Starts again after the worker has refused the epoch as one that it has closed. A worker that does so with
+/// every start must not be asked for ever.
+fn closed_unseen(draft: &mut Draft<'_>, reason: Reason) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
     }
-    draft.start_again(Reason::StartRefused);
+    draft.try_again(reason);
 }
 
 fn command_while_held(draft: &mut Draft<'_>, command: &Command) {
@@ -220,7 +226,10 @@ fn command_while_stopping(
         Command::Restart if matches!(next, Next::Park { .. }) => {
             return draft.refuse(input, "wait until it has stopped, then restart it");
         }
-        Command::Restart => Next::Start,
+        Command::Restart => {
+            draft.row.not_before = None;
+            Next::Start
+        }
         Command::Logout => Next::Logout,
         Command::Delete => Next::Delete,
     };

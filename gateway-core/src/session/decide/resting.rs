@@ -36,9 +36,15 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             Command::Connect { pairing, priority } => {
                 draft.row.pairing = pairing.clone();
                 draft.row.priority = *priority;
-                draft.effect(Effect::Place(draft.row.id));
+                if !draft.is_braked() {
+                    draft.effect(Effect::Place(draft.row.id));
+                }
             }
             Command::Disconnect => draft.rest(None),
+            Command::Restart if draft.is_braked() => {
+                draft.row.not_before = None;
+                draft.seek();
+            }
             Command::Restart => draft.effect(Effect::Place(draft.row.id)),
             Command::Logout => {
                 draft.unlink();
@@ -57,6 +63,7 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             draft.row.due_at = retry_at;
         }
         Input::Due if draft.linking_is_over() => draft.park(Draft::qr_timeout()),
+        Input::Due if draft.is_braked() => draft.seek(),
         Input::Due => draft.effect(Effect::Place(draft.row.id)),
         Input::OwnerGone => {}
         Input::Reported(_) | Input::Stopped => return draft.refuse(input, NOT_HELD),

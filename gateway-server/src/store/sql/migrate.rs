@@ -32,7 +32,8 @@ const STEPS: &[Step] = steps![
     "0003_leaders.sql",
     "0004_retention.sql",
     "0005_secret_checks.sql",
-    "0006_lease_length.sql"
+    "0006_lease_length.sql",
+    "0007_session_brake.sql"
 ];
 
 impl Step {

@@ -58,6 +58,7 @@ async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         epoch: Epoch(u64::from(u32::MAX) + 5),
         report_seq: u64::from(u32::MAX) + 6,
         retry_at: Some(now),
+        not_before: Some(now),
         deadline: Some(now),
         due_at: Some(now),
         paired: true,

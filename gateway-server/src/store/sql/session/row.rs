@@ -48,6 +48,7 @@ table! {
         deadline: Option<Timestamp> = deadline,
         due_at: Option<Timestamp> = due_at,
         retry_at: Option<Timestamp> = retry_at,
+        not_before: Option<Timestamp> = not_before,
         report_seq: u64 = report_seq,
         paired: bool = paired,
         phone_number: Option<String> = phone_number,

@@ -96,9 +96,10 @@ pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM sessions";
 pub(super) const WAKE: Sql = Sql {
     postgres: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 AND due_at > clock_timestamp() \
+             AND (not_before IS NULL OR not_before <= $1) \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
     sqlite: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
-         WHERE phase = 'WAITING' AND due_at > $1 \
+         WHERE phase = 'WAITING' AND due_at > $1 AND (not_before IS NULL OR not_before <= $1) \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2)",
 };
 
