@@ -25,6 +25,14 @@ enum Attempt {
     Changed,
 }
 
+/// What a session asks of the fleet.
+struct Wish {
+    /// What it would like: not to come back to a worker on which it has just failed to start.
+    prefers: Request,
+    /// What it takes where nobody has room who would be preferred.
+    needs: Request,
+}
+
 /// A worker's place that is promised to a session in this replica's picture of the fleet.
 ///
 /// It is taken back when this value is dropped, as when whoever waits for the placement gives it up.
@@ -65,11 +73,11 @@ impl Orchestrator {
     pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
         let (mut exclude, mut due_at) = (BTreeSet::new(), None);
         for _ in 0..TRIES {
-            let Some((row, request)) = self.placeable(id, &exclude).await? else {
+            let Some((row, wish)) = self.placeable(id, &exclude).await? else {
                 return Ok(Vec::new());
             };
             due_at = row.due_at;
-            let Some(promise) = self.pick(&request).await? else {
+            let Some(promise) = self.pick(&wish).await? else {
                 break;
             };
             match self.assign(&row, &promise.choice).await? {
@@ -95,46 +103,55 @@ impl Orchestrator {
         &self,
         id: SessionId,
         exclude: &BTreeSet<WorkerId>,
-    ) -> Result<Option<(Session, Request)>, StoreError> {
+    ) -> Result<Option<(Session, Wish)>, StoreError> {
         let mut tx = self.ports.store.read().await?;
         let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
         let Some(row) = tx.session(id).await?.filter(waiting) else {
             return Ok(None);
         };
-        if let Some(not_before) = row.not_before
-            && tx.now().await? < not_before
-        {
-            return Ok(None);
+        let mut avoided = BTreeSet::new();
+        if row.not_before.is_some() || !row.setbacks.failed_starts.is_empty() {
+            let now = tx.now().await?;
+            if row.not_before.is_some_and(|at| now < at) {
+                return Ok(None);
+            }
+            avoided = row.setbacks.avoided(now, self.policy.session.avoid);
         }
-        let request = Request {
+        let needs = Request {
             exclude: exclude.clone(),
             state_format: row.state_format.clone().filter(|_| row.paired),
             min_protocol_version: self.policy.min_protocol_version,
             spread: Some(tx.tenant_spread(row.tenant).await?),
             ..Request::default()
         };
-        Ok(Some((row, request)))
+        let mut prefers = needs.clone();
+        prefers.exclude.extend(avoided);
+        Ok(Some((row, Wish { prefers, needs })))
     }
 
-    /// Picks and reserves a worker in the picture of the fleet; updates the picture once before it gives
-    /// up.
-    async fn pick(&self, request: &Request) -> Result<Option<Promise<'_>>, StoreError> {
-        for look_again in [true, false] {
-            {
-                let mut fleet = self.fleet();
-                match fleet.pick(request, &*self.ports.entropy) {
-                    Ok(choice) => {
-                        fleet.reserve(&choice.worker);
-                        return Ok(Some(Promise::of(&self.fleet, choice)));
-                    }
-                    Err(nobody) => tracing::debug!(%nobody, "no worker for a session"),
-                }
+    /// Picks and reserves a worker in the picture of the fleet. Updates the picture once before it does without
+    /// what the session would prefer, or gives up.
+    async fn pick(&self, wish: &Wish) -> Result<Option<Promise<'_>>, StoreError> {
+        if let Some(promise) = self.promise(&wish.prefers) {
+            return Ok(Some(promise));
+        }
+        self.follow_fleet().await?;
+        let preferred = self.promise(&wish.prefers);
+        Ok(preferred.or_else(|| self.promise(&wish.needs)))
+    }
+
+    fn promise(&self, request: &Request) -> Option<Promise<'_>> {
+        let mut fleet = self.fleet();
+        match fleet.pick(request, &*self.ports.entropy) {
+            Ok(choice) => {
+                fleet.reserve(&choice.worker);
+                Some(Promise::of(&self.fleet, choice))
             }
-            if look_again {
-                self.follow_fleet().await?;
+            Err(nobody) => {
+                tracing::debug!(%nobody, "no worker for a session");
+                None
             }
         }
-        Ok(None)
     }
 
     async fn assign(&self, row: &Session, choice: &Choice) -> Result<Attempt, ApplyError> {

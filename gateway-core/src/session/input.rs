@@ -21,10 +21,13 @@ pub enum Input {
     NoCapacity,
     /// The owner has reported; epoch and incarnation have been checked.
     Reported(Report),
-    /// The owner has answered an order to stop.
+    /// The owner has answered an order to stop, or refused an order to start as one of an epoch that it has
+    /// closed.
     Stopped,
-    /// The owner is proved dead or fenced, or has refused the epoch as already closed.
+    /// The owner is proved dead or fenced.
     OwnerGone,
+    /// The owner has said goodbye after closing everything it held.
+    OwnerLeft,
     /// The time at which the row falls due has come.
     Due,
 }
@@ -40,6 +43,7 @@ impl Input {
             Self::Reported(_) => "reported",
             Self::Stopped => "stopped",
             Self::OwnerGone => "owner_gone",
+            Self::OwnerLeft => "owner_left",
             Self::Due => "due",
         }
     }

@@ -12,6 +12,7 @@ mod policy;
 mod reason;
 mod repo;
 mod route;
+mod setbacks;
 mod status;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use repo::{
     CardLabel, CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo,
 };
 pub use route::{Open, Route, Routes, Standing, StoreRoutes};
+pub use setbacks::{Setback, Setbacks};
 pub use status::{Status, StatusView};
 
 use crate::id::{Epoch, InvalidId, InvalidSlug, SessionId, SessionName, TenantId};
@@ -97,6 +99,8 @@ pub struct Session {
     /// Starts since the session was last connected for [`SessionPolicy::stable`], without those whose worker
     /// was lost.
     pub attempt: u32,
+    /// What went wrong lately, and on which workers.
+    pub setbacks: Setbacks,
     /// Why the session is where it is.
     pub reason: Option<Reason>,
     /// When the phase or status ends by force.
@@ -145,6 +149,7 @@ impl Session {
             epoch: Epoch::default(),
             version: 1,
             attempt: 0,
+            setbacks: Setbacks::default(),
             reason: None,
             deadline: None,
             due_at: None,

@@ -34,6 +34,14 @@ pub struct SessionPolicy {
     pub error_backoff: Duration,
     /// The longest time between two retries of `ERROR`.
     pub error_backoff_limit: Duration,
+    /// How long a worker is avoided on which the session did not come up, as long as another one has room.
+    pub avoid: Duration,
+    /// How many workers may die under a session before it is set aside for a person to look at.
+    pub quarantine_deaths: u32,
+    /// Within which time they must have died to count together.
+    pub quarantine_window: Duration,
+    /// For how long a worker must have held the session for its death not to count.
+    pub quarantine_lived: Duration,
     /// How long an order to stop may stay unanswered before the worker is cordoned.
     pub stop_limit: Duration,
     /// How long an order to stop may stay unanswered before the worker's lease is no longer renewed.
@@ -59,6 +67,10 @@ impl Default for SessionPolicy {
             retry_floor: seconds(30),
             error_backoff: seconds(60),
             error_backoff_limit: seconds(60 * 60),
+            avoid: seconds(5 * 60),
+            quarantine_deaths: 3,
+            quarantine_window: seconds(30 * 60),
+            quarantine_lived: seconds(60),
             stop_limit: seconds(60),
             stop_fence: seconds(5 * 60),
             stable: seconds(30),

@@ -12,7 +12,7 @@
 //! | `RECONNECTING` | none or the worker's own |
 //! | `LOGGED_OUT` | `logged_out`, `no_credentials`, or the worker's own |
 //! | `RESTRICTED` | `restricted` or the worker's own |
-//! | `ERROR` | `start_timeout`, `start_refused`, `disconnected`, `recovery_failed`, `error`, `unknown_status_…`, or the worker's own |
+//! | `ERROR` | `start_timeout`, `start_refused`, `disconnected`, `recovery_failed`, `error`, `quarantined`, `unknown_status_…`, or the worker's own |
 
 use std::fmt;
 
@@ -89,6 +89,8 @@ reasons! {
     RecoveryFailed = "recovery_failed",
     /// The worker failed without saying why.
     Error = "error",
+    /// Several workers have died just after they had begun to hold it. It is set aside until somebody connects or restarts it.
+    Quarantined = "quarantined",
     /// The worker was told to let go of it.
     Stopping = "stopping",
     /// The worker was told to unlink the account.

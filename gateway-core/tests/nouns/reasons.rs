@@ -25,6 +25,7 @@ fn the_words_of_the_gateway_never_change() {
         "restricted",
         "recovery_failed",
         "error",
+        "quarantined",
         "stopping",
         "logging_out",
         "deleting",

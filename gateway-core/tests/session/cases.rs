@@ -262,6 +262,7 @@ pub(crate) fn inputs() -> Vec<Given> {
         ),
         soon("stopped", Input::Stopped),
         soon("owner gone", Input::OwnerGone),
+        soon("owner left", Input::OwnerLeft),
         soon("due", Input::Due),
         Given {
             name: "due, late",
@@ -334,13 +335,14 @@ fn kind_of_input(input: &Input) -> &'static str {
         },
         Input::Stopped => "stopped",
         Input::OwnerGone => "owner gone",
+        Input::OwnerLeft => "owner left",
         Input::Due => "due",
     }
 }
 
 /// As many names as [`kind_of_phase`] and [`kind_of_input`] can give: raise them with a new arm.
 const PHASE_KINDS: usize = 23;
-const INPUT_KINDS: usize = 23;
+const INPUT_KINDS: usize = 24;
 
 #[test]
 fn every_phase_has_a_row() {

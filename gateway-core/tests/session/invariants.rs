@@ -65,7 +65,7 @@ fn owners(before: &Session, input: &Input, after: &Session) {
     }
     assert_eq!(after.owner(), None, "an owner changed without a placement");
     let let_go = match input {
-        Input::Stopped | Input::OwnerGone => true,
+        Input::Stopped | Input::OwnerGone | Input::OwnerLeft => true,
         Input::Reported(report) => matches!(report.observation, Observation::Closed(_)),
         Input::Command(_) | Input::Placed { .. } | Input::NoCapacity | Input::Due => false,
     };

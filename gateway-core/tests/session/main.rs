@@ -9,6 +9,7 @@ mod invariants;
 mod linking;
 mod reports;
 mod sequences;
+mod setbacks;
 mod stopping;
 mod table;
 

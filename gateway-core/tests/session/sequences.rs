@@ -94,6 +94,7 @@ fn anything() -> impl Strategy<Value = Input> {
         6 => reports().prop_map(Input::Reported),
         2 => Just(Input::Stopped),
         1 => Just(Input::OwnerGone),
+        1 => Just(Input::OwnerLeft),
         3 => Just(Input::Due),
     ]
 }

@@ -109,9 +109,15 @@ impl<'a> Draft<'a> {
         self.row.desired = Desired::Connected;
         self.row.pairing = pairing.clone();
         self.row.priority = priority;
+        self.forgive();
+        self.end_linking();
+    }
+
+    /// Forgets what went wrong, because a person wants the session started.
+    pub(super) fn forgive(&mut self) {
         self.row.attempt = 0;
         self.row.not_before = None;
-        self.end_linking();
+        self.row.setbacks.deaths.clear();
     }
 
     /// Enters `STARTING`: the session is assigned to `owner` at the next epoch.
@@ -236,6 +242,7 @@ impl<'a> Draft<'a> {
                 action_required,
             } => {
                 let reason = given(reason, Reason::Error);
+                self.note_failed_start();
                 self.park(self.failure(reason, action_required.as_deref(), retry_at));
             }
         }

@@ -15,13 +15,88 @@ impl Draft<'_> {
     /// it took to fail counts.
     pub(super) fn stop_and_try_again(&mut self) {
         let since = self.row.phase_since;
+        self.note_failed_start();
         self.stop(Next::Start);
         self.brake(since);
+    }
+
+    /// Notes that the session has not come up on its present worker, which is avoided for a while.
+    pub(super) fn note_failed_start(&mut self) {
+        let failed_on = match &self.row.phase {
+            Phase::Starting { owner }
+            | Phase::Active {
+                owner,
+                observed: Observed::Connecting { .. },
+            } => owner.worker.clone(),
+            Phase::Active { .. }
+            | Phase::Stopping { .. }
+            | Phase::Idle
+            | Phase::Waiting
+            | Phase::Parked { .. } => return,
+        };
+        self.row.setbacks.note_failed_start(&failed_on, self.now);
+    }
+
+    /// Waits for another worker after the present one has died, unless the session seems to be what kills
+    /// them. One that was never linked has an end of its own.
+    pub(super) fn survive(&mut self) {
+        if self.row.paired && self.is_young() && self.count_death() {
+            return self.park(Self::quarantine());
+        }
+        self.lose_owner();
+    }
+
+    /// Waits for another worker: the present one is gone.
+    pub(super) fn lose_owner(&mut self) {
+        if self.linking_is_over() {
+            return self.park(Self::qr_timeout());
+        }
+        // What the worker has not brought to an end is no attempt.
+        self.row.attempt = self.row.attempt.saturating_sub(1);
+        self.wait(Reason::WorkerLost);
+    }
+
+    /// Returns whether the owner has held the session for a short time only.
+    fn is_young(&self) -> bool {
+        match &self.row.phase {
+            Phase::Starting { .. }
+            | Phase::Active {
+                observed: Observed::Connecting { .. },
+                ..
+            } => true,
+            Phase::Active { .. } => {
+                self.now.since(self.row.phase_since) < self.policy.quarantine_lived
+            }
+            Phase::Stopping { .. } | Phase::Idle | Phase::Waiting | Phase::Parked { .. } => false,
+        }
+    }
+
+    /// Counts the death of the present owner. Returns whether there were too many.
+    fn count_death(&mut self) -> bool {
+        let Some(worker) = self.row.owner().map(|owner| owner.worker.clone()) else {
+            return false;
+        };
+        let most = usize::try_from(self.policy.quarantine_deaths).unwrap_or(usize::MAX);
+        let window = self.policy.quarantine_window;
+        self.row
+            .setbacks
+            .note_death(&worker, self.now, window, most)
+            >= most
+    }
+
+    fn quarantine() -> Parked {
+        Parked {
+            kind: ParkKind::Error,
+            reason: Reason::Quarantined,
+            until: None,
+            action_required: Some("connect".to_owned()),
+        }
     }
 
     /// Waits for another start after one that has come to nothing, unless there were too many already. A
     /// session that was connected need not pause first.
     pub(super) fn try_again(&mut self, reason: Reason) {
+        self.note_failed_start();
         if self.row.attempt >= self.policy.start_tries {
             return self.park(self.failure(reason, None, None));
         }

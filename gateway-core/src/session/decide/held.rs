@@ -27,7 +27,8 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             }
         }
         Input::Stopped => closed_unseen(draft, Reason::StartRefused),
-        Input::OwnerGone => owner_gone(draft),
+        Input::OwnerGone => draft.survive(),
+        Input::OwnerLeft => draft.lose_owner(),
         Input::Due => {
             if !reached(draft) {
                 if let Some(order) = StartOrder::of(&draft.row) {
@@ -35,6 +36,7 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 }
             } else if draft.row.attempt >= draft.policy.start_tries {
                 let parked = draft.failure(Reason::StartTimeout, None, None);
+                draft.note_failed_start();
                 draft.stop(Next::Park { parked });
             } else {
                 draft.stop_and_try_again();
@@ -59,7 +61,8 @@ pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) 
             }
         }
         Input::Stopped => closed_unseen(draft, Reason::Disconnected),
-        Input::OwnerGone => owner_gone(draft),
+        Input::OwnerGone => draft.survive(),
+        Input::OwnerLeft => draft.lose_owner(),
         Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
         Input::Due if !reached(draft) => draft.row.due_at = draft.row.deadline,
         Input::Due => match observed {
@@ -86,7 +89,7 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
                 Observation::Closed(closure) => closed_while_stopping(draft, next, closure, report),
             }
         }
-        Input::Stopped | Input::OwnerGone => draft.finish(next),
+        Input::Stopped | Input::OwnerGone | Input::OwnerLeft => draft.finish(next),
         Input::Due => {
             draft.repeat_stop();
             let since = draft.row.phase_since;
@@ -151,16 +154,8 @@ fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
 /// stop first.
 fn unknown(draft: &mut Draft<'_>, status: &str) {
     let parked = draft.failure(Reason::unknown_status(status), Some("operator"), None);
+    draft.note_failed_start();
     draft.stop(Next::Park { parked });
-}
-
-fn owner_gone(draft: &mut Draft<'_>) {
-    if draft.linking_is_over() {
-        return draft.park(Draft::qr_timeout());
-    }
-    // What the worker has not brought to an end is no attempt.
-    draft.row.attempt = draft.row.attempt.saturating_sub(1);
-    draft.wait(Reason::WorkerLost);
 }
 
 /// Starts again after the worker has refused the epoch as one that it has closed. A worker that does so with

@@ -22,7 +22,7 @@ pub(super) fn idle(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             }
             Command::Delete => draft.delete(),
         },
-        Input::Due | Input::OwnerGone => {}
+        Input::Due | Input::OwnerGone | Input::OwnerLeft => {}
         Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
             return draft.refuse(input, NOT_HELD);
         }
@@ -65,7 +65,7 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
         Input::Due if draft.linking_is_over() => draft.park(Draft::qr_timeout()),
         Input::Due if draft.is_braked() => draft.seek(),
         Input::Due => draft.effect(Effect::Place(draft.row.id)),
-        Input::OwnerGone => {}
+        Input::OwnerGone | Input::OwnerLeft => {}
         Input::Reported(_) | Input::Stopped => return draft.refuse(input, NOT_HELD),
     }
     Ok(())
@@ -78,7 +78,7 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
             Command::Disconnect => draft.rest(None),
             Command::Restart => match parked.kind {
                 ParkKind::Restricted | ParkKind::Error => {
-                    draft.row.attempt = 0;
+                    draft.forgive();
                     draft.wait(Reason::Restarting);
                 }
                 ParkKind::QrTimeout | ParkKind::LoggedOut => {
@@ -96,7 +96,7 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
                 draft.wait(Reason::Retrying);
             }
         }
-        Input::OwnerGone => {}
+        Input::OwnerGone | Input::OwnerLeft => {}
         Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
             return draft.refuse(input, NOT_HELD);
         }

@@ -33,7 +33,8 @@ const STEPS: &[Step] = steps![
     "0004_retention.sql",
     "0005_secret_checks.sql",
     "0006_lease_length.sql",
-    "0007_session_brake.sql"
+    "0007_session_brake.sql",
+    "0008_session_setbacks.sql"
 ];
 
 impl Step {

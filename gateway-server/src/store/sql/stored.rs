@@ -13,7 +13,7 @@ use gateway_core::id::{
 };
 use gateway_core::identity::Scope;
 use gateway_core::message::{Direction, MessageStatus, WaMessageId};
-use gateway_core::session::{Owner, Pairing, Reason};
+use gateway_core::session::{Owner, Pairing, Reason, Setbacks};
 use gateway_core::tenant::{TenantStatus, TierName};
 use gateway_core::time::Timestamp;
 use gateway_core::user::{Email, Role};
@@ -325,5 +325,6 @@ jsons!(
     Vec<Scope>,
     Engine,
     Pairing,
+    Setbacks,
     WorkerReport
 );

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use gateway_core::id::Epoch;
-use gateway_core::session::{Inserted, Next, Pairing, Phase, Session};
+use gateway_core::session::{Inserted, Next, Pairing, Phase, Session, Setback, Setbacks};
 use gateway_core::store::{PlatformStore, StoreError, Unique, retry_conflicts};
+use gateway_core::time::Timestamp;
 use gateway_core::worker::HeldRow;
 use serde_json::json;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
     CROWD, a_card, at_once, connected, every_phase, in_phase, next, owner, session_name, tenant_id,
+    worker_id,
 };
 use crate::conformance::{Verdict, cases};
 
@@ -32,6 +34,13 @@ cases!(StoreUnderTest, "session":
     locked_sessions_stay_as_they_were_read,
     the_spread_of_a_tenant_counts_what_workers_hold,
 );
+
+fn a_setback(worker: &str, at: Timestamp) -> Setback {
+    Setback {
+        worker: worker_id(worker),
+        at,
+    }
+}
 
 async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
@@ -59,6 +68,10 @@ async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         report_seq: u64::from(u32::MAX) + 6,
         retry_at: Some(now),
         not_before: Some(now),
+        setbacks: Setbacks {
+            failed_starts: vec![a_setback("v", now), a_setback("w", now)],
+            deaths: vec![a_setback("w", now)],
+        },
         deadline: Some(now),
         due_at: Some(now),
         paired: true,

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
-use gateway_core::session::{Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session};
+use gateway_core::session::{
+    Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session, Setbacks,
+};
 use gateway_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -44,6 +46,7 @@ table! {
         epoch: Epoch = epoch,
         version: u64 = version,
         attempt: u32 = attempt,
+        setbacks: Setbacks = setbacks,
         reason: Option<Reason> = reason,
         deadline: Option<Timestamp> = deadline,
         due_at: Option<Timestamp> = due_at,
