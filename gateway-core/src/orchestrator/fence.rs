@@ -117,6 +117,7 @@ async fn offline(
         return Ok(());
     }
     worker.status = WorkerStatus::Offline;
+    worker.stuck = None;
     worker.row_version += 1;
     worker.updated_at = now;
     tx.save_worker(&worker).await?;

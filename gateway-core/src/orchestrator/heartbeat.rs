@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{Done, Orchestrator};
 use crate::id::{Epoch, SessionId, WorkerId};
 use crate::protocol::{Beat, BeatAnswer, Dropped, HeldSession, StartSession};
-use crate::session::{Effect, Owner, Session, StartOrder};
+use crate::session::{Effect, Order, Owner, Session, StartOrder};
 use crate::store::StoreError;
 use crate::worker::{HeldPhase, HeldRow, Renewal, WorkerReport, WorkerStatus};
 
@@ -44,6 +44,16 @@ impl Orchestrator {
             effects.push(Effect::Nudge);
         }
         let holds = &renewed.holds;
+        let differences = self
+            .held_watch()
+            .compare(owner, holds, beat.held.as_deref());
+        effects.extend(differences.not_held.into_iter().map(|(session, epoch)| {
+            Effect::NotHeld(Order {
+                session,
+                owner: owner.clone(),
+                epoch,
+            })
+        }));
         let held = beat.held.as_deref().unwrap_or_default();
         let start = if holds.iter().any(|row| must_start(row, held)) {
             self.starts(owner, held).await?
@@ -55,7 +65,7 @@ impl Orchestrator {
             dropped: dropped(holds, held),
             start,
             drain: renewed.status == WorkerStatus::Draining,
-            send_held: differs(holds, beat.held_digest.as_deref()),
+            send_held: differences.unsure || differs(holds, beat.held_digest.as_deref()),
         };
         Ok(Done {
             value: answer,

@@ -284,6 +284,8 @@ async fn enter(
     worker.status = WorkerStatus::Active;
     worker.endpoint = Some(registration.endpoint.clone());
     worker.incarnation = Some(Incarnation::clone(&owner.incarnation));
+    // A new run has ignored nothing.
+    worker.stuck = worker.stuck.filter(|run| *run == owner.incarnation);
     worker.max_sessions = registration.max_sessions;
     worker.version.clone_from(&registration.version);
     worker.environment.clone_from(&registration.environment);

@@ -27,12 +27,14 @@ mod erase;
 mod fence;
 mod follow_fleet;
 mod heartbeat;
+mod held_watch;
 mod membership;
 mod perform;
 mod place;
 mod probe;
 mod qr;
 mod report;
+mod stuck;
 mod tick;
 mod watch_leases;
 
@@ -51,6 +53,8 @@ pub use probe::Probe;
 pub use qr::QrError;
 pub use report::ReportError;
 pub use tick::Tick;
+
+use held_watch::HeldWatch;
 
 use crate::balance::{BalancePolicy, Fleet};
 use crate::coord::{Coordinator, Notice};
@@ -135,6 +139,8 @@ pub struct Orchestrator {
     fleet: Mutex<Fleet>,
     /// The store's time at the last look at the fleet.
     fleet_seen_at: Mutex<Option<Timestamp>>,
+    /// What workers have said they hold, as far as it is not as it should be.
+    held_watch: Mutex<HeldWatch>,
 }
 
 impl fmt::Debug for Orchestrator {
@@ -156,6 +162,7 @@ impl Orchestrator {
             policy,
             fleet,
             fleet_seen_at: Mutex::default(),
+            held_watch: Mutex::default(),
         }
     }
 
@@ -172,6 +179,11 @@ impl Orchestrator {
     fn fleet_seen_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
         let seen_at = self.fleet_seen_at.lock();
         seen_at.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_watch(&self) -> MutexGuard<'_, HeldWatch> {
+        let watch = self.held_watch.lock();
+        watch.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hints that a session has a new version.

@@ -2,7 +2,7 @@
 
 use super::phase::{Observed, Owner};
 use super::{Pairing, Reason, Session};
-use crate::id::{Epoch, SessionId, WorkerId};
+use crate::id::{Epoch, SessionId};
 use crate::time::Timestamp;
 
 /// One thing that happens to a session.
@@ -24,6 +24,11 @@ pub enum Input {
     /// The owner has answered an order to stop, or refused an order to start as one of an epoch that it has
     /// closed.
     Stopped,
+    /// What the owner holds, listed in full, does not name the session: after the owner was told to let go of
+    /// it, or twice in a row.
+    NotHeld,
+    /// The owner has answered an order to stop that it does not know the session.
+    Disclaimed,
     /// The owner is proved dead or fenced.
     OwnerGone,
     /// The owner has said goodbye after closing everything it held.
@@ -42,6 +47,8 @@ impl Input {
             Self::NoCapacity => "no_capacity",
             Self::Reported(_) => "reported",
             Self::Stopped => "stopped",
+            Self::NotHeld => "not_held",
+            Self::Disclaimed => "disclaimed",
             Self::OwnerGone => "owner_gone",
             Self::OwnerLeft => "owner_left",
             Self::Due => "due",
@@ -192,8 +199,10 @@ pub enum Effect {
     Logout(Order),
     /// Tell the owner to unlink, stop and erase.
     Forget(Order),
-    /// Place nothing new on a worker that does not answer an order to stop.
-    Cordon(WorkerId),
+    /// Place nothing new on the owner, which does not answer this order to stop.
+    Cordon(Order),
+    /// Note that the owner does not hold the session: a full list of what it holds does not name it.
+    NotHeld(Order),
     /// Stop renewing the lease of a worker that has ignored an order to stop for too long.
     Disown(Owner),
     /// Erase the stored state of a deleted session.

@@ -55,8 +55,8 @@ pub trait WorkerRepo: Send {
 
     /// Takes one of the worker's session slots in one conditional write. Returns whether it did.
     ///
-    /// Succeeds only while the owner is the newest incarnation of an `ACTIVE`, not cordoned worker with
-    /// `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
+    /// Succeeds only while the owner is the newest incarnation of an `ACTIVE` worker that is neither cordoned nor
+    /// stuck and has `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
     async fn reserve_slot(&mut self, owner: &Owner) -> Result<bool, StoreError>;
 
     /// Gives back `count` of the worker's session slots; the count never falls below zero.

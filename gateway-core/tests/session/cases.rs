@@ -261,9 +261,16 @@ pub(crate) fn inputs() -> Vec<Given> {
             Input::Reported(report(Observation::Unknown("DANCING".to_owned()))),
         ),
         soon("stopped", Input::Stopped),
+        soon("not held", Input::NotHeld),
+        soon("disclaimed", Input::Disclaimed),
         soon("owner gone", Input::OwnerGone),
         soon("owner left", Input::OwnerLeft),
         soon("due", Input::Due),
+        Given {
+            name: "disclaimed, late",
+            input: Input::Disclaimed,
+            after: 3_600,
+        },
         Given {
             name: "due, late",
             input: Input::Due,
@@ -334,6 +341,8 @@ fn kind_of_input(input: &Input) -> &'static str {
             Observation::Unknown(_) => "unknown",
         },
         Input::Stopped => "stopped",
+        Input::NotHeld => "not held",
+        Input::Disclaimed => "disclaimed",
         Input::OwnerGone => "owner gone",
         Input::OwnerLeft => "owner left",
         Input::Due => "due",
@@ -342,7 +351,7 @@ fn kind_of_input(input: &Input) -> &'static str {
 
 /// As many names as [`kind_of_phase`] and [`kind_of_input`] can give: raise them with a new arm.
 const PHASE_KINDS: usize = 23;
-const INPUT_KINDS: usize = 24;
+const INPUT_KINDS: usize = 26;
 
 #[test]
 fn every_phase_has_a_row() {

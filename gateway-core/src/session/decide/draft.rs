@@ -155,6 +155,11 @@ impl<'a> Draft<'a> {
         self.repeat_stop();
     }
 
+    /// Returns whether a row in `STOPPING` has been there for this long.
+    pub(super) fn has_stopped_for(&self, span: Duration) -> bool {
+        self.now >= self.row.phase_since.plus(span)
+    }
+
     /// Repeats the order that a row in `STOPPING` stands for.
     pub(super) fn repeat_stop(&mut self) {
         let (Phase::Stopping { next, .. }, Some(order)) = (&self.row.phase, self.row.order())

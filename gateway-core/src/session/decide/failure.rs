@@ -93,6 +93,17 @@ impl Draft<'_> {
         }
     }
 
+    /// Stops a session that its owner does not hold any more, so that nothing is left of it, and starts it
+    /// again.
+    pub(super) fn stop_what_is_lost(&mut self) {
+        let Some(owner) = self.row.owner().cloned() else {
+            return;
+        };
+        self.row.setbacks.note_failed_start(&owner.worker, self.now);
+        self.stop(Next::Start);
+        self.brake(self.now);
+    }
+
     /// Waits for another start after one that has come to nothing, unless there were too many already. A
     /// session that was connected need not pause first.
     pub(super) fn try_again(&mut self, reason: Reason) {

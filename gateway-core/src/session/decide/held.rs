@@ -27,6 +27,8 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             }
         }
         Input::Stopped => closed_unseen(draft, Reason::StartRefused),
+        // The order to start is repeated.
+        Input::NotHeld | Input::Disclaimed => {}
         Input::OwnerGone => draft.survive(),
         Input::OwnerLeft => draft.lose_owner(),
         Input::Due => {
@@ -61,6 +63,8 @@ pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) 
             }
         }
         Input::Stopped => closed_unseen(draft, Reason::Disconnected),
+        Input::NotHeld => draft.stop_what_is_lost(),
+        Input::Disclaimed => {}
         Input::OwnerGone => draft.survive(),
         Input::OwnerLeft => draft.lose_owner(),
         Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
@@ -89,14 +93,21 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
                 Observation::Closed(closure) => closed_while_stopping(draft, next, closure, report),
             }
         }
-        Input::Stopped | Input::OwnerGone | Input::OwnerLeft => draft.finish(next),
+        Input::Stopped | Input::NotHeld | Input::OwnerGone | Input::OwnerLeft => {
+            draft.finish(next);
+        }
+        // By then no order to start is on its way any more, so the worker's word is as good as a tombstone.
+        Input::Disclaimed if draft.has_stopped_for(draft.policy.stop_limit / 2) => {
+            draft.finish(next);
+        }
+        Input::Disclaimed => {}
         Input::Due => {
             draft.repeat_stop();
             let since = draft.row.phase_since;
-            let stuck = draft.now >= since.plus(draft.policy.stop_limit);
+            let stuck = draft.has_stopped_for(draft.policy.stop_limit);
             if let Some(order) = draft.row.order().filter(|_| stuck) {
                 // With every repetition: an effect may be lost.
-                draft.effect(Effect::Cordon(order.owner.worker));
+                draft.effect(Effect::Cordon(order));
             }
             if let Some(order) = draft.row.order().filter(|_| reached(draft)) {
                 let fence_at = since.plus(draft.policy.stop_fence);

@@ -23,7 +23,12 @@ pub(super) fn idle(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             Command::Delete => draft.delete(),
         },
         Input::Due | Input::OwnerGone | Input::OwnerLeft => {}
-        Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
+        Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::Reported(_)
+        | Input::Stopped
+        | Input::NotHeld
+        | Input::Disclaimed => {
             return draft.refuse(input, NOT_HELD);
         }
     }
@@ -66,7 +71,9 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
         Input::Due if draft.is_braked() => draft.seek(),
         Input::Due => draft.effect(Effect::Place(draft.row.id)),
         Input::OwnerGone | Input::OwnerLeft => {}
-        Input::Reported(_) | Input::Stopped => return draft.refuse(input, NOT_HELD),
+        Input::Reported(_) | Input::Stopped | Input::NotHeld | Input::Disclaimed => {
+            return draft.refuse(input, NOT_HELD);
+        }
     }
     Ok(())
 }
@@ -97,7 +104,12 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
             }
         }
         Input::OwnerGone | Input::OwnerLeft => {}
-        Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
+        Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::Reported(_)
+        | Input::Stopped
+        | Input::NotHeld
+        | Input::Disclaimed => {
             return draft.refuse(input, NOT_HELD);
         }
     }

@@ -34,7 +34,8 @@ const STEPS: &[Step] = steps![
     "0005_secret_checks.sql",
     "0006_lease_length.sql",
     "0007_session_brake.sql",
-    "0008_session_setbacks.sql"
+    "0008_session_setbacks.sql",
+    "0009_stuck_workers.sql"
 ];
 
 impl Step {
