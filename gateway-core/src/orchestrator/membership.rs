@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::silence::{silence_of, tell_sessions};
 use super::{ATTEMPTS, Done, Orchestrator};
 use crate::coord::Notice;
 use crate::id::{Incarnation, WorkerId};
 use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
-use crate::session::{Effect, Owner};
+use crate::session::{Effect, Input, Owner};
 use crate::state::StateError;
 use crate::store::{AsStoreError, OrchestrationTx, StoreError, Unique, retry_conflicts};
 use crate::time::Timestamp;
@@ -149,8 +150,11 @@ impl Orchestrator {
         {
             return Err(RegisterError::EndpointInUse { holder: other.id });
         }
+        let former = known.as_ref().and_then(Worker::owner);
         let times = self.ports.leases.policy();
         let worker = enter(&mut *tx, known, registration, times.lease, now).await?;
+        self.tell_sessions_of_former(&mut *tx, former, registration, now)
+            .await?;
         let room = worker.max_sessions.saturating_sub(worker.assigned);
         tx.wake_waiting(room).await?;
         let assigned = tx.sessions_of(&registration.owner).await?.len();
@@ -165,6 +169,29 @@ impl Orchestrator {
             assigned: u32::try_from(assigned).unwrap_or(u32::MAX),
             now,
         })
+    }
+
+    /// Tells the sessions of the run that was the newest until now whether it is still heard.
+    async fn tell_sessions_of_former(
+        &self,
+        tx: &mut dyn OrchestrationTx,
+        former: Option<Owner>,
+        registration: &Registration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(former) = former else {
+            return Ok(());
+        };
+        let input = if former == registration.owner {
+            Input::OwnerHeard
+        } else {
+            let lease = tx.lease(&former).await?;
+            let Some(lease) = lease.filter(|lease| lease.fenced_at.is_none()) else {
+                return Ok(());
+            };
+            Input::OwnerSilent(silence_of(&lease, self.ports.leases.policy()))
+        };
+        tell_sessions(tx, &self.policy.session, &former, &input, now).await
     }
 
     /// Takes the goodbye of a worker that has closed and tombstoned everything it held.

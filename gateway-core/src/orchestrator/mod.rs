@@ -34,6 +34,7 @@ mod place;
 mod probe;
 mod qr;
 mod report;
+mod silence;
 mod stuck;
 mod tick;
 mod watch_leases;

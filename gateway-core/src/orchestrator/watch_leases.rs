@@ -1,9 +1,8 @@
 //! Watching leases: suspecting who is silent, fencing who is dead.
 
 use super::apply::gather;
-use super::{Done, Orchestrator, fence};
+use super::{Done, Orchestrator};
 use crate::store::StoreError;
-use crate::worker::{Silent, WorkerStatus};
 
 impl Orchestrator {
     /// Suspects workers that have fallen silent and fences those that are dead. Returns how many were
@@ -38,25 +37,5 @@ impl Orchestrator {
             value: fenced,
             effects,
         })
-    }
-
-    /// Makes a silent worker `SUSPECT`, so that nothing new is placed on it.
-    async fn suspect(&self, silent: &Silent) -> Result<(), StoreError> {
-        let mut tx = self.ports.store.begin().await?;
-        let worker = tx.worker(&silent.owner.worker).await?;
-        let newest = worker.filter(|worker| worker.owner().as_ref() == Some(&silent.owner));
-        let Some(worker) = newest.filter(|worker| worker.status == WorkerStatus::Active) else {
-            return Ok(());
-        };
-        let (active, suspect) = (WorkerStatus::Active, WorkerStatus::Suspect);
-        if !tx.shift_worker(&worker.id, active, suspect).await? {
-            return Ok(());
-        }
-        let event = fence::worker_event(&worker.id, WorkerStatus::Suspect, "silent");
-        tx.append_events(&[event]).await?;
-        tx.commit().await?;
-        self.announce_worker(&worker.id).await;
-        tracing::warn!(worker.id = %worker.id, "a worker has missed heartbeats");
-        Ok(())
     }
 }

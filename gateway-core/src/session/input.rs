@@ -1,6 +1,6 @@
 //! What can happen to a session, and what [`super::decide()`] answers with.
 
-use super::phase::{Observed, Owner};
+use super::phase::{Observed, Owner, Silence};
 use super::{Pairing, Reason, Session};
 use crate::id::{Epoch, SessionId};
 use crate::time::Timestamp;
@@ -29,6 +29,10 @@ pub enum Input {
     NotHeld,
     /// The owner has answered an order to stop that it does not know the session.
     Disclaimed,
+    /// Nothing is heard of the owner.
+    OwnerSilent(Silence),
+    /// The owner is heard again.
+    OwnerHeard,
     /// The owner is proved dead or fenced.
     OwnerGone,
     /// The owner has said goodbye after closing everything it held.
@@ -49,6 +53,8 @@ impl Input {
             Self::Stopped => "stopped",
             Self::NotHeld => "not_held",
             Self::Disclaimed => "disclaimed",
+            Self::OwnerSilent(_) => "owner_silent",
+            Self::OwnerHeard => "owner_heard",
             Self::OwnerGone => "owner_gone",
             Self::OwnerLeft => "owner_left",
             Self::Due => "due",

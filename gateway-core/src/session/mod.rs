@@ -23,7 +23,9 @@ pub use decide::{Decision, InvalidTransition, decide};
 pub use input::{
     Closure, Command, Effect, Input, Observation, Order, Report, StartMode, StartOrder,
 };
-pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
+pub use phase::{
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Silence, Stage,
+};
 pub use policy::SessionPolicy;
 pub use reason::Reason;
 pub use repo::{
@@ -114,6 +116,9 @@ pub struct Session {
     /// The highest `reportSeq` folded in at this epoch; lower ones are ignored.
     pub report_seq: u64,
 
+    /// Since when nothing is heard of the worker that holds the session, and when that ends by force.
+    pub silence: Option<Silence>,
+
     /// Whether credentials of a linked account are stored.
     pub paired: bool,
     /// The linked account's number.
@@ -156,6 +161,7 @@ impl Session {
             retry_at: None,
             not_before: None,
             report_seq: 0,
+            silence: None,
             paired: false,
             phone_number: None,
             state_format: None,

@@ -9,7 +9,7 @@
 //! | `DISCONNECTED` | none, `qr_timeout`, `logged_out`; while it stops: `stopping`, `logging_out`, `deleting` |
 //! | `CONNECTING` | `starting`, `no_capacity`, `pairing`, `syncing`, `restarting`, `retrying`, `worker_lost`, `start_refused`, `disconnected`, or the worker's own |
 //! | `QR_REQUIRED`, `CONNECTED` | none |
-//! | `RECONNECTING` | none or the worker's own |
+//! | `RECONNECTING` | `worker_silent`, none, or the worker's own |
 //! | `LOGGED_OUT` | `logged_out`, `no_credentials`, or the worker's own |
 //! | `RESTRICTED` | `restricted` or the worker's own |
 //! | `ERROR` | `start_timeout`, `start_refused`, `disconnected`, `recovery_failed`, `error`, `quarantined`, `unknown_status_…`, or the worker's own |
@@ -71,6 +71,8 @@ reasons! {
     Retrying = "retrying",
     /// Its worker is gone; it is placed on another one.
     WorkerLost = "worker_lost",
+    /// Nothing is heard of its worker. If that lasts until `deadline`, it is placed on another one.
+    WorkerSilent = "worker_silent",
     /// The worker refused the start.
     StartRefused = "start_refused",
     /// No worker has reported anything in time, several times in a row.

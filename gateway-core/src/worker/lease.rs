@@ -177,6 +177,8 @@ pub enum Renewal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silent {
     pub owner: Owner,
+    /// The renewal count that has not changed meanwhile.
+    pub renewals: u64,
     /// For how long it has been silent, at least.
     pub for_at_least: Duration,
     /// The time until it counts as dead, unless it renews its lease; zero once it does.
@@ -278,6 +280,7 @@ impl StoreLeases {
             });
             silent.push(Silent {
                 owner: lease.owner,
+                renewals: known.renewals,
                 for_at_least,
                 dead_in,
                 death,

@@ -16,6 +16,7 @@ fn the_words_of_the_gateway_never_change() {
         "restarting",
         "retrying",
         "worker_lost",
+        "worker_silent",
         "start_refused",
         "start_timeout",
         "disconnected",

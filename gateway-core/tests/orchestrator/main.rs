@@ -22,6 +22,7 @@ mod operators;
 mod replicas;
 mod reports;
 mod sends;
+mod silence;
 mod stuck;
 mod vitals;
 mod words;

@@ -71,7 +71,12 @@ fn owners(before: &Session, input: &Input, after: &Session) {
         | Input::OwnerGone
         | Input::OwnerLeft => true,
         Input::Reported(report) => matches!(report.observation, Observation::Closed(_)),
-        Input::Command(_) | Input::Placed { .. } | Input::NoCapacity | Input::Due => false,
+        Input::Command(_)
+        | Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::OwnerSilent(_)
+        | Input::OwnerHeard
+        | Input::Due => false,
     };
     assert!(let_go, "{input:?} forgets the owner of {before:?}");
 }

@@ -10,6 +10,7 @@ mod linking;
 mod reports;
 mod sequences;
 mod setbacks;
+mod silence;
 mod stopping;
 mod table;
 

@@ -53,6 +53,9 @@ impl<'a> Draft<'a> {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.row.owner() != phase.owner() {
+            self.row.silence = None;
+        }
         self.row.phase = phase;
         self.row.phase_since = self.now;
         self.row.deadline = None;

@@ -65,7 +65,8 @@ impl Draft<'_> {
                 ..
             } => true,
             Phase::Active { .. } => {
-                self.now.since(self.row.phase_since) < self.policy.quarantine_lived
+                let last_heard = self.row.silence.map_or(self.now, |silence| silence.since);
+                last_heard.since(self.row.phase_since) < self.policy.quarantine_lived
             }
             Phase::Stopping { .. } | Phase::Idle | Phase::Waiting | Phase::Parked { .. } => false,
         }

@@ -3,7 +3,7 @@
 use super::InvalidTransition;
 use super::draft::Draft;
 use crate::session::input::{Closure, Command, Effect, Input, Observation, Report, StartOrder};
-use crate::session::phase::{Next, Observed, Phase, Stage};
+use crate::session::phase::{Next, Observed, Phase, Silence, Stage};
 use crate::session::{Desired, Pairing, Reason};
 
 type Outcome = Result<(), InvalidTransition>;
@@ -29,6 +29,8 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
         Input::Stopped => closed_unseen(draft, Reason::StartRefused),
         // The order to start is repeated.
         Input::NotHeld | Input::Disclaimed => {}
+        Input::OwnerSilent(silence) => note_silence(draft, silence),
+        Input::OwnerHeard => draft.row.silence = None,
         Input::OwnerGone => draft.survive(),
         Input::OwnerLeft => draft.lose_owner(),
         Input::Due => {
@@ -65,6 +67,8 @@ pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) 
         Input::Stopped => closed_unseen(draft, Reason::Disconnected),
         Input::NotHeld => draft.stop_what_is_lost(),
         Input::Disclaimed => {}
+        Input::OwnerSilent(silence) => note_silence(draft, silence),
+        Input::OwnerHeard => draft.row.silence = None,
         Input::OwnerGone => draft.survive(),
         Input::OwnerLeft => draft.lose_owner(),
         Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
@@ -100,7 +104,7 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
         Input::Disclaimed if draft.has_stopped_for(draft.policy.stop_limit / 2) => {
             draft.finish(next);
         }
-        Input::Disclaimed => {}
+        Input::Disclaimed | Input::OwnerSilent(_) | Input::OwnerHeard => {}
         Input::Due => {
             draft.repeat_stop();
             let since = draft.row.phase_since;
@@ -146,6 +150,11 @@ fn fresh(draft: &mut Draft<'_>, report: &Report) -> bool {
     }
     draft.row.report_seq = seq;
     true
+}
+
+/// Notes that nothing is heard of the owner. The first time counts.
+fn note_silence(draft: &mut Draft<'_>, silence: &Silence) {
+    draft.row.silence.get_or_insert(*silence);
 }
 
 /// Stops a session that nobody has linked in its time.

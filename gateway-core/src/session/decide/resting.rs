@@ -22,7 +22,11 @@ pub(super) fn idle(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             }
             Command::Delete => draft.delete(),
         },
-        Input::Due | Input::OwnerGone | Input::OwnerLeft => {}
+        Input::Due
+        | Input::OwnerSilent(_)
+        | Input::OwnerHeard
+        | Input::OwnerGone
+        | Input::OwnerLeft => {}
         Input::Placed { .. }
         | Input::NoCapacity
         | Input::Reported(_)
@@ -70,7 +74,7 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
         Input::Due if draft.linking_is_over() => draft.park(Draft::qr_timeout()),
         Input::Due if draft.is_braked() => draft.seek(),
         Input::Due => draft.effect(Effect::Place(draft.row.id)),
-        Input::OwnerGone | Input::OwnerLeft => {}
+        Input::OwnerSilent(_) | Input::OwnerHeard | Input::OwnerGone | Input::OwnerLeft => {}
         Input::Reported(_) | Input::Stopped | Input::NotHeld | Input::Disclaimed => {
             return draft.refuse(input, NOT_HELD);
         }
@@ -103,7 +107,7 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
                 draft.wait(Reason::Retrying);
             }
         }
-        Input::OwnerGone | Input::OwnerLeft => {}
+        Input::OwnerSilent(_) | Input::OwnerHeard | Input::OwnerGone | Input::OwnerLeft => {}
         Input::Placed { .. }
         | Input::NoCapacity
         | Input::Reported(_)

@@ -35,7 +35,8 @@ const STEPS: &[Step] = steps![
     "0006_lease_length.sql",
     "0007_session_brake.sql",
     "0008_session_setbacks.sql",
-    "0009_stuck_workers.sql"
+    "0009_stuck_workers.sql",
+    "0010_session_silence.sql"
 ];
 
 impl Step {

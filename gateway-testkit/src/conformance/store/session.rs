@@ -1,9 +1,10 @@
 //! The rows of sessions: kept as they are, changed only by who has read them last.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_core::id::Epoch;
-use gateway_core::session::{Inserted, Next, Pairing, Phase, Session, Setback, Setbacks};
+use gateway_core::session::{Inserted, Next, Pairing, Phase, Session, Setback, Setbacks, Silence};
 use gateway_core::store::{PlatformStore, StoreError, Unique, retry_conflicts};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::HeldRow;
@@ -66,6 +67,10 @@ async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         attempt: 4,
         epoch: Epoch(u64::from(u32::MAX) + 5),
         report_seq: u64::from(u32::MAX) + 6,
+        silence: Some(Silence {
+            since: now.minus(Duration::from_micros(1)),
+            until: now.plus(Duration::from_micros(1)),
+        }),
         retry_at: Some(now),
         not_before: Some(now),
         setbacks: Setbacks {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
 use gateway_core::session::{
-    Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session, Setbacks,
+    Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session, Setbacks, Silence,
 };
 use gateway_core::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -53,6 +53,8 @@ table! {
         retry_at: Option<Timestamp> = retry_at,
         not_before: Option<Timestamp> = not_before,
         report_seq: u64 = report_seq,
+        silence_since: Option<Time> => |row| row.silence.map(|silence| Time(silence.since)),
+        silence_until: Option<Time> => |row| row.silence.map(|silence| Time(silence.until)),
         paired: bool = paired,
         phone_number: Option<String> = phone_number,
         state_format: Option<String> = state_format,
@@ -60,7 +62,7 @@ table! {
         linking_until: Option<Timestamp> = linking_until,
         last_activity_at: Option<Timestamp> = last_activity_at,
     }
-    read { phase = SessionRow::phase }
+    read { phase = SessionRow::phase, silence = SessionRow::silence }
     derived { status: String => |row| row.status().status.name() }
 }
 
@@ -93,6 +95,14 @@ impl SessionRow {
             *inside = exact;
         }
         Ok(phase)
+    }
+
+    fn silence(&self) -> Result<Option<Silence>, String> {
+        match (self.silence_since, self.silence_until) {
+            (None, None) => Ok(None),
+            (Some(Time(since)), Some(Time(until))) => Ok(Some(Silence { since, until })),
+            (Some(_), None) | (None, Some(_)) => Err("half a silence".to_owned()),
+        }
     }
 
     fn owner(&self) -> Result<Owner, String> {
