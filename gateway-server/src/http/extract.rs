@@ -138,17 +138,6 @@ async fn json_body(request: Request) -> Result<Bytes, Problem> {
     is_json.then_some(body).ok_or_else(not_as_json)
 }
 
-/// Parses and validates a JSON body that was read by hand, as [`ApiJson`] does.
-pub(super) fn api_json<T>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem>
-where
-    T: DeserializeOwned + Validate<Context = ()>,
-{
-    match is_json(headers) {
-        true => validated(body),
-        false => Err(not_as_json()),
-    }
-}
-
 fn not_as_json() -> Problem {
     let text = "send the body as Content-Type: application/json";
     Problem::new(Kind::UnsupportedMediaType, text)

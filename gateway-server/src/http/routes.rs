@@ -4,12 +4,14 @@
 //! the class, the security requirement and the `x-access` mark in the API document, and with them the
 //! test that walks all routes; so a route cannot be added without deciding who may use it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use gateway_core::identity::Access;
+use http::Method;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::schema::Schema;
@@ -31,6 +33,7 @@ pub struct Routes {
 struct Route {
     access: Access,
     counted: bool,
+    on_core: bool,
     schemas: Vec<(String, RefOr<Schema>)>,
     paths: Paths,
     handler: MethodRouter<ServerParts>,
@@ -62,6 +65,16 @@ impl Routes {
     /// not counted against their address.
     pub fn add_probe(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
         self.push(Access::Public, false, route)
+    }
+
+    /// Lets the route that was added last be served on the core where its requests arrive, instead of on the
+    /// control runtime. Its handler must do without pooled connections: it may use what is in memory,
+    /// what reads on the control runtime by itself (caches, quotas), and the core's own link and log.
+    pub fn on_core(mut self) -> Self {
+        if let Some(route) = self.list.last_mut() {
+            route.on_core = true;
+        }
+        self
     }
 
     /// Adds the routes of another list.
@@ -111,6 +124,21 @@ impl Routes {
         )
     }
 
+    /// Returns the path of each route, with those of its methods that are served on the core.
+    pub(super) fn paths(&self) -> BTreeMap<String, Vec<Method>> {
+        let mut known = BTreeMap::<_, Vec<_>>::new();
+        for route in &self.list {
+            for (path, item) in &route.paths.paths {
+                let on_core = known.entry(path.clone()).or_default();
+                let mut item = item.clone();
+                let methods = operations(&mut item).map(|(method, _)| method.to_uppercase());
+                let methods = methods.filter(|_| route.on_core);
+                on_core.extend(methods.filter_map(|method| method.parse::<Method>().ok()));
+            }
+        }
+        known
+    }
+
     /// Makes the router of all routes, each behind its guard.
     pub(super) fn router(self, parts: &Arc<GateParts>) -> Router<ServerParts> {
         self.list.into_iter().fold(Router::new(), |router, route| {
@@ -134,6 +162,7 @@ impl Routes {
         self.list.push(Route {
             access,
             counted,
+            on_core: false,
             schemas,
             paths,
             handler,
@@ -187,9 +216,8 @@ fn describe(operation: &mut Operation, access: Access) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::v1;
+    use super::*;
 
     #[test]
     fn a_schema_name_means_one_thing() {

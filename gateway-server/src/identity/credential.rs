@@ -68,12 +68,6 @@ pub enum InvalidCredential {
 pub const JOIN_TOKEN_PREFIX: &str = "gwj_";
 
 impl Verifiers {
-    /// Returns the API key of a request, if that is its one credential and well formed.
-    pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKeySecret> {
-        let text = shown(headers).ok()?;
-        ApiKeySecret::parse(text).ok()
-    }
-
     /// Reads the credential of a request.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use gateway_core::id::TenantId;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::quota::{Admit, RequestAccount};
 use gateway_core::time::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Admission, CountedRequest, QuotaBook};
 
@@ -51,26 +52,24 @@ impl TenantQuota {
             match self.admit(book, limit) {
                 Ok(admission) => return Ok(admission),
                 Err(MustDraw) => {
-                    let _one_at_a_time = self.drawing.lock().await;
-                    let now = book.ports.clock.uptime();
-                    let again = self.account().clone().admit(now, limit);
-                    if again == Admit::Draw {
-                        self.draw(book, limit, Draw::Present).await?;
-                    }
+                    let (account, own_book) = (Arc::clone(self), Arc::clone(book));
+                    let drawing = async move { account.draw_if_empty(&own_book, limit).await };
+                    let drawing = book.ports.control.spawn(drawing);
+                    let drawn = AbortOnDropHandle::new(drawing).await;
+                    drawn.map_err(|ended| StoreError::Internal(Box::new(ended)))??;
                 }
             }
         }
     }
 
-    pub(super) fn count_now(
-        self: &Arc<Self>,
-        book: &Arc<QuotaBook>,
-        limit: u64,
-    ) -> Option<CountedRequest> {
-        match self.admit(book, limit) {
-            Ok(Admission::Counted(counted)) => Some(counted),
-            Ok(Admission::UsedUp { .. }) | Err(MustDraw) => None,
+    async fn draw_if_empty(&self, book: &QuotaBook, limit: u64) -> Result<(), StoreError> {
+        let _one_at_a_time = self.drawing.lock().await;
+        let now = book.ports.clock.uptime();
+        let again = self.account().clone().admit(now, limit);
+        if again == Admit::Draw {
+            self.draw(book, limit, Draw::Present).await?;
         }
+        Ok(())
     }
 
     pub(super) fn refund(&self, hour: Timestamp) {

@@ -137,12 +137,10 @@ pub struct LoopMetrics {
 pub struct HttpMetrics {
     pub connections: Gauge,
     answers: [Counter; 5],
-    sends: Histogram,
     recorder: Arc<PrometheusRecorder>,
 }
 
 const ROUTE_SECONDS: &str = "gateway_http_request_seconds";
-const SEND_ROUTE: [(&str, &str); 1] = [("route", "/api/v1/sessions/{id}/messages")];
 
 impl Metrics {
     /// Registers every metric, at zero.
@@ -202,30 +200,20 @@ impl HttpMetrics {
         Self {
             connections: gauge(&recorder, connections),
             answers: classes.map(|class| counter(&recorder, answers, &[("class", class)])),
-            sends: recorder.register_histogram(
-                &Key::from_parts(ROUTE_SECONDS, SEND_ROUTE.as_slice()),
-                &ABOUT,
-            ),
             recorder,
         }
     }
 
-    /// Counts a request for `route` (a template, never a path) that was answered with `status` after
-    /// `took`.
-    pub fn answered(&self, route: &str, status: http::StatusCode, took: Duration) {
-        self.count(status);
+    /// Returns the times that the answers of `route` take (a template, never a path).
+    #[must_use]
+    pub fn seconds(&self, route: &str) -> Histogram {
         let label = Label::new("route", route.to_owned());
         let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
-        self.recorder.register_histogram(&key, &ABOUT).record(took);
+        self.recorder.register_histogram(&key, &ABOUT)
     }
 
-    /// Counts a send that was answered on the core it arrived on, after `took`.
-    pub fn sent(&self, status: http::StatusCode, took: Duration) {
-        self.count(status);
-        self.sends.record(took);
-    }
-
-    fn count(&self, status: http::StatusCode) {
+    /// Counts a request that was answered with `status`.
+    pub fn answered(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = self.answers.get(class) {
             counter.increment(1);

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use axum::body::Body;
+use gateway_server::http::door::Door;
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
@@ -271,9 +272,9 @@ async fn a_panic_is_a_500_that_tells_nothing() {
         panic!("the password is hunter2");
     }
     let routes = axum::Router::new().route("/broken", axum::routing::get(broken));
-    let router = gateway_server::http::around(routes, &app.app);
+    let door = Door::to(routes, &app.app);
     let request = hyper::Request::get("/broken").body(Body::empty());
-    let response = router.oneshot(request.expect("a request")).await;
+    let response = door.oneshot(request.expect("a request")).await;
     let response = response.unwrap_or_else(|never| match never {});
     assert_eq!(response.status().as_u16(), 500);
     let id = response.headers()["x-request-id"].clone();

@@ -10,7 +10,7 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_core::identity::{Access, ApiKeySecret, Principal};
+use gateway_core::identity::{Access, Principal};
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
 use tracing::Span;
@@ -133,14 +133,11 @@ impl Gate {
                 Ok(None)
             }
             Credential::Key(secret) => {
-                let caller = parts.with_key(&secret, client).await?;
+                let hash = secret.hash();
+                let caller = parts.with_key(hash, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
-                let hash = secret.hash();
-                self.while_known(request, move |caches, now| {
-                    let known = caches.key(&hash, now);
-                    known.is_some_and(|(known, _)| known.tenant().is_active())
-                });
+                self.while_known(request, move |caches, now| caches.holds_key(&hash, now));
                 Ok(Some(caller))
             }
         }
@@ -214,10 +211,9 @@ impl GateParts {
         Ok((login.person(), login.caller()))
     }
 
-    /// Finds out who shows an API key. One that is not remembered costs a look-up, and the address must not be
+    /// Finds out who shows the API key with this hash. One that is not remembered costs a look-up, and the address must not be
     /// over its limit.
-    async fn with_key(&self, secret: &ApiKeySecret, client: ClientAddress) -> ApiResult<Caller> {
-        let hash = secret.hash();
+    async fn with_key(&self, hash: [u8; 32], client: ClientAddress) -> ApiResult<Caller> {
         let (known, now) = match self.caches.key(&hash, self.clock.uptime()) {
             Some(known) => known,
             None => {
@@ -232,7 +228,7 @@ impl GateParts {
             self.last_used.note(&known.key, now);
             known.note(minute(now));
         }
-        Ok(Caller::clone(known.caller()))
+        Ok(known.caller().clone())
     }
 }
 
