@@ -119,11 +119,21 @@ impl<T: FromStr<Err = InvalidId>> Visitor<'_> for Texts<T> {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(u128);
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let pattern = concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$");
+                openapi::text(concat!($($doc),*), pattern, TEXT)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
 
         impl $name {
             /// What the text form starts with, before the underscore.
@@ -197,6 +207,7 @@ ids! {
     SessionId = "ses";
     /// A message, outbound or inbound.
     MessageId = "msg";
+    /// An event, the same wherever it is read.
     EventId = "evt";
     /// An API key (the public part; the secret is never an id).
     ApiKeyId = "key";
@@ -264,11 +275,20 @@ fn slug(text: &str, max: usize) -> Result<Arc<str>, InvalidSlug> {
 }
 
 macro_rules! slugs {
-    ($($(#[$doc:meta])* $name:ident <= $max:literal;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident <= $max:literal;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(Arc<str>);
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                openapi::text(concat!($($doc),*), "^[a-z0-9]+(-[a-z0-9]+)*$", $max)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
 
         impl $name {
             /// Normalises `text`.
@@ -321,7 +341,7 @@ slugs! {
 
 /// The random id of one run of a worker process, chosen by the worker and never used again.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^[A-Za-z0-9_-]{8,64}$"))]
 pub struct Incarnation(Arc<str>);
 
 /// The error of a text that is not an incarnation.
@@ -414,6 +434,22 @@ impl Epoch {
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(feature = "openapi")]
+pub(crate) mod openapi {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+
+    /// Describes a text of at most `max` characters.
+    pub(crate) fn text(about: &str, pattern: &str, max: usize) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(about.trim()))
+            .pattern(Some(pattern))
+            .max_length(Some(max))
+            .into()
     }
 }
 

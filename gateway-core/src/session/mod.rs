@@ -196,6 +196,21 @@ pub enum SessionRef {
     Name(SessionName),
 }
 
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for SessionRef {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let pattern = "^(ses_[0-7][0-9a-hjkmnp-tv-z]{25}|[a-z0-9]+(-[a-z0-9]+)*)$";
+        crate::id::openapi::text("A session, by its id or its name.", pattern, 64)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for SessionRef {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "SessionIdOrName".into()
+    }
+}
+
 /// The error of a text that is neither a session id nor a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSessionRef {

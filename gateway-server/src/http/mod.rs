@@ -30,11 +30,11 @@ pub const BASE: &str = "/api/v1";
 /// The base of the API for clients that leave the version out.
 const ALIAS: &str = "/api";
 
-/// Returns the description of every route.
+/// Returns the description of every route, as an OpenAPI document. `server` is the address before the paths.
 #[must_use]
-pub fn document() -> utoipa::openapi::OpenApi {
+pub fn document(server: &str) -> serde_json::Value {
     v1::routes()
         .below(BASE)
         .merge(v1::system::routes())
-        .document()
+        .document(server)
 }

@@ -25,7 +25,7 @@ const MAX: u32 = 100;
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many items to answer: 1 to 100.
-    #[param(minimum = 1, maximum = 100, default = 50)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     #[serde(default)]
     limit: Option<String>,
     /// `pagination.nextCursor` of the page before.

@@ -12,10 +12,10 @@ use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use gateway_core::identity::Access;
 use http::Method;
-use utoipa::openapi::extensions::ExtensionsBuilder;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, RefOr};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::auth::{Gate, GateParts, guard};
@@ -95,16 +95,16 @@ impl Routes {
         self
     }
 
-    /// Returns the OpenAPI description of all routes.
+    /// Returns the OpenAPI description of all routes. `server` is the address before their paths.
     #[must_use]
-    pub fn document(&self) -> OpenApi {
+    pub fn document(&self, server: &str) -> Value {
         let mut paths = Paths::new();
         let mut components = ComponentsBuilder::new();
         for route in &self.list {
             for (path, item) in &route.paths.paths {
                 let mut item = item.clone();
                 for (method, operation) in operations(&mut item) {
-                    describe(operation, route.access);
+                    openapi::describe(operation, route.access, route.counted);
                     operation.operation_id = Some(name(method, path));
                 }
                 match paths.paths.get_mut(path) {
@@ -116,12 +116,19 @@ impl Routes {
             }
             components = components.schemas_from_iter(route.schemas.clone());
         }
-        openapi::finish(
-            OpenApiBuilder::new()
-                .paths(paths)
-                .components(Some(components.build()))
-                .build(),
-        )
+        let document = OpenApiBuilder::new()
+            .paths(paths)
+            .components(Some(components.build()));
+        openapi::finish(document.build(), server)
+    }
+
+    /// Returns every operation as its handler describes it.
+    #[cfg(test)]
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        let items = self.list.iter().flat_map(|route| route.paths.paths.values());
+        let mut items: Vec<_> = items.cloned().collect();
+        let found = items.iter_mut().flat_map(operations);
+        found.map(|(_, operation)| operation.clone()).collect()
     }
 
     /// Returns the path of each route, with those of its methods that are served on the core.
@@ -199,19 +206,6 @@ fn name(method: &str, path: &str) -> String {
     words
         .filter(|word| !word.is_empty())
         .fold(method.to_owned(), |name, word| format!("{name}_{word}"))
-}
-
-fn describe(operation: &mut Operation, access: Access) {
-    let mark = ExtensionsBuilder::new()
-        .add("x-access", openapi::mark(access))
-        .build();
-    operation.extensions.get_or_insert_default().merge(mark);
-    operation.security = openapi::security(access);
-    operation
-        .responses
-        .responses
-        .entry("default".to_owned())
-        .or_insert_with(openapi::failure);
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 
+use crate::described;
 use crate::link::ScriptedLink;
 
 /// What workers register with in tests.
@@ -404,17 +405,20 @@ impl TestRequest<'_> {
 
     /// Sends it.
     pub(crate) async fn send(self) -> TestAnswer {
+        let (method, path) = (self.request.method().clone(), self.request.uri().to_string());
         let response = self.app.door.clone().oneshot(self.request).await;
         let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        TestAnswer {
+        let answer = TestAnswer {
             bytes,
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
-        }
+        };
+        described::check(&method, &path, &answer);
+        answer
     }
 }
 

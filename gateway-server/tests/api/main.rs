@@ -7,6 +7,7 @@ mod app;
 mod auth;
 mod bad_input;
 mod caches;
+mod described;
 mod effects;
 mod events;
 mod examples;

@@ -39,6 +39,7 @@ fn at_most_128(password: &Secret, (): &()) -> Result<(), garde::Error> {
     post,
     path = "/auth/login",
     tag = "auth",
+    extensions(("x-problems" = json!(["invalid_credentials", "tenant_suspended"]))),
     request_body = Credentials,
     responses((status = 200, body = Envelope<Login>))
 )]

@@ -33,6 +33,7 @@ pub(super) struct Exchange {
     post,
     path = "/auth/refresh",
     tag = "auth",
+    extensions(("x-problems" = json!(["unauthorized", "tenant_suspended"]))),
     request_body = Exchange,
     responses((status = 200, body = Envelope<Login>))
 )]

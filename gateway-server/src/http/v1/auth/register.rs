@@ -40,6 +40,7 @@ pub(super) struct Register {
     post,
     path = "/auth/register",
     tag = "auth",
+    extensions(("x-problems" = json!(["duplicate"]))),
     request_body = Register,
     responses((status = 201, body = Envelope<Login>))
 )]

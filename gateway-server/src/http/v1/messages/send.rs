@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRef, FromRequestParts, State};
 use gateway_core::message::{SendRequest, Sender};
-use gateway_core::session::Route;
+use gateway_core::session::{Route, SessionRef};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -36,9 +36,11 @@ const TO_STORE: Duration = Duration::from_secs(5);
 /// `sending`; `sent`, `delivered` and `read` follow as events. With an `Idempotency-Key`, repeating the
 /// request sends nothing twice and has the first answer. 504 `outcome_unknown` names a message that may
 /// have gone out: repeat it with the same key, or wait for its status.
-#[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages", request_body = SendMessage,
+#[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages",
+    extensions(("x-problems" = json!(["not_connected", "idempotency_mismatch", "message_refused", "not_supported", "worker_error", "session_unavailable", "overloaded", "outcome_unknown"]))),
+    request_body = SendMessage,
     params(
-        ("id" = String, Path, description = "Id or name"),
+        ("id" = SessionRef, Path, description = "Id or name"),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters"),
     ),
     responses((status = 200, body = Envelope<MessageView>)))]

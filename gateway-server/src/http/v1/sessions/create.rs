@@ -37,7 +37,9 @@ pub(super) struct CreateSession {
 /// Make a session
 ///
 /// It is `DISCONNECTED` and on no worker until it is connected.
-#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
+#[utoipa::path(post, path = "/sessions", tag = "sessions",
+    extensions(("x-problems" = json!(["duplicate", "limit_exceeded"]))),
+    request_body = CreateSession,
     responses((status = 201, body = Envelope<SessionView>)))]
 pub(super) async fn create(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use gateway_core::id::{Epoch, WorkerId};
-use gateway_core::session::{Placement, Reason};
+use gateway_core::session::{Placement, Reason, SessionRef};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Serialize;
@@ -53,7 +53,7 @@ impl From<Placement> for PlacementView {
 ///
 /// The newest assignment first, each with the reasons for it.
 #[utoipa::path(get, path = "/sessions/{id}/history", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name"), PageQuery),
+    params(("id" = SessionRef, Path, description = "Id or name"), PageQuery),
     responses((status = 200, body = Listed<PlacementView>)))]
 pub(super) async fn history(
     State(store): State<Arc<dyn PlatformStore>>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::session::SessionRef;
 use gateway_core::id::SessionName;
 use gateway_core::orchestrator::{CardPatch, Orchestrator};
 use gateway_core::store::PlatformStore;
@@ -39,8 +40,10 @@ pub(super) struct UpdateSession {
 }
 
 /// Change a session's name, description or metadata
-#[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", request_body = UpdateSession,
-    params(("id" = String, Path, description = "Id or name")),
+#[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions",
+    extensions(("x-problems" = json!(["duplicate", "conflict"]))),
+    request_body = UpdateSession,
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionView>)))]
 pub(super) async fn update(
     State(store): State<Arc<dyn PlatformStore>>,

@@ -151,7 +151,8 @@ pub(super) async fn live() -> Answer<Health> {
 }
 
 /// Whether the server should get requests
-#[utoipa::path(get, path = "/health/ready", tag = "system", responses((status = 200, body = Envelope<Health>)))]
+#[utoipa::path(get, path = "/health/ready", tag = "system",
+    extensions(("x-problems" = json!(["connectivity_error"]))), responses((status = 200, body = Envelope<Health>)))]
 pub(super) async fn ready(
     extract::State(shutdown): extract::State<Shutdown>,
     extract::State(store): extract::State<Arc<dyn PlatformStore>>,

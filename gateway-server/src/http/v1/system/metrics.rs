@@ -47,6 +47,7 @@ impl FromRef<ServerParts> for ScrapedParts {
     get,
     path = "/metrics",
     tag = "system",
+    extensions(("x-problems" = json!(["unauthorized", "forbidden"]))),
     responses((status = 200, content_type = "text/plain", body = String))
 )]
 pub(super) async fn metrics(

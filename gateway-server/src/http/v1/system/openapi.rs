@@ -18,7 +18,7 @@ pub(super) const PATH: &str = "/api/v1/openapi.json";
 pub(super) async fn openapi() -> impl IntoResponse {
     // Written once: the routes do not change while the program runs.
     static TEXT: OnceLock<String> = OnceLock::new();
-    let text = TEXT.get_or_init(|| crate::http::document().to_json().unwrap_or_default());
+    let text = TEXT.get_or_init(|| crate::http::document("/").to_string());
     let kind = (header::CONTENT_TYPE, "application/json");
     (
         [kind, (header::CACHE_CONTROL, "max-age=300")],

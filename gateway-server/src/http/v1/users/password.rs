@@ -35,6 +35,7 @@ pub(super) struct ChangePassword {
     put,
     path = "/users/me/password",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict"]))),
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))
 )]
@@ -61,6 +62,7 @@ pub(super) async fn replace(
     post,
     path = "/users/me/password",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict"]))),
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))
 )]

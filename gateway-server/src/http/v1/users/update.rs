@@ -34,6 +34,7 @@ pub(super) struct UpdateProfile {
     patch,
     path = "/users/me",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict"]))),
     request_body = UpdateProfile,
     responses((status = 200, body = Envelope<Profile>))
 )]

@@ -55,7 +55,9 @@ pub(super) struct ReservedWorker {
 /// Reserve a worker id
 ///
 /// The worker is `PENDING` until it registers with the one-time token.
-#[utoipa::path(post, path = "/admin/workers", tag = "admin", request_body = ReserveWorker,
+#[utoipa::path(post, path = "/admin/workers", tag = "admin",
+    extensions(("x-problems" = json!(["duplicate"]))),
+    request_body = ReserveWorker,
     responses((status = 201, body = Envelope<ReservedWorker>)))]
 pub(super) async fn add(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -40,7 +40,8 @@ pub(super) struct RotateKey {
     post,
     path = "/users/me/api-keys/{id}/rotate",
     tag = "users",
-    params(("id" = ApiKeyId, Path)),
+    extensions(("x-problems" = json!(["conflict"]))),
+    params(("id" = ApiKeyId, Path, description = "The key's id")),
     request_body = RotateKey,
     responses((status = 201, body = Envelope<CreatedKey>))
 )]

@@ -42,7 +42,8 @@ pub(super) struct UpdateKey {
     patch,
     path = "/users/me/api-keys/{id}",
     tag = "users",
-    params(("id" = ApiKeyId, Path)),
+    extensions(("x-problems" = json!(["conflict"]))),
+    params(("id" = ApiKeyId, Path, description = "The key's id")),
     request_body = UpdateKey,
     responses((status = 200, body = Envelope<Key>))
 )]

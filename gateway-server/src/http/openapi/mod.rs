@@ -1,12 +1,18 @@
 //! The API document: what is said once about all routes.
 
+mod names;
+mod problems;
+
 use gateway_core::identity::Access;
+use serde_json::Value;
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::info::LicenseBuilder;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, ServerBuilder,
-};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{InfoBuilder, OpenApi, ServerBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{Detail, Failure, Kind};
@@ -15,7 +21,8 @@ const ABOUT: &str = "One base URL in front of a fleet of WhatsApp workers. Every
 `{success: true, data}` or `{success: false, error, type, requestId, details}`, where `type` is one of \
 the closed list `ProblemType`. The base `/api/v1` can also be written `/api`. Every operation says in \
 `x-access` who it is for: `public`, `user`, `key:<scope>` (a user, or an API key with that scope), \
-`admin`, `worker` or `bootstrap`.";
+`admin`, `worker` or `bootstrap`; and in `x-problems` which types of problem it answers.";
+const LICENSE: &str = "MIT OR Apache-2.0";
 
 /// Returns the value of `x-access`, by which an operation says who may use it.
 #[must_use]
@@ -30,9 +37,9 @@ pub fn mark(access: Access) -> String {
     }
 }
 
-pub(super) fn security(access: Access) -> Option<Vec<SecurityRequirement>> {
+fn security(access: Access) -> Vec<SecurityRequirement> {
     let schemes: &[&str] = match access {
-        Access::Public => return None,
+        Access::Public => &[],
         Access::User | Access::Admin => &["accessToken"],
         Access::Key(_) => &["accessToken", "apiKey", "apiKeyHeader"],
         Access::Worker => &["workerToken"],
@@ -40,27 +47,53 @@ pub(super) fn security(access: Access) -> Option<Vec<SecurityRequirement>> {
     };
     let none: [&str; 0] = [];
     let requirement = |scheme: &&str| SecurityRequirement::new(*scheme, none);
-    Some(schemes.iter().map(requirement).collect())
+    schemes.iter().map(requirement).collect()
 }
 
-/// Returns the documented failure that every operation may answer.
-pub(super) fn failure() -> RefOr<Response> {
-    let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name("Failure")))
+/// What can be done, in the order in which a tenant needs it.
+const TAGS: [(&str, &str); 8] = [
+    ("auth", "Registering, logging in and out, and the tokens of a login."),
+    ("users", "The person who has logged in, and the API keys of the tenant."),
+    ("sessions", "WhatsApp accounts: making, linking, connecting and deleting them."),
+    ("messages", "Sending messages, and reading what was sent and received."),
+    ("events", "What has happened, in order, to be read from any point on."),
+    ("admin", "For operators: the fleet of workers."),
+    ("workers", "For workers: membership, session state, and reports. The worker protocol."),
+    ("system", "The server itself: health, metrics, and this description."),
+];
+
+/// Describes what an operation has in common with others of its access class.
+pub(super) fn describe(operation: &mut Operation, access: Access, counted: bool) {
+    let mark = ExtensionsBuilder::new().add("x-access", mark(access));
+    operation
+        .extensions
+        .get_or_insert_default()
+        .merge(mark.build());
+    operation.security = Some(security(access));
+    problems::describe(operation, access, counted);
+}
+
+/// Completes the document and gives its models their names. `server` is the address before the paths.
+pub(super) fn finish(mut document: OpenApi, server: &str) -> Value {
+    let license = LicenseBuilder::new()
+        .name(LICENSE)
+        .identifier(Some(LICENSE))
         .build();
-    let failure = ResponseBuilder::new()
-        .description("Any failure; `type` says which")
-        .content("application/json", content);
-    RefOr::T(failure.build())
-}
-
-pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     document.info = InfoBuilder::new()
         .title("WhatsApp gateway")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(ABOUT))
+        .license(Some(license))
         .build();
-    document.servers = Some(vec![ServerBuilder::new().url("/").build()]);
+    let server = ServerBuilder::new()
+        .url(server)
+        .description(Some("This gateway"));
+    document.servers = Some(vec![server.build()]);
+    let tag = |(name, about): (&str, &str)| {
+        let tag = TagBuilder::new().name(name).description(Some(about));
+        tag.build()
+    };
+    document.tags = Some(TAGS.map(tag).into());
     let components = document.components.get_or_insert_default();
     let mut schemas = vec![
         (Failure::name().into_owned(), Failure::schema()),
@@ -89,5 +122,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
         "apiKeyHeader",
         SecurityScheme::ApiKey(ApiKey::Header(header)),
     );
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    names::rename(&mut document);
     document
 }
