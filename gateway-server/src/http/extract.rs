@@ -264,17 +264,29 @@ fn in_words(error: &serde_json::Error) -> String {
 /// text, not in the path.
 pub(super) fn located(path: String, message: &str) -> Problem {
     let parent = if path == "." { String::new() } else { path };
-    let missing = message.strip_prefix("missing field `");
-    let Some(name) = missing.and_then(|rest| rest.split('`').next()) else {
-        let field = if parent.is_empty() {
-            "body".to_owned()
-        } else {
-            parent
-        };
-        return Problem::field(field, message);
+    let below = |name: &str| {
+        let dot = if parent.is_empty() { "" } else { "." };
+        format!("{parent}{dot}{name}")
     };
-    let dot = if parent.is_empty() { "" } else { "." };
-    Problem::field(format!("{parent}{dot}{name}"), "is required")
+    if let Some((name, _)) = quoted(message, "missing field `") {
+        return Problem::field(below(name), "is required");
+    }
+    if let Some((name, rest)) = quoted(message, "unknown field `") {
+        let message = format!("is not known here{}", rest.replacen(',', ";", 1));
+        let field = below(name);
+        return Problem::unknown_fields(vec![Detail { field, message }]);
+    }
+    let field = if parent.is_empty() {
+        "body".to_owned()
+    } else {
+        parent
+    };
+    Problem::field(field, message)
+}
+
+/// Splits a message that begins with a name in quotes into the name and the rest.
+fn quoted<'a>(message: &'a str, head: &str) -> Option<(&'a str, &'a str)> {
+    message.strip_prefix(head)?.split_once('`')
 }
 
 impl From<garde::Report> for Problem {

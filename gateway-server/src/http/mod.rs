@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod page;
 pub mod parts;
 pub mod problem;
+mod query;
 mod quota;
 pub mod routes;
 pub mod serve;

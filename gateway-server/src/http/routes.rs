@@ -22,6 +22,7 @@ use super::auth::{Gate, GateParts, guard};
 use super::body::BodyLimit;
 use super::openapi;
 use super::parts::ServerParts;
+use super::query::KnownQuery;
 
 /// A list of routes, of one resource or of all.
 #[derive(Default)]
@@ -37,6 +38,29 @@ struct Route {
     schemas: Vec<(String, RefOr<Schema>)>,
     paths: Paths,
     handler: MethodRouter<ServerParts>,
+}
+
+impl Route {
+    /// Returns the query parameters that the route knows, if it takes no others.
+    fn known_query(&self) -> Option<KnownQuery> {
+        let strict = match self.access {
+            Access::Public => self.counted,
+            Access::User | Access::Key(_) | Access::Admin => true,
+            Access::Worker | Access::Bootstrap => false,
+        };
+        if !strict {
+            return None;
+        }
+        let mut known = KnownQuery::default();
+        for item in self.paths.paths.values() {
+            for (name, operation) in operations(&mut item.clone()) {
+                if let Ok(method) = name.to_uppercase().parse() {
+                    known.add(method, operation);
+                }
+            }
+        }
+        Some(known)
+    }
 }
 
 impl Routes {
@@ -153,6 +177,7 @@ impl Routes {
                 parts: Arc::clone(parts),
                 access: route.access,
                 counted: route.counted,
+                query: route.known_query().map(Arc::new),
             };
             let guarded = route.handler.route_layer(from_fn_with_state(gate, guard));
             let paths = route.paths.paths.into_keys();

@@ -21,6 +21,7 @@ mod sessions;
 mod story;
 mod system;
 mod trusted_proxies;
+mod unknown_fields;
 mod users;
 mod walk;
 mod workers;

@@ -21,6 +21,7 @@ use crate::cache::{Caches, KnownLogin, minute};
 use crate::config::Http;
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::http::query::KnownQuery;
 use crate::http::quota;
 use crate::identity::{
     Caller, Claims, Credential, Joiner, LastUsed, Person, Verifiers, WorkerCaller,
@@ -63,11 +64,15 @@ pub(crate) struct Gate {
     pub(crate) access: Access,
     /// Whether requests of strangers count against their address.
     pub(crate) counted: bool,
+    /// The query parameters that the route knows, if it takes no others.
+    pub(crate) query: Option<Arc<KnownQuery>>,
 }
 
 /// Lets a request in, or answers why it is refused.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&mut request).await {
+    let admitted = gate.admit(&mut request).await;
+    let admitted = admitted.and_then(|caller| gate.understands(&request).map(|()| caller));
+    match admitted {
         Ok(None) => next.run(request).await,
         Ok(Some(caller)) => quota::serve(&gate.parts.quotas, &caller, request, next).await,
         Err(problem) => problem.into_response(),
@@ -75,6 +80,13 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 impl Gate {
+    fn understands(&self, request: &Request) -> ApiResult<()> {
+        match &self.query {
+            Some(known) => known.check(request.method(), request.uri()),
+            None => Ok(()),
+        }
+    }
+
     /// Checks the credential and puts the caller into the request. Returns the caller if its quota is to
     /// be used, which is so for API keys.
     async fn admit(&self, request: &mut Request) -> ApiResult<Option<Caller>> {

@@ -55,6 +55,8 @@ fn problems(operation: &Operation, access: Access, counted: bool) -> BTreeSet<Ki
     add(strangers || counted, &[Kind::RateLimited, Kind::ConnectivityError]);
     let tenants = matches!(access, Access::User | Access::Admin | Access::Key(_));
     add(tenants, &[Kind::TenantSuspended]);
+    let is_strict = tenants || access == Access::Public && counted;
+    add(is_strict, &[Kind::UnknownField]);
     add(matches!(access, Access::Key(_)), &[Kind::InsufficientScope]);
     let parameters = operation.parameters.iter().flatten();
     for parameter in parameters {

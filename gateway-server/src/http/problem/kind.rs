@@ -56,6 +56,8 @@ macro_rules! problems {
 problems! {
     /// A field, a query parameter or a part of the path is not acceptable; `details` names each.
     ValidationError = BAD_REQUEST, "validation_error";
+    /// The body or the query has a field that this route does not know; `details` names each.
+    UnknownField = BAD_REQUEST, "unknown_field";
     /// The body is not JSON.
     InvalidJson = BAD_REQUEST, "invalid_json";
     /// The body could not be read to its end.

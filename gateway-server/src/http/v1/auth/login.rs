@@ -19,6 +19,7 @@ use crate::http::problem::{ApiResult, Problem};
 
 /// Who logs in.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     #[garde(length(chars, max = 254))]
     email: String,

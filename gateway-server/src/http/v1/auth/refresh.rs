@@ -18,7 +18,7 @@ use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The token to exchange.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Refresh)]
 pub(super) struct Exchange {
     #[garde(skip)]

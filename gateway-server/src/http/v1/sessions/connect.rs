@@ -37,7 +37,7 @@ enum LinkMode {
 
 /// The options of a connection: how to link the account if it is not linked yet.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(super) struct ConnectSession {
     #[serde(default)]

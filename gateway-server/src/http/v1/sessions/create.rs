@@ -19,7 +19,7 @@ use crate::identity::Caller;
 
 /// A session to be made.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateSession {
     /// Unique within the tenant; normalised to lower case and hyphens.
     #[garde(length(chars, min = 1, max = 255))]

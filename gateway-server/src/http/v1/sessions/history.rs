@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::{OwnSession, session_of};
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{Number, Page, PageQuery};
 use crate::http::problem::ApiResult;
 use crate::identity::Caller;
 
@@ -61,7 +61,7 @@ pub(super) async fn history(
     OwnSession(reference): OwnSession,
     page: Page,
 ) -> ApiResult<Answer<Vec<PlacementView>>> {
-    let before = page.after::<u64>()?.map(Epoch);
+    let before = page.after::<Number>()?.map(|number| Epoch(number.0));
     let mut tx = store.read_platform().await?;
     let session = session_of(&caller, &mut *tx, &reference).await?;
     let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());

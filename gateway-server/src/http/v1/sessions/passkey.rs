@@ -18,6 +18,7 @@ use crate::identity::Caller;
 
 /// The answer to a passkey challenge.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(super) struct PasskeyAnswer {
     /// The assertion of the authenticator, as it made it.

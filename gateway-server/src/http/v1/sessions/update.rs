@@ -22,7 +22,7 @@ use crate::identity::Caller;
 
 /// What to change; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateSession {
     /// The new name.
     #[serde(default)]

@@ -19,7 +19,7 @@ use crate::identity::Person;
 
 /// The present and the next password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChangePassword {
     #[garde(skip)]
     #[schema(value_type = String, format = Password)]

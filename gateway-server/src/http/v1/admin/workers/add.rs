@@ -23,7 +23,7 @@ use crate::identity::JOIN_TOKEN_PREFIX;
 
 /// A slot to be reserved.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReserveWorker {
     /// 1 to 50 characters; normalised to lower case and hyphens.
     #[garde(skip)]

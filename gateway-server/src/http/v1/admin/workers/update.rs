@@ -20,7 +20,7 @@ use crate::http::v1::workers::labels;
 
 /// What to change of a worker; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateWorker {
     /// Other labels, all of them.
     #[serde(default)]

@@ -22,7 +22,7 @@ const LONGEST: u64 = LONGEST_OVERLAP.as_secs();
 
 /// How long both secrets are good.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = RotateApiKey)]
 pub(super) struct RotateKey {
     /// 0 (at once) to 604800 (a week).

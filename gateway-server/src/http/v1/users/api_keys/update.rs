@@ -21,7 +21,7 @@ use crate::identity::Person;
 
 /// What is to change.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = UpdateApiKey)]
 pub(super) struct UpdateKey {
     #[garde(inner(length(chars, max = 100), custom(one_line)))]
