@@ -27,7 +27,7 @@ use super::layers;
 use super::observe::{RequestObserver, observe};
 use super::parts::{PartList, ServerParts};
 use super::serve::{Serve, Timed, with_peer};
-use super::{ALIAS, BASE, v1};
+use super::{ALIAS, BASE, paths, v1};
 
 /// The smallest answer that is compressed, in bytes. Below it, compressing costs more than it saves.
 const COMPRESSED_FROM: u16 = 1024;
@@ -102,7 +102,10 @@ impl Door {
         }
     }
 
-    async fn answer(self, request: Request<Body>) -> Response<Body> {
+    async fn answer(self, mut request: Request<Body>) -> Response<Body> {
+        if let Some(uri) = paths::tidied(request.uri()) {
+            *request.uri_mut() = uri;
+        }
         let headers = request.headers();
         let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().cloned();
         let accepted: Vec<_> = accepted.collect();

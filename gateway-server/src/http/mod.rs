@@ -16,6 +16,7 @@ mod observe;
 pub mod openapi;
 pub mod page;
 pub mod parts;
+mod paths;
 pub mod problem;
 mod query;
 mod quota;

@@ -15,21 +15,25 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use gateway_core::entropy::Entropy;
 use gateway_core::time::Clock;
-use http::Method;
+use http::{HeaderValue, Method, header};
 use metrics::Histogram;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug, info, info_span};
 
 use super::body::BodyLimit;
 use super::layers::{RequestId, finished, panicked, request_id};
 use super::parts::ServerParts;
 use super::problem::Problem;
+use crate::config::Http;
 use crate::telemetry::metrics::HttpMetrics;
 use crate::telemetry::span;
 
 /// The name under which requests are counted that no route takes.
 const UNKNOWN: &str = "unknown";
+
+/// Browsers keep to TLS for a year.
+const OVER_TLS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What is noted of a path before requests come.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ pub(super) struct RequestObserver {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     metrics: HttpMetrics,
-    body_limit: BodyLimit,
+    options: Arc<Http>,
     paths: HashMap<String, KnownPath>,
     control: Option<Handle>,
 }
@@ -67,7 +71,7 @@ impl RequestObserver {
             clock: Arc::clone(&parts.clock),
             entropy: Arc::clone(&parts.entropy),
             metrics: parts.metrics.http.clone(),
-            body_limit: BodyLimit(parts.http.body_limit),
+            options: Arc::clone(&parts.http),
             paths: paths.into_iter().map(known).collect(),
             control,
         }
@@ -104,7 +108,7 @@ pub(super) async fn observe(
     );
     let extensions = request.extensions_mut();
     extensions.insert(RequestId(Arc::clone(&id)));
-    extensions.insert(observer.body_limit);
+    extensions.insert(BodyLimit(observer.options.body_limit));
     // A panic is a defect, and must not cost the connection.
     let answering = AssertUnwindSafe(next.run(request)).catch_unwind();
     let answering = answering.instrument(span.clone());
@@ -117,7 +121,11 @@ pub(super) async fn observe(
         },
     };
     let _entered = span.enter();
-    let response = finished(response, &id);
+    let mut response = finished(response, &id);
+    if observer.options.is_https() {
+        let headers = response.headers_mut();
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, OVER_TLS);
+    }
     let took = observer.clock.uptime().since(started);
     let metrics = &observer.metrics;
     metrics.answered(response.status());
@@ -125,11 +133,12 @@ pub(super) async fn observe(
         Some(known) => known.seconds.get_or_init(|| metrics.seconds(route)).record(took),
         None => metrics.seconds(route).record(took),
     }
-    tracing::debug!(
-        http.status = response.status().as_u16(),
-        { span::DURATION_MS } = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    let (status, duration) = (response.status().as_u16(), took.as_millis());
+    let duration = u64::try_from(duration).unwrap_or(u64::MAX);
+    match observer.options.access_log {
+        true => info!(http.status = status, { span::DURATION_MS } = duration, "answered"),
+        false => debug!(http.status = status, { span::DURATION_MS } = duration, "answered"),
+    }
     response
 }
 
@@ -152,6 +161,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::config::{Config, Source};
     use crate::telemetry::metrics::Metrics;
 
     async fn thread_name() -> String {
@@ -173,11 +183,13 @@ mod tests {
             .thread_name("control")
             .build()
             .expect("a runtime");
+        let loaded = Config::load(&Source::default(), None).expect("the defaults");
+        let options = loaded.config.http;
         let observer = RequestObserver {
             clock: Arc::new(ManualClock::default()),
             entropy: Arc::new(SeededEntropy::new(1)),
             metrics: Metrics::new().expect("metrics").http,
-            body_limit: BodyLimit(0),
+            options: Arc::new(options),
             paths: HashMap::from([(
                 "/own".to_owned(),
                 KnownPath {

@@ -248,6 +248,10 @@ impl IntoResponse for Problem {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
         }
+        if self.kind == Kind::UnsupportedMediaType {
+            let plain = HeaderValue::from_static("identity");
+            response.headers_mut().insert(header::ACCEPT_ENCODING, plain);
+        }
         response.extensions_mut().insert(self);
         response
     }

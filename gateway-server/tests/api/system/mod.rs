@@ -170,6 +170,42 @@ async fn the_pages_of_the_documentation_are_in_the_binary() {
 }
 
 #[tokio::test]
+async fn docs_and_links_hold_below_the_path_of_a_proxy() {
+    let app = TestApp::start().await;
+    let moved = app.get("/docs").send().await;
+    assert!(moved.status.is_redirection(), "{}", moved.status);
+    assert_eq!(moved.header("location"), "docs/");
+    let script = app.get("/docs/swagger-initializer.js").expect(200).await;
+    assert!(script.text.contains("\"../api/v1/openapi.json\""), "{}", script.text);
+    let index = app.get("/").expect(200).await;
+    assert_eq!(index.body["docs"], "/docs/");
+
+    let public = "https://example.com/wa/".parse().expect("an address");
+    let app = TestApp::with(|config| config.http.public_url = Some(public)).await;
+    let index = app.get("/").expect(200).await;
+    assert_eq!(index.body["api"], "https://example.com/wa/api/v1");
+    assert_eq!(index.body["docs"], "https://example.com/wa/docs/");
+    let document = app.get("/api/v1/openapi.json").expect(200).await;
+    assert_eq!(document.body["servers"][0]["url"], "https://example.com/wa");
+}
+
+#[tokio::test]
+async fn only_a_server_behind_tls_tells_browsers_to_keep_to_it() {
+    for (public, sent) in [
+        (None, ""),
+        (Some("http://gateway.example"), ""),
+        (Some("https://gateway.example"), "max-age=31536000"),
+    ] {
+        let public = public.map(|url| url.parse().expect("an address"));
+        let app = TestApp::with(|config| config.http.public_url = public).await;
+        for path in ["/health", "/nowhere"] {
+            let answer = app.get(path).send().await;
+            assert_eq!(answer.header("strict-transport-security"), sent, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_answer_has_the_headers_that_browsers_need() {
     let app = TestApp::start().await;
     for path in ["/health", "/nowhere"] {
