@@ -339,6 +339,37 @@ slugs! {
     SessionName <= 64;
 }
 
+impl SessionName {
+    /// The most characters of a name.
+    const MAX: usize = 64;
+
+    /// Returns what comes of a text that a person typed: its slug, cut to length, or none if nothing is left.
+    #[must_use]
+    pub fn made_of(text: &str) -> Option<Self> {
+        let whole = slug(text, usize::MAX).ok()?;
+        let end = whole.len().min(Self::MAX);
+        Self::parse(&whole[..end]).ok()
+    }
+
+    /// Returns this name with a number at its end, for when the name itself is taken.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Self {
+        let tail = format!("-{number}");
+        let end = self.0.len().min(Self::MAX - tail.len());
+        let head = self.0[..end].trim_end_matches('-');
+        Self(format!("{head}{tail}").into())
+    }
+}
+
+impl SessionId {
+    /// Returns a name for a session that has none which could be written in a name.
+    #[must_use]
+    pub fn as_name(self) -> SessionName {
+        let text = self.to_string();
+        SessionName(format!("session-{}", &text[TEXT - 8..]).into())
+    }
+}
+
 /// The random id of one run of a worker process, chosen by the worker and never used again.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^[A-Za-z0-9_-]{8,64}$"))]
@@ -511,6 +542,20 @@ mod tests {
             WorkerId::parse("Worker_001").map(|id| id.to_string()),
             Ok("worker-001".into())
         );
+    }
+
+    #[test]
+    fn a_name_is_made_of_what_a_person_typed() {
+        let made = |text: &str| SessionName::made_of(text).map(|name| name.to_string());
+        assert_eq!(made("São Paulo").as_deref(), Some("so-paulo"));
+        assert_eq!(made("日本"), None);
+        assert_eq!(made(&"x".repeat(300)).map(|name| name.len()), Some(64));
+        let name = SessionName::parse("sales").expect("a name");
+        assert_eq!(name.numbered(12).as_str(), "sales-12");
+        let long = SessionName::made_of(&"x".repeat(300)).expect("a name");
+        assert_eq!(long.numbered(2).as_str().len(), 64);
+        let own = SessionId::from_u128(7).as_name();
+        assert_eq!(SessionName::parse(own.as_str()), Ok(own));
     }
 
     #[test]

@@ -72,8 +72,10 @@ pub struct Session {
     pub id: SessionId,
     /// The tenant that owns it.
     pub tenant: TenantId,
-    /// Its name, unique within the tenant.
+    /// Its name, unique among the tenant's sessions that are not being deleted.
     pub name: SessionName,
+    /// What the tenant typed as its name; none if that is the name itself.
+    pub display_name: Option<String>,
     /// Free text of the tenant.
     pub description: Option<String>,
     /// Free key-value pairs of the tenant, returned in every event.
@@ -141,6 +143,7 @@ impl Session {
             id,
             tenant,
             name,
+            display_name: None,
             description: None,
             metadata: BTreeMap::new(),
             created_at: now,
@@ -175,6 +178,19 @@ impl Session {
     #[must_use]
     pub const fn owner(&self) -> Option<&Owner> {
         self.phase.owner()
+    }
+
+    /// Returns whether the tenant has deleted it, and it is gone as soon as its owner lets go of it. It has given
+    /// up its name and its place among those that the plan allows.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Stopping {
+                next: Next::Delete,
+                ..
+            }
+        )
     }
 
     /// Returns the order that names this session at its present owner and epoch; none if it has no owner.

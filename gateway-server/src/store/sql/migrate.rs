@@ -36,7 +36,8 @@ const STEPS: &[Step] = steps![
     "0007_session_brake.sql",
     "0008_session_setbacks.sql",
     "0009_stuck_workers.sql",
-    "0010_session_silence.sql"
+    "0010_session_silence.sql",
+    "0011_display_name.sql"
 ];
 
 impl Step {

@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::view::{SessionView, few_pairs};
+use super::view::{SessionView, few_pairs, typed};
 use crate::http::answer::{Answer, Envelope};
-use crate::http::extract::ApiJson;
+use crate::http::extract::{ApiJson, one_line};
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::Caller;
 
@@ -21,9 +21,15 @@ use crate::identity::Caller;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CreateSession {
-    /// Unique within the tenant; normalised to lower case and hyphens.
+    /// Unique within the tenant; normalised to lower case and hyphens. Without it, one is made of
+    /// `displayName`, with a number at its end if that is taken.
+    #[serde(default)]
     #[garde(length(chars, min = 1, max = 255))]
-    name: String,
+    name: Option<String>,
+    /// How people write its name; `name` as it was sent, if absent.
+    #[serde(default)]
+    #[garde(inner(length(chars, max = 255), custom(one_line)))]
+    display_name: Option<String>,
     /// A description for people.
     #[serde(default)]
     #[garde(length(chars, max = 1000))]
@@ -50,11 +56,14 @@ pub(super) async fn create(
         let text = "this key is restricted to one session; use one without a restriction";
         return Err(Problem::new(Kind::Forbidden, text));
     }
-    let name = SessionName::parse(&body.name);
-    let name = name.map_err(|error| Problem::field("name", error.to_string()))?;
+    if body.name.is_none() && body.display_name.is_none() {
+        return Err(Problem::field("name", "is required, or displayName"));
+    }
+    let name = body.name.as_deref().map(SessionName::parse).transpose();
     let card = NewCard {
         tenant: caller.tenant,
-        name,
+        name: name.map_err(|error| Problem::field("name", error.to_string()))?,
+        display_name: typed(body.display_name.or(body.name)),
         description: body.description,
         metadata: body.metadata,
         limit: Some(caller.tier.sessions),

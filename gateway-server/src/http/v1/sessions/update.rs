@@ -13,10 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::view::{SessionView, some_few_pairs};
+use super::view::{SessionView, some_few_pairs, typed};
 use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::OwnSession;
-use crate::http::extract::{ApiJson, nullable};
+use crate::http::extract::{ApiJson, nullable, one_line};
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::Caller;
 
@@ -28,6 +28,11 @@ pub(super) struct UpdateSession {
     #[serde(default)]
     #[garde(length(chars, min = 1, max = 255))]
     name: Option<String>,
+    /// How people write its name. If absent, it is a new `name` as it was sent; `null` for the name itself.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    #[garde(inner(inner(length(chars, max = 255), custom(one_line))))]
+    display_name: Option<Option<String>>,
     /// The new description; `null` removes it.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
@@ -53,8 +58,10 @@ pub(super) async fn update(
     ApiJson(body): ApiJson<UpdateSession>,
 ) -> ApiResult<Answer<SessionView>> {
     let name = body.name.as_deref().map(SessionName::parse).transpose();
+    let renamed = body.name.clone().map(Some);
     let patch = CardPatch {
         name: name.map_err(|error| Problem::field("name", error.to_string()))?,
+        display_name: body.display_name.or(renamed).map(typed),
         description: body.description,
         metadata: body.metadata,
     };

@@ -25,6 +25,8 @@ const METADATA_BYTES: usize = 16 * 1024;
 pub(in crate::http::v1) struct SessionView {
     id: SessionId,
     name: SessionName,
+    /// How people write its name.
+    display_name: String,
     description: Option<String>,
     #[serde(flatten)]
     standing: StandingView,
@@ -79,6 +81,9 @@ impl SessionView {
         Self {
             standing: StandingView::from(session.status()),
             id: session.id,
+            display_name: session
+                .display_name
+                .unwrap_or_else(|| session.name.to_string()),
             name: session.name,
             description: session.description,
             desired: session.desired,
@@ -102,6 +107,13 @@ impl From<StatusView> for StandingView {
             action_required: view.action_required,
         }
     }
+}
+
+/// Returns what a person typed as a name, with single spaces between its words.
+pub(super) fn typed(name: Option<String>) -> Option<String> {
+    let name = name.unwrap_or_default();
+    let words: Vec<&str> = name.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// Checks metadata: few pairs, small in all.

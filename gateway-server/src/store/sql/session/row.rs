@@ -29,6 +29,7 @@ table! {
         id: SessionId = id,
         tenant_id: TenantId = tenant,
         name: SessionName = name,
+        display_name: Option<String> = display_name,
         description: Option<String> = description,
         metadata: BTreeMap<String, Value> = metadata,
         created_at: Timestamp = created_at,
@@ -63,7 +64,10 @@ table! {
         last_activity_at: Option<Timestamp> = last_activity_at,
     }
     read { phase = SessionRow::phase, silence = SessionRow::silence }
-    derived { status: String => |row| row.status().status.name() }
+    derived {
+        status: String => |row| row.status().status.name(),
+        is_leaving: bool => |row| row.is_leaving(),
+    }
 }
 
 impl SessionRow {

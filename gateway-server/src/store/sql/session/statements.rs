@@ -22,7 +22,7 @@ pub(super) const BY_ID: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM session
 /// `WHERE TRUE` tells SQLite's parser that `ON CONFLICT` does not belong to a join.
 pub(super) const INSERT: Sql = sql!["INSERT INTO sessions (" {SESSIONS.written()} ", changed_at)
     SELECT n.*, " {NOW} " FROM " {SESSIONS.rows()} " WHERE TRUE
-    ON CONFLICT (tenant_id, name) DO NOTHING"];
+    ON CONFLICT (tenant_id, name) WHERE NOT is_leaving DO NOTHING"];
 
 pub(super) const SAVE: Sql = sql!["UPDATE sessions AS s SET "
     {SESSIONS.set_from("n", &["id", "tenant_id", "created_at", "last_activity_at"])}
@@ -44,7 +44,7 @@ pub(super) const LOCK_TENANT: Sql = Sql {
 };
 
 pub(super) const COUNT_OF_TENANT: &str = "SELECT count(*), count(*) FILTER (WHERE name = $2) \
-     FROM sessions WHERE tenant_id = $1";
+     FROM sessions WHERE tenant_id = $1 AND NOT is_leaving";
 
 pub(super) const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND version = $2";
 
