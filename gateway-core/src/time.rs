@@ -100,7 +100,9 @@ impl Timestamp {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
         let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
         let moment = i64::try_from(micros).map(Self);
-        let written = moment.ok().filter(|at| (Self::MIN..=Self::MAX).contains(at));
+        let written = moment
+            .ok()
+            .filter(|at| (Self::MIN..=Self::MAX).contains(at));
         written.ok_or(InvalidTimestamp)
     }
 }
@@ -199,7 +201,11 @@ mod tests {
         let first = Timestamp::parse("0000-01-01T00:00:00Z");
         assert_eq!(first, Ok(Timestamp::MIN));
         for outside in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+00:01"] {
-            assert_eq!(Timestamp::parse(outside), Err(InvalidTimestamp), "{outside}");
+            assert_eq!(
+                Timestamp::parse(outside),
+                Err(InvalidTimestamp),
+                "{outside}"
+            );
         }
     }
 

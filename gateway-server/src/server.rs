@@ -23,7 +23,6 @@ use crate::app::{App, Ports};
 use crate::cache::Caches;
 use crate::config::{Config, Mode, Registration, Secrets};
 use crate::coord;
-use crate::http;
 use crate::http::door::{CorePorts, Door};
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};

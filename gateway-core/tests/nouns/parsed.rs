@@ -124,7 +124,10 @@ proptest! {
 #[test]
 fn no_time_leaves_the_years_that_can_be_written() {
     for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::default()] {
-        for moved in [at.plus(std::time::Duration::MAX), at.minus(std::time::Duration::MAX)] {
+        for moved in [
+            at.plus(std::time::Duration::MAX),
+            at.minus(std::time::Duration::MAX),
+        ] {
             assert!(serde_json::to_value(moved).is_ok());
         }
     }

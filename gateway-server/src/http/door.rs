@@ -109,7 +109,8 @@ impl Door {
         let headers = request.headers();
         let accepted = headers.get_all(header::ACCEPT_ENCODING).iter().cloned();
         let accepted: Vec<_> = accepted.collect();
-        let by_browser = headers.contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
+        let by_browser =
+            headers.contains_key(header::ORIGIN) || request.method() == Method::OPTIONS;
         let mut router = match by_browser {
             true => self.for_browsers,
             false => self.router,
@@ -154,7 +155,8 @@ async fn compressed(accepted: Vec<HeaderValue>, response: Response<Body>) -> Res
         request.headers_mut().append(header::ACCEPT_ENCODING, value);
     }
     let mut response = Some(response);
-    let answer = service_fn(move |_| ready(Ok::<_, Infallible>(response.take().unwrap_or_default())));
+    let answer =
+        service_fn(move |_| ready(Ok::<_, Infallible>(response.take().unwrap_or_default())));
     let Ok(response) = layer.layer(answer).oneshot(request).await;
     response.map(Body::new)
 }

@@ -140,7 +140,8 @@ async fn read(request: Request) -> Result<Bytes, Problem> {
 fn encoding(headers: &HeaderMap) -> Option<String> {
     let given = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut names = given.map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let named = names.find(|name| !name.trim().is_empty() && !name.eq_ignore_ascii_case("identity"));
+    let named =
+        names.find(|name| !name.trim().is_empty() && !name.eq_ignore_ascii_case("identity"));
     named.map(std::borrow::Cow::into_owned)
 }
 
@@ -307,7 +308,11 @@ pub(super) fn located(path: String, message: &str) -> Problem {
     }
     if let Some((name, rest)) = quoted(message, "unknown field `") {
         let message = format!("is not known here{}", rest.replacen(',', ";", 1));
-        let field = below(name);
+        // Some parsers have the path end with the field, others with what holds it.
+        let field = match parent.rsplit('.').next() == Some(name) {
+            true => parent,
+            false => below(name),
+        };
         return Problem::unknown_fields(vec![Detail { field, message }]);
     }
     let field = if parent.is_empty() {

@@ -130,14 +130,25 @@ pub(super) async fn observe(
     let metrics = &observer.metrics;
     metrics.answered(response.status());
     match known {
-        Some(known) => known.seconds.get_or_init(|| metrics.seconds(route)).record(took),
+        Some(known) => known
+            .seconds
+            .get_or_init(|| metrics.seconds(route))
+            .record(took),
         None => metrics.seconds(route).record(took),
     }
     let (status, duration) = (response.status().as_u16(), took.as_millis());
     let duration = u64::try_from(duration).unwrap_or(u64::MAX);
     match observer.options.access_log {
-        true => info!(http.status = status, { span::DURATION_MS } = duration, "answered"),
-        false => debug!(http.status = status, { span::DURATION_MS } = duration, "answered"),
+        true => info!(
+            http.status = status,
+            { span::DURATION_MS } = duration,
+            "answered"
+        ),
+        false => debug!(
+            http.status = status,
+            { span::DURATION_MS } = duration,
+            "answered"
+        ),
     }
     response
 }
@@ -210,7 +221,11 @@ mod tests {
             (Method::DELETE, "/own", "control"),
             (Method::GET, "/other", "control"),
         ] {
-            assert_eq!(asked(&router, method.clone(), path).await, expected, "{method} {path}");
+            assert_eq!(
+                asked(&router, method.clone(), path).await,
+                expected,
+                "{method} {path}"
+            );
         }
         control.shutdown_background();
     }

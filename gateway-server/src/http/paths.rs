@@ -45,7 +45,14 @@ mod tests {
             let tidy = tidied(&uri).map(|uri| uri.to_string());
             assert_eq!(tidy.as_deref(), Some(meant), "{given}");
         }
-        for tidy in ["/", "/health", "/api/v1/sessions?x=/", "/docs/", "/docs/index.css", "*"] {
+        for tidy in [
+            "/",
+            "/health",
+            "/api/v1/sessions?x=/",
+            "/docs/",
+            "/docs/index.css",
+            "*",
+        ] {
             let uri: Uri = tidy.parse().expect("an address");
             assert_eq!(tidied(&uri), None, "{tidy}");
         }

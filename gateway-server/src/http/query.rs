@@ -15,7 +15,7 @@ use super::problem::{ApiResult, Detail, Problem};
 
 /// The parameters that each method of a route knows.
 #[derive(Debug, Default)]
-pub(super) struct KnownQuery(Vec<(Method, Vec<String>)>);
+pub(crate) struct KnownQuery(Vec<(Method, Vec<String>)>);
 
 impl KnownQuery {
     /// Adds what an operation describes.

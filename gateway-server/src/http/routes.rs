@@ -33,22 +33,36 @@ pub struct Routes {
 
 struct Route {
     access: Access,
-    counted: bool,
+    manner: Manner,
     on_core: bool,
     schemas: Vec<(String, RefOr<Schema>)>,
     paths: Paths,
     handler: MethodRouter<ServerParts>,
 }
 
+/// How strangers and unknown parameters are treated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Whether requests of strangers count against their address.
+    pub(super) counted: bool,
+    /// Whether a query with unknown parameters is refused.
+    pub(super) strict: bool,
+}
+
+impl Manner {
+    /// The manner of routes for people and their programs, and that of routes for workers.
+    const fn of(access: Access) -> Self {
+        Self {
+            counted: true,
+            strict: !matches!(access, Access::Worker | Access::Bootstrap),
+        }
+    }
+}
+
 impl Route {
     /// Returns the query parameters that the route knows, if it takes no others.
     fn known_query(&self) -> Option<KnownQuery> {
-        let strict = match self.access {
-            Access::Public => self.counted,
-            Access::User | Access::Key(_) | Access::Admin => true,
-            Access::Worker | Access::Bootstrap => false,
-        };
-        if !strict {
+        if !self.manner.strict {
             return None;
         }
         let mut known = KnownQuery::default();
@@ -71,7 +85,7 @@ impl Routes {
 
     /// Adds what `routes!(…)` makes of handlers of one path, all of the same access class.
     pub fn add(self, access: Access, route: UtoipaMethodRouter<ServerParts>) -> Self {
-        self.push(access, true, route)
+        self.push(access, Manner::of(access), route)
     }
 
     /// Adds routes like [`Routes::add`], with another limit for the body than the configured one.
@@ -82,13 +96,27 @@ impl Routes {
         (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         let handler = handler.layer(Extension(BodyLimit(bytes)));
-        self.push(access, true, (schemas, paths, handler))
+        self.push(access, Manner::of(access), (schemas, paths, handler))
     }
 
     /// Adds a public route for machines that ask often, such as health checks: it costs nothing and is
     /// not counted against their address.
     pub fn add_probe(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
-        self.push(Access::Public, false, route)
+        let manner = Manner {
+            counted: false,
+            strict: false,
+        };
+        self.push(Access::Public, manner, route)
+    }
+
+    /// Adds a public route for machines like [`Routes::add_probe`] that costs something, or that strangers
+    /// could use to guess a secret: it is counted against their address.
+    pub fn add_watched(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
+        let manner = Manner {
+            counted: true,
+            strict: false,
+        };
+        self.push(Access::Public, manner, route)
     }
 
     /// Lets the route that was added last be served on the core where its requests arrive, instead of on the
@@ -128,7 +156,7 @@ impl Routes {
             for (path, item) in &route.paths.paths {
                 let mut item = item.clone();
                 for (method, operation) in operations(&mut item) {
-                    openapi::describe(operation, route.access, route.counted);
+                    openapi::describe(operation, route.access, route.manner);
                     operation.operation_id = Some(name(method, path));
                 }
                 match paths.paths.get_mut(path) {
@@ -149,7 +177,10 @@ impl Routes {
     /// Returns every operation as its handler describes it.
     #[cfg(test)]
     pub(super) fn operations(&self) -> Vec<Operation> {
-        let items = self.list.iter().flat_map(|route| route.paths.paths.values());
+        let items = self
+            .list
+            .iter()
+            .flat_map(|route| route.paths.paths.values());
         let mut items: Vec<_> = items.cloned().collect();
         let found = items.iter_mut().flat_map(operations);
         found.map(|(_, operation)| operation.clone()).collect()
@@ -176,7 +207,7 @@ impl Routes {
             let gate = Gate {
                 parts: Arc::clone(parts),
                 access: route.access,
-                counted: route.counted,
+                counted: route.manner.counted,
                 query: route.known_query().map(Arc::new),
             };
             let guarded = route.handler.route_layer(from_fn_with_state(gate, guard));
@@ -188,12 +219,12 @@ impl Routes {
     fn push(
         mut self,
         access: Access,
-        counted: bool,
+        manner: Manner,
         (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         self.list.push(Route {
             access,
-            counted,
+            manner,
             on_core: false,
             schemas,
             paths,

@@ -57,6 +57,8 @@ pub enum Admission {
     UsedUp {
         /// The time until the hour ends.
         resets_in: Duration,
+        /// Whether this is the first request of the hour that is refused here.
+        is_first: bool,
     },
 }
 

@@ -44,7 +44,10 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     match log.format {
         Format::Json => {
             let lines = lines.json().flatten_event(true);
-            lines.fmt_fields(SpanFields::default()).finish().try_init()?;
+            lines
+                .fmt_fields(SpanFields::default())
+                .finish()
+                .try_init()?;
         }
         Format::Pretty => {
             lines

@@ -405,7 +405,10 @@ impl TestRequest<'_> {
 
     /// Sends it.
     pub(crate) async fn send(self) -> TestAnswer {
-        let (method, path) = (self.request.method().clone(), self.request.uri().to_string());
+        let (method, path) = (
+            self.request.method().clone(),
+            self.request.uri().to_string(),
+        );
         let response = self.app.door.clone().oneshot(self.request).await;
         let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();

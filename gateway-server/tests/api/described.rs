@@ -31,10 +31,15 @@ fn find(method: &Method, path: &str) -> Option<(&'static str, &'static Value)> {
     static DOCUMENT: OnceLock<Value> = OnceLock::new();
     let document = DOCUMENT.get_or_init(|| gateway_server::http::document("/"));
     let path = path.split('?').next().unwrap_or_default();
-    let below = path.strip_prefix("/api/").filter(|rest| !rest.starts_with("v1/"));
+    let below = path
+        .strip_prefix("/api/")
+        .filter(|rest| !rest.starts_with("v1/"));
     let path = below.map_or_else(|| path.to_owned(), |rest| format!("/api/v1/{rest}"));
     let paths = document["paths"].as_object()?;
-    let mut fitting: Vec<_> = paths.iter().filter(|(known, _)| fits(known, &path)).collect();
+    let mut fitting: Vec<_> = paths
+        .iter()
+        .filter(|(known, _)| fits(known, &path))
+        .collect();
     // A fixed segment stands before a parameter.
     fitting.sort_by_key(|(known, _)| known.matches('{').count());
     let (place, item) = fitting.first()?;

@@ -14,6 +14,7 @@ mod examples;
 mod fleet;
 mod limits;
 mod link;
+mod logs;
 mod messages;
 mod openapi;
 mod scene;

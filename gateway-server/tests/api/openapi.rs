@@ -246,7 +246,10 @@ fn models_have_names_that_a_person_would_give() {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
         assert!(plain && capital, "{name}");
-        assert!(!name.starts_with("Envelope") && !name.starts_with("Listed"), "{name}");
+        assert!(
+            !name.starts_with("Envelope") && !name.starts_with("Listed"),
+            "{name}"
+        );
     }
     let held = &document["components"]["schemas"]["SessionAnswer"]["properties"]["data"];
     assert_eq!(held["$ref"], "#/components/schemas/Session");
@@ -278,7 +281,10 @@ fn tags_stand_in_the_order_in_which_a_tenant_needs_them() {
 #[test]
 fn licence_and_server_are_named() {
     let document = document();
-    assert_eq!(document["info"]["license"]["identifier"], "MIT OR Apache-2.0");
+    assert_eq!(
+        document["info"]["license"]["identifier"],
+        "MIT OR Apache-2.0"
+    );
     assert_eq!(document["servers"][0]["url"], "/");
     let elsewhere = gateway_server::http::document("https://gateway.example/wa");
     assert_eq!(elsewhere["servers"][0]["url"], "https://gateway.example/wa");

@@ -108,18 +108,73 @@ async fn misspelt_words_do_not_do_the_opposite() {
         body
     };
     for (method, path, body, field) in [
-        (Method::POST, "/api/v1/users/me/api-keys", json!({"name": "q", "scope": ["sessions:read"]}), "scope"),
-        (Method::POST, "/api/v1/users/me/api-keys", json!({"name": "q", "expiresIn": 60}), "expiresIn"),
-        (Method::PATCH, "/api/v1/admin/workers/w", json!({"cordonned": true}), "cordonned"),
-        (Method::POST, &sessions, text(json!({"sendAtt": "2030-01-01T00:00:00Z"})), "sendAtt"),
-        (Method::POST, &sessions, text(json!({"send_at": "2030-01-01T00:00:00Z"})), "send_at"),
-        (Method::POST, &sessions, text(json!({"quotedMessageID": "x"})), "quotedMessageID"),
-        (Method::POST, &sessions, json!({"to": "+491701234567", "type": "contact", "contacts": [{"name": "A", "phoneNumber": "+491701234567", "org": "B"}]}), "contacts[0].org"),
-        (Method::POST, &sessions, json!({"to": "+491701234567", "type": "image", "media": {"uri": "https://a.test/b"}}), "media.uri"),
-        (Method::GET, "/api/v1/messages?offset=50&limit=2", Value::Null, "offset"),
+        (
+            Method::POST,
+            "/api/v1/users/me/api-keys",
+            json!({"name": "q", "scope": ["sessions:read"]}),
+            "scope",
+        ),
+        (
+            Method::POST,
+            "/api/v1/users/me/api-keys",
+            json!({"name": "q", "expiresIn": 60}),
+            "expiresIn",
+        ),
+        (
+            Method::PATCH,
+            "/api/v1/admin/workers/w",
+            json!({"cordonned": true}),
+            "cordonned",
+        ),
+        (
+            Method::POST,
+            &sessions,
+            text(json!({"sendAtt": "2030-01-01T00:00:00Z"})),
+            "sendAtt",
+        ),
+        (
+            Method::POST,
+            &sessions,
+            text(json!({"send_at": "2030-01-01T00:00:00Z"})),
+            "send_at",
+        ),
+        (
+            Method::POST,
+            &sessions,
+            text(json!({"quotedMessageID": "x"})),
+            "quotedMessageID",
+        ),
+        (
+            Method::POST,
+            &sessions,
+            json!({"to": "+491701234567", "type": "contact", "contacts": [{"name": "A", "phoneNumber": "+491701234567", "org": "B"}]}),
+            "contacts[0].org",
+        ),
+        (
+            Method::POST,
+            &sessions,
+            json!({"to": "+491701234567", "type": "image", "media": {"uri": "https://a.test/b"}}),
+            "media.uri",
+        ),
+        (
+            Method::GET,
+            "/api/v1/messages?offset=50&limit=2",
+            Value::Null,
+            "offset",
+        ),
         (Method::GET, "/api/v1/messages?page=2", Value::Null, "page"),
-        (Method::GET, "/api/v1/messages?statu=delivered", Value::Null, "statu"),
-        (Method::GET, "/api/messages?statu=delivered", Value::Null, "statu"),
+        (
+            Method::GET,
+            "/api/v1/messages?statu=delivered",
+            Value::Null,
+            "statu",
+        ),
+        (
+            Method::GET,
+            "/api/messages?statu=delivered",
+            Value::Null,
+            "statu",
+        ),
     ] {
         let request = asked.ask(method, path);
         let request = match body.is_null() {
@@ -137,7 +192,10 @@ async fn a_cursor_that_is_none_is_named_as_it_was_sent() {
         let answer = scene.get(&format!("/api/v1/events?{name}=abc"));
         assert_eq!(answer.expect(400).await.fields(), [name]);
     }
-    let both = scene.get("/api/v1/events?after=MQ&cursor=Mg").expect(400).await;
+    let both = scene
+        .get("/api/v1/events?after=MQ&cursor=Mg")
+        .expect(400)
+        .await;
     assert_eq!(both.fields(), ["after"]);
 }
 

@@ -13,7 +13,7 @@ use gateway_core::store::{PlatformStore, Store};
 use gateway_core::tenant::TenantStatus;
 use gateway_testkit::fixture::{a_session, a_worker};
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{BOOTSTRAP, Login, TestAnswer, TestApp, text};
 

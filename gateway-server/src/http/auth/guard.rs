@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use gateway_core::identity::{Access, Principal};
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
+use http::HeaderMap;
 use tracing::Span;
 
 use super::address::{ClientAddress, StrangerLimit};
@@ -199,6 +200,20 @@ impl GateParts {
         Err(unauthorized(
             "another run of this worker has registered since; take a new incarnation and register",
         ))
+    }
+
+    /// Returns whether the request shows the access token of an administrator.
+    pub(super) async fn is_administrator(
+        &self,
+        headers: &HeaderMap,
+        client: ClientAddress,
+    ) -> bool {
+        let credential = self.verifiers.read(headers, self.clock.now());
+        let Ok(Credential::Login(claims)) = credential else {
+            return false;
+        };
+        let found = self.logged_in(&claims, client).await;
+        found.is_ok_and(|(_, caller)| caller.is_admin())
     }
 
     /// Finds out who shows an access token. A login that is not remembered costs a look-up, and the address

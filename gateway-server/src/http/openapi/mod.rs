@@ -3,7 +3,9 @@
 mod names;
 mod problems;
 
+use gateway_core::id::{ApiKeyId, MessageId, SessionId, WorkerId};
 use gateway_core::identity::Access;
+use gateway_core::session::SessionRef;
 use serde_json::Value;
 use utoipa::openapi::extensions::ExtensionsBuilder;
 use utoipa::openapi::info::LicenseBuilder;
@@ -16,6 +18,7 @@ use utoipa::openapi::{InfoBuilder, OpenApi, ServerBuilder};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::problem::{Detail, Failure, Kind};
+use super::routes::Manner;
 
 const ABOUT: &str = "One base URL in front of a fleet of WhatsApp workers. Every answer is an envelope: \
 `{success: true, data}` or `{success: false, error, type, requestId, details}`, where `type` is one of \
@@ -52,25 +55,46 @@ fn security(access: Access) -> Vec<SecurityRequirement> {
 
 /// What can be done, in the order in which a tenant needs it.
 const TAGS: [(&str, &str); 8] = [
-    ("auth", "Registering, logging in and out, and the tokens of a login."),
-    ("users", "The person who has logged in, and the API keys of the tenant."),
-    ("sessions", "WhatsApp accounts: making, linking, connecting and deleting them."),
-    ("messages", "Sending messages, and reading what was sent and received."),
-    ("events", "What has happened, in order, to be read from any point on."),
+    (
+        "auth",
+        "Registering, logging in and out, and the tokens of a login.",
+    ),
+    (
+        "users",
+        "The person who has logged in, and the API keys of the tenant.",
+    ),
+    (
+        "sessions",
+        "WhatsApp accounts: making, linking, connecting and deleting them.",
+    ),
+    (
+        "messages",
+        "Sending messages, and reading what was sent and received.",
+    ),
+    (
+        "events",
+        "What has happened, in order, to be read from any point on.",
+    ),
     ("admin", "For operators: the fleet of workers."),
-    ("workers", "For workers: membership, session state, and reports. The worker protocol."),
-    ("system", "The server itself: health, metrics, and this description."),
+    (
+        "workers",
+        "For workers: membership, session state, and reports. The worker protocol.",
+    ),
+    (
+        "system",
+        "The server itself: health, metrics, and this description.",
+    ),
 ];
 
 /// Describes what an operation has in common with others of its access class.
-pub(super) fn describe(operation: &mut Operation, access: Access, counted: bool) {
+pub(super) fn describe(operation: &mut Operation, access: Access, manner: Manner) {
     let mark = ExtensionsBuilder::new().add("x-access", mark(access));
     operation
         .extensions
         .get_or_insert_default()
         .merge(mark.build());
     operation.security = Some(security(access));
-    problems::describe(operation, access, counted);
+    problems::describe(operation, access, manner);
 }
 
 /// Completes the document and gives its models their names. `server` is the address before the paths.
@@ -100,6 +124,14 @@ pub(super) fn finish(mut document: OpenApi, server: &str) -> Value {
         (Detail::name().into_owned(), Detail::schema()),
         (Kind::name().into_owned(), Kind::schema()),
     ];
+    // Parameters refer to these, and are not looked through for models.
+    schemas.extend([
+        (SessionRef::name().into_owned(), SessionRef::schema()),
+        (SessionId::name().into_owned(), SessionId::schema()),
+        (MessageId::name().into_owned(), MessageId::schema()),
+        (ApiKeyId::name().into_owned(), ApiKeyId::schema()),
+        (WorkerId::name().into_owned(), WorkerId::schema()),
+    ]);
     Failure::schemas(&mut schemas);
     components.schemas.extend(schemas);
     for (name, about) in [

@@ -32,7 +32,10 @@ fn good_name(name: &str) -> Option<String> {
     };
     Some(match (outer, &*inner) {
         ("Envelope", "") => "EmptyAnswer".to_owned(),
-        ("Envelope", _) => format!("{inner}Answer"),
+        ("Envelope", _) => match inner.strip_suffix("Answer") {
+            Some(stem) => format!("{stem}Response"),
+            None => format!("{inner}Answer"),
+        },
         ("Listed", _) => format!("{inner}Page"),
         ("Reports", _) => format!("{inner}s"),
         (outer, _) => format!("{outer}Of{inner}"),
@@ -93,7 +96,11 @@ mod tests {
         for (name, better) in [
             ("Envelope_Session", Some("SessionAnswer")),
             ("Envelope_Option_String", Some("EmptyAnswer")),
-            ("Envelope_Vec_AssignedSession", Some("AssignedSessionsAnswer")),
+            (
+                "Envelope_Vec_AssignedSession",
+                Some("AssignedSessionsAnswer"),
+            ),
+            ("Envelope_BeatAnswer", Some("BeatResponse")),
             ("Listed_Message", Some("MessagePage")),
             ("Reports_MessageReport", Some("MessageReports")),
             ("Session", None),

@@ -13,16 +13,20 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::super::problem::Kind;
+use super::super::routes::Manner;
 
 /// The mark by which an operation names its problems.
 const MARK: &str = "x-problems";
 
 /// Describes every problem that the operation may answer: by status, and as a list for programs.
-pub(super) fn describe(operation: &mut Operation, access: Access, counted: bool) {
-    let problems = problems(operation, access, counted);
+pub(super) fn describe(operation: &mut Operation, access: Access, manner: Manner) {
+    let problems = problems(operation, access, manner);
     let mut by_status = BTreeMap::<u16, Vec<Kind>>::new();
     for kind in &problems {
-        by_status.entry(kind.status().as_u16()).or_default().push(*kind);
+        by_status
+            .entry(kind.status().as_u16())
+            .or_default()
+            .push(*kind);
     }
     let responses = &mut operation.responses.responses;
     for (status, kinds) in by_status {
@@ -45,18 +49,22 @@ pub(super) fn describe(operation: &mut Operation, access: Access, counted: bool)
     }
 }
 
-fn problems(operation: &Operation, access: Access, counted: bool) -> BTreeSet<Kind> {
+fn problems(operation: &Operation, access: Access, manner: Manner) -> BTreeSet<Kind> {
     let mut kinds = BTreeSet::new();
     let mut add = |applies: bool, more: &[Kind]| {
         kinds.extend(more.iter().copied().filter(|_| applies));
     };
     let strangers = access != Access::Public;
-    add(strangers, &[Kind::Unauthorized, Kind::Forbidden]);
-    add(strangers || counted, &[Kind::RateLimited, Kind::ConnectivityError]);
+    add(
+        strangers,
+        &[Kind::Unauthorized, Kind::Forbidden, Kind::TenantSuspended],
+    );
+    add(
+        strangers || manner.counted,
+        &[Kind::RateLimited, Kind::ConnectivityError],
+    );
     let tenants = matches!(access, Access::User | Access::Admin | Access::Key(_));
-    add(tenants, &[Kind::TenantSuspended]);
-    let is_strict = tenants || access == Access::Public && counted;
-    add(is_strict, &[Kind::UnknownField]);
+    add(manner.strict, &[Kind::UnknownField]);
     add(matches!(access, Access::Key(_)), &[Kind::InsufficientScope]);
     let parameters = operation.parameters.iter().flatten();
     for parameter in parameters {
@@ -65,7 +73,7 @@ fn problems(operation: &Operation, access: Access, counted: bool) -> BTreeSet<Ki
         };
         add(true, &[Kind::ValidationError]);
         let in_path = parameter.parameter_in == ParameterIn::Path;
-        add(in_path && tenants, &[Kind::NotFound]);
+        add(in_path, &[Kind::NotFound]);
     }
     add(
         operation.request_body.is_some(),
@@ -87,7 +95,10 @@ fn problems(operation: &Operation, access: Access, counted: bool) -> BTreeSet<Ki
 /// Returns the problems that an operation names itself.
 fn named(extensions: Option<&Extensions>) -> Vec<Kind> {
     let named = extensions.and_then(|extensions| extensions.get(MARK));
-    let slugs = named.and_then(serde_json::Value::as_array).into_iter().flatten();
+    let slugs = named
+        .and_then(serde_json::Value::as_array)
+        .into_iter()
+        .flatten();
     slugs
         .filter_map(|slug| slug.as_str().and_then(Kind::named))
         .collect()
@@ -130,7 +141,11 @@ mod tests {
         for operation in all.operations() {
             let extensions = operation.extensions.as_ref();
             let marked = extensions.and_then(|extensions| extensions.get(MARK));
-            for slug in marked.and_then(serde_json::Value::as_array).into_iter().flatten() {
+            for slug in marked
+                .and_then(serde_json::Value::as_array)
+                .into_iter()
+                .flatten()
+            {
                 let kind = slug.as_str().and_then(Kind::named);
                 assert!(kind.is_some(), "{slug} is no problem");
                 seen += 1;

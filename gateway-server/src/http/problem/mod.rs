@@ -250,7 +250,9 @@ impl IntoResponse for Problem {
         }
         if self.kind == Kind::UnsupportedMediaType {
             let plain = HeaderValue::from_static("identity");
-            response.headers_mut().insert(header::ACCEPT_ENCODING, plain);
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, plain);
         }
         response.extensions_mut().insert(self);
         response

@@ -117,10 +117,7 @@ async fn it_says_what_is_said_without_cores() {
         .expect("text")
         .parse()
         .expect("a number");
-    assert_eq!(
-        shared.header("ratelimit-remaining"),
-        (left - 1).to_string()
-    );
+    assert_eq!(shared.header("ratelimit-remaining"), (left - 1).to_string());
     let own = body(own).await;
     let fields = |data: &Value| -> Vec<String> {
         let data = data.as_object().expect("data");
@@ -153,7 +150,10 @@ async fn what_is_wrong_is_said_in_the_same_words() {
     ] {
         let own = served.send(&wrong).send().await.expect("an answer");
         assert_eq!(own.status(), status, "{wrong}");
-        let id = own.headers()["x-request-id"].to_str().expect("text").to_owned();
+        let id = own.headers()["x-request-id"]
+            .to_str()
+            .expect("text")
+            .to_owned();
         let request = served.scene.app.post(&path).key(&served.key).json(&wrong);
         let mut shared = request.expect(status).await.body;
         let mut own = body(own).await;
@@ -198,8 +198,9 @@ async fn a_restricted_key_sends_for_its_own_session_by_either_name() {
         (&other, 404),
         ("support", 404),
     ] {
-        let send = served.send_to(session, &a_text("x"));
-        let answer = send.header("apikey", &key).send().await.expect("sent");
+        let url = format!("{}/api/v1/sessions/{session}/messages", served.base);
+        let send = served.client.post(url).header("apikey", &key);
+        let answer = send.json(&a_text("x")).send().await.expect("sent");
         assert_eq!(answer.status(), status, "{session}");
     }
     assert_eq!(served.by_core(), 2);

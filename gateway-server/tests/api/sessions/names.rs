@@ -20,11 +20,24 @@ fn called(answer: &TestAnswer) -> (String, String) {
 #[tokio::test]
 async fn a_session_is_shown_as_its_name_was_written() {
     let scene = Scene::without_workers().await;
+    scene.app.set_tier(scene.login.tenant, "MAX").await;
     for (body, name, shown) in [
         (json!({"name": "São Paulo"}), "so-paulo", "São Paulo"),
-        (json!({"displayName": "São Paulo"}), "so-paulo-2", "São Paulo"),
-        (json!({"displayName": " São  Paulo\u{2003}"}), "so-paulo-3", "São Paulo"),
-        (json!({"name": "rio", "displayName": "Rio 🎉"}), "rio", "Rio 🎉"),
+        (
+            json!({"displayName": "São Paulo"}),
+            "so-paulo-2",
+            "São Paulo",
+        ),
+        (
+            json!({"displayName": " São  Paulo\u{2003}"}),
+            "so-paulo-3",
+            "São Paulo",
+        ),
+        (
+            json!({"name": "rio", "displayName": "Rio 🎉"}),
+            "rio",
+            "Rio 🎉",
+        ),
         (json!({"name": "plain"}), "plain", "plain"),
     ] {
         let answer = made(&scene, body).await;
@@ -38,10 +51,18 @@ async fn a_session_is_shown_as_its_name_was_written() {
     assert_eq!(shown, "日本");
     let listed = scene.get(SESSIONS).expect(200).await;
     let listed = listed.data().as_array().expect("a list").clone();
-    assert!(listed.iter().any(|session| session["displayName"] == "日本"));
+    assert!(
+        listed
+            .iter()
+            .any(|session| session["displayName"] == "日本")
+    );
     let taken = scene.post(SESSIONS).json(&json!({"name": "rio"}));
     taken.expect(409).await.is("duplicate");
-    for body in [json!({}), json!({"displayName": " "}), json!({"name": "日本"})] {
+    for body in [
+        json!({}),
+        json!({"displayName": " "}),
+        json!({"name": "日本"}),
+    ] {
         scene.post(SESSIONS).json(&body).expect(400).await;
     }
 }
@@ -51,7 +72,11 @@ async fn a_new_name_is_shown_as_it_was_written() {
     let scene = Scene::without_workers().await;
     let path = format!("{SESSIONS}/{}", scene.card("sales").await);
     for (body, name, shown) in [
-        (json!({"displayName": "Verkauf Süd"}), "sales", "Verkauf Süd"),
+        (
+            json!({"displayName": "Verkauf Süd"}),
+            "sales",
+            "Verkauf Süd",
+        ),
         (json!({"description": "x"}), "sales", "Verkauf Süd"),
         (json!({"name": "Ventas Sur"}), "ventas-sur", "Ventas Sur"),
         (json!({"name": "v", "displayName": "V."}), "v", "V."),

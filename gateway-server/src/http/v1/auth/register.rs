@@ -40,7 +40,7 @@ pub(super) struct Register {
     post,
     path = "/auth/register",
     tag = "auth",
-    extensions(("x-problems" = json!(["duplicate"]))),
+    extensions(("x-problems" = json!(["duplicate", "registration_closed"]))),
     request_body = Register,
     responses((status = 201, body = Envelope<Login>))
 )]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use gateway_core::session::SessionRef;
 use gateway_core::id::SessionId;
 use gateway_core::message::{ChatId, Direction, InvalidChatId, MessageFilter, MessageStatus};
+use gateway_core::session::SessionRef;
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;

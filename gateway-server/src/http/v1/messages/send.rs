@@ -84,11 +84,7 @@ impl FromRef<ServerParts> for Sending {
 impl Sending {
     /// Sends a message and waits for the outcome. The send goes on to its end even if the caller goes
     /// away.
-    async fn deliver(
-        &self,
-        request: SendRequest,
-        route: Route,
-    ) -> ApiResult<Answer<MessageView>> {
+    async fn deliver(&self, request: SendRequest, route: Route) -> ApiResult<Answer<MessageView>> {
         let key = request.idempotency_key.as_deref();
         let id = self.sender.message_id(request.tenant, route.session, key);
         let limit = self.sender.limits.worker * 2 + TO_STORE;

@@ -52,12 +52,12 @@ pub(super) async fn create(
     caller: Caller,
     ApiJson(body): ApiJson<CreateSession>,
 ) -> ApiResult<Answer<SessionView>> {
+    if body.name.is_none() && body.display_name.is_none() {
+        return Err(Problem::field("name", "is required, or displayName"));
+    }
     if caller.only().is_some() {
         let text = "this key is restricted to one session; use one without a restriction";
         return Err(Problem::new(Kind::Forbidden, text));
-    }
-    if body.name.is_none() && body.display_name.is_none() {
-        return Err(Problem::field("name", "is required, or displayName"));
     }
     let name = body.name.as_deref().map(SessionName::parse).transpose();
     let card = NewCard {

@@ -1,8 +1,8 @@
 //! `GET /sessions/{id}/events`
 
 use axum::extract::State;
-use gateway_core::session::SessionRef;
 use gateway_core::event::{Event, EventEnvelope};
+use gateway_core::session::SessionRef;
 
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::OwnSession;

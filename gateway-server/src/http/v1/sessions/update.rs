@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
-use gateway_core::session::SessionRef;
 use gateway_core::id::SessionName;
 use gateway_core::orchestrator::{CardPatch, Orchestrator};
+use gateway_core::session::SessionRef;
 use gateway_core::store::PlatformStore;
 use serde::Deserialize;
 use serde_json::Value;

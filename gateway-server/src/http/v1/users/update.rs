@@ -35,7 +35,7 @@ pub(super) struct UpdateProfile {
     patch,
     path = "/users/me",
     tag = "users",
-    extensions(("x-problems" = json!(["conflict"]))),
+    extensions(("x-problems" = json!(["conflict", "duplicate"]))),
     request_body = UpdateProfile,
     responses((status = 200, body = Envelope<Profile>))
 )]
