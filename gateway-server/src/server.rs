@@ -109,7 +109,11 @@ impl Server {
         let (log, log_task) = message_log(&config, Arc::new(store.ledger()), &metrics);
         let log: Arc<dyn MessageLog> = Arc::new(log);
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
-        let link = HttpLink::new(worker_tokens(&secrets), LinkOptions::default())?;
+        let options = LinkOptions {
+            allowed: config.workers.allowed_endpoints.clone(),
+            ..LinkOptions::default()
+        };
+        let link = HttpLink::new(worker_tokens(&secrets), options)?;
         let vitals = Arc::new(Vitals::new(Arc::clone(&clock), config.vitals_policy()));
         let shared_link = guarded(link.clone(), &vitals);
         let watching = store.apart();

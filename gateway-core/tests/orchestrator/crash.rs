@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Registration};
 use gateway_core::protocol::HeldSession;
 use gateway_core::session::{Command, Reason, Status};
@@ -258,7 +259,7 @@ fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
     let known = world.worker(1);
     let again = Registration {
         owner: owner.clone(),
-        endpoint: known.endpoint.expect("an endpoint"),
+        endpoint: known.endpoint.expect("an endpoint").parse().expect("a URL"),
         max_sessions: known.max_sessions,
         protocol_version: known.protocol_version,
         version: None,
@@ -279,10 +280,8 @@ fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
         })
     };
     let before = renewals();
-    let joined = world
-        .gateway()
-        .orchestrator
-        .register(Join::Bootstrap, &again);
+    let (orchestrator, origin) = (&world.gateway().orchestrator, Origin::default());
+    let joined = orchestrator.register(&origin, Join::Bootstrap, &again);
     block_on(joined).expect("let in again");
     assert_eq!(renewals(), before + 1);
 }

@@ -37,7 +37,8 @@ const STEPS: &[Step] = steps![
     "0008_session_setbacks.sql",
     "0009_stuck_workers.sql",
     "0010_session_silence.sql",
-    "0011_display_name.sql"
+    "0011_display_name.sql",
+    "0012_reported_labels.sql"
 ];
 
 impl Step {
