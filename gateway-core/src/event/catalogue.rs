@@ -41,6 +41,13 @@ macro_rules! catalogue {
             $( $(#[doc = $about])+ $variant($payload), )+
         }
 
+        $(
+            impl $payload {
+                /// The name of the event that has this payload.
+                pub const EVENT: &'static str = $name;
+            }
+        )+
+
         impl Event {
             /// The name of every event of the catalogue.
             pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];

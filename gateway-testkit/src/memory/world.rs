@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) available: bool,
     /// How many whole rows of workers were read.
     pub(super) worker_rows_read: usize,
+    /// How many transactions that may write were begun.
+    pub(super) writes_begun: usize,
 
     pub(super) workers: Table<WorkerId, Worker>,
     pub(super) leases: Table<Owner, Lease>,
@@ -73,6 +75,7 @@ impl World {
             wakers: BTreeMap::new(),
             available: true,
             worker_rows_read: 0,
+            writes_begun: 0,
             workers: Table::default(),
             leases: Table::default(),
             sessions: Table::default(),
@@ -114,6 +117,7 @@ impl World {
     /// Begins a transaction.
     pub(super) fn begin(&mut self, writes: bool) -> Me {
         self.transactions += 1;
+        self.writes_begun += usize::from(writes);
         Me {
             id: self.transactions,
             writes,
