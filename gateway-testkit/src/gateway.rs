@@ -314,6 +314,7 @@ fn report_error(error: ReportError) -> GatewayError {
         ReportError::StaleEpoch { current } => GatewayError::StaleEpoch {
             current: Some(current),
         },
+        ReportError::CodeTooLong { .. } => refused(400, "validation_error", error),
         ReportError::Unavailable | ReportError::Store(_) => unavailable(),
     }
 }

@@ -12,9 +12,13 @@ use serde_json::Value;
 use super::log::{Fact, Inbound, LogError, LogFull, MessageLog, StatusFact};
 use super::{ChatId, MessageError, MessageIds, MessageStatus, WaMessageId};
 use crate::id::{Epoch, Incarnation, MessageId, SessionId};
+use crate::protocol::bounds::words;
 use crate::protocol::{InboundMessage, MessageReport};
 use crate::session::{Owner, Placement};
 use crate::store::{Store, StoreError};
+
+/// The most bytes of a chat's id in its other form; a longer text is none.
+const MAX_CHAT: usize = 128;
 
 /// What became of a reported fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +137,7 @@ impl Intake {
             ("chatAlt", report.chat_alt),
             ("senderAlt", report.sender_alt),
         ] {
-            if let Some(alternative) = alternative {
+            if let Some(alternative) = alternative.filter(|id| id.len() <= MAX_CHAT) {
                 content.insert(key.to_owned(), Value::from(alternative));
             }
         }
@@ -207,7 +211,7 @@ fn chat(text: &str, field: &'static str) -> Result<ChatId, IntakeError> {
 }
 
 fn error(value: &Value) -> Option<MessageError> {
-    let text = |value: &Value| value.as_str().map(|text| text.replace('\0', ""));
+    let text = |value: &Value| value.as_str().map(|text| words(&text.replace('\0', "")));
     match value {
         Value::String(_) => Some(MessageError {
             code: text(value)?,

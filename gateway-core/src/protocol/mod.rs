@@ -4,6 +4,7 @@
 //! may gain values later (statuses, types) travels as text, so that a fleet can be upgraded worker by
 //! worker. Nothing here decides anything.
 
+pub mod bounds;
 mod command;
 mod membership;
 mod report;

@@ -138,7 +138,7 @@ impl Session {
         ticket
     }
 
-    /// Appends entries to the session's journal, each at most 256 KiB. Writes of a session are stored in
+    /// Appends entries to the session's journal, at most 1,000, each at most 256 KiB. Writes of a session are stored in
     /// order; those that wait travel together.
     pub fn append(&self, entries: Vec<Vec<u8>>) -> Ticket<Result<(), StateLost>> {
         self.write(Piece::Entries(entries))

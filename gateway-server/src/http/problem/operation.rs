@@ -106,6 +106,7 @@ impl From<ReportError> for Problem {
             ReportError::StaleEpoch { current } => {
                 Self::new(Kind::StaleEpoch, text).with("current", current.0)
             }
+            ReportError::CodeTooLong { field } => Self::field(field, "is too long to be a code"),
             ReportError::Unavailable => Self::new(Kind::ConnectivityError, text).retry_after(SOON),
             ReportError::Store(error) => error.into(),
         }

@@ -238,3 +238,39 @@ async fn calls_of_workers_carry_four_mebibytes_and_not_a_byte_more() {
         assert_eq!(refused.kind(), "payload_too_large", "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_workers_words_about_a_failure_are_cut() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let sent = scene.sent(&id, "x").await;
+    let message = text(&sent.data()["id"]);
+    let long = "x".repeat(100_000);
+    let error = json!({"code": long, "message": long});
+    let failed = json!({"messageId": message, "status": "failed", "error": error});
+    to(&scene, "message-status", &fact(&id, failed))
+        .expect(200)
+        .await;
+    let read = scene.get(&format!("/api/v1/messages/{message}"));
+    let read = read.expect(200).await;
+    for part in ["code", "message"] {
+        assert_eq!(text(&read.data()["error"][part]).len(), 512, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_other_form_of_a_chat_is_kept_if_it_can_be_one() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let mut message = inbound(&id, "B1");
+    message["chatAlt"] = json!("1".repeat(100_000));
+    message["senderAlt"] = json!("77@lid");
+    to(&scene, "messages", &message).expect(200).await;
+    let read = scene.get(&format!("/api/v1/sessions/{id}/messages"));
+    let read = read.expect(200).await;
+    assert!(
+        read.text.contains("77@lid") && read.text.len() < 10_000,
+        "{}",
+        read.text.len()
+    );
+}
