@@ -211,8 +211,7 @@ impl Orchestrator {
         tx.commit().await
     }
 
-    /// Makes the entry for something that was done to a worker.
-    pub(super) fn worker_entry(
+    fn worker_entry(
         &self,
         now: Timestamp,
         actor: &Actor,

@@ -18,9 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::connection::WorkerConnection;
-use super::resolver::CheckedResolver;
 
-pub(super) type Connector = HttpsConnector<HttpConnector<CheckedResolver>>;
+pub(super) type Connector = HttpsConnector<HttpConnector>;
 
 /// The kept connections of one runtime. Clones share them.
 #[derive(Clone)]

@@ -11,7 +11,6 @@ use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_core::identity::{Access, Principal};
-use gateway_core::orchestrator::Join;
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
 use http::HeaderMap;
@@ -122,11 +121,11 @@ impl Gate {
         match credential {
             Credential::Bootstrap => {
                 parts.strangers.check(client).await?;
-                self.join(extensions, Join::Bootstrap)
+                self.join(extensions, Joiner::Fleet)
             }
             Credential::JoinToken(hash) => {
                 parts.strangers.check(client).await?;
-                self.join(extensions, Join::OneTime(hash))
+                self.join(extensions, Joiner::JoinToken(hash))
             }
             Credential::Worker(owner) => {
                 parts.present(&owner).await?;
@@ -178,14 +177,14 @@ impl Gate {
         Ok(self.access.admits(&caller.principal)?)
     }
 
-    fn join(&self, extensions: &mut http::Extensions, join: Join) -> ApiResult<Option<Caller>> {
+    fn join(&self, extensions: &mut http::Extensions, joiner: Joiner) -> ApiResult<Option<Caller>> {
         if self.access != Access::Bootstrap {
             return Err(Problem::new(
                 Kind::Forbidden,
                 "this token is only for registering a worker",
             ));
         }
-        extensions.insert(Joiner(join));
+        extensions.insert(joiner);
         Ok(None)
     }
 }

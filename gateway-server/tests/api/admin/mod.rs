@@ -1,4 +1,3 @@
 //! `/admin`
 
-mod audit;
 mod workers;
