@@ -6,7 +6,7 @@
 //!
 //! In reading order:
 //!
-//! - the ground: [`id`], [`time`], [`entropy`];
+//! - the ground: [`id`], [`time`], [`entropy`], [`network`];
 //! - the nouns: [`tenant`], [`user`], [`identity`], [`worker`], [`session`], [`state`], [`message`],
 //!   [`event`];
 //! - what drives them: [`balance`] chooses a worker, [`orchestrator`] takes every step with sessions,
@@ -34,6 +34,7 @@ pub mod id;
 pub mod identity;
 pub mod leader;
 pub mod message;
+pub mod network;
 pub mod orchestrator;
 pub mod protocol;
 pub mod retention;

@@ -9,8 +9,8 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use gateway_core::id::{Epoch, Incarnation, SessionId, WorkerId};
-use gateway_core::identity::WorkerTokens;
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::identity::{Origin, WorkerTokens};
 use gateway_core::message::{Intake, IntakeError};
 use gateway_core::orchestrator::{
     BeatError, Join, Orchestrator, Ports, RegisterError, Registration, ReportError, Tick,
@@ -24,7 +24,7 @@ use gateway_core::state::{StateError, StateStore, StoredState};
 use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Clock;
 use gateway_core::worker::{
-    Engine, GuardedLink, LeasePolicy, StoreLeases, Vitals, VitalsPolicy, WorkerLink,
+    AllowedHost, GuardedLink, LeasePolicy, StoreLeases, Vitals, VitalsPolicy, WorkerLink,
 };
 
 use crate::entropy::SeededEntropy;
@@ -164,27 +164,17 @@ impl LocalGateway {
 #[async_trait]
 impl GatewayApi for LocalGateway {
     async fn register(&self, body: &Register) -> Result<Registered, GatewayError> {
-        let registration = registration(body)?;
-        let done = self
-            .orchestrator
-            .register(Join::Bootstrap, &registration)
-            .await;
-        let done = done.map_err(|error| match error {
+        let registration = Registration::of(body.clone(), &[AllowedHost::Any])
+            .map_err(|error| refused(400, "validation_error", error))?;
+        let (origin, join) = (Origin::default(), Join::Bootstrap);
+        let done = self.orchestrator.register(&origin, join, &registration);
+        let done = done.await.map_err(|error| match error {
             RegisterError::Store(_) => unavailable(),
             RegisterError::IncarnationEnded => GatewayError::IncarnationEnded,
             other => refused(409, "conflict", other),
         })?;
         self.carry_out(done.effects);
-        let member = done.value;
-        Ok(Registered {
-            worker_id: member.worker.id.to_string(),
-            worker_token: self.tokens.issue(&registration.owner),
-            lease_seconds: member.lease.as_secs(),
-            heartbeat_interval_ms: u64::try_from(member.heartbeat.as_millis()).unwrap_or(u64::MAX),
-            recovery_required: member.assigned > 0,
-            assigned_session_count: member.assigned,
-            server_time: member.now,
-        })
+        Ok(done.value.answer(&self.tokens))
     }
 
     async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError> {
@@ -306,30 +296,6 @@ impl GatewayApi for LocalGateway {
     }
 }
 
-fn registration(body: &Register) -> Result<Registration, GatewayError> {
-    let invalid = |error: &dyn Display| refused(422, "validation_error", error);
-    let worker = WorkerId::parse(&body.worker_id).map_err(|error| invalid(&error))?;
-    let incarnation = Incarnation::parse(&body.incarnation).map_err(|error| invalid(&error))?;
-    Ok(Registration {
-        owner: Owner {
-            worker,
-            incarnation,
-        },
-        endpoint: body.endpoint.clone(),
-        max_sessions: body.max_sessions,
-        protocol_version: body.protocol_version.unwrap_or(1),
-        version: body.version.clone(),
-        environment: body.environment.clone(),
-        labels: body.labels.clone(),
-        engine: Engine {
-            engine: body.engine.clone(),
-            engine_version: body.engine_version.clone(),
-            state_format: body.state_format.clone(),
-            capabilities: body.capabilities.clone(),
-        },
-    })
-}
-
 fn unavailable() -> GatewayError {
     GatewayError::Unavailable { retry_after: None }
 }
@@ -348,6 +314,7 @@ fn report_error(error: ReportError) -> GatewayError {
         ReportError::StaleEpoch { current } => GatewayError::StaleEpoch {
             current: Some(current),
         },
+        ReportError::CodeTooLong { .. } => refused(400, "validation_error", error),
         ReportError::Unavailable | ReportError::Store(_) => unavailable(),
     }
 }

@@ -39,7 +39,7 @@ impl Logins {
             attempt.failed().await;
             return Err(AccountError::WrongPassword);
         }
-        attempt.succeeded().await;
+        attempt.succeeded().await?;
         let hash = accounts.passwords.hash(new.password()).await?;
         retry_conflicts(ATTEMPTS, || self.replace_password(actor, &user, &hash)).await
     }

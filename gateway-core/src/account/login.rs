@@ -169,7 +169,7 @@ impl Logins {
             attempt.failed().await;
             return Err(AccountError::WrongCredentials);
         };
-        attempt.succeeded().await;
+        attempt.succeeded().await?;
         retry_conflicts(ATTEMPTS, || self.enter(origin, &user)).await
     }
 
@@ -195,7 +195,7 @@ impl Logins {
         Ok(Committed::ending((), Ended::Login { tenant, login }))
     }
 
-    /// Counts an attempt to prove the password of the account with that address.
+    /// Begins an attempt to prove the password of the account with that address.
     pub(super) async fn attempt(
         &self,
         email: &Email,

@@ -1,8 +1,11 @@
-//! Guessing passwords is slow: attempts per account and per network are counted.
+//! Guessing passwords is slow: wrong ones are counted, per account and per network.
 //!
-//! An attempt counts for its account before it is checked, so that many at once do not slip through; a
-//! success forgets the account's. A network counts its failures only. Whether the account exists makes no
-//! difference to any of this. Without the coordinator nothing is counted and nobody is refused.
+//! Only wrong ones: many right logins at once, of many programs or tabs, are no guesses. Counting after the check
+//! alone would let a burst of guesses slip through, all of them looked at before the first is counted; so the
+//! counts are looked at again once a password was found right, and it is refused if too many were wrong
+//! meanwhile. What slips through is what is checked at the same moment, which the hasher bounds. Whether the
+//! account exists makes no difference to any of this. Without the coordinator nothing is counted and nobody is
+//! refused.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,11 +13,11 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::AccountError;
-use crate::coord::{CoordError, Coordinator, Counted};
+use crate::coord::{CoordError, Coordinator};
 use crate::identity::client_network;
 use crate::user::Email;
 
-/// How many failed attempts a window allows, per account and per network.
+/// How many wrong passwords a window allows, per account and per network.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) attempts: u32,
@@ -31,10 +34,10 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Counts an attempt.
+    /// Begins an attempt.
     ///
     /// # Errors
-    /// There were too many.
+    /// There were too many wrong ones.
     pub(super) async fn begin(
         coord: &'a dyn Coordinator,
         allowed: Allowance,
@@ -48,47 +51,58 @@ impl<'a> Attempt<'a> {
             account: format!("login:account:{}", hex::encode(&digest[..16])),
             network: address.map(|address| format!("login:address:{}", client_network(address))),
         };
-        if let Some(network) = &attempt.network {
-            attempt.refuse(coord.counted(network).await, 0)?;
-        }
-        let counted = coord.count(&attempt.account, allowed.window).await;
-        attempt.refuse(counted.map(Some), 1)?;
+        attempt.look().await?;
         Ok(attempt)
     }
 
-    /// Forgets the attempts on the account: the password was right.
-    pub(super) async fn succeeded(self) {
-        warn(self.coord.reset_counter(&self.account).await);
+    /// Forgets the wrong passwords of the account: this one was right.
+    ///
+    /// # Errors
+    /// Too many were wrong while this one was checked.
+    pub(super) async fn succeeded(self) -> Result<(), AccountError> {
+        if self.look().await? {
+            warn(self.coord.reset_counter(&self.account).await);
+        }
+        Ok(())
     }
 
-    /// Counts the failure for the network.
+    /// Counts a wrong password, for the account and for the network.
     pub(super) async fn failed(self) {
-        if let Some(network) = &self.network {
-            let counted = self.coord.count(network, self.allowed.window).await;
+        for counter in self.counters() {
+            let counted = self.coord.count(counter, self.allowed.window).await;
             warn(counted.map(drop));
         }
     }
 
-    /// Returns the error of an attempt, if there were too many; `own` is how many of the counted attempts
-    /// are this one.
-    fn refuse(
-        &self,
-        counted: Result<Option<Counted>, CoordError>,
-        own: u64,
-    ) -> Result<(), AccountError> {
+    fn counters(&self) -> impl Iterator<Item = &str> {
+        self.network
+            .as_deref()
+            .into_iter()
+            .chain([self.account.as_str()])
+    }
+
+    /// Refuses the attempt if too many were wrong; returns whether any was wrong of the account.
+    async fn look(&self) -> Result<bool, AccountError> {
         let limit = u64::from(self.allowed.attempts);
-        match counted {
-            Ok(Some(counted)) if counted.count >= limit + own => {
-                Err(AccountError::TooManyAttempts {
+        let mut of_account = false;
+        for counter in self.counters() {
+            let counted = match self.coord.counted(counter).await {
+                Ok(counted) => counted,
+                Err(error) => {
+                    warn(Err(error));
+                    continue;
+                }
+            };
+            if let Some(counted) = &counted
+                && counted.count >= limit
+            {
+                return Err(AccountError::TooManyAttempts {
                     retry_after: counted.resets_in,
-                })
+                });
             }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                warn(Err(error));
-                Ok(())
-            }
+            of_account = counter == self.account && counted.is_some();
         }
+        Ok(of_account)
     }
 }
 

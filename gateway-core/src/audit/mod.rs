@@ -57,6 +57,8 @@ pub mod action {
     pub const TENANT_ACTIVATED: &str = "tenant.activated";
     /// An operator has reserved a worker id.
     pub const WORKER_ADDED: &str = "worker.added";
+    /// A run of a worker was let in, or has come back with other properties.
+    pub const WORKER_REGISTERED: &str = "worker.registered";
     /// An operator has changed labels, limit or cordon of a worker.
     pub const WORKER_UPDATED: &str = "worker.updated";
     /// An operator has removed a worker.

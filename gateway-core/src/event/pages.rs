@@ -83,7 +83,7 @@ impl EventPages {
 
     /// Returns the code that a `session.qr` is about, if it is still the present one.
     async fn code(&self, codes: &mut Codes, event: &LoggedEvent) -> Option<PairingSecret> {
-        let session = event.session.filter(|_| event.name == "session.qr")?;
+        let session = event.session.filter(|_| event.name == SessionQr::EVENT)?;
         let Ok(Event::SessionQr(shown)) = event.event() else {
             return None;
         };

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{ChallengeText, Event, EventEnvelope};
+use super::{ChallengeText, Event, EventEnvelope, SessionQr};
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -39,7 +39,7 @@ impl DocumentedEvent {
     /// Returns the schema of the payload, with what readers join to it.
     fn data(&self) -> RefOr<Schema> {
         let payload = Ref::from_schema_name(self.payload.as_ref());
-        if self.name != "session.qr" {
+        if self.name != SessionQr::EVENT {
             return payload.into();
         }
         let text = Ref::from_schema_name(ChallengeText::name());

@@ -26,6 +26,8 @@ pub enum ActorKind {
         tenant: TenantId,
         key: ApiKeyId,
     },
+    /// A worker that registers; what is done names it.
+    Worker,
     /// Somebody at the command line of the server's machine.
     Operator,
     System,
@@ -38,18 +40,19 @@ impl ActorKind {
         match self {
             Self::User { .. } => "user",
             Self::Key { .. } => "key",
+            Self::Worker => "worker",
             Self::Operator => "operator",
             Self::System => "system",
         }
     }
 
-    /// Returns the id of the person or key; operators and the gateway itself have none.
+    /// Returns the id of the person or key; all others have none.
     #[must_use]
     pub fn id(self) -> Option<String> {
         match self {
             Self::User { user, .. } => Some(user.to_string()),
             Self::Key { key, .. } => Some(key.to_string()),
-            Self::Operator | Self::System => None,
+            Self::Worker | Self::Operator | Self::System => None,
         }
     }
 }
@@ -79,6 +82,16 @@ impl Actor {
     pub const fn by(mut self, login: TokenFamilyId) -> Self {
         self.login = Some(login);
         self
+    }
+
+    /// Makes the actor for a worker that registers.
+    #[must_use]
+    pub const fn worker(origin: Origin) -> Self {
+        Self {
+            kind: ActorKind::Worker,
+            login: None,
+            origin,
+        }
     }
 
     /// Makes the actor for commands at the command line.

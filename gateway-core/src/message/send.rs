@@ -12,10 +12,7 @@ use serde_json::{Map, Value};
 
 use super::kind::body_hash;
 use super::log::{Fact, LogError, LogFull, MessageLog, Outgoing, Recorded};
-use super::target::{QUOTED, Targets};
-use super::{
-    ChatId, Content, Message, MessageError, MessageIds, MessageStatus, Timeline, WaMessageId,
-};
+use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus, WaMessageId};
 use crate::entropy::Entropy;
 use crate::id::{MessageId, SessionId, TenantId};
 use crate::protocol::{SendMessage, Sent};
@@ -84,12 +81,6 @@ pub enum SendError {
         /// The type of message.
         capability: &'static str,
     },
-    /// Not sent: there is no such message in the chat that this one could be about.
-    #[error("there is no such message in this chat; give the id of one that is listed there")]
-    UnknownTarget {
-        /// The field of the request that names it.
-        field: &'static str,
-    },
     /// Not sent: the log is full or the store is away.
     #[error(transparent)]
     LogFull(#[from] LogFull),
@@ -151,8 +142,6 @@ struct PreparedMessage {
     chat: ChatId,
     kind: &'static str,
     fields: Map<String, Value>,
-    /// The messages that it is about, as the worker is told of them.
-    about: Map<String, Value>,
     hash: [u8; 32],
 }
 
@@ -191,13 +180,12 @@ impl Sender {
         request: &SendRequest,
         route: Route,
     ) -> Result<SendOutcome, SendError> {
-        let mut prepared = prepare(&self.ids, request, id);
+        let prepared = prepare(&self.ids, request, id);
         if request.idempotency_key.is_some()
             && let Some(outcome) = self.earlier(&prepared).await?
         {
             return outcome.conclude(true);
         }
-        prepared.about = self.targets(request, &route).fields().await?;
         let place = self.log.reserve()?;
         let (route, answer) = match self.attempt(&prepared, &route).await? {
             Err(stale) if is_stale(&stale) => {
@@ -208,7 +196,7 @@ impl Sender {
             answer => (route, answer),
         };
         let (status, error) = outcome_of(&prepared, answer)?;
-        let fact = prepared.fact(&route, status, error.as_ref());
+        let fact = prepared.fact(&route, status, error.as_ref().map(Failure::note));
         let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
             Ok(recorded) => recorded,
             Err(source) => return Err(SendError::NotRecorded { id, source }),
@@ -216,15 +204,6 @@ impl Sender {
         match error {
             None => recorded.conclude(false),
             Some(failure) => Err(failure.into_error(id)),
-        }
-    }
-
-    fn targets<'s>(&'s self, request: &'s SendRequest, route: &Route) -> Targets<'s> {
-        Targets {
-            log: &*self.log,
-            ids: &self.ids,
-            request,
-            session: route.session,
         }
     }
 
@@ -243,9 +222,7 @@ impl Sender {
             return Ok(None);
         };
         let mismatch = message.body_hash.is_some_and(|hash| hash != prepared.hash);
-        let answered = message.timeline.sending.is_some();
-        let unknown = message.status == MessageStatus::Unknown && !answered;
-        let unresolved = message.is_stub() || unknown;
+        let unresolved = message.is_stub() || message.status == MessageStatus::Unknown;
         if unresolved && !mismatch {
             return Ok(None);
         }
@@ -303,7 +280,6 @@ fn prepare(ids: &MessageIds, request: &SendRequest, id: MessageId) -> PreparedMe
         chat: request.to.clone(),
         kind: request.content.kind(),
         fields,
-        about: Map::new(),
         hash,
     }
 }
@@ -325,21 +301,22 @@ impl PreparedMessage {
         }
     }
 
-    /// Returns the fields of the type beside those of the command. The command has ids of its own, so other messages
-    /// stand in fields of their own instead of the ids that the tenant gave.
+    /// Returns the fields of the type beside those of the command. The command has ids of its own, so the
+    /// ids of the message that a reaction is about stand in `target`.
     fn wire_fields(&self) -> Map<String, Value> {
         let mut fields = self.fields.clone();
-        if self.about.is_empty() {
-            return fields;
+        let ids = ["messageId", "waMessageId"];
+        let target: Map<_, _> = ids
+            .iter()
+            .filter_map(|name| fields.remove_entry(*name))
+            .collect();
+        if !target.is_empty() {
+            fields.insert("target".to_owned(), Value::Object(target));
         }
-        for name in ["messageId", "waMessageId", QUOTED] {
-            fields.remove(name);
-        }
-        fields.extend(self.about.clone());
         fields
     }
 
-    fn fact(self, route: &Route, status: MessageStatus, failure: Option<&Failure>) -> Outgoing {
+    fn fact(self, route: &Route, status: MessageStatus, error: Option<MessageError>) -> Outgoing {
         Outgoing {
             id: self.id,
             tenant: self.tenant,
@@ -351,8 +328,7 @@ impl PreparedMessage {
             content: Value::Object(self.fields),
             body_hash: self.hash,
             status,
-            error: failure.map(Failure::note),
-            refused_status: failure.and_then(Failure::refused_status),
+            error,
         }
     }
 }
@@ -378,13 +354,6 @@ impl Failure {
         MessageError {
             code: code.to_owned(),
             message,
-        }
-    }
-
-    const fn refused_status(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            Self::Rubbish | Self::Silent => None,
         }
     }
 
@@ -454,38 +423,22 @@ impl Recorded {
         if self.mismatch {
             return Err(SendError::IdempotencyMismatch { id });
         }
-        if !repeated {
-            return Ok(SendOutcome {
-                message: self.message,
-                repeated,
+        if let (MessageStatus::Failed, true) = (self.message.status, repeated) {
+            let error = self.message.error;
+            let (code, message) = error.map_or(("failed".to_owned(), None), |error| {
+                (error.code, error.message)
+            });
+            let message = message.unwrap_or_else(|| code.clone());
+            return Err(SendError::Refused {
+                id,
+                status: 422,
+                code,
+                message,
             });
         }
-        first_answer(self.message).map(|message| SendOutcome { message, repeated })
+        Ok(SendOutcome {
+            message: self.message,
+            repeated,
+        })
     }
-}
-
-/// Returns what the first send with the key was told, whatever became of the message since.
-fn first_answer(message: Message) -> Result<Message, SendError> {
-    if message.timeline.sending.is_some() {
-        return Ok(Message {
-            status: MessageStatus::Sending,
-            error: None,
-            timeline: Timeline {
-                sending: message.timeline.sending,
-                ..Timeline::default()
-            },
-            ..message
-        });
-    }
-    if message.status != MessageStatus::Failed {
-        return Ok(message);
-    }
-    let error = message.error.map(|error| (error.code, error.message));
-    let (code, words) = error.unwrap_or_else(|| ("failed".to_owned(), None));
-    Err(SendError::Refused {
-        id: message.id,
-        status: message.refused_status.unwrap_or(422),
-        message: words.unwrap_or_else(|| code.clone()),
-        code,
-    })
 }

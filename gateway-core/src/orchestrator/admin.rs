@@ -211,7 +211,8 @@ impl Orchestrator {
         tx.commit().await
     }
 
-    fn worker_entry(
+    /// Makes the entry for something that was done to a worker.
+    pub(super) fn worker_entry(
         &self,
         now: Timestamp,
         actor: &Actor,

@@ -175,7 +175,7 @@ fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     snapshot.cordoned = worker.is_cordoned();
     snapshot.active = is_active(worker.status, lease);
     snapshot.stores_state = stores_state(lease);
-    snapshot.labels.clone_from(&worker.labels);
+    snapshot.labels = worker.labels_in_force();
     snapshot.protocol_version = worker.protocol_version;
     snapshot
         .state_format

@@ -1,18 +1,19 @@
 //! Workers come and go.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::silence::{silence_of, tell_sessions};
-use super::{ATTEMPTS, Done, Orchestrator};
+use super::{ATTEMPTS, Done, Orchestrator, Registration};
+use crate::audit::{AuditEntry, action};
 use crate::coord::Notice;
 use crate::id::{Incarnation, WorkerId};
-use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
+use crate::identity::{Actor, Origin, WorkerTokens};
+use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Registered};
 use crate::session::{Effect, Input, Owner};
 use crate::state::StateError;
 use crate::store::{AsStoreError, OrchestrationTx, StoreError, Unique, retry_conflicts};
 use crate::time::Timestamp;
-use crate::worker::{Death, Engine, Lease, Worker, WorkerStatus};
+use crate::worker::{Death, Lease, Worker, WorkerStatus};
 
 /// Within this time of its last renewal an incarnation defends its slot against another endpoint.
 const DEFENDS_SLOT: Duration = Duration::from_secs(6);
@@ -26,27 +27,11 @@ pub enum Join {
     OneTime([u8; 32]),
 }
 
-/// The registration of a run of a worker, validated.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Registration {
-    /// The worker's slot and incarnation.
-    pub owner: Owner,
-    /// The base URL, checked against the operator's allow-list.
-    pub endpoint: String,
-    /// The most sessions that it may hold, 1 to 1000.
-    pub max_sessions: u32,
-    /// The protocol version it speaks.
-    pub protocol_version: u32,
-    /// The worker program's version.
-    pub version: Option<String>,
-    pub environment: Option<String>,
-    pub labels: BTreeMap<String, String>,
-    pub engine: Engine,
-}
-
 /// The answer to a worker that was let in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Member {
+    /// The run that was let in.
+    pub owner: Owner,
     pub worker: Worker,
     /// How long a renewal lasts.
     pub lease: Duration,
@@ -56,6 +41,22 @@ pub struct Member {
     pub assigned: u32,
     /// The store's time of the registration.
     pub now: Timestamp,
+}
+
+impl Member {
+    /// Returns the answer on the wire, with the run's token.
+    #[must_use]
+    pub fn answer(&self, tokens: &WorkerTokens) -> Registered {
+        Registered {
+            worker_id: self.owner.worker.to_string(),
+            worker_token: tokens.issue(&self.owner),
+            lease_seconds: self.lease.as_secs(),
+            heartbeat_interval_ms: u64::try_from(self.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            recovery_required: self.assigned > 0,
+            assigned_session_count: self.assigned,
+            server_time: self.now,
+        }
+    }
 }
 
 /// Why a worker was not let in.
@@ -106,12 +107,14 @@ impl Orchestrator {
     /// lease.
     ///
     /// The lease of the former incarnation is renewed no more, but it keeps its sessions until it is fenced:
-    /// after its goodbye, after proof of its death, or after lease and guard.
+    /// after its goodbye, after proof of its death, or after lease and guard. Whatever is not a mere
+    /// repetition has its entry in the audit log, with `origin` as the place it came from.
     ///
     /// # Errors
     /// The worker may not join; the error says why. Or the store fails.
     pub async fn register(
         &self,
+        origin: &Origin,
         join: Join,
         registration: &Registration,
     ) -> Result<Done<Member>, RegisterError> {
@@ -119,7 +122,8 @@ impl Orchestrator {
         if !(MIN_PROTOCOL_VERSION..=PROTOCOL_VERSION).contains(&asked) {
             return Err(RegisterError::ProtocolVersion { asked });
         }
-        let member = retry_conflicts(ATTEMPTS, || self.try_register(join, registration)).await?;
+        let attempt = || self.try_register(origin, join, registration);
+        let member = retry_conflicts(ATTEMPTS, attempt).await?;
         self.announce_worker(&registration.owner.worker).await;
         self.look_at_worker(&registration.owner.worker).await?;
         self.hint(&Notice::Outbox).await;
@@ -131,6 +135,7 @@ impl Orchestrator {
 
     async fn try_register(
         &self,
+        origin: &Origin,
         join: Join,
         registration: &Registration,
     ) -> Result<Member, RegisterError> {
@@ -144,17 +149,21 @@ impl Orchestrator {
             return Err(RegisterError::WrongToken);
         }
         if let Some(other) = tx
-            .worker_at(&registration.endpoint)
+            .worker_at(registration.endpoint.as_str())
             .await?
             .filter(|w| w.id != *id)
         {
             return Err(RegisterError::EndpointInUse { holder: other.id });
         }
+        let before = known.clone();
         let former = known.as_ref().and_then(Worker::owner);
         let times = self.ports.leases.policy();
-        let worker = enter(&mut *tx, known, registration, times.lease, now).await?;
+        let worker = enter(&mut *tx, known, join, registration, times.lease, now).await?;
         self.tell_sessions_of_former(&mut *tx, former, registration, now)
             .await?;
+        if let Some(entry) = self.joined(now, origin, before.as_ref(), &worker) {
+            tx.append_audit(&entry).await?;
+        }
         let room = worker.max_sessions.saturating_sub(worker.assigned);
         tx.wake_waiting(room).await?;
         let assigned = tx.sessions_of(&registration.owner).await?.len();
@@ -163,6 +172,7 @@ impl Orchestrator {
         tx.commit().await?;
         tracing::info!(worker.id = %id, "a worker has registered");
         Ok(Member {
+            owner: registration.owner.clone(),
             worker,
             lease: times.lease,
             heartbeat: times.heartbeat,
@@ -192,6 +202,31 @@ impl Orchestrator {
             Input::OwnerSilent(silence_of(&lease, self.ports.leases.policy()))
         };
         tell_sessions(tx, &self.policy.session, &former, &input, now).await
+    }
+
+    /// Makes the entry for a registration; none if it repeats what is known.
+    fn joined(
+        &self,
+        now: Timestamp,
+        origin: &Origin,
+        before: Option<&Worker>,
+        worker: &Worker,
+    ) -> Option<AuditEntry> {
+        let actor = Actor::worker(origin.clone());
+        let entry = self.worker_entry(now, &actor, action::WORKER_REGISTERED, &worker.id);
+        let nobody = Worker::pending(worker.id.clone(), 0, now);
+        let before = before.unwrap_or(&nobody);
+        let entry = entry
+            .changed("incarnation", &before.incarnation, &worker.incarnation)
+            .changed("endpoint", &before.endpoint, &worker.endpoint)
+            .changed("maxSessions", &before.max_sessions, &worker.max_sessions)
+            .changed(
+                "reportedLabels",
+                &before.reported_labels,
+                &worker.reported_labels,
+            )
+            .changed("version", &before.version, &worker.version);
+        (!entry.changes.is_empty()).then_some(entry)
     }
 
     /// Takes the goodbye of a worker that has closed and tombstoned everything it held.
@@ -262,18 +297,13 @@ async fn admit(
     if known.status == WorkerStatus::Removed {
         return Err(RegisterError::Removed);
     }
-    match (join, known.join_token_hash) {
-        (Join::Bootstrap, None) => {}
-        (Join::OneTime(shown), Some(expected)) if shown == expected => {}
-        (Join::OneTime(_), None) if known.incarnation.is_some() => {
-            return Err(RegisterError::WrongToken);
-        }
-        (Join::Bootstrap | Join::OneTime(_), _) => return Err(RegisterError::WrongToken),
+    if !opens(join, known, &registration.owner.incarnation) {
+        return Err(RegisterError::WrongToken);
     }
     let Some(present) = known.owner() else {
         return Ok(());
     };
-    let same_place = known.endpoint.as_deref() == Some(&registration.endpoint);
+    let same_place = known.endpoint.as_deref() == Some(registration.endpoint.as_str());
     let Some(lease) = tx
         .lease(&present)
         .await?
@@ -287,10 +317,26 @@ async fn admit(
     Ok(())
 }
 
+/// Returns whether what was proved lets `run` into the slot.
+///
+/// A reserved slot takes its one-time token for one run, which may show it again: the answer may have been lost.
+/// Later runs come with the fleet's token.
+fn opens(join: Join, known: &Worker, run: &Incarnation) -> bool {
+    match (join, known.join_token_hash) {
+        (Join::Bootstrap, expected) => expected.is_none() || known.incarnation.is_some(),
+        (Join::OneTime(shown), Some(expected)) => {
+            let used_by = known.incarnation.as_ref();
+            shown == expected && used_by.is_none_or(|used| used == run)
+        }
+        (Join::OneTime(_), None) => false,
+    }
+}
+
 /// Writes the worker's row and its lease, which runs for as long as `lasts` from now.
 async fn enter(
     tx: &mut dyn OrchestrationTx,
     known: Option<Worker>,
+    join: Join,
     registration: &Registration,
     lasts: Duration,
     now: Timestamp,
@@ -309,7 +355,7 @@ async fn enter(
         return Err(RegisterError::IncarnationEnded);
     }
     worker.status = WorkerStatus::Active;
-    worker.endpoint = Some(registration.endpoint.clone());
+    worker.endpoint = Some(registration.endpoint.as_str().to_owned());
     worker.incarnation = Some(Incarnation::clone(&owner.incarnation));
     // A new run has ignored nothing.
     worker.stuck = worker.stuck.filter(|run| *run == owner.incarnation);
@@ -318,8 +364,10 @@ async fn enter(
     worker.environment.clone_from(&registration.environment);
     worker.protocol_version = registration.protocol_version;
     worker.engine = registration.engine.clone();
-    worker.labels.extend(registration.labels.clone());
-    worker.join_token_hash = None;
+    worker.reported_labels.clone_from(&registration.labels);
+    if join == Join::Bootstrap {
+        worker.join_token_hash = None;
+    }
     worker.registered_at = Some(now);
     worker.updated_at = now;
     if is_new {

@@ -33,6 +33,7 @@ mod perform;
 mod place;
 mod probe;
 mod qr;
+mod registration;
 mod report;
 mod silence;
 mod stuck;
@@ -49,9 +50,12 @@ pub use claim_due::Claim;
 pub use effect_queue::{EffectLimits, EffectQueue};
 pub use follow_fleet::exclusion;
 pub use heartbeat::BeatError;
-pub use membership::{Join, Member, RegisterError, Registration};
+pub use membership::{Join, Member, RegisterError};
 pub use probe::Probe;
 pub use qr::QrError;
+pub use registration::{
+    InvalidField, InvalidRegistration, Registration, check_labels, parse_worker_id,
+};
 pub use report::ReportError;
 pub use tick::Tick;
 

@@ -4,6 +4,7 @@ use super::apply::ApplyError;
 use super::{Done, Orchestrator};
 use crate::coord::PairingSecret;
 use crate::id::{Epoch, SessionId};
+use crate::protocol::bounds::{MAX_CHALLENGE, MAX_CODE, words};
 use crate::protocol::{RecoveryResult, SessionReport, SessionState, WorkerClock};
 use crate::session::{
     Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Phase, Reason,
@@ -24,6 +25,12 @@ pub enum ReportError {
         /// The session's present epoch.
         current: Epoch,
     },
+    /// A code is longer than any can be.
+    #[error("{field} is too long to be a code")]
+    CodeTooLong {
+        /// The name of the field on the wire.
+        field: &'static str,
+    },
     /// The code could not be kept; the worker must report again.
     #[error("the code cannot be kept at the moment")]
     Unavailable,
@@ -38,13 +45,14 @@ impl Orchestrator {
     /// the code. Repeating a report changes nothing.
     ///
     /// # Errors
-    /// There is no such session, the reporter does not hold it at that epoch, a code cannot be kept, or the store
-    /// fails.
+    /// There is no such session, the reporter does not hold it at that epoch, a code is too long or cannot be kept,
+    /// or the store fails.
     pub async fn report(
         &self,
         reporter: &Owner,
         report: &SessionReport,
     ) -> Result<Done<()>, ReportError> {
+        check_codes(report)?;
         let (row, now) = self.held(reporter, report.session_id, report.epoch).await?;
         let input = parse(report, &row, now);
         for secret in secrets(report, now) {
@@ -198,7 +206,7 @@ fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
         }),
         "ERROR" => Observation::Closed(Closure::Error {
             reason,
-            action_required: report.action_required.clone(),
+            action_required: report.action_required.as_deref().map(words),
         }),
         other => Observation::Unknown(other.chars().take(40).collect()),
     };
@@ -220,6 +228,21 @@ fn clock(report: &SessionReport, now: Timestamp) -> WorkerClock {
 /// not kept in the row.
 fn is_short(text: &str) -> bool {
     text.len() <= 64
+}
+
+/// Refuses codes that are too long: cut, they would be of no use.
+fn check_codes(report: &SessionReport) -> Result<(), ReportError> {
+    let challenge = report.passkey_challenge.as_ref().map(ToString::to_string);
+    for (field, text, most) in [
+        ("qrCode", &report.qr_code, MAX_CODE),
+        ("pairingCode", &report.pairing_code, MAX_CODE),
+        ("passkeyChallenge", &challenge, MAX_CHALLENGE),
+    ] {
+        if text.as_ref().is_some_and(|text| text.len() > most) {
+            return Err(ReportError::CodeTooLong { field });
+        }
+    }
+    Ok(())
 }
 
 fn stage(reason: Option<&Reason>) -> Stage {
@@ -281,7 +304,7 @@ fn secrets(report: &SessionReport, now: Timestamp) -> Vec<PairingSecret> {
     )
 }
 
-/// Returns the codes that a worker's answer about a session carries.
+/// Returns the codes that a worker's answer about a session carries, but for those that are too long.
 pub(super) fn secrets_of(state: &SessionState, now: Timestamp) -> Vec<PairingSecret> {
     let challenge = state.passkey_challenge.as_ref().map(ToString::to_string);
     collect(
@@ -325,5 +348,12 @@ fn collect(
             expires_at: expires_at.map_or_else(|| now.plus(DEFAULT_LIFE), |at| clock.here(at)),
         })
     };
-    found.into_iter().filter_map(secret).collect()
+    let fits = |secret: &PairingSecret| {
+        let most = match secret.kind {
+            ChallengeKind::Qr | ChallengeKind::PairingCode => MAX_CODE,
+            ChallengeKind::Passkey => MAX_CHALLENGE,
+        };
+        secret.text.len() <= most
+    };
+    found.into_iter().filter_map(secret).filter(fits).collect()
 }

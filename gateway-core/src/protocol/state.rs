@@ -15,6 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds::MAX_ENTRIES;
 use crate::id::{Epoch, SessionId};
 use crate::state::{StateVersion, StoredState};
 
@@ -37,6 +38,16 @@ pub const STATE_MEDIA_TYPE: &str = "application/octet-stream";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body ends inside a frame: send every frame whole")]
 pub struct BrokenFrame;
+
+/// Why the body of `POST …/state/journal` cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEntries {
+    #[error(transparent)]
+    Broken(#[from] BrokenFrame),
+    /// More entries than one call may have.
+    #[error("at most {MAX_ENTRIES} entries are allowed in one call: send the rest in another one")]
+    TooMany,
+}
 
 /// Writes the body of the answer to `GET …/state`.
 #[must_use]
@@ -93,11 +104,14 @@ pub fn encode_entries(entries: &[Vec<u8>]) -> Vec<u8> {
 /// Reads the body of `POST …/state/journal`. Sizes are checked by the state store.
 ///
 /// # Errors
-/// The body ends inside a frame.
-pub fn decode_entries(body: &[u8]) -> Result<Vec<Vec<u8>>, BrokenFrame> {
+/// The body ends inside a frame, or has more than [`MAX_ENTRIES`] of them.
+pub fn decode_entries(body: &[u8]) -> Result<Vec<Vec<u8>>, InvalidEntries> {
     let mut rest = body;
     let mut entries = Vec::new();
     while !rest.is_empty() {
+        if entries.len() == MAX_ENTRIES {
+            return Err(InvalidEntries::TooMany);
+        }
         let length = u32::from_be_bytes(take(&mut rest)?);
         entries.push(split(&mut rest, u64::from(length))?.to_vec());
     }
@@ -160,15 +174,20 @@ pub fn encode_groups(groups: &[JournalGroup]) -> Vec<u8> {
 /// Reads the body of `POST /workers/{id}/state/journal`. Sizes are checked by the state store.
 ///
 /// # Errors
-/// The body ends inside a frame.
-pub fn decode_groups(body: &[u8]) -> Result<Vec<JournalGroup>, BrokenFrame> {
+/// The body ends inside a frame, or has more than [`MAX_ENTRIES`] entries in all.
+pub fn decode_groups(body: &[u8]) -> Result<Vec<JournalGroup>, InvalidEntries> {
     let mut rest = body;
     let mut groups = Vec::new();
+    let mut room = MAX_ENTRIES;
     while !rest.is_empty() {
         let session = SessionId::from_u128(u128::from_be_bytes(take(&mut rest)?));
         let epoch = Epoch(u64::from_be_bytes(take(&mut rest)?));
         let after = u64::from_be_bytes(take(&mut rest)?);
         let count = u32::from_be_bytes(take(&mut rest)?);
+        let left = usize::try_from(count)
+            .ok()
+            .and_then(|count| room.checked_sub(count));
+        room = left.ok_or(InvalidEntries::TooMany)?;
         let mut entries = Vec::new();
         for _ in 0..count {
             let length = u32::from_be_bytes(take(&mut rest)?);
@@ -250,7 +269,8 @@ mod tests {
         assert_eq!(decode_groups(&body), Ok(groups));
         assert_eq!(decode_groups(&[]), Ok(vec![]));
         for cut in [1, 16, 35, 36, 39, body.len() - 1] {
-            assert_eq!(decode_groups(&body[..cut]), Err(BrokenFrame), "{cut}");
+            let broken = Err(InvalidEntries::Broken(BrokenFrame));
+            assert_eq!(decode_groups(&body[..cut]), broken, "{cut}");
         }
     }
 
@@ -258,7 +278,8 @@ mod tests {
     fn a_cut_body_is_noticed_at_every_byte() {
         let whole = encode_entries(&[vec![1, 2, 3]]);
         for cut in 1..whole.len() {
-            assert_eq!(decode_entries(&whole[..cut]), Err(BrokenFrame), "{cut}");
+            let broken = Err(InvalidEntries::Broken(BrokenFrame));
+            assert_eq!(decode_entries(&whole[..cut]), broken, "{cut}");
         }
         let whole = encode_state(&stored(Some((1, vec![5, 6])), vec![]));
         for cut in 1..whole.len() {
@@ -275,6 +296,25 @@ mod tests {
         let mut body = u64::MAX.to_be_bytes().to_vec();
         body.extend_from_slice(&1u64.to_be_bytes());
         assert_eq!(decode_state(Epoch(1), &body), Err(BrokenFrame));
-        assert_eq!(decode_entries(&u32::MAX.to_be_bytes()), Err(BrokenFrame));
+        let broken = Err(InvalidEntries::Broken(BrokenFrame));
+        assert_eq!(decode_entries(&u32::MAX.to_be_bytes()), broken);
+    }
+
+    #[test]
+    fn a_million_empty_entries_are_too_many() {
+        let most = vec![0; 4 * MAX_ENTRIES];
+        assert_eq!(decode_entries(&most).map(|all| all.len()), Ok(MAX_ENTRIES));
+        let more = vec![0; 4 * 1024 * 1024];
+        assert_eq!(decode_entries(&more), Err(InvalidEntries::TooMany));
+        let group = |entries: usize| JournalGroup {
+            session: SessionId::from_u128(1),
+            epoch: Epoch(1),
+            after: 0,
+            entries: vec![Vec::new(); entries],
+        };
+        let most = encode_groups(&[group(400), group(600)]);
+        assert_eq!(decode_groups(&most).map(|all| all.len()), Ok(2));
+        let more = encode_groups(&[group(400), group(601)]);
+        assert_eq!(decode_groups(&more), Err(InvalidEntries::TooMany));
     }
 }

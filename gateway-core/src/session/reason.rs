@@ -2,7 +2,7 @@
 //!
 //! Tenants match on these words, so they are part of the public API: a word never changes its meaning, and
 //! every word that the gateway gives by itself stands here once, with what it means. A worker may give a
-//! reason of its own, which is passed on as it came.
+//! reason of its own, which is passed on as it came, cut to 512 characters.
 //!
 //! | status | reasons |
 //! |---|---|
@@ -17,6 +17,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::protocol::bounds::words;
 
 macro_rules! reasons {
     ($( #[doc = $meaning:literal] $variant:ident = $word:literal, )+) => {
@@ -44,12 +46,12 @@ macro_rules! reasons {
                 }
             }
 
-            /// Reads a word. One that is not the gateway's is a worker's.
+            /// Reads a word. One that is not the gateway's is a worker's, of which only the beginning is kept.
             #[must_use]
             pub fn parse(word: &str) -> Self {
                 match word {
                     $( $word => Self::$variant, )+
-                    other => Self::Reported(other.to_owned()),
+                    other => Self::Reported(words(other)),
                 }
             }
         }

@@ -26,7 +26,7 @@ use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::fill::FillRepo;
 use crate::identity::{KeyRepo, LoginRepo};
 use crate::leader::LeaderRepo;
-use crate::message::{AckDeadlineRepo, MessageRepo};
+use crate::message::MessageRepo;
 use crate::retention::RetentionRepo;
 use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};
@@ -50,49 +50,23 @@ pub trait OrchestrationTx:
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
-/// A unit of work over everything the server needs.
-///
-/// Every method added here that reads tenant data takes the tenant's id and has it in its condition.
-pub trait PlatformTx:
-    OrchestrationTx
-    + CardRepo
-    + TenantRepo
-    + UserRepo
-    + KeyRepo
-    + LoginRepo
-    + QuotaRepo
-    + MessageRepo
-    + AckDeadlineRepo
-    + EventRepo
-    + SequencerRepo
-    + ChangeRepo
-    + ReplicaRepo
-    + FillRepo
-    + LeaderRepo
-    + RetentionRepo
-    + AuditReader
-{
+/// Joins repositories in one trait, which every type has that has them all.
+macro_rules! joined {
+    ($(#[$doc:meta])* $name:ident: $($repo:ident)+) => {
+        $(#[$doc])*
+        pub trait $name: $($repo +)+ {}
+
+        impl<T: $($repo +)+> $name for T {}
+    };
 }
 
-impl<T> PlatformTx for T where
-    T: OrchestrationTx
-        + CardRepo
-        + TenantRepo
-        + UserRepo
-        + KeyRepo
-        + LoginRepo
-        + QuotaRepo
-        + MessageRepo
-        + AckDeadlineRepo
-        + EventRepo
-        + SequencerRepo
-        + ChangeRepo
-        + ReplicaRepo
-        + FillRepo
-        + LeaderRepo
-        + RetentionRepo
-        + AuditReader
-{
+joined! {
+    /// A unit of work over everything the server needs.
+    ///
+    /// Every method added here that reads tenant data takes the tenant's id and has it in its condition.
+    PlatformTx:
+        OrchestrationTx CardRepo TenantRepo UserRepo KeyRepo LoginRepo QuotaRepo MessageRepo EventRepo
+        SequencerRepo ChangeRepo ReplicaRepo FillRepo LeaderRepo RetentionRepo AuditReader
 }
 
 /// The store that an embedder implements.

@@ -4,7 +4,9 @@
 //! at any moment by reports (load) or by time (the lease) is kept per incarnation, in the lease row;
 //! the worker's row changes only when somebody decides something about it.
 
+mod allowed_host;
 mod breaker;
+mod endpoint;
 pub mod gate;
 mod guarded_link;
 mod held;
@@ -19,7 +21,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use allowed_host::{AllowedHost, InvalidHost};
 pub use breaker::{Breaker, BreakerPolicy, CommandOutcome};
+pub use endpoint::{Endpoint, EndpointHost, InvalidEndpoint};
 pub use guarded_link::GuardedLink;
 pub use held::{HeldPhase, HeldRow, Renewed};
 pub use latency::LatencyAverage;
@@ -133,11 +137,14 @@ pub struct Worker {
     pub version: Option<String>,
     /// The deployment environment that it says it belongs to.
     pub environment: Option<String>,
+    /// The labels that an operator has given it.
     pub labels: BTreeMap<String, String>,
+    /// The labels that its newest run has registered with.
+    pub reported_labels: BTreeMap<String, String>,
     /// The protocol version it speaks.
     pub protocol_version: u32,
     pub engine: Engine,
-    /// SHA-256 of the one-time token of a reserved id, until it is used.
+    /// SHA-256 of the one-time token of a reserved id, until another run than the one that used it registers.
     pub join_token_hash: Option<[u8; 32]>,
     /// Grows with every write of this row but the counting of `assigned`.
     pub row_version: u64,
@@ -165,6 +172,7 @@ impl Worker {
             version: None,
             environment: None,
             labels: BTreeMap::new(),
+            reported_labels: BTreeMap::new(),
             protocol_version: 1,
             engine: Engine::default(),
             join_token_hash: None,
@@ -185,6 +193,22 @@ impl Worker {
     #[must_use]
     pub fn is_cordoned(&self) -> bool {
         self.cordoned || self.is_stuck()
+    }
+
+    /// Returns the label of that name that counts, as [`Worker::labels_in_force`] has it.
+    #[must_use]
+    pub fn label(&self, name: &str) -> Option<&str> {
+        let own = self.labels.get(name);
+        own.or_else(|| self.reported_labels.get(name))
+            .map(String::as_str)
+    }
+
+    /// Returns the labels that count: what the worker says of itself, and over it what an operator says.
+    #[must_use]
+    pub fn labels_in_force(&self) -> BTreeMap<String, String> {
+        let mut labels = self.reported_labels.clone();
+        labels.extend(self.labels.clone());
+        labels
     }
 
     /// Returns the newest incarnation as an owner of sessions; none before the first registration.

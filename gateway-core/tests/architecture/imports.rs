@@ -13,7 +13,7 @@ const LARGEST_CIRCLE: usize = 5;
 
 type Table = &'static [(&'static str, &'static [&'static [&'static str]])];
 
-const GROUND: &[&str] = &["entropy", "id", "time"];
+const GROUND: &[&str] = &["entropy", "id", "network", "time"];
 
 /// Nouns and the ports that keep them know each other.
 const NOUNS: &[&str] = &[
@@ -39,6 +39,7 @@ const NOUNS: &[&str] = &[
 const CORE: Table = &[
     ("entropy", &[GROUND]),
     ("id", &[GROUND]),
+    ("network", &[GROUND]),
     ("time", &[GROUND]),
     ("balance", &[GROUND]),
     ("audit", &[GROUND, NOUNS]),

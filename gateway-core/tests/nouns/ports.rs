@@ -174,7 +174,6 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         body_hash: [0; 32],
         status: MessageStatus::Sending,
         error: None,
-        refused_status: None,
     };
     let status = StatusFact {
         id,
@@ -184,9 +183,6 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         wa_message_id: wa_message_id.clone(),
         status: MessageStatus::Read,
         error: None,
-        own: None,
-        age: None,
-        occurred_at: None,
     };
     let inbound = Inbound {
         id,
@@ -199,9 +195,6 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         kind: "text".to_owned(),
         content: json!({}),
         offline: false,
-        alias: None,
-        from_me: false,
-        occurred_at: None,
     };
     let facts = [
         (Fact::Outgoing(outgoing), Direction::Outbound),

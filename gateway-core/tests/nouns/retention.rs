@@ -97,7 +97,6 @@ impl Stage {
             body_hash: [0; 32],
             status: MessageStatus::Sent,
             error: None,
-            refused_status: None,
         };
         let place = self.log.reserve().expect("a place");
         let recorded = block_on(self.log.record(place, Fact::Outgoing(sent)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Registration};
 use gateway_core::protocol::HeldSession;
 use gateway_core::session::{Command, Reason, Status};
@@ -252,13 +253,28 @@ fn a_worker_that_answers_no_stop_is_cordoned_then_disowned_and_fenced() {
 }
 
 #[test]
+fn a_worker_that_is_suspected_already_costs_no_transaction_at_the_next_look() {
+    let world = World::new(42).with_workers(1..=3, 10);
+    (1..=3).for_each(|number| world.fleet.crash(&worker(number)));
+    world.run(seconds(8));
+    for number in 1..=3 {
+        assert_eq!(world.worker(number).status, WorkerStatus::Suspect);
+    }
+    let before = world.shared.store.writes_begun();
+    world.clock.advance(seconds(1));
+    let done = block_on(world.gateway().orchestrator.watch_leases()).expect("a look");
+    assert_eq!(done.value, 0);
+    assert_eq!(world.shared.store.writes_begun(), before);
+}
+
+#[test]
 fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
     let world = World::new(41).with_workers(1..=1, 1);
     let owner = world.fleet.owner(&worker(1)).expect("a worker");
     let known = world.worker(1);
     let again = Registration {
         owner: owner.clone(),
-        endpoint: known.endpoint.expect("an endpoint"),
+        endpoint: known.endpoint.expect("an endpoint").parse().expect("a URL"),
         max_sessions: known.max_sessions,
         protocol_version: known.protocol_version,
         version: None,
@@ -279,10 +295,8 @@ fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
         })
     };
     let before = renewals();
-    let joined = world
-        .gateway()
-        .orchestrator
-        .register(Join::Bootstrap, &again);
+    let (orchestrator, origin) = (&world.gateway().orchestrator, Origin::default());
+    let joined = orchestrator.register(&origin, Join::Bootstrap, &again);
     block_on(joined).expect("let in again");
     assert_eq!(renewals(), before + 1);
 }

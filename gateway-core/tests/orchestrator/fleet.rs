@@ -1,5 +1,6 @@
 //! How a replica knows the fleet, and what that costs.
 
+use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Orchestrator};
 use gateway_core::protocol::Beat;
 use gateway_core::session::{Reason, Status};
@@ -12,7 +13,8 @@ use super::world::{World, seconds};
 const MANY: u32 = 100;
 
 fn register(orchestrator: &Orchestrator, number: u32) {
-    let done = block_on(orchestrator.register(Join::Bootstrap, &registration(number, 1)));
+    let (origin, run) = (Origin::default(), registration(number, 1));
+    let done = block_on(orchestrator.register(&origin, Join::Bootstrap, &run));
     done.expect("let in");
 }
 

@@ -1,6 +1,7 @@
 //! A worker that nobody simulates: it joins, renews and reports as the test says, and no order reaches it.
 
 use gateway_core::id::SessionId;
+use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{BeatError, Join};
 use gateway_core::protocol::{Beat, BeatAnswer, HeldSession, SessionReport};
 use gateway_core::session::Owner;
@@ -15,9 +16,8 @@ pub(crate) fn join(world: &World, number: u32, run: u32, room: u32) -> Owner {
     let mut registration = registration(number, run);
     registration.max_sessions = room;
     let gateway = world.gateway();
-    let registering = gateway
-        .orchestrator
-        .register(Join::Bootstrap, &registration);
+    let (orchestrator, origin) = (&gateway.orchestrator, Origin::default());
+    let registering = orchestrator.register(&origin, Join::Bootstrap, &registration);
     gateway.keep(block_on(registering).expect("let in"));
     registration.owner
 }

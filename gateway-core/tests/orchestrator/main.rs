@@ -19,7 +19,6 @@ mod leases;
 mod links;
 mod membership;
 mod operators;
-mod persons;
 mod replicas;
 mod reports;
 mod sends;

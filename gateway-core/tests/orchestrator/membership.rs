@@ -1,13 +1,20 @@
 //! Who is let in, as what, and who is not.
 
+use gateway_core::audit::{AuditFilter, action};
 use gateway_core::id::Incarnation;
+use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Member, RegisterError, Registration};
 use gateway_core::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use gateway_core::session::Owner;
-use gateway_core::worker::{Engine, WorkerStatus};
+use gateway_core::store::{PlatformStore, StoreError};
+use gateway_core::worker::{Endpoint, Engine, WorkerStatus};
 
 use super::world::{World, seconds, worker};
 use super::{all_at_once, block_on};
+
+fn at(url: &str) -> Endpoint {
+    url.parse().expect("a URL")
+}
 
 pub(crate) fn registration(number: u32, run: u32) -> Registration {
     Registration {
@@ -15,7 +22,7 @@ pub(crate) fn registration(number: u32, run: u32) -> Registration {
             worker: worker(number),
             incarnation: Incarnation::parse(&format!("incarnation-{run}")).expect("a token"),
         },
-        endpoint: format!("http://worker-{number}:3000"),
+        endpoint: at(&format!("http://worker-{number}:3000")),
         max_sessions: 10,
         protocol_version: PROTOCOL_VERSION,
         version: None,
@@ -27,14 +34,15 @@ pub(crate) fn registration(number: u32, run: u32) -> Registration {
 
 fn moved(number: u32, run: u32) -> Registration {
     Registration {
-        endpoint: "http://elsewhere:3000".to_owned(),
+        endpoint: at("http://elsewhere:3000"),
         ..registration(number, run)
     }
 }
 
 fn join(world: &World, registration: &Registration) -> Result<Member, RegisterError> {
     let orchestrator = &world.gateway().orchestrator;
-    block_on(orchestrator.register(Join::Bootstrap, registration)).map(|done| done.value)
+    block_on(orchestrator.register(&Origin::default(), Join::Bootstrap, registration))
+        .map(|done| done.value)
 }
 
 fn present(world: &World, owner: &Owner) -> bool {
@@ -63,7 +71,8 @@ fn a_one_time_token_opens_no_id_that_nobody_reserved() {
     let world = World::new(2);
     let registration = registration(1, 1);
     let orchestrator = &world.gateway().orchestrator;
-    let refused = block_on(orchestrator.register(Join::OneTime([7; 32]), &registration));
+    let refused =
+        block_on(orchestrator.register(&Origin::default(), Join::OneTime([7; 32]), &registration));
     assert!(
         matches!(refused, Err(RegisterError::WrongToken)),
         "{refused:?}"
@@ -119,6 +128,51 @@ fn a_restart_at_the_same_endpoint_is_let_in_at_once_and_ends_the_former_run() {
 }
 
 #[test]
+fn a_registration_is_in_the_audit_log_once_with_what_it_changed() {
+    let world = World::new(8);
+    let from = Origin {
+        address: Some([192, 0, 2, 7].into()),
+        request_id: Some("req-1".to_owned()),
+    };
+    let orchestrator = &world.gateway().orchestrator;
+    let enter = |run: &Registration| {
+        block_on(orchestrator.register(&from, Join::Bootstrap, run)).expect("let in");
+    };
+    for run in [1, 1, 2] {
+        world.clock.advance(seconds(1));
+        enter(&registration(1, run));
+    }
+    let entries = block_on(async {
+        let mut tx = world.shared.store.read_platform().await?;
+        tx.audit(&AuditFilter::default(), None, 10).await
+    });
+    let entries = entries.expect("read");
+    let [second, first] = entries.as_slice() else {
+        panic!("a repetition is no change: {entries:#?}")
+    };
+    assert_eq!(first.action, action::WORKER_REGISTERED);
+    assert_eq!(
+        (first.actor_kind.as_ref(), &*first.object_id),
+        ("worker", "worker-1")
+    );
+    assert_eq!(first.address.as_deref(), Some("192.0.2.7"));
+    assert_eq!(first.request_id.as_deref(), Some("req-1"));
+    let names: Vec<_> = first.changes.keys().map(String::as_str).collect();
+    assert_eq!(names, ["endpoint", "incarnation", "maxSessions"]);
+    let names: Vec<_> = second.changes.keys().map(String::as_str).collect();
+    assert_eq!(names, ["incarnation"]);
+
+    let former = registration(1, 1);
+    let late = orchestrator.register(&from, Join::Bootstrap, &former);
+    assert!(block_on(late).is_err());
+    let count = block_on(async {
+        let mut tx = world.shared.store.read_platform().await?;
+        Ok::<_, StoreError>(tx.audit(&AuditFilter::default(), None, 10).await?.len())
+    });
+    assert_eq!(count.expect("read"), 2, "who is refused changes nothing");
+}
+
+#[test]
 fn a_run_that_said_goodbye_does_not_come_back() {
     let world = World::new(6);
     let run = registration(1, 1);
@@ -142,16 +196,16 @@ fn of_two_processes_that_claim_one_new_id_at_once_one_is_let_in() {
         let world = World::interleaved(seed, 2);
         let (one, two) = (registration(1, 1), moved(1, 2));
         let outcomes = all_at_once(vec![
-            Box::pin(
-                world.gateways[0]
-                    .orchestrator
-                    .register(Join::Bootstrap, &one),
-            ),
-            Box::pin(
-                world.gateways[1]
-                    .orchestrator
-                    .register(Join::Bootstrap, &two),
-            ),
+            Box::pin(world.gateways[0].orchestrator.register(
+                &Origin::default(),
+                Join::Bootstrap,
+                &one,
+            )),
+            Box::pin(world.gateways[1].orchestrator.register(
+                &Origin::default(),
+                Join::Bootstrap,
+                &two,
+            )),
         ]);
         let (won, lost): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
         assert_eq!(won.len(), 1, "seed {seed}");

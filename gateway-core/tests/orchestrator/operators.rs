@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use gateway_core::identity::Actor;
-use gateway_core::orchestrator::{AddWorker, BeatError, Join, RegisterError, UpdateWorker};
+use gateway_core::identity::{Actor, Origin};
+use gateway_core::orchestrator::{
+    AddWorker, BeatError, Join, RegisterError, Registration, UpdateWorker,
+};
 use gateway_core::orchestrator::{Orchestrator, WorkerAdminError};
 use gateway_core::protocol::Beat;
 use gateway_core::session::{Command, Status};
@@ -49,7 +51,9 @@ fn a_reserved_slot_takes_its_one_time_token_once_and_nothing_else() {
         (WorkerStatus::Pending, 3)
     );
 
-    let join = |join, run| block_on(orchestrator.register(join, &registration(1, run)));
+    let join = |join, run| {
+        block_on(orchestrator.register(&Origin::default(), join, &registration(1, run)))
+    };
     for wrong in [Join::Bootstrap, Join::OneTime([8; 32])] {
         let refused = join(wrong, 1);
         assert!(
@@ -63,9 +67,51 @@ fn a_reserved_slot_takes_its_one_time_token_once_and_nothing_else() {
     let row = world.worker(1);
     assert_eq!((row.status, row.max_sessions), (WorkerStatus::Active, 10));
     assert_eq!(row.labels, label("eu"), "what the operator said stays");
+    join(Join::OneTime(TOKEN), 1).expect("the same run: the answer may have been lost");
     let again = join(Join::OneTime(TOKEN), 2);
     assert!(matches!(again, Err(RegisterError::WrongToken)), "{again:?}");
     join(Join::Bootstrap, 2).expect("its next run comes like any other");
+    let late = join(Join::OneTime(TOKEN), 1);
+    assert!(matches!(late, Err(RegisterError::WrongToken)), "{late:?}");
+}
+
+#[test]
+fn an_operators_labels_win_and_a_workers_are_replaced_by_those_of_its_next_run() {
+    let world = World::new(7);
+    let orchestrator = &world.gateway().orchestrator;
+    block_on(orchestrator.add_worker(&Actor::operator(), &reserve(1))).expect("a new id");
+    let join = |join, run, labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        let run = Registration {
+            labels: labels.collect(),
+            ..registration(1, run)
+        };
+        block_on(orchestrator.register(&Origin::default(), join, &run)).expect("let in");
+    };
+    let labels = || {
+        let labels = world.worker(1).labels_in_force().into_iter();
+        let pairs = labels.map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>()
+    };
+    join(
+        Join::OneTime(TOKEN),
+        1,
+        &[("region", "us"), ("disk", "ssd")],
+    );
+    assert_eq!(labels(), ["disk=ssd", "region=eu"]);
+    for run in 2..50 {
+        join(Join::Bootstrap, run, &[("run", &run.to_string())]);
+        assert_eq!(labels(), ["region=eu".to_owned(), format!("run={run}")]);
+    }
+    assert_eq!(world.worker(1).labels, label("eu"), "the operator's");
+    let update = UpdateWorker {
+        labels: Some(BTreeMap::new()),
+        ..UpdateWorker::default()
+    };
+    block_on(orchestrator.update_worker(&Actor::operator(), &worker(1), &update)).expect("there");
+    assert_eq!(labels(), ["run=49"]);
 }
 
 #[test]
@@ -180,7 +226,8 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
     assert!(!block_on(orchestrator.is_present(&owner)).expect("answered"));
     let beat = block_on(orchestrator.heartbeat(&owner, &Beat::default()));
     assert!(matches!(beat, Err(BeatError::Ended)), "{beat:?}");
-    let back = block_on(orchestrator.register(Join::Bootstrap, &registration(1, 9)));
+    let back =
+        block_on(orchestrator.register(&Origin::default(), Join::Bootstrap, &registration(1, 9)));
     assert!(matches!(back, Err(RegisterError::Removed)), "{back:?}");
 
     world.connect(session);
@@ -194,8 +241,8 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
         (again.created_at, again.status),
         (born, WorkerStatus::Pending)
     );
-    let run = registration(1, 9);
-    let join = orchestrator.register(Join::OneTime(TOKEN), &run);
+    let (origin, run) = (Origin::default(), registration(1, 9));
+    let join = orchestrator.register(&origin, Join::OneTime(TOKEN), &run);
     block_on(join).expect("and let in");
     world.assert_safe();
 }

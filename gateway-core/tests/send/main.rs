@@ -8,7 +8,6 @@ mod answers;
 mod mocks;
 mod repeats;
 mod routes;
-mod targets;
 mod worker;
 
 use std::sync::{Arc, Mutex};

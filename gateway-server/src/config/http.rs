@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use gateway_core::network::Network;
 use serde::{Deserialize, Serialize};
 
 use super::unit::{duration, optional, size};
-use super::{Invalid, Network, Origin, PublicUrl, Secret};
+use super::{Invalid, Origin, PublicUrl, Secret};
 
 /// The options of the listener, its time limits and its size limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]

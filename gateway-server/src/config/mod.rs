@@ -24,7 +24,6 @@ mod limit;
 mod log;
 mod message_log;
 mod names;
-mod network;
 mod orchestration;
 mod origin;
 mod public_url;
@@ -35,6 +34,7 @@ mod secret;
 mod source;
 mod storage;
 mod unit;
+mod weak;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,6 @@ pub use http::Http;
 pub use limit::{Limits, TierLimits};
 pub use log::{Format, Log};
 pub use message_log::MessageLog;
-pub use network::Network;
 pub use orchestration::Orchestration;
 pub use origin::{InvalidOrigin, Origin};
 pub use public_url::{InvalidPublicUrl, PublicUrl};
@@ -64,7 +63,7 @@ pub use runtime::{Runtime, Shape};
 pub use secret::{SecretCheck, SecretError, Secrets, StateKey};
 pub use source::Source;
 pub use storage::Storage;
-pub use worker::{AllowedHost, Workers};
+pub use worker::Workers;
 
 /// Every option with its default and a comment.
 pub const DEFAULTS: &str = include_str!("../../gateway.default.toml");

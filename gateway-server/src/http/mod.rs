@@ -12,7 +12,6 @@ mod connection;
 pub mod door;
 pub mod extract;
 mod layers;
-mod lossy;
 mod observe;
 pub mod openapi;
 pub mod page;

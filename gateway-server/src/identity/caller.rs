@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use gateway_core::id::{SessionId, TenantId, TokenFamilyId, UserId};
 use gateway_core::identity::Principal;
+use gateway_core::orchestrator::Join;
 use gateway_core::session::Owner;
 use gateway_core::tenant::Tier;
 use gateway_core::user::Role;
@@ -55,14 +56,9 @@ pub struct Person {
 #[derive(Clone, Debug)]
 pub struct WorkerCaller(pub Owner);
 
-/// The credential that a worker registers with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Joiner {
-    /// The fleet's bootstrap token.
-    Fleet,
-    /// The SHA-256 of a one-time token. The row of the worker says which worker it is for.
-    JoinToken([u8; 32]),
-}
+/// What a worker that registers has proved. The row of the worker says which one a one-time token is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Joiner(pub Join);
 
 /// The credential is restricted to another session: to its holder, this session does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

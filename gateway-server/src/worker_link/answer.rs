@@ -1,12 +1,13 @@
 //! What a worker's answer means.
 //!
-//! The caller acts on one question: was the command executed? Statuses that say *no* are errors of their
-//! own; whatever cannot be understood counts as *perhaps* ([`LinkError::Rubbish`]). An answer that is
-//! about another session or message than the question is not understood either.
+//! The caller acts on one question: was the command executed? Refusals in the protocol's form say *no* and
+//! are errors of their own; whatever cannot be understood counts as *perhaps* ([`LinkError::Rubbish`]), whatever
+//! its status. An answer that is about another session or message than the question is not understood either.
 
 use std::time::Duration;
 
 use gateway_core::id::{Epoch, MessageId, SessionId};
+use gateway_core::protocol::bounds::words;
 use gateway_core::protocol::{Accepted, Health, Released, Sent, SessionState, WorkerProblem};
 use gateway_core::worker::LinkError;
 use http::{HeaderMap, StatusCode, header};
@@ -14,9 +15,6 @@ use serde::de::DeserializeOwned;
 
 /// The most bytes of an answer that are read.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
-
-/// The most characters of a worker's own words that are kept: they reach logs and the tenant.
-const MAX_WORDS: usize = 512;
 
 /// What the answer to a command must be about.
 #[derive(Clone, Copy, Debug)]
@@ -107,50 +105,56 @@ pub(super) fn read<T: WorkerAnswer>(
     Err(refusal(status, headers, body))
 }
 
+/// Reads an answer that is no success. It counts as the worker's own word only in the protocol's form; a page
+/// or an answer of something in between may stand in place of one that said *yes*.
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
+    let Some(problem) = problem(body) else {
+        return LinkError::Rubbish;
+    };
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => LinkError::Busy {
             retry_after: retry_after(headers),
         },
-        _ if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
-            understood(status, &problem(body))
-        }
+        // The token names the run: a worker that does not take it is another one, and did nothing.
+        StatusCode::UNAUTHORIZED => LinkError::WrongIncarnation {
+            current: problem.current_incarnation,
+        },
+        StatusCode::NOT_IMPLEMENTED => refused(status, &problem),
+        _ if status.is_client_error() => understood(status, problem),
         // Redirects are not part of the protocol, and a worker that fails may have acted before.
         _ => LinkError::Rubbish,
     }
 }
 
-fn understood(status: StatusCode, problem: &WorkerProblem) -> LinkError {
+fn understood(status: StatusCode, problem: WorkerProblem) -> LinkError {
     match (status, problem.kind.as_str()) {
-        // Only a worker names what kind of refusal it is. Something in between has answered, and nobody knows
-        // whether the worker was asked before.
-        (_, "") => LinkError::Rubbish,
-        // It does not take our token at the moment, so it has done nothing.
-        (StatusCode::UNAUTHORIZED, _) => LinkError::Busy { retry_after: None },
         (StatusCode::NOT_FOUND, "unknown_session") => LinkError::UnknownSession,
         (StatusCode::CONFLICT, "stale_epoch") => LinkError::StaleEpoch {
             current: problem.current_epoch.unwrap_or_default(),
         },
         (StatusCode::CONFLICT, "wrong_incarnation") => LinkError::WrongIncarnation {
-            current: problem.current_incarnation.clone(),
+            current: problem.current_incarnation,
         },
         (StatusCode::CONFLICT, "not_connected") => LinkError::NotConnected,
         (StatusCode::CONFLICT, "body_mismatch") => LinkError::BodyMismatch,
-        _ => refused(status, problem),
+        _ => refused(status, &problem),
     }
 }
 
 fn refused(status: StatusCode, problem: &WorkerProblem) -> LinkError {
     LinkError::Refused {
         status: status.as_u16(),
-        code: problem.kind.chars().take(MAX_WORDS).collect(),
-        message: problem.error.chars().take(MAX_WORDS).collect(),
+        code: words(&problem.kind),
+        message: words(&problem.error),
     }
 }
 
-/// Reads the body of a refusal. One that makes no sense counts as empty.
-fn problem(body: &[u8]) -> WorkerProblem {
-    serde_json::from_slice(body).unwrap_or_default()
+/// Reads the body of a refusal, if it is one: its `type` is a slug.
+fn problem(body: &[u8]) -> Option<WorkerProblem> {
+    let problem: WorkerProblem = serde_json::from_slice(body).ok()?;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
+    let is_slug = !problem.kind.is_empty() && problem.kind.chars().all(fits);
+    is_slug.then_some(problem)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

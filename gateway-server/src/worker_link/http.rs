@@ -20,7 +20,7 @@ use gateway_core::protocol::{
     Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession, StopSession,
 };
 use gateway_core::session::Order;
-use gateway_core::worker::{LinkError, Target, WorkerLink};
+use gateway_core::worker::{AllowedHost, LinkError, Target, WorkerLink};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
 use hyper_rustls::HttpsConnectorBuilder;
@@ -32,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 use super::answer::{About, Done, WorkerAnswer, read};
 use super::connection::{Cut, WorkerRequest};
 use super::pool::{ConnectionPool, Way};
+use super::resolver::CheckedResolver;
 
 const X_EPOCH: HeaderName = HeaderName::from_static("x-epoch");
 const X_INCARNATION: HeaderName = HeaderName::from_static("x-incarnation");
@@ -48,6 +49,8 @@ pub struct LinkOptions {
     pub idle_timeout: Duration,
     /// How many unused connections are kept per worker.
     pub max_idle: usize,
+    /// The hosts at which workers may be.
+    pub allowed: Vec<AllowedHost>,
     /// The TLS configuration for `https`; `None` trusts the system's certificate authorities.
     pub tls: Option<ClientConfig>,
 }
@@ -58,6 +61,7 @@ impl Default for LinkOptions {
             connect_timeout: Duration::from_secs(2),
             idle_timeout: Duration::from_secs(30),
             max_idle: 64,
+            allowed: vec![AllowedHost::Any],
             tls: None,
         }
     }
@@ -82,7 +86,8 @@ impl HttpLink {
     /// # Errors
     /// The cryptography that TLS needs is not there.
     pub fn new(tokens: WorkerTokens, options: LinkOptions) -> Result<Self, rustls::Error> {
-        let mut tcp = HttpConnector::new();
+        let resolver = CheckedResolver::new(&options.allowed);
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(options.connect_timeout));
         tcp.set_keepalive(Some(options.idle_timeout));

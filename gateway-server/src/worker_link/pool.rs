@@ -18,8 +18,9 @@ use tokio::time::{Instant, timeout_at};
 use tower::Service;
 
 use super::connection::WorkerConnection;
+use super::resolver::CheckedResolver;
 
-pub(super) type Connector = HttpsConnector<HttpConnector>;
+pub(super) type Connector = HttpsConnector<HttpConnector<CheckedResolver>>;
 
 /// The kept connections of one runtime. Clones share them.
 #[derive(Clone)]

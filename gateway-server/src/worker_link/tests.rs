@@ -207,6 +207,21 @@ async fn refusals_are_told_apart_by_their_type() {
                 message: "poll".to_owned(),
             },
         ),
+        (
+            refusal("401 Unauthorized", r#"{"type":"unauthorized"}"#),
+            LinkError::WrongIncarnation { current: None },
+        ),
+        (
+            refusal(
+                "422 Unprocessable",
+                r#"{"type":"of_tomorrow","error":"no"}"#,
+            ),
+            LinkError::Refused {
+                status: 422,
+                code: "of_tomorrow".to_owned(),
+                message: "no".to_owned(),
+            },
+        ),
     ];
     for (act, expected) in rows {
         assert_eq!(release(act, LONG).await, Err(expected));
@@ -220,15 +235,14 @@ async fn a_busy_worker_says_when_to_come_back() {
             retry_after: Some(Duration::from_secs(seconds)),
         })
     };
-    let limited = answer("429 Too Many Requests", "retry-after: 7\r\n", "{}");
+    let said = r#"{"success":false,"type":"overloaded","error":"later"}"#;
+    let limited = answer("429 Too Many Requests", "retry-after: 7\r\n", said);
     assert_eq!(release(limited, LONG).await, busy(7));
-    let away = answer("503 Service Unavailable", "retry-after: 1\r\n", "");
+    let away = answer("503 Service Unavailable", "retry-after: 1\r\n", said);
     assert_eq!(release(away, LONG).await, busy(1));
-    let silent = answer("503 Service Unavailable", "", "");
+    let silent = answer("503 Service Unavailable", "", said);
     let whenever = Err(LinkError::Busy { retry_after: None });
     assert_eq!(release(silent, LONG).await, whenever);
-    let strange = answer("401 Unauthorized", "", r#"{"type":"unauthorized"}"#);
-    assert_eq!(release(strange, LONG).await, whenever);
 }
 
 #[tokio::test]
@@ -239,16 +253,20 @@ async fn what_is_not_the_protocol_is_rubbish() {
         answer("200 OK", "", ""),
         answer("200 OK", "", &released(4)),
         answer("200 OK", "", &long),
+        // Of a proxy, or of whatever stands in front of the worker.
+        answer("400 Bad Request", "", "<html>"),
+        answer("401 Unauthorized", "", ""),
+        answer("403 Forbidden", "", r#"{"message":"Forbidden"}"#),
+        answer("404 Not Found", "", "<html>"),
+        answer("404 Not Found", "", "{}"),
+        answer("404 Not Found", "", r#"{"code":404,"message":"no route"}"#),
+        answer("413 Content Too Large", "", r#"{"code":"TooLarge"}"#),
+        answer("429 Too Many Requests", "retry-after: 7\r\n", ""),
+        answer("501 Not Implemented", "", r#"{"type":"about:blank"}"#),
+        answer("503 Service Unavailable", "", "upstream reset"),
         answer("302 Found", "location: /elsewhere\r\n", ""),
         answer("500 Internal Server Error", "", "oops"),
         answer("502 Bad Gateway", "", "<html>"),
-        // A proxy in front of the worker.
-        answer("400 Bad Request", "", "<html>"),
-        answer("401 Unauthorized", "", ""),
-        answer("403 Forbidden", "", r#"{"message":"forbidden"}"#),
-        answer("404 Not Found", "", "<html>"),
-        answer("413 Payload Too Large", "", "{}"),
-        answer("501 Not Implemented", "", "<html>"),
         Act::Say("SSH-2.0-OpenSSH_9\r\n\r\n".to_owned()),
     ] {
         assert_eq!(release(act, LONG).await, Err(LinkError::Rubbish));

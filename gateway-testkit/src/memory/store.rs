@@ -60,6 +60,12 @@ impl MemoryStore {
         self.shared.world().worker_rows_read
     }
 
+    /// Returns how many transactions that may write were begun since the store was made.
+    #[must_use]
+    pub fn writes_begun(&self) -> usize {
+        self.shared.world().writes_begun
+    }
+
     /// Returns the whole event log, of all tenants and of none, in order of position.
     #[must_use]
     pub fn published(&self) -> Vec<LoggedEvent> {

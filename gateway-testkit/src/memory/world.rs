@@ -34,6 +34,8 @@ pub(super) struct World {
     pub(super) available: bool,
     /// How many whole rows of workers were read.
     pub(super) worker_rows_read: usize,
+    /// How many transactions that may write were begun.
+    pub(super) writes_begun: usize,
 
     pub(super) workers: Table<WorkerId, Worker>,
     pub(super) leases: Table<Owner, Lease>,
@@ -55,14 +57,10 @@ pub(super) struct World {
     pub(super) refresh: Table<[u8; 32], RefreshToken>,
     pub(super) audit: Table<AuditId, AuditEntry>,
     pub(super) messages: Table<(TenantId, MessageId), Message>,
-    /// The phone number behind each LID, whose it is, and when it was learnt.
-    pub(super) persons: Table<(SessionId, String), (TenantId, String, Timestamp)>,
     /// When rows changed last; a row's entry is held by whoever holds the row.
     pub(super) changed: Table<Changed, Timestamp>,
     pub(super) replicas: Table<ReplicaId, Timestamp>,
     pub(super) leaders: Table<String, Leader>,
-    /// Until when everything was looked for acknowledgements.
-    pub(super) acknowledged: Table<(), Timestamp>,
     /// Deleted sessions that are still to be erased, and when they were deleted.
     pub(super) erasures: Table<SessionId, Timestamp>,
 }
@@ -77,6 +75,7 @@ impl World {
             wakers: BTreeMap::new(),
             available: true,
             worker_rows_read: 0,
+            writes_begun: 0,
             workers: Table::default(),
             leases: Table::default(),
             sessions: Table::default(),
@@ -96,12 +95,10 @@ impl World {
             refresh: Table::default(),
             audit: Table::default(),
             messages: Table::default(),
-            persons: Table::default(),
             changed: Table::default(),
             replicas: Table::default(),
             leaders: Table::default(),
             erasures: Table::default(),
-            acknowledged: Table::default(),
         }
     }
 
@@ -120,6 +117,7 @@ impl World {
     /// Begins a transaction.
     pub(super) fn begin(&mut self, writes: bool) -> Me {
         self.transactions += 1;
+        self.writes_begun += usize::from(writes);
         Me {
             id: self.transactions,
             writes,
@@ -130,7 +128,7 @@ impl World {
     /// the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
-        let tables: [&mut dyn Ends; 25] = [
+        let tables: [&mut dyn Ends; 23] = [
             &mut self.workers,
             &mut self.leases,
             &mut self.sessions,
@@ -150,12 +148,10 @@ impl World {
             &mut self.refresh,
             &mut self.audit,
             &mut self.messages,
-            &mut self.persons,
             &mut self.changed,
             &mut self.replicas,
             &mut self.leaders,
             &mut self.erasures,
-            &mut self.acknowledged,
         ];
         for table in tables {
             table.end(me.id, commit);

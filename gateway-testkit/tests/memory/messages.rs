@@ -32,7 +32,6 @@ fn sent(session: SessionId) -> Fact {
         body_hash: [1; 32],
         status: MessageStatus::Sending,
         error: None,
-        refused_status: None,
     })
 }
 
@@ -45,9 +44,6 @@ fn delivered(session: SessionId) -> Fact {
         wa_message_id: wa(),
         status: MessageStatus::Delivered,
         error: None,
-        own: None,
-        age: None,
-        occurred_at: None,
     })
 }
 

@@ -47,10 +47,6 @@ pub(crate) fn blank_receipt(
         report_id: None,
         message_id: None,
         wa_message_id: None,
-        from_me: false,
-        chat: None,
-        chat_alt: None,
-        sender: None,
         status: status.to_owned(),
         error: None,
         occurred_at: None,
@@ -124,7 +120,6 @@ impl Session {
             chat_alt: None,
             sender: None,
             sender_alt: None,
-            from_me: false,
             wa_message_id: wa_message_id.to_owned(),
             offline: false,
             kind: None,
@@ -143,7 +138,7 @@ impl Session {
         ticket
     }
 
-    /// Appends entries to the session's journal, each at most 256 KiB. Writes of a session are stored in
+    /// Appends entries to the session's journal, at most 1,000, each at most 256 KiB. Writes of a session are stored in
     /// order; those that wait travel together.
     pub fn append(&self, entries: Vec<Vec<u8>>) -> Ticket<Result<(), StateLost>> {
         self.write(Piece::Entries(entries))

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, FromRef, FromRequestParts};
 use gateway_core::coord::{CoordError, Coordinator, Counted};
 use gateway_core::identity::client_network;
+use gateway_core::network::Network;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName};
 
-use crate::config::{Http, Limits, Network};
+use crate::config::{Http, Limits};
 use crate::http::problem::{Kind, Problem};
 
 /// The header to which every proxy appends the address it was called from.

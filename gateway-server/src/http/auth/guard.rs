@@ -11,6 +11,7 @@ use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gateway_core::identity::{Access, Principal};
+use gateway_core::orchestrator::Join;
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
 use http::HeaderMap;
@@ -121,11 +122,11 @@ impl Gate {
         match credential {
             Credential::Bootstrap => {
                 parts.strangers.check(client).await?;
-                self.join(extensions, Joiner::Fleet)
+                self.join(extensions, Join::Bootstrap)
             }
             Credential::JoinToken(hash) => {
                 parts.strangers.check(client).await?;
-                self.join(extensions, Joiner::JoinToken(hash))
+                self.join(extensions, Join::OneTime(hash))
             }
             Credential::Worker(owner) => {
                 parts.present(&owner).await?;
@@ -177,14 +178,14 @@ impl Gate {
         Ok(self.access.admits(&caller.principal)?)
     }
 
-    fn join(&self, extensions: &mut http::Extensions, joiner: Joiner) -> ApiResult<Option<Caller>> {
+    fn join(&self, extensions: &mut http::Extensions, join: Join) -> ApiResult<Option<Caller>> {
         if self.access != Access::Bootstrap {
             return Err(Problem::new(
                 Kind::Forbidden,
                 "this token is only for registering a worker",
             ));
         }
-        extensions.insert(joiner);
+        extensions.insert(Joiner(join));
         Ok(None)
     }
 }

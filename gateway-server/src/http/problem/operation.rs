@@ -3,11 +3,12 @@
 use gateway_core::account::{AccountError, KeyError};
 use gateway_core::message::IntakeError;
 use gateway_core::orchestrator::{
-    BeatError, CommandError, CreateError, QrError, RegisterError, ReportError, WorkerAdminError,
+    BeatError, CommandError, CreateError, InvalidField, InvalidRegistration, QrError,
+    RegisterError, ReportError, WorkerAdminError,
 };
 
 use super::from::SOON;
-use super::{Kind, Problem};
+use super::{Detail, Kind, Problem};
 
 impl From<AccountError> for Problem {
     fn from(error: AccountError) -> Self {
@@ -105,6 +106,7 @@ impl From<ReportError> for Problem {
             ReportError::StaleEpoch { current } => {
                 Self::new(Kind::StaleEpoch, text).with("current", current.0)
             }
+            ReportError::CodeTooLong { field } => Self::field(field, "is too long to be a code"),
             ReportError::Unavailable => Self::new(Kind::ConnectivityError, text).retry_after(SOON),
             ReportError::Store(error) => error.into(),
         }
@@ -118,6 +120,16 @@ impl From<BeatError> for Problem {
             BeatError::Ended => Self::new(Kind::WrongIncarnation, text),
             BeatError::Store(error) => error.into(),
         }
+    }
+}
+
+impl From<InvalidRegistration> for Problem {
+    fn from(error: InvalidRegistration) -> Self {
+        let detail = |wrong: InvalidField| Detail {
+            field: wrong.field.to_owned(),
+            message: wrong.message,
+        };
+        Self::invalid(error.0.into_iter().map(detail).collect())
     }
 }
 

@@ -38,9 +38,7 @@ const STEPS: &[Step] = steps![
     "0009_stuck_workers.sql",
     "0010_session_silence.sql",
     "0011_display_name.sql",
-    "0012_messages.sql",
-    "0013_persons.sql",
-    "0014_acknowledgements.sql"
+    "0012_reported_labels.sql"
 ];
 
 impl Step {

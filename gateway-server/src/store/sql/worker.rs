@@ -37,6 +37,7 @@ table! {
         version: Option<String> = version,
         environment: Option<String> = environment,
         labels: BTreeMap<String, String> = labels,
+        reported_labels: BTreeMap<String, String> = reported_labels,
         protocol_version: u32 = protocol_version,
         engine: Engine = engine,
         join_token_hash: Option<[u8; 32]> = join_token_hash,

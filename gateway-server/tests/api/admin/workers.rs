@@ -81,9 +81,10 @@ async fn a_reserved_id_takes_only_its_one_time_token() {
     assert_eq!(worker.data()["status"], "ACTIVE");
     assert_eq!(
         worker.data()["labels"],
-        json!({"region": "eu"}),
-        "the worker's own labels win"
+        json!({"region": "us"}),
+        "the operator's labels win"
     );
+    assert_eq!(worker.data()["reportedLabels"], json!({"region": "eu"}));
     assert!(!worker.text.contains(&token), "the token is shown once");
     let again = registration("reserved-1", "incarnation-6");
     let request = office

@@ -118,6 +118,45 @@ async fn endpoints_off_the_operators_list_are_refused() {
 }
 
 #[tokio::test]
+async fn special_addresses_are_no_place_for_a_worker_unless_the_list_names_them() {
+    let app = TestApp::with(|config| {
+        let list = ["*", "169.254.7.0/24"];
+        let list = list.map(|entry| entry.parse().expect("an entry"));
+        config.workers.allowed_endpoints = list.to_vec();
+    })
+    .await;
+    for (endpoint, status) in [
+        ("http://127.0.0.1:9000", 200),
+        ("http://169.254.7.9:9000", 200),
+        ("http://169.254.169.254/latest", 400),
+        ("http://2852039166", 400),
+        ("http://0xa9fea9fe", 400),
+        ("http://0251.0376.0251.0376", 400),
+        ("http://[::ffff:169.254.169.254]", 400),
+        ("http://[fe80::1]", 400),
+        ("http://0.0.0.0:9000", 400),
+        ("http://224.0.0.1", 400),
+        ("http://metadata.google.internal", 400),
+    ] {
+        let mut body = registration(WORKER, INCARNATION);
+        body["endpoint"] = json!(endpoint);
+        let sent = app
+            .post("/api/v1/workers/register")
+            .bearer(BOOTSTRAP)
+            .json(&body);
+        let answer = sent.expect(status).await;
+        if status == 400 {
+            assert_eq!(answer.fields(), ["endpoint"], "{endpoint}");
+            assert!(
+                answer.text.contains("workers.allowed_endpoints"),
+                "{}",
+                answer.text
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_live_worker_defends_its_id_and_its_endpoint() {
     let scene = Scene::set().await;
     let mut thief = registration(WORKER, "incarnation-2");

@@ -85,6 +85,45 @@ async fn what_is_too_long_for_a_number_is_not_kept_as_one() {
 }
 
 #[tokio::test]
+async fn a_workers_own_words_are_kept_as_far_as_512_characters() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let long = "ü".repeat(500_000);
+    let body = json!({"status": "ERROR", "reason": long, "actionRequired": long});
+    scene.reports(&id, body).expect(200).await;
+    let status = scene.status(&id).await;
+    for field in ["reason", "actionRequired"] {
+        let kept = crate::app::text(&status[field]);
+        assert_eq!(kept.chars().count(), 512, "{field}");
+    }
+    scene.publish().await;
+    let events = scene.get("/api/v1/events").expect(200).await;
+    assert!(events.text.len() < 20_000, "{}", events.text.len());
+}
+
+#[tokio::test]
+async fn a_code_that_is_too_long_for_one_is_refused_and_changes_nothing() {
+    let scene = Scene::set().await;
+    let id = scene.starting("sales").await;
+    for (field, code) in [
+        ("qrCode", json!("2".repeat(513))),
+        ("pairingCode", json!("2".repeat(513))),
+        (
+            "passkeyChallenge",
+            json!({"challenge": "2".repeat(16 * 1024)}),
+        ),
+    ] {
+        let body = json!({"status": "QR_REQUIRED", field: code});
+        let refused = scene.reports(&id, body).expect(400).await;
+        assert_eq!(refused.is("validation_error").fields(), [field]);
+    }
+    assert_eq!(scene.status(&id).await["status"], "CONNECTING");
+    let body = json!({"status": "QR_REQUIRED", "qrCode": "2".repeat(512)});
+    scene.reports(&id, body).expect(200).await;
+    assert_eq!(scene.status(&id).await["status"], "QR_REQUIRED");
+}
+
+#[tokio::test]
 async fn an_unknown_status_needs_a_person() {
     let scene = Scene::set().await;
     let id = scene.connected("sales").await;

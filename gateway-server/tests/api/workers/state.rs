@@ -233,3 +233,18 @@ async fn a_call_for_no_session_shows_whether_state_can_be_stored() {
     let broken = broken.expect(400).await;
     assert_eq!(broken.fields(), ["body"]);
 }
+
+#[tokio::test]
+async fn a_journal_call_has_at_most_a_thousand_entries() {
+    let owned = Owned::set().await;
+    let most = vec![b"".as_slice(); 1_000];
+    let written = owned.append("0", &most).expect(200).await;
+    assert_eq!(written.data()["seq"], 1_000);
+    // Four bytes of length each, and nothing in them.
+    let million = vec![0; 4 * 1024 * 1024];
+    let request = owned.request(Method::POST, "/journal", "1");
+    let request = request.header("x-state-seq", "1000").raw(OCTETS, million);
+    let refused = request.expect(400).await.is("validation_error");
+    assert_eq!(refused.fields(), ["body"]);
+    assert_eq!(owned.read().await.header("x-state-seq"), "1000");
+}

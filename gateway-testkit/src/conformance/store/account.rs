@@ -20,6 +20,7 @@ use crate::conformance::{Failure, Verdict, cases};
 
 cases!(StoreUnderTest, "account":
     no_login_with_the_old_password_outlives_its_change,
+    right_logins_at_once_are_all_let_in,
     no_refresh_outlives_the_logout,
     no_refresh_outlives_a_suspension,
     two_uses_of_a_token_at_once_both_go_on,
@@ -45,7 +46,7 @@ fn email() -> Email {
 async fn arrange(s: &StoreUnderTest) -> Result<(Logins, OpenedLogin, Actor), Failure> {
     s.tenants(0).await?;
     let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
-    // A crowd that logs in at once is not what these cases are about.
+    // Whose password a crowd finds wrong, because it was changed meanwhile, is not what these cases are about.
     let policy = LoginPolicy {
         attempts: 1_000,
         ..LoginPolicy::default()
@@ -105,6 +106,26 @@ async fn no_login_with_the_old_password_outlives_its_change(s: &StoreUnderTest) 
     let (email, old) = (email(), Password::new(OLD));
     let entered = logins.log_in(&actor.origin, &email, &old).await;
     assert!(entered.is_err(), "the old password is refused");
+    Ok(())
+}
+
+async fn right_logins_at_once_are_all_let_in(s: &StoreUnderTest) -> Verdict {
+    let (_, first, actor) = arrange(s).await?;
+    let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
+    let logins = logins_over(Arc::clone(&s.store), clock, 2, LoginPolicy::default());
+    let results = at_once(2 * CROWD, |_| {
+        let (logins, origin) = (logins.clone(), actor.origin.clone());
+        async move {
+            let old = Password::new(OLD);
+            logins.log_in(&origin, &email(), &old).await
+        }
+    })
+    .await;
+    for result in results {
+        let opened = result?.value;
+        assert_eq!(opened.user.id, first.user.id);
+        assert!(is_live(s, &opened).await?);
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use gateway_core::event::{
     UnreadableEvent, UsageDelta, WorkerChanged, sequence,
 };
 use gateway_core::id::Epoch;
-use gateway_core::message::{Direction, MessageError, MessageSource, MessageStatus, WaMessageId};
+use gateway_core::message::{Direction, MessageError, MessageStatus, WaMessageId};
 use gateway_core::session::{ChallengeKind, Session};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::WorkerStatus;
@@ -160,9 +160,6 @@ fn catalogue() -> Vec<Event> {
             kind: "text".to_owned(),
             content: json!({"text": "Grüße \u{1F600} 'quoted' \\"}),
             offline: true,
-            phone: None,
-            lid: None,
-            occurred_at: None,
         }),
         Event::MessageStatus(MessageStatusChanged {
             id: message_id(1),
@@ -174,11 +171,6 @@ fn catalogue() -> Vec<Event> {
                 code: "blocked".to_owned(),
                 message: None,
             }),
-            source: Some(MessageSource::Api),
-            chat_id: None,
-            phone: None,
-            lid: None,
-            occurred_at: None,
         }),
         Event::WorkerStatus(WorkerChanged {
             worker_id: worker_id("w"),

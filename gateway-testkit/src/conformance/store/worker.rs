@@ -48,6 +48,7 @@ fn full(now: gateway_core::time::Timestamp) -> Worker {
                 proxy: true,
             },
         },
+        reported_labels: [("disk".to_owned(), "ssd ☃".to_owned())].into(),
         join_token_hash: Some([0xfe; 32]),
         ..a_worker("full", 1000, now)
     }

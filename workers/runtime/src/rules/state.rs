@@ -2,6 +2,7 @@
 
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::StartSessionMode;
+use gateway_core::protocol::bounds::MAX_ENTRIES;
 use gateway_core::protocol::state::JournalGroup;
 use gateway_core::state::StoredState;
 use gateway_core::time::Uptime;
@@ -211,8 +212,13 @@ fn grouped(groups: Vec<JournalGroup>) -> Vec<(Flight, Call)> {
     let mut batches: Vec<(usize, Vec<JournalGroup>)> = Vec::new();
     for group in groups {
         let bytes: usize = group.entries.iter().map(Vec::len).sum();
+        let fits = |sum: usize, batch: &[JournalGroup]| {
+            let entries = batch.iter().map(|other| other.entries.len());
+            let entries = entries.sum::<usize>() + group.entries.len();
+            sum + bytes <= CALL_BYTES && batch.len() < CALL_SESSIONS && entries <= MAX_ENTRIES
+        };
         match batches.last_mut() {
-            Some((sum, batch)) if *sum + bytes <= CALL_BYTES && batch.len() < CALL_SESSIONS => {
+            Some((sum, batch)) if fits(*sum, batch) => {
                 *sum += bytes;
                 batch.push(group);
             }

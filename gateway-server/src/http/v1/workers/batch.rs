@@ -8,15 +8,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use gateway_core::message::{IntakeError, Taken};
+use gateway_core::protocol::bounds::MAX_ENTRIES;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::problem::{ApiResult, Problem};
-
-/// The most reports in one request.
-const REPORTS: usize = 1_000;
 
 /// One report, or an array of them. Errors name the field in both forms, which an untagged enum cannot.
 #[derive(Debug)]
@@ -92,12 +90,12 @@ impl Received {
 
 /// Refuses more reports than one request may have.
 pub(super) fn check_size(field: &str, count: usize) -> ApiResult<()> {
-    if count <= REPORTS {
+    if count <= MAX_ENTRIES {
         return Ok(());
     }
     Err(Problem::field(
         field,
-        format!("must have at most {REPORTS} entries"),
+        format!("must have at most {MAX_ENTRIES} entries"),
     ))
 }
 

@@ -20,7 +20,6 @@ mod state;
 use gateway_core::identity::Access;
 use utoipa_axum::routes;
 
-pub(super) use self::register::{labels, worker_id};
 use crate::http::routes::Routes;
 
 /// The most bytes of a state request: the largest snapshot, or as many journal entries.

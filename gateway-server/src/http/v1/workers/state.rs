@@ -127,7 +127,7 @@ pub(super) async fn replace(
 
 /// Append to a session's journal
 ///
-/// Frames of 4 bytes of length (big-endian) and the bytes, all or none. They take the sequences after
+/// Frames of 4 bytes of length (big-endian) and the bytes, all or none, at most 1,000 of 256 KiB each. They take the sequences after
 /// `X-State-Seq`, which must be the newest one. Answered when they are durable.
 #[utoipa::path(post, path = "/workers/{id}/sessions/{sid}/state/journal", tag = "workers",
     extensions(("x-problems" = json!(["stale_epoch", "seq_conflict", "unknown_session"]))),

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use garde::Validate;
 use gateway_core::entropy::Entropy;
-use gateway_core::orchestrator::{AddWorker, Orchestrator};
+use gateway_core::orchestrator::{AddWorker, Orchestrator, check_labels, parse_worker_id};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -18,7 +18,6 @@ use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Acting;
 use crate::http::extract::ApiJson;
 use crate::http::problem::{ApiResult, Problem};
-use crate::http::v1::workers::{labels, worker_id};
 use crate::identity::JOIN_TOKEN_PREFIX;
 
 /// A slot to be reserved.
@@ -65,8 +64,9 @@ pub(super) async fn add(
     Acting(actor): Acting,
     ApiJson(body): ApiJson<ReserveWorker>,
 ) -> ApiResult<Answer<ReservedWorker>> {
-    labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
-    let id = worker_id(&body.worker_id).map_err(|error| Problem::field("workerId", error))?;
+    check_labels(&body.labels).map_err(|error| Problem::field("labels", error))?;
+    let id = parse_worker_id(&body.worker_id);
+    let id = id.map_err(|error| Problem::field("workerId", error))?;
     let join_token = new_join_token(&*entropy);
     let add = AddWorker {
         id,

@@ -7,6 +7,7 @@ use axum::extract::{FromRef, State};
 use futures_util::{StreamExt, stream};
 use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
+use gateway_core::protocol::bounds::words;
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Clock;
 use gateway_core::worker::{LinkError, Target, Worker, WorkerLink, WorkerStatus};
@@ -125,7 +126,7 @@ impl HealthChecker {
         let outcome = self.ask(&worker).await;
         let took = self.clock.uptime().since(started);
         let (status, error) = match outcome {
-            Ok(status) => (Some(status), None),
+            Ok(status) => (Some(words(&status)), None),
             Err(error) => (None, Some(error)),
         };
         Checkup {

@@ -45,8 +45,7 @@ impl WorkerQuery {
 
     fn fits(&self, worker: &Worker, label: Option<(&str, &str)>) -> bool {
         let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
-        let has =
-            |(name, value): (&str, &str)| worker.labels.get(name).is_some_and(|is| is == value);
+        let has = |(name, value): (&str, &str)| worker.label(name).is_some_and(|is| is == value);
         self.status.is_none_or(|status| status == worker.status)
             && same(&self.environment, &worker.environment)
             && same(&self.version, &worker.version)

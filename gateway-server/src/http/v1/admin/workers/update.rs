@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use garde::Validate;
 use gateway_core::id::WorkerId;
-use gateway_core::orchestrator::{self, Orchestrator};
+use gateway_core::orchestrator::{self, Orchestrator, check_labels};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -16,13 +16,12 @@ use crate::http::answer::{Answer, Envelope};
 use crate::http::auth::Acting;
 use crate::http::extract::{ApiJson, ApiPath};
 use crate::http::problem::{ApiResult, Problem};
-use crate::http::v1::workers::labels;
 
 /// What to change of a worker; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateWorker {
-    /// Other labels, all of them.
+    /// The operator's labels, all of them; they stand over those that the worker reports.
     #[serde(default)]
     #[garde(skip)]
     labels: Option<BTreeMap<String, String>>,
@@ -49,7 +48,7 @@ pub(super) async fn update(
     ApiJson(body): ApiJson<UpdateWorker>,
 ) -> ApiResult<Answer<WorkerView>> {
     if let Some(pairs) = &body.labels {
-        labels(pairs).map_err(|error| Problem::field("labels", error))?;
+        check_labels(pairs).map_err(|error| Problem::field("labels", error))?;
     }
     let update = orchestrator::UpdateWorker {
         labels: body.labels,

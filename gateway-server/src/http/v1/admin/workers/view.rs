@@ -30,7 +30,10 @@ pub(super) struct WorkerView {
     assigned_sessions: u32,
     version: Option<String>,
     environment: Option<String>,
+    /// The labels in force: what the worker says of itself, and over it what an operator says.
     labels: BTreeMap<String, String>,
+    /// The labels that the worker has registered with.
+    reported_labels: BTreeMap<String, String>,
     protocol_version: u32,
     #[serde(flatten)]
     engine: Engine,
@@ -119,6 +122,7 @@ impl From<Row> for WorkerView {
 impl From<Worker> for WorkerView {
     fn from(worker: Worker) -> Self {
         let excluded = exclusion(&worker, None);
+        let labels = worker.labels_in_force();
         Self {
             cordoned: worker.is_cordoned(),
             cordon_reason: cordon_reason(&worker),
@@ -131,7 +135,8 @@ impl From<Worker> for WorkerView {
             assigned_sessions: worker.assigned,
             version: worker.version,
             environment: worker.environment,
-            labels: worker.labels,
+            labels,
+            reported_labels: worker.reported_labels,
             protocol_version: worker.protocol_version,
             engine: worker.engine,
             created_at: worker.created_at,
