@@ -28,8 +28,7 @@ pub struct UpdateWorker {
     pub labels: Option<BTreeMap<String, String>>,
     /// The most sessions that the worker may hold from now on.
     pub max_sessions: Option<u32>,
-    /// Whether no new sessions are placed on the worker from now on. Taken back, it also ends the gateway's own
-    /// cordon of a stuck worker, which returns if its cause has not ended.
+    /// Whether no new sessions are placed on the worker from now on.
     pub cordoned: Option<bool>,
 }
 
@@ -122,13 +121,10 @@ impl Orchestrator {
             worker.labels = update.labels.clone().unwrap_or(worker.labels);
             worker.max_sessions = update.max_sessions.unwrap_or(worker.max_sessions);
             worker.cordoned = update.cordoned.unwrap_or(worker.cordoned);
-            if update.cordoned == Some(false) {
-                worker.stuck = None;
-            }
             worker.row_version += 1;
             worker.updated_at = tx.now().await?;
             tx.save_worker(&worker).await?;
-            if !worker.is_cordoned() {
+            if !worker.cordoned {
                 tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
                     .await?;
             }

@@ -4,11 +4,10 @@
 //! conditional write in the store and cannot be. Losing a race tries the next best worker.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
 
 use super::Orchestrator;
 use super::apply::{ApplyError, events};
-use crate::balance::{Choice, Fleet, Request};
+use crate::balance::{Choice, Request};
 use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, Input, Owner, Phase, Placement, Reason, Session, decide};
 use crate::store::StoreError;
@@ -25,71 +24,35 @@ enum Attempt {
     Changed,
 }
 
-/// What a session asks of the fleet.
-struct Wish {
-    /// What it would like: not to come back to a worker on which it has just failed to start.
-    prefers: Request,
-    /// What it takes where nobody has room who would be preferred.
-    needs: Request,
-}
-
-/// A worker's place that is promised to a session in this replica's picture of the fleet.
-///
-/// It is taken back when this value is dropped, as when whoever waits for the placement gives it up.
-struct Promise<'a> {
-    fleet: &'a Mutex<Fleet>,
-    choice: Choice,
-    is_kept: bool,
-}
-
-impl<'a> Promise<'a> {
-    const fn of(fleet: &'a Mutex<Fleet>, choice: Choice) -> Self {
-        Self {
-            fleet,
-            choice,
-            is_kept: false,
-        }
-    }
-
-    /// Notes that the place is assigned.
-    fn keep(mut self) {
-        self.is_kept = true;
-    }
-}
-
-impl Drop for Promise<'_> {
-    fn drop(&mut self) {
-        let mut fleet = self.fleet.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_kept {
-            fleet.confirm(&self.choice.worker);
-        } else {
-            fleet.release(&self.choice.worker);
-        }
-    }
-}
-
 impl Orchestrator {
     /// Finds a worker for a session in `WAITING`; does nothing in any other phase.
     pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
         let (mut exclude, mut due_at) = (BTreeSet::new(), None);
         for _ in 0..TRIES {
-            let Some((row, wish)) = self.placeable(id, &exclude).await? else {
+            let Some((row, request)) = self.placeable(id, &exclude).await? else {
                 return Ok(Vec::new());
             };
             due_at = row.due_at;
-            let Some(promise) = self.pick(&wish).await? else {
+            let Some(choice) = self.pick(&request).await? else {
                 break;
             };
-            match self.assign(&row, &promise.choice).await? {
-                Attempt::Placed(effects) => {
-                    promise.keep();
+            match self.assign(&row, &choice).await {
+                Ok(Attempt::Placed(effects)) => {
+                    self.fleet().confirm(&choice.worker);
                     self.announce(id).await;
                     return Ok(effects);
                 }
-                Attempt::Lost => {
-                    exclude.insert(promise.choice.worker.clone());
+                Ok(Attempt::Lost) => {
+                    self.fleet().release(&choice.worker);
+                    exclude.insert(choice.worker);
                 }
-                Attempt::Changed => {}
+                Ok(Attempt::Changed) => {
+                    self.fleet().release(&choice.worker);
+                }
+                Err(error) => {
+                    self.fleet().release(&choice.worker);
+                    return Err(error);
+                }
             }
         }
         // Whoever moved `due_at` meanwhile has made room, or claims the row: it must not wait again.
@@ -98,60 +61,45 @@ impl Orchestrator {
         Ok(applied.map_or_else(Vec::new, |done| done.effects))
     }
 
-    /// Returns the session and what it needs of a worker, if it may be placed now.
     async fn placeable(
         &self,
         id: SessionId,
         exclude: &BTreeSet<WorkerId>,
-    ) -> Result<Option<(Session, Wish)>, StoreError> {
+    ) -> Result<Option<(Session, Request)>, StoreError> {
         let mut tx = self.ports.store.read().await?;
         let waiting = |row: &Session| matches!(row.phase, Phase::Waiting);
         let Some(row) = tx.session(id).await?.filter(waiting) else {
             return Ok(None);
         };
-        let mut avoided = BTreeSet::new();
-        if row.not_before.is_some() || !row.setbacks.failed_starts.is_empty() {
-            let now = tx.now().await?;
-            if row.not_before.is_some_and(|at| now < at) {
-                return Ok(None);
-            }
-            avoided = row.setbacks.avoided(now, self.policy.session.avoid);
-        }
-        let needs = Request {
+        let request = Request {
             exclude: exclude.clone(),
             state_format: row.state_format.clone().filter(|_| row.paired),
             min_protocol_version: self.policy.min_protocol_version,
             spread: Some(tx.tenant_spread(row.tenant).await?),
             ..Request::default()
         };
-        let mut prefers = needs.clone();
-        prefers.exclude.extend(avoided);
-        Ok(Some((row, Wish { prefers, needs })))
+        Ok(Some((row, request)))
     }
 
-    /// Picks and reserves a worker in the picture of the fleet. Updates the picture once before it does without
-    /// what the session would prefer, or gives up.
-    async fn pick(&self, wish: &Wish) -> Result<Option<Promise<'_>>, StoreError> {
-        if let Some(promise) = self.promise(&wish.prefers) {
-            return Ok(Some(promise));
-        }
-        self.follow_fleet().await?;
-        let preferred = self.promise(&wish.prefers);
-        Ok(preferred.or_else(|| self.promise(&wish.needs)))
-    }
-
-    fn promise(&self, request: &Request) -> Option<Promise<'_>> {
-        let mut fleet = self.fleet();
-        match fleet.pick(request, &*self.ports.entropy) {
-            Ok(choice) => {
-                fleet.reserve(&choice.worker);
-                Some(Promise::of(&self.fleet, choice))
+    /// Picks and reserves a worker in the picture of the fleet; updates the picture once before it gives
+    /// up.
+    async fn pick(&self, request: &Request) -> Result<Option<Choice>, StoreError> {
+        for look_again in [true, false] {
+            {
+                let mut fleet = self.fleet();
+                match fleet.pick(request, &*self.ports.entropy) {
+                    Ok(choice) => {
+                        fleet.reserve(&choice.worker);
+                        return Ok(Some(choice));
+                    }
+                    Err(nobody) => tracing::debug!(%nobody, "no worker for a session"),
+                }
             }
-            Err(nobody) => {
-                tracing::debug!(%nobody, "no worker for a session");
-                None
+            if look_again {
+                self.follow_fleet().await?;
             }
         }
+        Ok(None)
     }
 
     async fn assign(&self, row: &Session, choice: &Choice) -> Result<Attempt, ApplyError> {

@@ -69,8 +69,7 @@ fn is_described(lines: &[String], index: usize) -> bool {
         !is_attribute
     });
     let nearest = nearest.unwrap_or_default();
-    let forms = ["///", "$(#[$doc])", "$(#[doc = $doc])"];
-    forms.iter().any(|form| nearest.starts_with(form))
+    nearest.starts_with("///") || nearest.starts_with("$(#[$doc])")
 }
 
 /// Public items and the methods of public traits that have no doc comment.

@@ -4,7 +4,6 @@
 mod events;
 mod names;
 mod pages;
-mod parsed;
 mod people;
 mod ports;
 mod reasons;

@@ -1,9 +1,6 @@
 //! Room: none, some again, and never more than there is.
 
-use std::future::Future;
-use std::task::{Context, Waker};
-
-use gateway_core::session::{Effect, Phase, Reason, Status};
+use gateway_core::session::{Reason, Status};
 use gateway_testkit::worker::Script;
 
 use super::world::{World, seconds};
@@ -62,39 +59,6 @@ fn room_is_seen_at_once_although_no_worker_has_changed_for_minutes() {
     world.claim_now();
     world.settle();
     assert_eq!(world.holder(second), 1);
-}
-
-/// An embedder gives a placement up, as a time limit does, and performs it again later.
-#[test]
-fn a_placement_that_is_given_up_takes_no_place_for_ever() {
-    let world = World::interleaved(11, 1).with_workers(1..=1, 3);
-    let session = world.card("sales");
-    world.connect(session);
-    let effects = world.gateways[0].local.take_effects();
-    assert_eq!(effects, [Effect::Place(session)]);
-    for polls in 0..60 {
-        let orchestrator = &world.gateways[0].orchestrator;
-        let mut placing = Box::pin(orchestrator.perform(Effect::Place(session)));
-        let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..polls % 20 {
-            if placing.as_mut().poll(&mut context).is_ready() {
-                break;
-            }
-        }
-        drop(placing);
-        if world.owner(session).is_some() {
-            break;
-        }
-    }
-    let others = ["a", "b"].map(|name| world.card(name));
-    for other in others {
-        world.connect(other);
-    }
-    world.run(seconds(120));
-    let sessions = [session, others[0], others[1]];
-    let waiting = sessions.map(|session| world.row(session).phase == Phase::Waiting);
-    assert_eq!(waiting, [false; 3], "there are three places for them");
-    world.assert_counted(1..=1, &sessions);
 }
 
 #[test]

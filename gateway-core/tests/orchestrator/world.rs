@@ -221,7 +221,13 @@ impl World {
 
     /// A card of that name, not connected.
     pub(crate) fn card(&self, name: &str) -> SessionId {
-        let card = NewCard::new(TENANT, SessionName::parse(name).expect("a slug"));
+        let card = NewCard {
+            tenant: TENANT,
+            name: SessionName::parse(name).expect("a slug"),
+            description: None,
+            metadata: Default::default(),
+            limit: None,
+        };
         let created = block_on(self.gateway().orchestrator.create(card));
         created.expect("a new name").id
     }

@@ -16,7 +16,7 @@ use super::tx::MemoryTx;
 use super::world::World;
 
 fn same_name<'a>(row: &'a Session) -> impl Fn(&Session) -> bool + 'a {
-    |other| other.tenant == row.tenant && other.name == row.name && !other.is_leaving()
+    |other| other.tenant == row.tenant && other.name == row.name
 }
 
 /// Returns the rank of a row in the order of service: linked sessions first, then higher priority, then
@@ -58,7 +58,7 @@ fn check_due(row: &Session) -> Result<(), Halt> {
 /// failed already.
 fn check_rename(world: &World, me: Me, row: &Session, batch: &[Session]) -> Result<(), Halt> {
     let stored = world.sessions.get(me, &row.id);
-    if row.is_leaving() || stored.is_some_and(|stored| stored.name == row.name) {
+    if stored.is_some_and(|stored| stored.name == row.name) {
         return Ok(());
     }
     let same = same_name(row);
@@ -94,8 +94,7 @@ impl SessionRepo for MemoryTx {
                 other => other?,
             }
             let rows = world.sessions.rows(me);
-            let counted = |row: &Session| row.tenant == session.tenant && !row.is_leaving();
-            let used = rows.filter(|(_, row)| counted(row)).count();
+            let used = rows.filter(|(_, row)| row.tenant == session.tenant).count();
             let used = u32::try_from(used).unwrap_or(u32::MAX);
             if limit.is_some_and(|limit| used >= limit) {
                 return Ok(Inserted::LimitReached { used });
@@ -242,7 +241,6 @@ impl SessionRepo for MemoryTx {
                 .filter(|(id, row)| {
                     matches!(row.phase, Phase::Waiting)
                         && row.due_at.is_some_and(|due| due > now)
-                        && row.not_before.is_none_or(|at| at <= now)
                         && world.sessions.is_free(me, id)
                 })
                 .map(|(_, row)| row)

@@ -15,7 +15,6 @@
 //!    it may still hold the session.
 
 mod draft;
-mod failure;
 mod held;
 mod resting;
 

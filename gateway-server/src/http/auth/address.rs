@@ -109,16 +109,7 @@ impl StrangerLimit {
         let window = self.limits.address_window;
         let counted = self.coord.count(&name(client), window).await.map(Some);
         let counted = counted.unwrap_or_else(|error| uncounted(&error));
-        let over = counted.filter(|counted| counted.count > self.limit());
-        // Once in a window: the next one is counted higher.
-        if over
-            .as_ref()
-            .is_some_and(|over| over.count == self.limit() + 1)
-        {
-            let (address, limit) = (client.key(), self.limit());
-            tracing::info!(address, limit, "an address is over its limit");
-        }
-        self.refuse(over)
+        self.refuse(counted.filter(|counted| counted.count > self.limit()))
     }
 
     fn limit(&self) -> u64 {

@@ -11,6 +11,8 @@ mod workers;
 
 use super::routes::Routes;
 
+pub(super) use messages::{Sending, serve_send};
+
 /// Returns every route below the API's base.
 pub fn routes() -> Routes {
     Routes::new()

@@ -45,7 +45,6 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::session::Owner;
@@ -232,10 +231,9 @@ impl Store for SqlStore {
     async fn renew(
         &self,
         owner: &Owner,
-        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
-        self.heartbeats.renew(owner, lasts, report).await
+        self.heartbeats.renew(owner, report).await
     }
 }
 

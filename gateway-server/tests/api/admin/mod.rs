@@ -1,3 +1,4 @@
 //! `/admin`
 
+mod audit;
 mod workers;

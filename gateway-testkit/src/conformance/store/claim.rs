@@ -28,7 +28,6 @@ cases!(StoreUnderTest, "claim":
     the_next_due_time_is_the_earliest,
     waking_takes_linked_then_important_then_old_first,
     waking_touches_nothing_but_the_due_time_of_what_waits,
-    who_may_not_start_yet_is_not_woken,
     concurrent_wakers_wake_no_row_twice,
 );
 
@@ -313,29 +312,6 @@ async fn waking_touches_nothing_but_the_due_time_of_what_waits(s: &StoreUnderTes
         },
         sleeping
     );
-    Ok(())
-}
-
-async fn who_may_not_start_yet_is_not_woken(s: &StoreUnderTest) -> Verdict {
-    let now = s.tenants(1).await?;
-    let later = now.plus(3_600 * SECOND);
-    let row = |n, not_before| Session {
-        not_before,
-        ..waiting(a_card(tenant_id(1), n, now), later)
-    };
-    let rows = [
-        row(1, Some(later)),
-        row(2, Some(now.minus(SECOND))),
-        row(3, None),
-    ];
-    s.sessions(&rows).await?;
-    let mut tx = s.begin().await?;
-    assert_eq!(tx.wake_waiting(9).await?, 2);
-    tx.commit().await?;
-    assert_eq!(s.session(&rows[0]).await?.due_at, Some(later));
-    for woken in &rows[1..] {
-        assert!(s.session(woken).await?.due_at < Some(later));
-    }
     Ok(())
 }
 

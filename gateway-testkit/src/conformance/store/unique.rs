@@ -9,7 +9,7 @@ use gateway_core::worker::{Lease, Worker};
 use super::StoreUnderTest;
 use super::key::a_key;
 use crate::conformance::fixture::{
-    LEASE, a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, session_name, tenant_id,
+    a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, session_name, tenant_id,
     worker_id,
 };
 use crate::conformance::{Verdict, cases};
@@ -86,8 +86,7 @@ async fn a_taken_value_of_a_worker_is_named(s: &StoreUnderTest) -> Verdict {
     };
     let again = s.begin().await?.insert_worker(&same_place).await;
     is_taken(&again, Unique::WorkerEndpoint);
-    let lease = Lease::new(held, LEASE, now);
-    let again = s.begin().await?.insert_lease(&lease).await;
+    let again = s.begin().await?.insert_lease(&Lease::new(held, now)).await;
     is_taken(&again, Unique::Incarnation);
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The token to exchange.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = Refresh)]
 pub(super) struct Exchange {
     #[garde(skip)]
@@ -33,7 +33,6 @@ pub(super) struct Exchange {
     post,
     path = "/auth/refresh",
     tag = "auth",
-    extensions(("x-problems" = json!(["unauthorized", "tenant_suspended"]))),
     request_body = Exchange,
     responses((status = 200, body = Envelope<Login>))
 )]

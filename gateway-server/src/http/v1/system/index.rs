@@ -1,13 +1,9 @@
 //! `GET /`: where everything is.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::config::Http;
 use crate::http::BASE;
 
 /// The addresses of the server's parts.
@@ -16,23 +12,21 @@ use crate::http::BASE;
 pub(super) struct Index {
     name: &'static str,
     version: &'static str,
-    api: String,
-    docs: String,
-    openapi: String,
-    health: String,
+    api: &'static str,
+    docs: &'static str,
+    openapi: &'static str,
+    health: &'static str,
 }
 
 /// Where everything is
 #[utoipa::path(get, path = "/", tag = "system", responses((status = 200, body = Index)))]
-pub(super) async fn index(State(options): State<Arc<Http>>) -> Json<Index> {
-    let server = super::openapi::server(&options).trim_end_matches('/');
-    let below = |path: &str| format!("{server}{path}");
+pub(super) async fn index() -> Json<Index> {
     Json(Index {
         name: env!("CARGO_PKG_NAME"),
         version: env!("CARGO_PKG_VERSION"),
-        api: below(BASE),
-        docs: below("/docs/"),
-        openapi: below(super::openapi::PATH),
-        health: below("/health"),
+        api: BASE,
+        docs: "/docs/",
+        openapi: super::openapi::PATH,
+        health: "/health",
     })
 }

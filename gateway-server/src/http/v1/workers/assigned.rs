@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::AssignedSession;
 
@@ -13,8 +12,7 @@ use crate::http::problem::ApiResult;
 
 /// List what a worker should hold
 #[utoipa::path(get, path = "/workers/{id}/sessions/assigned", tag = "workers",
-    extensions(("x-problems" = json!(["wrong_incarnation"]))),
-    params(("id" = WorkerId, Path, description = "The worker's own id")),
+    params(("id" = String, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Vec<AssignedSession>>)))]
 pub(super) async fn assigned(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -22,7 +22,7 @@ pub(super) const BY_ID: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM session
 /// `WHERE TRUE` tells SQLite's parser that `ON CONFLICT` does not belong to a join.
 pub(super) const INSERT: Sql = sql!["INSERT INTO sessions (" {SESSIONS.written()} ", changed_at)
     SELECT n.*, " {NOW} " FROM " {SESSIONS.rows()} " WHERE TRUE
-    ON CONFLICT (tenant_id, name) WHERE NOT is_leaving DO NOTHING"];
+    ON CONFLICT (tenant_id, name) DO NOTHING"];
 
 pub(super) const SAVE: Sql = sql!["UPDATE sessions AS s SET "
     {SESSIONS.set_from("n", &["id", "tenant_id", "created_at", "last_activity_at"])}
@@ -44,7 +44,7 @@ pub(super) const LOCK_TENANT: Sql = Sql {
 };
 
 pub(super) const COUNT_OF_TENANT: &str = "SELECT count(*), count(*) FILTER (WHERE name = $2) \
-     FROM sessions WHERE tenant_id = $1 AND NOT is_leaving";
+     FROM sessions WHERE tenant_id = $1";
 
 pub(super) const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND version = $2";
 
@@ -96,10 +96,9 @@ pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM sessions";
 pub(super) const WAKE: Sql = Sql {
     postgres: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 AND due_at > clock_timestamp() \
-             AND (not_before IS NULL OR not_before <= $1) \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
     sqlite: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
-         WHERE phase = 'WAITING' AND due_at > $1 AND (not_before IS NULL OR not_before <= $1) \
+         WHERE phase = 'WAITING' AND due_at > $1 \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2)",
 };
 

@@ -19,8 +19,7 @@ use crate::identity::Person;
     delete,
     path = "/users/me/api-keys/{id}",
     tag = "users",
-    extensions(("x-problems" = json!(["conflict"]))),
-    params(("id" = ApiKeyId, Path, description = "The key's id")),
+    params(("id" = ApiKeyId, Path)),
     responses((status = 200, body = Envelope<Key>))
 )]
 pub(super) async fn revoke(

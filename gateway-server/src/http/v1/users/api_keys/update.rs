@@ -21,7 +21,7 @@ use crate::identity::Person;
 
 /// What is to change.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = UpdateApiKey)]
 pub(super) struct UpdateKey {
     #[garde(inner(length(chars, max = 100), custom(one_line)))]
@@ -42,8 +42,7 @@ pub(super) struct UpdateKey {
     patch,
     path = "/users/me/api-keys/{id}",
     tag = "users",
-    extensions(("x-problems" = json!(["conflict"]))),
-    params(("id" = ApiKeyId, Path, description = "The key's id")),
+    params(("id" = ApiKeyId, Path)),
     request_body = UpdateKey,
     responses((status = 200, body = Envelope<Key>))
 )]
