@@ -119,11 +119,21 @@ impl<T: FromStr<Err = InvalidId>> Visitor<'_> for Texts<T> {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(u128);
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                let pattern = concat!("^", $prefix, "_[0-7][0-9a-hjkmnp-tv-z]{25}$");
+                openapi::text(concat!($($doc),*), pattern, TEXT)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
 
         impl $name {
             /// What the text form starts with, before the underscore.
@@ -197,6 +207,7 @@ ids! {
     SessionId = "ses";
     /// A message, outbound or inbound.
     MessageId = "msg";
+    /// An event, the same wherever it is read.
     EventId = "evt";
     /// An API key (the public part; the secret is never an id).
     ApiKeyId = "key";
@@ -264,11 +275,20 @@ fn slug(text: &str, max: usize) -> Result<Arc<str>, InvalidSlug> {
 }
 
 macro_rules! slugs {
-    ($($(#[$doc:meta])* $name:ident <= $max:literal;)*) => {$(
-        $(#[$doc])*
+    ($($(#[doc = $doc:literal])* $name:ident <= $max:literal;)*) => {$(
+        $(#[doc = $doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(Arc<str>);
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                openapi::text(concat!($($doc),*), "^[a-z0-9]+(-[a-z0-9]+)*$", $max)
+            }
+        }
+
+        #[cfg(feature = "openapi")]
+        impl utoipa::ToSchema for $name {}
 
         impl $name {
             /// Normalises `text`.
@@ -319,9 +339,40 @@ slugs! {
     SessionName <= 64;
 }
 
+impl SessionName {
+    /// The most characters of a name.
+    const MAX: usize = 64;
+
+    /// Returns what comes of a text that a person typed: its slug, cut to length, or none if nothing is left.
+    #[must_use]
+    pub fn made_of(text: &str) -> Option<Self> {
+        let whole = slug(text, usize::MAX).ok()?;
+        let end = whole.len().min(Self::MAX);
+        Self::parse(&whole[..end]).ok()
+    }
+
+    /// Returns this name with a number at its end, for when the name itself is taken.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Self {
+        let tail = format!("-{number}");
+        let end = self.0.len().min(Self::MAX - tail.len());
+        let head = self.0[..end].trim_end_matches('-');
+        Self(format!("{head}{tail}").into())
+    }
+}
+
+impl SessionId {
+    /// Returns a name for a session that has none which could be written in a name.
+    #[must_use]
+    pub fn as_name(self) -> SessionName {
+        let text = self.to_string();
+        SessionName(format!("session-{}", &text[TEXT - 8..]).into())
+    }
+}
+
 /// The random id of one run of a worker process, chosen by the worker and never used again.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^[A-Za-z0-9_-]{8,64}$"))]
 pub struct Incarnation(Arc<str>);
 
 /// The error of a text that is not an incarnation.
@@ -348,15 +399,6 @@ impl Incarnation {
         let value = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
         let body = encode(value);
         Self(String::from_utf8_lossy(&body).into())
-    }
-
-    /// Creates a fresh incarnation like [`Incarnation::generate`] that begins with `mark`, by which whoever made it
-    /// knows it again.
-    ///
-    /// # Errors
-    /// The mark is longer than 32 characters, or has others than `A-Z a-z 0-9 - _`.
-    pub fn marked(mark: &str, entropy: &dyn Entropy) -> Result<Self, InvalidIncarnation> {
-        Self::parse(&format!("{mark}{}", Self::generate(entropy).as_str()))
     }
 
     /// Returns the text as the worker sent it.
@@ -426,6 +468,22 @@ impl fmt::Display for Epoch {
     }
 }
 
+#[cfg(feature = "openapi")]
+pub(crate) mod openapi {
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+
+    /// Describes a text of at most `max` characters.
+    pub(crate) fn text(about: &str, pattern: &str, max: usize) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(about.trim()))
+            .pattern(Some(pattern))
+            .max_length(Some(max))
+            .into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -484,6 +542,20 @@ mod tests {
             WorkerId::parse("Worker_001").map(|id| id.to_string()),
             Ok("worker-001".into())
         );
+    }
+
+    #[test]
+    fn a_name_is_made_of_what_a_person_typed() {
+        let made = |text: &str| SessionName::made_of(text).map(|name| name.to_string());
+        assert_eq!(made("São Paulo").as_deref(), Some("so-paulo"));
+        assert_eq!(made("日本"), None);
+        assert_eq!(made(&"x".repeat(300)).map(|name| name.len()), Some(64));
+        let name = SessionName::parse("sales").expect("a name");
+        assert_eq!(name.numbered(12).as_str(), "sales-12");
+        let long = SessionName::made_of(&"x".repeat(300)).expect("a name");
+        assert_eq!(long.numbered(2).as_str().len(), 64);
+        let own = SessionId::from_u128(7).as_name();
+        assert_eq!(SessionName::parse(own.as_str()), Ok(own));
     }
 
     #[test]

@@ -43,18 +43,21 @@ impl Timestamp {
         self.0.div_euclid(1_000)
     }
 
-    /// Returns the moment `span` later, saturating.
+    /// The first moment that RFC 3339 can write (start of year 0).
+    pub const MIN: Self = Self(-62_167_219_200_000_000);
+
+    /// Returns the moment `span` later, at most [`Timestamp::MAX`].
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_add(micros))
+        Self(self.0.saturating_add(micros)).min(Self::MAX)
     }
 
-    /// Returns the moment `span` earlier, saturating.
+    /// Returns the moment `span` earlier, at least [`Timestamp::MIN`].
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
-        Self(self.0.saturating_sub(micros))
+        Self(self.0.saturating_sub(micros)).max(Self::MIN)
     }
 
     /// Returns the time that has passed since `earlier`; zero when `earlier` is later.
@@ -91,12 +94,16 @@ impl Timestamp {
     /// Parses RFC 3339 with any offset.
     ///
     /// # Errors
-    /// The text is not RFC 3339.
+    /// The text is not RFC 3339, or its offset moves it out of the years 0 to 9999, where it could not be
+    /// written any more.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         let parsed = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidTimestamp)?;
-        i64::try_from(parsed.unix_timestamp_nanos().div_euclid(1_000))
-            .map(Self)
-            .map_err(|_| InvalidTimestamp)
+        let micros = parsed.unix_timestamp_nanos().div_euclid(1_000);
+        let moment = i64::try_from(micros).map(Self);
+        let written = moment
+            .ok()
+            .filter(|at| (Self::MIN..=Self::MAX).contains(at));
+        written.ok_or(InvalidTimestamp)
     }
 }
 
@@ -113,7 +120,7 @@ fn write_digits(text: &mut [u8], number: u32) {
 
 /// The error of a text that is not an RFC 3339 time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an RFC 3339 time such as 2026-01-31T12:00:00.000Z")]
+#[error("expected an RFC 3339 time such as 2026-01-31T12:00:00.000Z, in the years 0 to 9999")]
 pub struct InvalidTimestamp;
 
 impl fmt::Display for Timestamp {
@@ -189,6 +196,17 @@ mod tests {
         let at = Timestamp::parse("2023-11-14T23:13:20.5+01:00");
         assert_eq!(at, Ok(Timestamp::from_micros(1_700_000_000_500_000)));
         assert_eq!(Timestamp::parse("yesterday"), Err(InvalidTimestamp));
+        let last = Timestamp::parse("9999-12-31T23:59:59.999999Z");
+        assert_eq!(last, Ok(Timestamp::MAX));
+        let first = Timestamp::parse("0000-01-01T00:00:00Z");
+        assert_eq!(first, Ok(Timestamp::MIN));
+        for outside in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+00:01"] {
+            assert_eq!(
+                Timestamp::parse(outside),
+                Err(InvalidTimestamp),
+                "{outside}"
+            );
+        }
     }
 
     #[test]

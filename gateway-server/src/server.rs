@@ -23,8 +23,7 @@ use crate::app::{App, Ports};
 use crate::cache::Caches;
 use crate::config::{Config, Mode, Registration, Secrets};
 use crate::coord;
-use crate::http;
-use crate::http::core::{Core, CorePorts};
+use crate::http::door::{CorePorts, Door};
 use crate::http::serve::{Listener, Serving};
 use crate::message_log::{GroupLog, GroupOptions, GroupTask, Ledger};
 use crate::runtime::Cores;
@@ -197,20 +196,13 @@ impl Server {
             Some(count) => {
                 let (store, link) = (self.store.clone(), self.link);
                 let own = app.clone();
-                let (router, parts) = (http::router(&app), app.parts.clone());
-                let core = move || {
-                    Core::new(
-                        parts.clone(),
-                        router.clone(),
-                        core_ports(&own, &store, &link),
-                    )
-                };
+                let core = move || Door::of_core(&own, core_ports(&own, &store, &link));
                 let mut cores = Cores::start(self.listener, &serving, &shutdown, count, core)?;
                 (cores.served().await?, Some(cores))
             }
             None => {
-                let router = http::router(&app);
-                (self.listener.serve(router, serving).await?, None)
+                let door = Door::new(&app);
+                (self.listener.serve(door, serving).await?, None)
             }
         };
         if cut > 0 {

@@ -35,9 +35,13 @@ use tokio_util::task::task_tracker::TrackedFuture;
 
 /// Spawns tasks and stops them in order. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Shutdown {
+pub struct Shutdown(Arc<Groups>);
+
+/// The groups of tasks, and what tells each to stop.
+#[derive(Debug, Default)]
+struct Groups {
     begun: CancellationToken,
-    given_up: Arc<AtomicBool>,
+    given_up: AtomicBool,
     sends: TaskTracker,
     close_writers: CancellationToken,
     writers: TaskTracker,
@@ -66,24 +70,24 @@ impl Shutdown {
     /// Returns a token that is cancelled when the stop begins. Listeners and readiness follow it.
     #[must_use]
     pub fn begun(&self) -> &CancellationToken {
-        &self.begun
+        &self.0.begun
     }
 
     /// Begins the stop. Repeating it changes nothing.
     pub fn begin(&self) {
-        self.begun.cancel();
+        self.0.begun.cancel();
     }
 
     /// Begins the stop because this process must not go on. The process then ends with a failure.
     pub fn give_up(&self) {
-        self.given_up.store(true, Ordering::Relaxed);
+        self.0.given_up.store(true, Ordering::Relaxed);
         self.begin();
     }
 
     /// Returns whether [`Shutdown::give_up`] was called.
     #[must_use]
     pub fn has_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
+        self.0.given_up.load(Ordering::Relaxed)
     }
 
     /// Wraps a send so that it outlives the request that asked for it and the stop waits for it.
@@ -93,7 +97,7 @@ impl Shutdown {
     {
         // Boxed first: a future is large, and every wrapper would move it once more.
         let send = AssertUnwindSafe(Box::pin(send)).catch_unwind();
-        SeenThrough(Some(self.sends.track_future(send)))
+        SeenThrough(Some(self.0.sends.track_future(send)))
     }
 
     /// Runs a future on `runtime` that the stop waits for as it waits for sends.
@@ -101,7 +105,7 @@ impl Shutdown {
     where
         F: Future<Output: Send> + Send + 'static,
     {
-        self.sends.spawn_on(send, runtime)
+        self.0.sends.spawn_on(send, runtime)
     }
 
     /// Runs a writer. Its token is cancelled when no send is left; it must then write what it has and
@@ -110,7 +114,7 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.writers.spawn(writer(self.close_writers.clone()));
+        self.0.writers.spawn(writer(self.0.close_writers.clone()));
     }
 
     /// Runs a loop. Its token is cancelled when the writers have ended; it must then end between two
@@ -119,7 +123,7 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.loops.spawn(run(self.stop_loops.clone()));
+        self.0.loops.spawn(run(self.0.stop_loops.clone()));
     }
 
     /// Runs a task that keeps a connection alive, until everything that may use it has ended or it is
@@ -128,11 +132,11 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let close = self.close_connections.clone();
+        let close = self.0.close_connections.clone();
         let keeping = async move {
             close.run_until_cancelled_owned(keeping).await;
         };
-        self.connections.spawn(keeping).abort_handle()
+        self.0.connections.spawn(keeping).abort_handle()
     }
 
     /// Runs steps 2 to 6 of the stop, each for at most `limit`. Call it when the listeners have ended.
@@ -144,19 +148,19 @@ impl Shutdown {
     ) -> Vec<Unfinished> {
         self.begin();
         let mut unfinished = Vec::new();
-        unfinished.extend(ended("sends", &self.sends, limit).await);
-        self.close_writers.cancel();
-        unfinished.extend(ended("writers", &self.writers, limit).await);
+        unfinished.extend(ended("sends", &self.0.sends, limit).await);
+        self.0.close_writers.cancel();
+        unfinished.extend(ended("writers", &self.0.writers, limit).await);
         if tokio::time::timeout(limit, give_back).await.is_err() {
             unfinished.push(Unfinished {
                 group: "quota",
                 tasks: 1,
             });
         }
-        self.stop_loops.cancel();
-        unfinished.extend(ended("loops", &self.loops, limit).await);
-        self.close_connections.cancel();
-        unfinished.extend(ended("connections", &self.connections, limit).await);
+        self.0.stop_loops.cancel();
+        unfinished.extend(ended("loops", &self.0.loops, limit).await);
+        self.0.close_connections.cancel();
+        unfinished.extend(ended("connections", &self.0.connections, limit).await);
         unfinished
     }
 }

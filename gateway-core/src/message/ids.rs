@@ -8,7 +8,8 @@
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::Sha256;
 
 use crate::entropy::Entropy;
@@ -17,10 +18,18 @@ use crate::time::Timestamp;
 
 /// The id of a message at WhatsApp: `3EB0` and 18 upper-case hex digits for messages sent from here; opaque
 /// for all others.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct WaMessageId(String);
+
+impl<'de> Deserialize<'de> for WaMessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let refused = || D::Error::custom("must be 1 to 128 printable ASCII characters");
+        Self::parse(&text).ok_or_else(refused)
+    }
+}
 
 impl WaMessageId {
     /// Accepts any id that a worker may report: at most 128 characters of printable ASCII.

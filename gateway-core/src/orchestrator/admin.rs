@@ -28,7 +28,8 @@ pub struct UpdateWorker {
     pub labels: Option<BTreeMap<String, String>>,
     /// The most sessions that the worker may hold from now on.
     pub max_sessions: Option<u32>,
-    /// Whether no new sessions are placed on the worker from now on.
+    /// Whether no new sessions are placed on the worker from now on. Taken back, it also ends the gateway's own
+    /// cordon of a stuck worker, which returns if its cause has not ended.
     pub cordoned: Option<bool>,
 }
 
@@ -121,10 +122,13 @@ impl Orchestrator {
             worker.labels = update.labels.clone().unwrap_or(worker.labels);
             worker.max_sessions = update.max_sessions.unwrap_or(worker.max_sessions);
             worker.cordoned = update.cordoned.unwrap_or(worker.cordoned);
+            if update.cordoned == Some(false) {
+                worker.stuck = None;
+            }
             worker.row_version += 1;
             worker.updated_at = tx.now().await?;
             tx.save_worker(&worker).await?;
-            if !worker.cordoned {
+            if !worker.is_cordoned() {
                 tx.wake_waiting(worker.max_sessions.saturating_sub(worker.assigned))
                     .await?;
             }

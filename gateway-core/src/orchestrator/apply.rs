@@ -3,6 +3,7 @@
 //! Worker rows are written before session rows (the other order deadlocks), placements are ended in the
 //! same commit in which an owner lets go, and room that becomes free wakes as many waiting sessions.
 
+use super::stuck::{is_stuck, uncordon_unstuck};
 use super::{ATTEMPTS, Done, Orchestrator};
 use crate::event::NewEvent;
 use crate::id::SessionId;
@@ -46,18 +47,27 @@ impl Orchestrator {
             let now = tx.now().await?;
             let decision = decide(&self.policy.session, &row, input, now)?;
             let written = write(&mut *tx, &row, &decision, now, input.name()).await?;
+            let left = row.owner().filter(|_| owner_of(&decision).is_none());
+            let mut unstuck = None;
+            if let Some(owner) = left.filter(|_| is_stuck(&row, &self.policy.session, now)) {
+                let policy = &self.policy.session;
+                let lifted = uncordon_unstuck(&mut *tx, owner, policy, now).await?;
+                unstuck = lifted.then(|| owner.worker.clone());
+            }
             if written {
                 tx.commit().await?;
             }
-            let freed = row.owner().is_some() && owner_of(&decision).is_none();
-            Ok::<_, ApplyError>(Some((decision, written, freed)))
+            Ok::<_, ApplyError>(Some((decision, written, left.is_some(), unstuck)))
         })
         .await?;
-        let Some((decision, written, freed)) = applied else {
+        let Some((decision, written, freed, unstuck)) = applied else {
             return Ok(None);
         };
         if written {
             self.announce(id).await;
+        }
+        if let Some(worker) = unstuck {
+            self.announce_worker(&worker).await;
         }
         let mut effects = decision.effects;
         if freed {

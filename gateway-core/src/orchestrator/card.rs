@@ -7,14 +7,19 @@ use super::{ATTEMPTS, Done, Orchestrator};
 use crate::event::{Event, NewEvent, SessionCreated};
 use crate::id::{SessionId, SessionName, TenantId};
 use crate::session::{Command, Input, Inserted, InvalidTransition, Session};
-use crate::store::{AsStoreError, StoreError, Unique, retry_conflicts};
+use crate::store::{AsStoreError, OrchestrationTx, StoreError, Unique, retry_conflicts};
+
+/// How many numbers are tried at the end of a name that is taken.
+const NUMBERED: u32 = 100;
 
 /// A session to be created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewCard {
     pub tenant: TenantId,
-    /// The name, unique within the tenant.
-    pub name: SessionName,
+    /// The name, unique within the tenant. Without one it is made of `display_name`.
+    pub name: Option<SessionName>,
+    /// What a person calls it.
+    pub display_name: Option<String>,
     pub description: Option<String>,
     pub metadata: BTreeMap<String, serde_json::Value>,
     /// How many sessions the tenant may have; none means any number.
@@ -27,7 +32,8 @@ impl NewCard {
     pub const fn new(tenant: TenantId, name: SessionName) -> Self {
         Self {
             tenant,
-            name,
+            name: Some(name),
+            display_name: None,
             description: None,
             metadata: BTreeMap::new(),
             limit: None,
@@ -39,6 +45,8 @@ impl NewCard {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CardPatch {
     pub name: Option<SessionName>,
+    /// What a person calls it now, or none if that is its name.
+    pub display_name: Option<Option<String>>,
     /// The new description, or none to remove it.
     pub description: Option<Option<String>>,
     /// The new metadata, in place of all of the former.
@@ -108,6 +116,43 @@ impl From<ApplyError> for CommandError {
     }
 }
 
+/// Returns the names to try, in their order: the one that was given, or those that can be made of what a
+/// person typed.
+fn names(card: &NewCard, id: SessionId) -> Vec<SessionName> {
+    if let Some(name) = &card.name {
+        return vec![name.clone()];
+    }
+    let typed = card.display_name.as_deref().unwrap_or_default();
+    let Some(made) = SessionName::made_of(typed) else {
+        return vec![id.as_name()];
+    };
+    let mut names = vec![made.clone()];
+    names.extend((2..=NUMBERED).map(|number| made.numbered(number)));
+    names.push(id.as_name());
+    names
+}
+
+/// Stores a new session under the first of the names that is free.
+async fn insert(
+    tx: &mut dyn OrchestrationTx,
+    session: &mut Session,
+    names: Vec<SessionName>,
+    limit: Option<u32>,
+) -> Result<(), CreateError> {
+    for name in names {
+        session.name = name;
+        match tx.insert_session(session, limit).await? {
+            Inserted::Done => return Ok(()),
+            Inserted::NameTaken => {}
+            Inserted::LimitReached { used } => {
+                let limit = limit.unwrap_or(used);
+                return Err(CreateError::LimitReached { used, limit });
+            }
+        }
+    }
+    Err(CreateError::NameTaken)
+}
+
 impl Orchestrator {
     /// Creates a session that is `DISCONNECTED` and on no worker.
     ///
@@ -117,19 +162,12 @@ impl Orchestrator {
         let mut tx = self.ports.store.begin().await?;
         let now = tx.now().await?;
         let id = SessionId::generate(now, &*self.ports.entropy);
-        let mut session = Session::new(id, card.tenant, card.name, now);
+        let mut session = Session::new(id, card.tenant, id.as_name(), now);
+        let names = names(&card, id);
+        session.display_name = card.display_name;
         session.description = card.description;
         session.metadata = card.metadata;
-        match tx.insert_session(&session, card.limit).await? {
-            Inserted::Done => {}
-            Inserted::NameTaken => return Err(CreateError::NameTaken),
-            Inserted::LimitReached { used } => {
-                return Err(CreateError::LimitReached {
-                    used,
-                    limit: card.limit.unwrap_or(used),
-                });
-            }
-        }
+        insert(&mut *tx, &mut session, names, card.limit).await?;
         let created = SessionCreated {
             name: session.name.clone(),
             metadata: session.metadata.clone(),
@@ -157,6 +195,7 @@ impl Orchestrator {
             let found = tx.session(id).await?.filter(|row| row.tenant == tenant);
             let mut row = found.ok_or(CommandError::UnknownSession)?;
             row.name = patch.name.clone().unwrap_or(row.name);
+            row.display_name = patch.display_name.clone().unwrap_or(row.display_name);
             row.description = patch.description.clone().unwrap_or(row.description);
             row.metadata = patch.metadata.clone().unwrap_or(row.metadata);
             row.version += 1;

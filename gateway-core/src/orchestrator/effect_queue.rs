@@ -218,10 +218,11 @@ fn subject(effect: &Effect) -> Subject {
             Subject::Session(*session)
         }
         Effect::Start(start) => Subject::Session(start.order.session),
-        Effect::Release(order) | Effect::Logout(order) | Effect::Forget(order) => {
-            Subject::Session(order.session)
-        }
-        Effect::Cordon(worker) => Subject::Worker(worker.clone()),
+        Effect::Release(order)
+        | Effect::Logout(order)
+        | Effect::Forget(order)
+        | Effect::NotHeld(order) => Subject::Session(order.session),
+        Effect::Cordon(order) => Subject::Worker(order.owner.worker.clone()),
         Effect::Disown(owner) => Subject::Worker(owner.worker.clone()),
         Effect::Nudge => Subject::Everything,
     }
@@ -233,9 +234,11 @@ fn lane(effect: &Effect) -> Lane {
         Effect::Start(start) => &start.order.owner,
         Effect::Release(order) | Effect::Logout(order) | Effect::Forget(order) => &order.owner,
         Effect::Erase(_) | Effect::Archive(..) => return Lane::Files,
-        Effect::Place(_) | Effect::Cordon(_) | Effect::Disown(_) | Effect::Nudge => {
-            return Lane::Store;
-        }
+        Effect::Place(_)
+        | Effect::Cordon(_)
+        | Effect::NotHeld(_)
+        | Effect::Disown(_)
+        | Effect::Nudge => return Lane::Store,
     };
     Lane::Worker(owner.worker.clone())
 }

@@ -56,9 +56,13 @@ impl Orchestrator {
     ) -> Result<Vec<Effect>, StoreError> {
         let count = u32::try_from(victims.len()).unwrap_or(u32::MAX);
         tx.release_slots(&death.owner().worker, count).await?;
+        let input = match death.evidence() {
+            Evidence::Goodbye => Input::OwnerLeft,
+            Evidence::ProcessGone | Evidence::Silence { .. } => Input::OwnerGone,
+        };
         let (mut rows, mut told, mut effects) = (Vec::new(), Vec::new(), Vec::new());
         for victim in victims {
-            let decision = match decide(&self.policy.session, victim, &Input::OwnerGone, now) {
+            let decision = match decide(&self.policy.session, victim, &input, now) {
                 Ok(decision) => decision,
                 Err(refused) => {
                     tracing::error!(session.id = %victim.id, %refused, "cannot free a session");
@@ -113,6 +117,7 @@ async fn offline(
         return Ok(());
     }
     worker.status = WorkerStatus::Offline;
+    worker.stuck = None;
     worker.row_version += 1;
     worker.updated_at = now;
     tx.save_worker(&worker).await?;

@@ -38,7 +38,17 @@ impl Orchestrator {
             self.note_loads(&loads, now);
         }
         *self.fleet_seen_at() = Some(now);
+        self.forget_ended_runs();
         Ok(())
+    }
+
+    /// Forgets what was said by runs of workers that are not the newest any more.
+    fn forget_ended_runs(&self) {
+        let fleet = self.fleet();
+        self.held_watch().retain(|owner| {
+            let known = fleet.get(&owner.worker);
+            known.is_some_and(|worker| worker.incarnation == owner.incarnation)
+        });
     }
 
     /// Reads one worker that has just been changed here.
@@ -149,7 +159,7 @@ pub fn exclusion(worker: &Worker, lease: Option<&Lease>) -> Option<FilterReason>
         Some(FilterReason::Inactive)
     } else if !stores_state(lease) {
         Some(FilterReason::StateNotStored)
-    } else if worker.cordoned {
+    } else if worker.is_cordoned() {
         Some(FilterReason::Cordoned)
     } else {
         (worker.assigned >= worker.max_sessions).then_some(FilterReason::Full)
@@ -162,7 +172,7 @@ fn snapshot(view: &WorkerView, now: Timestamp) -> Option<WorkerSnapshot> {
     let incarnation = worker.incarnation.clone()?;
     let mut snapshot = WorkerSnapshot::new(worker.id.clone(), incarnation, worker.max_sessions);
     snapshot.assigned = worker.assigned;
-    snapshot.cordoned = worker.cordoned;
+    snapshot.cordoned = worker.is_cordoned();
     snapshot.active = is_active(worker.status, lease);
     snapshot.stores_state = stores_state(lease);
     snapshot.labels = worker.labels_in_force();

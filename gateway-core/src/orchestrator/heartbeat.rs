@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Done, Orchestrator};
-use crate::id::{Epoch, SessionId, WorkerId};
+use super::silence::tell_sessions;
+use super::{ATTEMPTS, Done, Orchestrator};
+use crate::coord::Notice;
+use crate::id::{Epoch, SessionId};
 use crate::protocol::{Beat, BeatAnswer, Dropped, HeldSession, StartSession};
-use crate::session::{Effect, Owner, Session, StartOrder};
-use crate::store::StoreError;
+use crate::session::{Effect, Input, Order, Owner, Session, StartOrder};
+use crate::store::{StoreError, retry_conflicts};
 use crate::worker::{HeldPhase, HeldRow, Renewal, WorkerReport, WorkerStatus};
 
 /// Why a heartbeat was not taken.
@@ -38,12 +40,20 @@ impl Orchestrator {
             return Err(BeatError::Ended);
         };
         let mut effects = Vec::new();
-        if renewed.status == WorkerStatus::Suspect
-            && self.trust_again(&owner.worker, renewed.room).await?
-        {
+        if renewed.status == WorkerStatus::Suspect && self.trust_again(owner, renewed.room).await? {
             effects.push(Effect::Nudge);
         }
         let holds = &renewed.holds;
+        let differences = self
+            .held_watch()
+            .compare(owner, holds, beat.held.as_deref());
+        effects.extend(differences.not_held.into_iter().map(|(session, epoch)| {
+            Effect::NotHeld(Order {
+                session,
+                owner: owner.clone(),
+                epoch,
+            })
+        }));
         let held = beat.held.as_deref().unwrap_or_default();
         let start = if holds.iter().any(|row| must_start(row, held)) {
             self.starts(owner, held).await?
@@ -55,7 +65,7 @@ impl Orchestrator {
             dropped: dropped(holds, held),
             start,
             drain: renewed.status == WorkerStatus::Draining,
-            send_held: differs(holds, beat.held_digest.as_deref()),
+            send_held: differences.unsure || differs(holds, beat.held_digest.as_deref()),
         };
         Ok(Done {
             value: answer,
@@ -64,7 +74,17 @@ impl Orchestrator {
     }
 
     /// Makes a suspect worker that has renewed its lease `ACTIVE` again. Returns whether this call did.
-    async fn trust_again(&self, id: &WorkerId, room: u32) -> Result<bool, StoreError> {
+    async fn trust_again(&self, owner: &Owner, room: u32) -> Result<bool, StoreError> {
+        let trusted = retry_conflicts(ATTEMPTS, || self.try_trust_again(owner, room)).await?;
+        if trusted {
+            self.announce_worker(&owner.worker).await;
+            self.hint(&Notice::Outbox).await;
+        }
+        Ok(trusted)
+    }
+
+    async fn try_trust_again(&self, owner: &Owner, room: u32) -> Result<bool, StoreError> {
+        let id = &owner.worker;
         let mut tx = self.ports.store.begin().await?;
         let shifted = tx.shift_worker(id, WorkerStatus::Suspect, WorkerStatus::Active);
         if !shifted.await? {
@@ -72,9 +92,11 @@ impl Orchestrator {
         }
         let event = super::fence::worker_event(id, WorkerStatus::Active, "renewed");
         tx.append_events(&[event]).await?;
+        let now = tx.now().await?;
+        let policy = &self.policy.session;
+        tell_sessions(&mut *tx, policy, owner, &Input::OwnerHeard, now).await?;
         tx.wake_waiting(room).await?;
         tx.commit().await?;
-        self.announce_worker(id).await;
         Ok(true)
     }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::silence::{silence_of, tell_sessions};
 use super::{ATTEMPTS, Done, Orchestrator, Registration};
 use crate::audit::{AuditEntry, action};
 use crate::coord::Notice;
 use crate::id::{Incarnation, WorkerId};
 use crate::identity::{Actor, Origin, WorkerTokens};
 use crate::protocol::{AssignedSession, MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Registered};
-use crate::session::{Effect, Owner};
+use crate::session::{Effect, Input, Owner};
 use crate::state::StateError;
 use crate::store::{AsStoreError, OrchestrationTx, StoreError, Unique, retry_conflicts};
 use crate::time::Timestamp;
@@ -155,7 +156,11 @@ impl Orchestrator {
             return Err(RegisterError::EndpointInUse { holder: other.id });
         }
         let before = known.clone();
-        let worker = enter(&mut *tx, known, join, registration, now).await?;
+        let former = known.as_ref().and_then(Worker::owner);
+        let times = self.ports.leases.policy();
+        let worker = enter(&mut *tx, known, join, registration, times.lease, now).await?;
+        self.tell_sessions_of_former(&mut *tx, former, registration, now)
+            .await?;
         if let Some(entry) = self.joined(now, origin, before.as_ref(), &worker) {
             tx.append_audit(&entry).await?;
         }
@@ -166,7 +171,6 @@ impl Orchestrator {
         tx.append_events(&[event]).await?;
         tx.commit().await?;
         tracing::info!(worker.id = %id, "a worker has registered");
-        let times = self.ports.leases.policy();
         Ok(Member {
             owner: registration.owner.clone(),
             worker,
@@ -175,6 +179,29 @@ impl Orchestrator {
             assigned: u32::try_from(assigned).unwrap_or(u32::MAX),
             now,
         })
+    }
+
+    /// Tells the sessions of the run that was the newest until now whether it is still heard.
+    async fn tell_sessions_of_former(
+        &self,
+        tx: &mut dyn OrchestrationTx,
+        former: Option<Owner>,
+        registration: &Registration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(former) = former else {
+            return Ok(());
+        };
+        let input = if former == registration.owner {
+            Input::OwnerHeard
+        } else {
+            let lease = tx.lease(&former).await?;
+            let Some(lease) = lease.filter(|lease| lease.fenced_at.is_none()) else {
+                return Ok(());
+            };
+            Input::OwnerSilent(silence_of(&lease, self.ports.leases.policy()))
+        };
+        tell_sessions(tx, &self.policy.session, &former, &input, now).await
     }
 
     /// Makes the entry for a registration; none if it repeats what is known.
@@ -305,12 +332,13 @@ fn opens(join: Join, known: &Worker, run: &Incarnation) -> bool {
     }
 }
 
-/// Writes the worker's row and, for a new incarnation, its lease.
+/// Writes the worker's row and its lease, which runs for as long as `lasts` from now.
 async fn enter(
     tx: &mut dyn OrchestrationTx,
     known: Option<Worker>,
     join: Join,
     registration: &Registration,
+    lasts: Duration,
     now: Timestamp,
 ) -> Result<Worker, RegisterError> {
     let owner = &registration.owner;
@@ -329,6 +357,8 @@ async fn enter(
     worker.status = WorkerStatus::Active;
     worker.endpoint = Some(registration.endpoint.as_str().to_owned());
     worker.incarnation = Some(Incarnation::clone(&owner.incarnation));
+    // A new run has ignored nothing.
+    worker.stuck = worker.stuck.filter(|run| *run == owner.incarnation);
     worker.max_sessions = registration.max_sessions;
     worker.version.clone_from(&registration.version);
     worker.environment.clone_from(&registration.environment);
@@ -348,11 +378,11 @@ async fn enter(
     }
     match lease {
         None => tx
-            .insert_lease(&Lease::new(owner.clone(), now))
+            .insert_lease(&Lease::new(owner.clone(), lasts, now))
             .await
             .map_err(as_conflict)?,
         // The worker counts its lease from this call, so whoever watches must begin to count anew as well.
-        Some(lease) if tx.renew_lease(owner, &lease.report).await?.is_none() => {
+        Some(lease) if tx.renew_lease(owner, lasts, &lease.report).await?.is_none() => {
             return Err(RegisterError::IncarnationEnded);
         }
         Some(_) => {}

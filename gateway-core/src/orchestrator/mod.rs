@@ -27,6 +27,7 @@ mod erase;
 mod fence;
 mod follow_fleet;
 mod heartbeat;
+mod held_watch;
 mod membership;
 mod perform;
 mod place;
@@ -34,6 +35,8 @@ mod probe;
 mod qr;
 mod registration;
 mod report;
+mod silence;
+mod stuck;
 mod tick;
 mod watch_leases;
 
@@ -55,6 +58,8 @@ pub use registration::{
 };
 pub use report::ReportError;
 pub use tick::Tick;
+
+use held_watch::HeldWatch;
 
 use crate::balance::{BalancePolicy, Fleet};
 use crate::coord::{Coordinator, Notice};
@@ -139,6 +144,8 @@ pub struct Orchestrator {
     fleet: Mutex<Fleet>,
     /// The store's time at the last look at the fleet.
     fleet_seen_at: Mutex<Option<Timestamp>>,
+    /// What workers have said they hold, as far as it is not as it should be.
+    held_watch: Mutex<HeldWatch>,
 }
 
 impl fmt::Debug for Orchestrator {
@@ -160,6 +167,7 @@ impl Orchestrator {
             policy,
             fleet,
             fleet_seen_at: Mutex::default(),
+            held_watch: Mutex::default(),
         }
     }
 
@@ -176,6 +184,11 @@ impl Orchestrator {
     fn fleet_seen_at(&self) -> MutexGuard<'_, Option<Timestamp>> {
         let seen_at = self.fleet_seen_at.lock();
         seen_at.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held_watch(&self) -> MutexGuard<'_, HeldWatch> {
+        let watch = self.held_watch.lock();
+        watch.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hints that a session has a new version.

@@ -29,7 +29,8 @@ impl Orchestrator {
             Effect::Release(order) => self.stop(&order, Stop::Release).await,
             Effect::Logout(order) => self.stop(&order, Stop::Logout).await,
             Effect::Forget(order) => self.stop(&order, Stop::Forget).await,
-            Effect::Cordon(worker) => self.cordon_stuck(&worker).await.map(|()| Vec::new()),
+            Effect::Cordon(order) => self.cordon_stuck(&order).await.map(|()| Vec::new()),
+            Effect::NotHeld(order) => self.feed(&order, Input::NotHeld).await,
             Effect::Disown(owner) => self.disown(&owner).await.map(|()| Vec::new()),
             Effect::Erase(session) => {
                 report_state("erase", session, self.erase(session).await);
@@ -122,6 +123,8 @@ impl Orchestrator {
         let limit = self.policy.command_limit;
         match self.ask_to_stop(&target, order, how, limit).await {
             Ok(_) | Err(LinkError::StaleEpoch { .. }) => self.feed(order, Input::Stopped).await,
+            // This leaves no tombstone, so it is an answer only once no order to start can be on its way.
+            Err(LinkError::UnknownSession) => self.feed(order, Input::Disclaimed).await,
             Err(error) => Ok(unanswered("stop", order, &error)),
         }
     }
@@ -158,23 +161,6 @@ impl Orchestrator {
             owner: owner.clone(),
             endpoint,
         }))
-    }
-
-    async fn cordon_stuck(&self, id: &crate::id::WorkerId) -> Result<(), ApplyError> {
-        let mut tx = self.ports.store.begin().await?;
-        let Some(mut worker) = tx.lock_worker(id).await?.filter(|worker| !worker.cordoned) else {
-            return Ok(());
-        };
-        worker.cordoned = true;
-        worker.row_version += 1;
-        worker.updated_at = tx.now().await?;
-        tx.save_worker(&worker).await?;
-        let event = super::fence::worker_event(id, worker.status, "cordoned: ignores a stop");
-        tx.append_events(&[event]).await?;
-        tx.commit().await?;
-        self.announce_worker(id).await;
-        tracing::error!(worker.id = %id, "a worker ignores an order to stop; it is cordoned");
-        Ok(())
     }
 
     async fn disown(&self, owner: &Owner) -> Result<(), ApplyError> {

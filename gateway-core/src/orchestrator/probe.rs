@@ -6,14 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{Orchestrator, fence};
+use super::silence::{silence_of, suspect, tell_sessions};
+use super::{ATTEMPTS, Orchestrator};
 use crate::balance::WorkerSnapshot;
+use crate::coord::Notice;
 use crate::id::WorkerId;
-use crate::session::Owner;
-use crate::store::StoreError;
-use crate::worker::{Target, Vitals, WorkerStatus};
+use crate::session::{Input, Owner};
+use crate::store::{StoreError, retry_conflicts};
+use crate::worker::{Lease, Target, Vitals, WorkerStatus};
 
 /// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,26 +113,33 @@ impl Orchestrator {
     /// Makes a worker `SUSPECT` if it is `ACTIVE` and has missed a heartbeat by the store's clock. Returns
     /// whether it did.
     async fn suspect_late(&self, owner: &Owner) -> Result<bool, StoreError> {
-        let mut tx = self.ports.store.begin().await?;
-        let now = tx.now().await?;
-        let late = |since: Duration| since >= self.ports.leases.policy().late_after();
-        let lease = tx.lease(owner).await?;
-        if !lease.is_some_and(|lease| late(now.since(lease.renewed_at))) {
-            return Ok(false);
+        let suspected = retry_conflicts(ATTEMPTS, || self.try_suspect_late(owner)).await?;
+        if suspected {
+            self.announce_worker(&owner.worker).await;
+            self.hint(&Notice::Outbox).await;
+            tracing::warn!(worker.id = %owner.worker, "a worker has missed a heartbeat and does not answer");
         }
-        let worker = tx.worker(&owner.worker).await?;
+        Ok(suspected)
+    }
+
+    async fn try_suspect_late(&self, owner: &Owner) -> Result<bool, StoreError> {
+        let mut tx = self.ports.store.begin().await?;
+        let worker = tx.lock_worker(&owner.worker).await?;
         if worker.and_then(|worker| worker.owner()).as_ref() != Some(owner) {
             return Ok(false);
         }
-        let (from, to) = (WorkerStatus::Active, WorkerStatus::Suspect);
-        if !tx.shift_worker(&owner.worker, from, to).await? {
+        let now = tx.now().await?;
+        let policy = self.ports.leases.policy();
+        let late = |lease: &Lease| now.since(lease.renewed_at) >= policy.late_after();
+        let Some(lease) = tx.lease(owner).await?.filter(late) else {
+            return Ok(false);
+        };
+        if !suspect(&mut *tx, owner, "unreachable").await? {
             return Ok(false);
         }
-        let event = fence::worker_event(&owner.worker, to, "unreachable");
-        tx.append_events(&[event]).await?;
+        let input = Input::OwnerSilent(silence_of(&lease, policy));
+        tell_sessions(&mut *tx, &self.policy.session, owner, &input, now).await?;
         tx.commit().await?;
-        self.announce_worker(&owner.worker).await;
-        tracing::warn!(worker.id = %owner.worker, "a worker has missed a heartbeat and does not answer");
         Ok(true)
     }
 }

@@ -5,7 +5,7 @@ use super::{Done, Orchestrator};
 use crate::coord::PairingSecret;
 use crate::id::{Epoch, SessionId};
 use crate::protocol::bounds::{MAX_CHALLENGE, MAX_CODE, words};
-use crate::protocol::{RecoveryResult, SessionReport, SessionState};
+use crate::protocol::{RecoveryResult, SessionReport, SessionState, WorkerClock};
 use crate::session::{
     Challenge, ChallengeKind, Closure, Input, Observation, Observed, Owner, Pairing, Phase, Reason,
     Report, Session, Stage,
@@ -186,6 +186,7 @@ fn recovered(result: &RecoveryResult) -> Option<Observation> {
 
 /// Reads a report; a status that is not known becomes [`Observation::Unknown`].
 fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
+    let clock = clock(report, now);
     let reason = report.reason.as_deref().map(Reason::parse);
     let live = Observation::Live;
     let observation = match report.status.as_str() {
@@ -201,7 +202,7 @@ fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
         "LOGGED_OUT" => Observation::Closed(Closure::LoggedOut { reason }),
         "RESTRICTED" => Observation::Closed(Closure::Restricted {
             reason,
-            until: report.until,
+            until: report.until.map(|until| clock.here(until)),
         }),
         "ERROR" => Observation::Closed(Closure::Error {
             reason,
@@ -212,9 +213,15 @@ fn parse(report: &SessionReport, row: &Session, now: Timestamp) -> Report {
     Report {
         seq: report.report_seq,
         observation,
-        retry_at: report.retry_at,
+        retry_at: report.retry_at.map(|at| clock.here(at)),
         phone_number: report.phone_number.clone().filter(|text| is_short(text)),
     }
+}
+
+/// Returns the clock of the worker that reports. A report that does not say when it was sent was sent when it
+/// happened.
+fn clock(report: &SessionReport, now: Timestamp) -> WorkerClock {
+    WorkerClock::new(report.sent_at.or(report.occurred_at), now)
 }
 
 /// Returns whether a text is short enough to be a phone number or the id of an account; anything else is
@@ -265,7 +272,7 @@ fn challenge(report: &SessionReport, row: &Session, now: Timestamp) -> Challenge
             index: report.qr_index.unwrap_or(0),
             expires_at: report
                 .qr_expires_at
-                .unwrap_or_else(|| now.plus(DEFAULT_LIFE)),
+                .map_or_else(|| now.plus(DEFAULT_LIFE), |at| clock(report, now).here(at)),
         },
     }
 }
@@ -279,6 +286,7 @@ fn secrets(report: &SessionReport, now: Timestamp) -> Vec<PairingSecret> {
     collect(
         report.epoch,
         report.qr_index.unwrap_or(0),
+        clock(report, now),
         now,
         [
             (
@@ -302,6 +310,7 @@ pub(super) fn secrets_of(state: &SessionState, now: Timestamp) -> Vec<PairingSec
     collect(
         state.epoch,
         state.qr_index.unwrap_or(0),
+        WorkerClock::new(state.sent_at, now),
         now,
         [
             (
@@ -322,6 +331,7 @@ pub(super) fn secrets_of(state: &SessionState, now: Timestamp) -> Vec<PairingSec
 fn collect(
     epoch: Epoch,
     qr_index: u32,
+    clock: WorkerClock,
     now: Timestamp,
     found: [(ChallengeKind, Option<String>, Option<Timestamp>); 3],
 ) -> Vec<PairingSecret> {
@@ -335,7 +345,7 @@ fn collect(
                 0
             },
             text: text?,
-            expires_at: expires_at.unwrap_or_else(|| now.plus(DEFAULT_LIFE)),
+            expires_at: expires_at.map_or_else(|| now.plus(DEFAULT_LIFE), |at| clock.here(at)),
         })
     };
     let fits = |secret: &PairingSecret| {

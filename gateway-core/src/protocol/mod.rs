@@ -9,6 +9,7 @@ mod command;
 mod membership;
 mod report;
 pub mod state;
+mod worker_clock;
 
 pub use command::{
     Accepted, Health, NamedCall, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
@@ -19,6 +20,7 @@ pub use membership::{
     RecoveryResult, Register, Registered, SessionCounts,
 };
 pub use report::{InboundMessage, MessageReport, Reports, SessionReport};
+pub(crate) use worker_clock::WorkerClock;
 
 /// The protocol version this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -1,8 +1,8 @@
 //! What can happen to a session, and what [`super::decide()`] answers with.
 
-use super::phase::{Observed, Owner};
+use super::phase::{Observed, Owner, Silence};
 use super::{Pairing, Reason, Session};
-use crate::id::{Epoch, SessionId, WorkerId};
+use crate::id::{Epoch, SessionId};
 use crate::time::Timestamp;
 
 /// One thing that happens to a session.
@@ -21,10 +21,22 @@ pub enum Input {
     NoCapacity,
     /// The owner has reported; epoch and incarnation have been checked.
     Reported(Report),
-    /// The owner has answered an order to stop.
+    /// The owner has answered an order to stop, or refused an order to start as one of an epoch that it has
+    /// closed.
     Stopped,
-    /// The owner is proved dead or fenced, or has refused the epoch as already closed.
+    /// What the owner holds, listed in full, does not name the session: after the owner was told to let go of
+    /// it, or twice in a row.
+    NotHeld,
+    /// The owner has answered an order to stop that it does not know the session.
+    Disclaimed,
+    /// Nothing is heard of the owner.
+    OwnerSilent(Silence),
+    /// The owner is heard again.
+    OwnerHeard,
+    /// The owner is proved dead or fenced.
     OwnerGone,
+    /// The owner has said goodbye after closing everything it held.
+    OwnerLeft,
     /// The time at which the row falls due has come.
     Due,
 }
@@ -39,7 +51,12 @@ impl Input {
             Self::NoCapacity => "no_capacity",
             Self::Reported(_) => "reported",
             Self::Stopped => "stopped",
+            Self::NotHeld => "not_held",
+            Self::Disclaimed => "disclaimed",
+            Self::OwnerSilent(_) => "owner_silent",
+            Self::OwnerHeard => "owner_heard",
             Self::OwnerGone => "owner_gone",
+            Self::OwnerLeft => "owner_left",
             Self::Due => "due",
         }
     }
@@ -188,8 +205,10 @@ pub enum Effect {
     Logout(Order),
     /// Tell the owner to unlink, stop and erase.
     Forget(Order),
-    /// Place nothing new on a worker that does not answer an order to stop.
-    Cordon(WorkerId),
+    /// Place nothing new on the owner, which does not answer this order to stop.
+    Cordon(Order),
+    /// Note that the owner does not hold the session: a full list of what it holds does not name it.
+    NotHeld(Order),
     /// Stop renewing the lease of a worker that has ignored an order to stop for too long.
     Disown(Owner),
     /// Erase the stored state of a deleted session.

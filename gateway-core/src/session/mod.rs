@@ -12,6 +12,7 @@ mod policy;
 mod reason;
 mod repo;
 mod route;
+mod setbacks;
 mod status;
 
 use std::collections::BTreeMap;
@@ -22,13 +23,16 @@ pub use decide::{Decision, InvalidTransition, decide};
 pub use input::{
     Closure, Command, Effect, Input, Observation, Order, Report, StartMode, StartOrder,
 };
-pub use phase::{Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage};
+pub use phase::{
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Silence, Stage,
+};
 pub use policy::SessionPolicy;
 pub use reason::Reason;
 pub use repo::{
     CardLabel, CardRepo, Inserted, Placement, PlacementRepo, SessionFilter, SessionRepo,
 };
 pub use route::{Open, Route, Routes, Standing, StoreRoutes};
+pub use setbacks::{Setback, Setbacks};
 pub use status::{Status, StatusView};
 
 use crate::id::{Epoch, InvalidId, InvalidSlug, SessionId, SessionName, TenantId};
@@ -68,8 +72,10 @@ pub struct Session {
     pub id: SessionId,
     /// The tenant that owns it.
     pub tenant: TenantId,
-    /// Its name, unique within the tenant.
+    /// Its name, unique among the tenant's sessions that are not being deleted.
     pub name: SessionName,
+    /// What the tenant typed as its name; none if that is the name itself.
+    pub display_name: Option<String>,
     /// Free text of the tenant.
     pub description: Option<String>,
     /// Free key-value pairs of the tenant, returned in every event.
@@ -94,8 +100,11 @@ pub struct Session {
     pub epoch: Epoch,
     /// Grows with every write but a claim; every write of something read is conditional on it.
     pub version: u64,
-    /// Starts since the session was last connected for [`SessionPolicy::stable`].
+    /// Starts since the session was last connected for [`SessionPolicy::stable`], without those whose worker
+    /// was lost.
     pub attempt: u32,
+    /// What went wrong lately, and on which workers.
+    pub setbacks: Setbacks,
     /// Why the session is where it is.
     pub reason: Option<Reason>,
     /// When the phase or status ends by force.
@@ -104,8 +113,13 @@ pub struct Session {
     pub due_at: Option<Timestamp>,
     /// When the gateway or the worker tries again, if it said so.
     pub retry_at: Option<Timestamp>,
+    /// Before when it is not started again, because its last start came to nothing.
+    pub not_before: Option<Timestamp>,
     /// The highest `reportSeq` folded in at this epoch; lower ones are ignored.
     pub report_seq: u64,
+
+    /// Since when nothing is heard of the worker that holds the session, and when that ends by force.
+    pub silence: Option<Silence>,
 
     /// Whether credentials of a linked account are stored.
     pub paired: bool,
@@ -129,6 +143,7 @@ impl Session {
             id,
             tenant,
             name,
+            display_name: None,
             description: None,
             metadata: BTreeMap::new(),
             created_at: now,
@@ -142,11 +157,14 @@ impl Session {
             epoch: Epoch::default(),
             version: 1,
             attempt: 0,
+            setbacks: Setbacks::default(),
             reason: None,
             deadline: None,
             due_at: None,
             retry_at: None,
+            not_before: None,
             report_seq: 0,
+            silence: None,
             paired: false,
             phone_number: None,
             state_format: None,
@@ -160,6 +178,19 @@ impl Session {
     #[must_use]
     pub const fn owner(&self) -> Option<&Owner> {
         self.phase.owner()
+    }
+
+    /// Returns whether the tenant has deleted it, and it is gone as soon as its owner lets go of it. It has given
+    /// up its name and its place among those that the plan allows.
+    #[must_use]
+    pub const fn is_leaving(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Stopping {
+                next: Next::Delete,
+                ..
+            }
+        )
     }
 
     /// Returns the order that names this session at its present owner and epoch; none if it has no owner.
@@ -179,6 +210,21 @@ impl Session {
 pub enum SessionRef {
     Id(SessionId),
     Name(SessionName),
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for SessionRef {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        let pattern = "^(ses_[0-7][0-9a-hjkmnp-tv-z]{25}|[a-z0-9]+(-[a-z0-9]+)*)$";
+        crate::id::openapi::text("A session, by its id or its name.", pattern, 64)
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for SessionRef {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "SessionIdOrName".into()
+    }
 }
 
 /// The error of a text that is neither a session id nor a name.

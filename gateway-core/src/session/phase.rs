@@ -153,6 +153,15 @@ impl ChallengeKind {
     }
 }
 
+/// The silence of a worker that holds a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// When something was last heard of the worker.
+    pub since: Timestamp,
+    /// When the worker counts as dead, unless something is heard of it.
+    pub until: Timestamp,
+}
+
 /// What follows a stop. The variants stand in ascending rank: only a later one replaces an earlier one
 ///
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

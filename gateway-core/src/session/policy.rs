@@ -27,10 +27,21 @@ pub struct SessionPolicy {
     pub reconnect_grace: Duration,
     /// The longest time a worker may spend on reconnecting.
     pub reconnect_limit: Duration,
+    /// The least time until a session that has failed by itself is started again; it doubles with every
+    /// attempt, up to `error_backoff_limit`.
+    pub retry_floor: Duration,
     /// The time to the first retry of `ERROR`; it doubles with every attempt.
     pub error_backoff: Duration,
     /// The longest time between two retries of `ERROR`.
     pub error_backoff_limit: Duration,
+    /// How long a worker is avoided on which the session did not come up, as long as another one has room.
+    pub avoid: Duration,
+    /// How many workers may die under a session before it is set aside for a person to look at.
+    pub quarantine_deaths: u32,
+    /// Within which time they must have died to count together.
+    pub quarantine_window: Duration,
+    /// For how long a worker must have held the session for its death not to count.
+    pub quarantine_lived: Duration,
     /// How long an order to stop may stay unanswered before the worker is cordoned.
     pub stop_limit: Duration,
     /// How long an order to stop may stay unanswered before the worker's lease is no longer renewed.
@@ -53,8 +64,13 @@ impl Default for SessionPolicy {
             passkey_limit: seconds(610),
             reconnect_grace: seconds(60),
             reconnect_limit: seconds(20 * 60),
+            retry_floor: seconds(30),
             error_backoff: seconds(60),
             error_backoff_limit: seconds(60 * 60),
+            avoid: seconds(5 * 60),
+            quarantine_deaths: 3,
+            quarantine_window: seconds(30 * 60),
+            quarantine_lived: seconds(60),
             stop_limit: seconds(60),
             stop_fence: seconds(5 * 60),
             stable: seconds(30),

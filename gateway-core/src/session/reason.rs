@@ -9,10 +9,10 @@
 //! | `DISCONNECTED` | none, `qr_timeout`, `logged_out`; while it stops: `stopping`, `logging_out`, `deleting` |
 //! | `CONNECTING` | `starting`, `no_capacity`, `pairing`, `syncing`, `restarting`, `retrying`, `worker_lost`, `start_refused`, `disconnected`, or the worker's own |
 //! | `QR_REQUIRED`, `CONNECTED` | none |
-//! | `RECONNECTING` | none or the worker's own |
+//! | `RECONNECTING` | `worker_silent`, none, or the worker's own |
 //! | `LOGGED_OUT` | `logged_out`, `no_credentials`, or the worker's own |
 //! | `RESTRICTED` | `restricted` or the worker's own |
-//! | `ERROR` | `start_timeout`, `start_refused`, `disconnected`, `recovery_failed`, `error`, `unknown_status_…`, or the worker's own |
+//! | `ERROR` | `start_timeout`, `start_refused`, `disconnected`, `recovery_failed`, `error`, `quarantined`, `unknown_status_…`, or the worker's own |
 
 use std::fmt;
 
@@ -73,6 +73,8 @@ reasons! {
     Retrying = "retrying",
     /// Its worker is gone; it is placed on another one.
     WorkerLost = "worker_lost",
+    /// Nothing is heard of its worker. If that lasts until `deadline`, it is placed on another one.
+    WorkerSilent = "worker_silent",
     /// The worker refused the start.
     StartRefused = "start_refused",
     /// No worker has reported anything in time, several times in a row.
@@ -91,6 +93,8 @@ reasons! {
     RecoveryFailed = "recovery_failed",
     /// The worker failed without saying why.
     Error = "error",
+    /// Several workers have died just after they had begun to hold it. It is set aside until somebody connects or restarts it.
+    Quarantined = "quarantined",
     /// The worker was told to let go of it.
     Stopping = "stopping",
     /// The worker was told to unlink the account.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::phase::{Next, Observed, ParkKind, Parked, Phase};
+use super::phase::{Next, Observed, ParkKind, Parked, Phase, Silence};
 use super::{Desired, Reason, Session};
 use crate::time::Timestamp;
 
@@ -20,7 +20,7 @@ pub enum Status {
     /// A person has to scan, type a code or use a passkey.
     QrRequired,
     Connected,
-    /// The connection is lost and the worker is on it.
+    /// The connection is lost and the worker is on it, or nothing is heard of the worker.
     Reconnecting,
     /// Unlinked on the phone.
     LoggedOut,
@@ -85,13 +85,31 @@ impl Session {
     #[must_use]
     pub fn status(&self) -> StatusView {
         let (status, reason, action_required) = self.project();
+        let silence = self.shown_silence();
         StatusView {
             status,
             reason,
             since: self.status_since,
-            deadline: self.deadline,
+            deadline: silence.map_or(self.deadline, |silence| Some(silence.until)),
             retry_at: self.retry_at,
             action_required,
+        }
+    }
+
+    /// Returns the silence of the owner, if it is what a tenant has to know: the session would count as
+    /// connected, and nobody can use it.
+    const fn shown_silence(&self) -> Option<Silence> {
+        match &self.phase {
+            Phase::Active {
+                observed: Observed::Connected,
+                ..
+            } => self.silence,
+            Phase::Active { .. }
+            | Phase::Idle
+            | Phase::Waiting
+            | Phase::Starting { .. }
+            | Phase::Stopping { .. }
+            | Phase::Parked { .. } => None,
         }
     }
 
@@ -101,6 +119,9 @@ impl Session {
             Phase::Idle => (Status::Disconnected, self.reason.clone(), None),
             Phase::Waiting => (Status::Connecting, self.reason.clone(), None),
             Phase::Starting { .. } => plain(Status::Connecting, Reason::Starting),
+            Phase::Active { .. } if self.shown_silence().is_some() => {
+                plain(Status::Reconnecting, Reason::WorkerSilent)
+            }
             Phase::Active { observed, .. } => observed.project(),
             Phase::Stopping { next, .. } => match next {
                 Next::Rest | Next::Start if self.desired == Desired::Connected => {

@@ -16,6 +16,7 @@
 mod error;
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -81,8 +82,8 @@ pub trait Store: Debug + Send + Sync {
     /// fails or leaves nothing behind. A read is dropped, never committed.
     async fn read(&self) -> Result<Box<dyn OrchestrationTx>, StoreError>;
 
-    /// Renews a lease as [`LeaseRepo::renew_lease`] does, durably, and returns what its worker should know;
-    /// none if the renewal was refused.
+    /// Renews a lease for as long as `lasts`, as [`LeaseRepo::renew_lease`] does, durably, and returns what its
+    /// worker should know; none if the renewal was refused.
     ///
     /// Every worker asks for this every other second, so a store that can answer in one exchange should.
     /// What is held is read no earlier than the call and may be from before the renewal. After
@@ -90,9 +91,10 @@ pub trait Store: Debug + Send + Sync {
     async fn renew(
         &self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
-        renew_within(self.begin().await?, owner, report).await
+        renew_within(self.begin().await?, owner, lasts, report).await
     }
 }
 
@@ -103,9 +105,10 @@ pub trait Store: Debug + Send + Sync {
 pub async fn renew_within(
     mut tx: Box<dyn OrchestrationTx>,
     owner: &Owner,
+    lasts: Duration,
     report: &WorkerReport,
 ) -> Result<Option<Renewed>, StoreError> {
-    if tx.renew_lease(owner, report).await?.is_none() {
+    if tx.renew_lease(owner, lasts, report).await?.is_none() {
         return Ok(None);
     }
     let Some(worker) = tx.worker(&owner.worker).await? else {

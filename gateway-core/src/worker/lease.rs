@@ -7,6 +7,9 @@
 //! answer, waiting for the bare lease, or starting the timer when a disconnect is noticed each let two
 //! workers hold one session (checked with a model; see the design notes in ARCHITECTURE.md).
 //!
+//! How long a renewal lasts is a promise to the worker, so it stands in the lease's row: whoever declares
+//! the worker dead waits for what was promised, whatever its own configuration says.
+//!
 //! [`Death`] is a value that only this module can make, so nothing can fence a worker on a hunch.
 
 use std::collections::BTreeMap;
@@ -62,6 +65,9 @@ pub struct Lease {
     pub renewals: u64,
     /// When it was last renewed; shown to people only.
     pub renewed_at: Timestamp,
+    /// How long the worker may hold its sessions, counted from `renewed_at`: the longest of the renewals that
+    /// still run.
+    pub lasts: Duration,
     /// When it was granted.
     pub granted_at: Timestamp,
     /// Whether the lease runs out: no renewal succeeds any more.
@@ -73,18 +79,28 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Creates the lease of a new incarnation, granted at `now`.
+    /// Creates the lease of a new incarnation, granted at `now` for as long as `lasts`.
     #[must_use]
-    pub fn new(owner: Owner, now: Timestamp) -> Self {
+    pub fn new(owner: Owner, lasts: Duration, now: Timestamp) -> Self {
         Self {
             owner,
             renewals: 0,
             renewed_at: now,
+            lasts,
             granted_at: now,
             disowned: false,
             fenced_at: None,
             report: WorkerReport::default(),
         }
+    }
+
+    /// Counts a renewal at `now` for as long as `lasts`. An earlier one that runs for longer is kept.
+    pub fn renew(&mut self, lasts: Duration, report: &WorkerReport, now: Timestamp) {
+        let runs = self.lasts.saturating_sub(now.since(self.renewed_at));
+        self.lasts = lasts.max(runs);
+        self.renewals += 1;
+        self.renewed_at = now;
+        self.report = report.clone();
     }
 }
 
@@ -161,8 +177,12 @@ pub enum Renewal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Silent {
     pub owner: Owner,
+    /// The renewal count that has not changed meanwhile.
+    pub renewals: u64,
     /// For how long it has been silent, at least.
     pub for_at_least: Duration,
+    /// The time until it counts as dead, unless it renews its lease; zero once it does.
+    pub dead_in: Duration,
     /// The proof of its death, once lease and guard are over.
     pub death: Option<Death>,
 }
@@ -192,7 +212,8 @@ pub trait LeaseAuthority: Debug + Send + Sync {
 /// The lease authority that keeps leases as rows of the store.
 ///
 /// A replica makes a [`Death`] only when it has itself seen the renewal count unchanged for
-/// `lease + guard` on its own suspend-proof clock, counted from the read that first showed it.
+/// `lease + guard` on its own suspend-proof clock, counted from the read that first showed it, where
+/// the lease is what the row says was granted, by whichever replica.
 /// So a restarted gateway waits that long before its first one, and a step of a wall clock fences
 /// nobody.
 #[derive(Debug)]
@@ -207,6 +228,24 @@ pub struct StoreLeases {
 struct Seen {
     renewals: u64,
     since: Uptime,
+    /// Until when any renewal that this replica has seen may run.
+    runs_until: Uptime,
+}
+
+impl Seen {
+    /// Returns what is known of a lease that was just read, and of which `former` was known before.
+    fn next(former: Option<&Self>, lease: &Lease, now: Uptime) -> Self {
+        if let Some(same) = former.filter(|former| former.renewals == lease.renewals) {
+            return *same;
+        }
+        let runs_until = now.plus(lease.lasts);
+        Self {
+            renewals: lease.renewals,
+            since: now,
+            // The store's clock may have jumped ahead, and its row have forgotten a longer renewal too early.
+            runs_until: former.map_or(runs_until, |former| runs_until.max(former.runs_until)),
+        }
+    }
 }
 
 impl StoreLeases {
@@ -226,21 +265,14 @@ impl StoreLeases {
         let mut next = BTreeMap::new();
         let mut silent = Vec::new();
         for lease in leases {
-            let fresh = Seen {
-                renewals: lease.renewals,
-                since: now,
-            };
-            let known = match seen.get(&lease.owner) {
-                Some(known) if known.renewals == lease.renewals => *known,
-                _ => fresh,
-            };
+            let known = Seen::next(seen.get(&lease.owner), &lease, now);
             next.insert(lease.owner.clone(), known);
             let for_at_least = now.since(known.since);
             if for_at_least < self.policy.suspect_after {
                 continue;
             }
-            let dead = for_at_least >= self.policy.lease + self.policy.guard;
-            let death = dead.then(|| Death {
+            let dead_in = known.runs_until.plus(self.policy.guard).since(now);
+            let death = dead_in.is_zero().then(|| Death {
                 owner: lease.owner.clone(),
                 evidence: Evidence::Silence {
                     renewals: lease.renewals,
@@ -248,7 +280,9 @@ impl StoreLeases {
             });
             silent.push(Silent {
                 owner: lease.owner,
+                renewals: known.renewals,
                 for_at_least,
+                dead_in,
                 death,
             });
         }
@@ -261,7 +295,7 @@ impl StoreLeases {
 impl LeaseAuthority for StoreLeases {
     async fn renew(&self, owner: &Owner, report: &WorkerReport) -> Result<Renewal, StoreError> {
         let lease = self.policy.lease;
-        let renewed = self.store.renew(owner, report).await?;
+        let renewed = self.store.renew(owner, lease, report).await?;
         Ok(
             renewed.map_or(Renewal::Refused, |renewed| Renewal::Granted {
                 lease,

@@ -124,6 +124,8 @@ pub struct Worker {
     pub status: WorkerStatus,
     /// Whether an operator wants no new sessions on it.
     pub cordoned: bool,
+    /// The run that gets no new sessions because it does not answer an order to stop one.
+    pub stuck: Option<Incarnation>,
     /// Its base URL, unique among workers that are not offline or removed.
     pub endpoint: Option<String>,
     pub incarnation: Option<Incarnation>,
@@ -162,6 +164,7 @@ impl Worker {
             id,
             status: WorkerStatus::Pending,
             cordoned: false,
+            stuck: None,
             endpoint: None,
             incarnation: None,
             max_sessions,
@@ -178,6 +181,18 @@ impl Worker {
             registered_at: None,
             updated_at: now,
         }
+    }
+
+    /// Returns whether its newest incarnation does not answer an order to stop a session.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.is_some() && self.stuck == self.incarnation
+    }
+
+    /// Returns whether it gets no new sessions, by an operator's wish or because it is stuck.
+    #[must_use]
+    pub fn is_cordoned(&self) -> bool {
+        self.cordoned || self.is_stuck()
     }
 
     /// Returns the label of that name that counts, as [`Worker::labels_in_force`] has it.

@@ -1,5 +1,7 @@
 //! Where workers and their leases are kept.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::{Death, Lease, Worker, WorkerLoad, WorkerReport, WorkerStatus, WorkerView};
@@ -53,8 +55,8 @@ pub trait WorkerRepo: Send {
 
     /// Takes one of the worker's session slots in one conditional write. Returns whether it did.
     ///
-    /// Succeeds only while the owner is the newest incarnation of an `ACTIVE`, not cordoned worker with
-    /// `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
+    /// Succeeds only while the owner is the newest incarnation of an `ACTIVE` worker that is neither cordoned nor
+    /// stuck and has `assigned < max_sessions`. Over all replicas a worker never gets more than `max_sessions`.
     async fn reserve_slot(&mut self, owner: &Owner) -> Result<bool, StoreError>;
 
     /// Gives back `count` of the worker's session slots; the count never falls below zero.
@@ -74,11 +76,12 @@ pub trait LeaseRepo: Send {
     /// Returns every lease that is not fenced, in order of worker and incarnation.
     async fn open_leases(&mut self) -> Result<Vec<Lease>, StoreError>;
 
-    /// Counts one renewal and keeps `report`, if `owner` is its worker's newest incarnation and the lease
+    /// Renews the lease as [`Lease::renew`] does, if `owner` is its worker's newest incarnation and the lease
     /// is neither fenced nor disowned. Returns the new count, or none if the renewal is refused.
     async fn renew_lease(
         &mut self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<u64>, StoreError>;
 

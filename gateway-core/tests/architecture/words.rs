@@ -69,7 +69,8 @@ fn is_described(lines: &[String], index: usize) -> bool {
         !is_attribute
     });
     let nearest = nearest.unwrap_or_default();
-    nearest.starts_with("///") || nearest.starts_with("$(#[$doc])")
+    let forms = ["///", "$(#[$doc])", "$(#[doc = $doc])"];
+    forms.iter().any(|form| nearest.starts_with(form))
 }
 
 /// Public items and the methods of public traits that have no doc comment.

@@ -4,6 +4,7 @@
 mod events;
 mod names;
 mod pages;
+mod parsed;
 mod people;
 mod ports;
 mod reasons;

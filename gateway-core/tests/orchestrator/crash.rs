@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Registration};
+use gateway_core::protocol::HeldSession;
 use gateway_core::session::{Command, Reason, Status};
 use gateway_core::store::Store;
 use gateway_core::worker::{Engine, WorkerStatus};
-use gateway_testkit::worker::{FaultScope, Restart, Script};
+use gateway_testkit::worker::{Restart, Script};
+use serde_json::json;
 
 use super::block_on;
+use super::hand_made::{beat, join, say};
 use super::world::{World, seconds, worker};
 
 /// Lease and guard.
@@ -205,31 +208,46 @@ fn linked_sessions_are_placed_before_unlinked_ones() {
     assert_eq!(world.owner(fresh), None);
 }
 
+/// It keeps what it was told to let go of, and says so.
 #[test]
 fn a_worker_that_answers_no_stop_is_cordoned_then_disowned_and_fenced() {
-    let world = World::new(11).with_workers(1..=2, 10);
-    let session = world.connected("sales");
-    let deaf = world.holder(session);
-    world.fleet.change_script(&worker(deaf), |script| {
-        script.faults.silent_every = Some(1);
-        script.faults.scope = FaultScope::All;
-    });
+    let world = World::new(11);
+    let deaf = join(&world, 1, 1, 10);
+    let session = world.card("sales");
+    world.connect(session);
+    world.settle();
+    let fields = json!({"status": "CONNECTED", "reportSeq": 1, "phoneNumber": "491701234567"});
+    let said = say(&world, session, &fields);
+    block_on(world.gateway().orchestrator.report(&deaf, &said)).expect("folded");
+    world.add_worker(2, 10, Script::default());
+    world.settle();
+    let held = HeldSession {
+        session_id: session,
+        epoch: world.row(session).epoch,
+        status: "CONNECTED".to_owned(),
+    };
+    let live = |count: u64| {
+        for _ in 0..count / 2 {
+            // It is refused once its lease is not renewed any more.
+            let _ = beat(&world, &deaf, Some(vec![held.clone()]));
+            world.run(seconds(2));
+        }
+    };
     world.ask(session, Command::Restart);
-    world.run(seconds(58));
-    assert!(!world.worker(deaf).cordoned);
-    world.run(seconds(6));
-    assert!(world.worker(deaf).cordoned, "after a minute");
-    world.run(seconds(230));
-    assert_eq!(world.holder(session), deaf, "placed nowhere else meanwhile");
-    world.run(seconds(10) + PROOF);
-    assert_ne!(
-        world.holder(session),
-        deaf,
+    live(58);
+    assert!(!world.worker(1).is_cordoned());
+    live(6);
+    assert!(world.worker(1).is_cordoned(), "after a minute");
+    live(230);
+    assert_eq!(world.holder(session), 1, "placed nowhere else meanwhile");
+    live(10);
+    world.run(PROOF);
+    assert_eq!(
+        world.row(session).epoch,
+        held.epoch.next(),
         "after five minutes, lease and guard"
     );
-    world.run_until(seconds(10), |world| {
-        world.status(session) == Status::Connected
-    });
+    assert!(!world.worker(1).is_cordoned(), "its run has ended");
     world.assert_counted(1..=2, &[session]);
     world.assert_safe();
 }

@@ -39,12 +39,17 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// A replica that has just started; its chances come from `seed`.
     pub(crate) fn new(shared: &Shared, seed: u64) -> Self {
+        Self::granting(shared, seed, LeasePolicy::default().lease)
+    }
+
+    /// A replica that is configured to grant leases of this length.
+    pub(crate) fn granting(shared: &Shared, seed: u64, lease: Duration) -> Self {
         let store: Arc<dyn Store> = Arc::new(shared.store.clone());
-        let leases = StoreLeases::new(
-            Arc::clone(&store),
-            Arc::clone(&shared.clock),
-            LeasePolicy::default(),
-        );
+        let policy = LeasePolicy {
+            lease,
+            ..LeasePolicy::default()
+        };
+        let leases = StoreLeases::new(Arc::clone(&store), Arc::clone(&shared.clock), policy);
         let vitals = Vitals::new(Arc::clone(&shared.clock), VitalsPolicy::default());
         let vitals = Arc::new(vitals);
         let guarded = GuardedLink::new(Arc::clone(&shared.link), Arc::clone(&vitals));

@@ -221,13 +221,7 @@ impl World {
 
     /// A card of that name, not connected.
     pub(crate) fn card(&self, name: &str) -> SessionId {
-        let card = NewCard {
-            tenant: TENANT,
-            name: SessionName::parse(name).expect("a slug"),
-            description: None,
-            metadata: Default::default(),
-            limit: None,
-        };
+        let card = NewCard::new(TENANT, SessionName::parse(name).expect("a slug"));
         let created = block_on(self.gateway().orchestrator.create(card));
         created.expect("a new name").id
     }

@@ -29,6 +29,8 @@ enum Step {
     Report(Index),
     /// A worker that holds the session says something of it.
     Say(Index, Observation),
+    /// A worker sends a heartbeat with all that it holds, and drops what the answer says.
+    Beat(u32),
     /// A process dies; its next run starts at once.
     Die(u32),
     /// A dead run is fenced.
@@ -44,6 +46,7 @@ fn steps() -> impl Strategy<Value = Step> {
         6 => some().prop_map(Step::Order),
         4 => some().prop_map(Step::Report),
         4 => (some(), sequences::observations()).prop_map(|(who, what)| Step::Say(who, what)),
+        3 => (1..4u32).prop_map(Step::Beat),
         1 => (1..4u32).prop_map(Step::Die),
         2 => some().prop_map(Step::Fence),
     ]
@@ -75,6 +78,10 @@ struct World {
     orders: Vec<(Kind, Order)>,
     reports: Vec<(Owner, Epoch, Report)>,
     wants_place: bool,
+    /// What was to be dropped according to the last answer to a heartbeat.
+    told: Option<Order>,
+    /// What the last heartbeat did not name although it should.
+    missing: Option<Order>,
     given: Vec<(Owner, Epoch)>,
 }
 
@@ -92,6 +99,8 @@ impl World {
             orders: Vec::new(),
             reports: Vec::new(),
             wants_place: false,
+            told: None,
+            missing: None,
             given: Vec::new(),
         }
     }
@@ -122,6 +131,7 @@ impl World {
                     self.say(&who, epoch, what.clone());
                 }
             }
+            Step::Beat(number) => self.beat(*number),
             Step::Die(number) => self.die(*number),
             Step::Fence(which) => {
                 let dead: Vec<Owner> = self.dead();
@@ -172,6 +182,7 @@ impl World {
                     self.orders.push((Kind::Stop, order));
                 }
                 Effect::Cordon(_)
+                | Effect::NotHeld(_)
                 | Effect::Disown(_)
                 | Effect::Erase(_)
                 | Effect::Archive(..)
@@ -251,6 +262,36 @@ impl World {
         let named = self.row.as_ref().and_then(Session::order);
         if named.is_some_and(|order| order.owner == *who && order.epoch == epoch) {
             self.apply(&Input::Reported(report));
+        }
+    }
+
+    /// What the gateway makes of a full list, and the worker of the answer to it.
+    fn beat(&mut self, number: u32) {
+        let who = run_of(number, self.newest[&number]);
+        let Some((order, phase)) = self.row.as_ref().and_then(|row| {
+            let order = row.order().filter(|order| order.owner == who)?;
+            Some((order, row.phase.name()))
+        }) else {
+            return;
+        };
+        let holds = self.runs.get(&who).and_then(|run| run.holds);
+        let is_named = holds == Some(order.epoch);
+        let heard_before = match phase {
+            "STOPPING" => self.told.replace(order.clone()),
+            "ACTIVE" => self.missing.take(),
+            _ => return,
+        };
+        if phase == "ACTIVE" && !is_named {
+            self.missing = Some(order.clone());
+        }
+        if phase == "STOPPING"
+            && let Some(run) = self.runs.get_mut(&who)
+        {
+            run.holds = run.holds.filter(|held| *held > order.epoch);
+            run.tomb = run.tomb.max(order.epoch);
+        }
+        if !is_named && heard_before == Some(order) {
+            self.apply(&Input::NotHeld);
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use gateway_core::session::{Closure, Next, ParkKind, Parked};
+use gateway_core::session::{Closure, Next, ParkKind, Parked, Silence};
 
 use super::*;
 
@@ -122,6 +122,11 @@ fn held() -> Vec<Row> {
     };
     let mut connected = active("ACTIVE connected", true, Observed::Connected, None);
     connected.row.due_at = Some(at(30));
+    let mut silent = active("ACTIVE connected, silent", true, Observed::Connected, None);
+    silent.row.silence = Some(Silence {
+        since: START,
+        until: at(22),
+    });
     vec![
         starting("STARTING, linked", true, 1),
         starting("STARTING", false, 1),
@@ -158,6 +163,7 @@ fn held() -> Vec<Row> {
             Some(at(610)),
         ),
         connected,
+        silent,
         active(
             "ACTIVE reconnecting",
             true,
@@ -261,8 +267,24 @@ pub(crate) fn inputs() -> Vec<Given> {
             Input::Reported(report(Observation::Unknown("DANCING".to_owned()))),
         ),
         soon("stopped", Input::Stopped),
+        soon("not held", Input::NotHeld),
+        soon("disclaimed", Input::Disclaimed),
+        soon(
+            "owner silent",
+            Input::OwnerSilent(Silence {
+                since: START,
+                until: at(22),
+            }),
+        ),
+        soon("owner heard", Input::OwnerHeard),
         soon("owner gone", Input::OwnerGone),
+        soon("owner left", Input::OwnerLeft),
         soon("due", Input::Due),
+        Given {
+            name: "disclaimed, late",
+            input: Input::Disclaimed,
+            after: 3_600,
+        },
         Given {
             name: "due, late",
             input: Input::Due,
@@ -333,14 +355,19 @@ fn kind_of_input(input: &Input) -> &'static str {
             Observation::Unknown(_) => "unknown",
         },
         Input::Stopped => "stopped",
+        Input::NotHeld => "not held",
+        Input::Disclaimed => "disclaimed",
+        Input::OwnerSilent(_) => "owner silent",
+        Input::OwnerHeard => "owner heard",
         Input::OwnerGone => "owner gone",
+        Input::OwnerLeft => "owner left",
         Input::Due => "due",
     }
 }
 
 /// As many names as [`kind_of_phase`] and [`kind_of_input`] can give: raise them with a new arm.
 const PHASE_KINDS: usize = 23;
-const INPUT_KINDS: usize = 23;
+const INPUT_KINDS: usize = 28;
 
 #[test]
 fn every_phase_has_a_row() {

@@ -65,9 +65,18 @@ fn owners(before: &Session, input: &Input, after: &Session) {
     }
     assert_eq!(after.owner(), None, "an owner changed without a placement");
     let let_go = match input {
-        Input::Stopped | Input::OwnerGone => true,
+        Input::Stopped
+        | Input::NotHeld
+        | Input::Disclaimed
+        | Input::OwnerGone
+        | Input::OwnerLeft => true,
         Input::Reported(report) => matches!(report.observation, Observation::Closed(_)),
-        Input::Command(_) | Input::Placed { .. } | Input::NoCapacity | Input::Due => false,
+        Input::Command(_)
+        | Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::OwnerSilent(_)
+        | Input::OwnerHeard
+        | Input::Due => false,
     };
     assert!(let_go, "{input:?} forgets the owner of {before:?}");
 }
@@ -106,8 +115,8 @@ fn effects(after: &Session, decision: &Decision) {
             Effect::Release(order) | Effect::Logout(order) | Effect::Forget(order) => {
                 assert_eq!(Some(order), after.order().as_ref());
             }
-            Effect::Cordon(worker) => {
-                assert_eq!(Some(worker), after.owner().map(|owner| &owner.worker));
+            Effect::Cordon(order) | Effect::NotHeld(order) => {
+                assert_eq!(Some(order), after.order().as_ref());
             }
             Effect::Disown(owner) => assert_eq!(Some(owner), after.owner()),
             Effect::Erase(_) => panic!("erased a session that is kept"),

@@ -17,18 +17,39 @@ fn has_timed_out(life: &Life) -> bool {
 }
 
 #[test]
-fn a_session_is_linked_from_the_first_report_with_a_number() {
+fn a_session_is_linked_from_the_first_report_that_says_so() {
     for (input, is_linked) in [
         (linked(stage(Stage::Pairing)), true),
         (linked(stage(Stage::Syncing)), true),
         (linked(Observed::Connected), true),
+        (says(Observed::Connected), true),
         (says(stage(Stage::Pairing)), false),
+        (says(stage(Stage::Syncing)), false),
+        (linked(reconnecting("network")), false),
         (linked(code(ChallengeKind::Qr, 0, at(60))), false),
     ] {
         let mut life = Life::started();
         life.take(&input);
         assert_eq!(life.row.paired, is_linked, "{input:?}");
     }
+}
+
+#[test]
+fn the_number_that_a_code_was_asked_for_links_nobody() {
+    let by_code = says(code(ChallengeKind::PairingCode, 0, at(180)));
+    let mut life = Life::started();
+    life.take(&by_code).take(&linked(stage(Stage::Starting)));
+    assert_eq!((life.row.paired, &life.row.phone_number), (false, &None));
+    life.take(&linked(stage(Stage::Pairing)));
+    let number = life.row.phone_number.as_deref();
+    assert_eq!((life.row.paired, number), (true, Some("491701234567")));
+    // Of a linked account every report may name the number.
+    let renamed = Report {
+        phone_number: Some("491709999999".to_owned()),
+        ..report(Observation::Live(stage(Stage::Starting)))
+    };
+    life.take(&Input::Reported(renamed));
+    assert_eq!(life.row.phone_number.as_deref(), Some("491709999999"));
 }
 
 #[test]

@@ -2,12 +2,15 @@
 //! linking, and properties over adversarial sequences.
 
 mod adversary;
+mod brake;
 mod cases;
 mod deadlines;
 mod invariants;
 mod linking;
 mod reports;
 mod sequences;
+mod setbacks;
+mod silence;
 mod stopping;
 mod table;
 

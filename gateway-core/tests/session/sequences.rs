@@ -1,6 +1,6 @@
 //! Any input in any phase at any time, as no shell would ever deliver them.
 
-use gateway_core::session::Closure;
+use gateway_core::session::{Closure, Silence};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -93,7 +93,12 @@ fn anything() -> impl Strategy<Value = Input> {
         1 => Just(Input::NoCapacity),
         6 => reports().prop_map(Input::Reported),
         2 => Just(Input::Stopped),
+        1 => Just(Input::NotHeld),
+        1 => Just(Input::Disclaimed),
+        1 => moments().prop_map(|until| Input::OwnerSilent(Silence { since: START, until })),
+        1 => Just(Input::OwnerHeard),
         1 => Just(Input::OwnerGone),
+        1 => Just(Input::OwnerLeft),
         3 => Just(Input::Due),
     ]
 }

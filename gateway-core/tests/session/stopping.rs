@@ -47,7 +47,9 @@ fn after_a_minute_the_worker_is_cordoned_and_after_five_disowned() {
 fn only_the_workers_word_or_its_death_ends_a_stop() {
     for word in [
         Input::Stopped,
+        Input::NotHeld,
         Input::OwnerGone,
+        Input::OwnerLeft,
         Input::Reported(report(Observation::Closed(Closure::Disconnected {
             reason: None,
         }))),
@@ -59,6 +61,32 @@ fn only_the_workers_word_or_its_death_ends_a_stop() {
         assert_eq!(life.row.phase, Phase::Idle, "{word:?}");
         assert!(life.row.paired, "credentials are kept (R-24)");
     }
+}
+
+/// An order to start that is on its way might still come in after the worker has said so.
+#[test]
+fn a_worker_that_does_not_know_the_session_has_answered_once_no_start_can_be_on_its_way() {
+    let mut life = stopping();
+    life.at(29).take(&Input::Disclaimed);
+    assert_eq!(life.row.phase.name(), "STOPPING");
+    life.at(30).take(&Input::Disclaimed);
+    assert_eq!(life.row.phase, Phase::Idle);
+}
+
+#[test]
+fn a_session_that_its_worker_does_not_hold_is_stopped_and_started_again() {
+    let mut life = Life::connected();
+    life.at(3_600).tick().take(&Input::NotHeld);
+    assert!(matches!(life.effects[..], [Effect::Release(_)]));
+    assert_eq!(life.status(), Status::Connecting);
+    life.take(&Input::NotHeld);
+    assert_eq!(life.effects, [Effect::Place(life.row.id)]);
+    life.take(&placed_on(&owner(2)));
+    assert_eq!(life.row.epoch, Epoch(2));
+    // What is lost again and again is started less and less often.
+    life.take(&says(Observed::Connected)).take(&Input::NotHeld);
+    life.take(&Input::NotHeld);
+    assert_eq!(life.due_in(), Some(seconds(30)));
 }
 
 #[test]
@@ -89,6 +117,25 @@ fn only_a_later_wish_replaces_what_follows() {
     let gone = life.decide(&Input::Stopped);
     assert_eq!(gone.row, None);
     assert_eq!(gone.effects, [Effect::Erase(life.row.id)]);
+}
+
+/// Whatever is answered 202 must come to something.
+#[test]
+fn a_restart_during_a_stop_is_carried_out_or_refused() {
+    let mut life = Life::started();
+    life.row.attempt = 3;
+    life.at(30).tick();
+    let parks = |row: &Session| matches!(&row.phase, Phase::Stopping { next, .. } if matches!(next, Next::Park { .. }));
+    assert!(parks(&life.row));
+    let restart = Input::Command(Command::Restart);
+    let refused = decide(&life.policy, &life.row, &restart, at(31)).expect_err("it parks");
+    assert_eq!(refused.advice, "wait until it has stopped, then restart it");
+    life.take(&Input::Stopped).take(&restart);
+    assert_eq!(life.row.phase, Phase::Waiting);
+
+    let mut life = Life::connected();
+    life.take(&restart).take(&restart).take(&Input::Stopped);
+    assert_eq!(life.row.phase, Phase::Waiting);
 }
 
 #[test]

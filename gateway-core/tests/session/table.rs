@@ -147,6 +147,7 @@ fn effect(effect: &Effect) -> String {
         Effect::Logout(_) => "unlink".to_owned(),
         Effect::Forget(_) => "forget".to_owned(),
         Effect::Cordon(_) => "cordon".to_owned(),
+        Effect::NotHeld(_) => "not held".to_owned(),
         Effect::Disown(_) => "disown".to_owned(),
         Effect::Erase(_) => "erase".to_owned(),
         Effect::Archive(..) => "archive".to_owned(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateway_core::fill::{KeyFill, LoginFill, RouteFill};
 use gateway_core::id::{TenantId, TokenFamilyId, UserId, WorkerId};
-use gateway_core::session::{Owner, Route, Routes, SessionRef, Standing};
+use gateway_core::session::{Owner, Route, Routes, SessionRef};
 use gateway_core::store::StoreError;
 use gateway_core::time::{Timestamp, Uptime};
 
@@ -17,7 +17,7 @@ use super::flights::Flights;
 use super::principals::PrincipalTickets;
 use super::shards::Ticket;
 use super::workers::KnownWorker;
-use super::{Caches, KnownKey, KnownLogin, Memory, RECONSIDERED};
+use super::{Caches, KnownKey, KnownLogin, Memory};
 use crate::identity::Claims;
 
 /// An API key as it was read, and the store's time then.
@@ -173,17 +173,6 @@ impl CachedRoutes {
     pub const fn new(caches: Caches) -> Self {
         Self { caches }
     }
-
-    fn known(&self, tenant: TenantId, reference: &SessionRef) -> Option<Route> {
-        let memory = &*self.caches.0;
-        let now = memory.clock.uptime();
-        if !self.caches.are_trusted(now) {
-            return None;
-        }
-        let (route, read_at) = memory.routes.get(tenant, reference, &memory.workers)?;
-        let open = matches!(route.standing, Standing::Open(_));
-        (open || now.since(read_at) <= RECONSIDERED).then_some(route)
-    }
 }
 
 #[async_trait]
@@ -194,7 +183,9 @@ impl Routes for CachedRoutes {
         reference: &SessionRef,
         fresh: bool,
     ) -> Result<Option<Route>, StoreError> {
-        if !fresh && let Some(route) = self.known(tenant, reference) {
+        let now = self.caches.0.clock.uptime();
+        let known = || self.caches.known_route(tenant, reference, now);
+        if !fresh && let Some(route) = known() {
             return Ok(Some(route));
         }
         self.caches.read_route(tenant, reference, fresh).await

@@ -40,7 +40,6 @@ pub use freshness::TRUSTED;
 pub use invalidate::CacheInvalidator;
 pub(crate) use principals::{KnownKey, KnownLogin};
 
-use crate::identity::Caller;
 use fill::Fills;
 use freshness::Freshness;
 use principals::Principals;
@@ -104,20 +103,18 @@ impl Caches {
         self.0.freshness.store_time(now)
     }
 
-    /// Returns the caller that an API key belongs to, without any look-up: `None` unless the key is
-    /// known, holds, its tenant may act, and its use in this minute is noted.
+    /// Returns whether it is known, without any look-up, that the API key with this hash holds and its
+    /// tenant may act.
     #[must_use]
-    pub fn caller(&self, key_hash: &[u8; 32], now: Uptime) -> Option<Arc<Caller>> {
-        let time = self.store_time(now)?;
-        let known = self.0.principals.key(key_hash, time)?;
-        let usable = known.tenant().is_active() && known.is_noted(minute(time));
-        usable.then(|| Arc::clone(known.caller()))
+    pub fn holds_key(&self, hash: &[u8; 32], now: Uptime) -> bool {
+        let known = self.key(hash, now);
+        known.is_some_and(|(known, _)| known.tenant().is_active())
     }
 
-    /// Returns the route of a tenant's session, without any look-up: `None` unless messages can go out
-    /// now.
+    /// Returns the route of a tenant's session, without any look-up: `None` if the session is not known, or
+    /// if messages could not go out when it was read a second ago or earlier.
     #[must_use]
-    pub fn open_route(
+    pub fn known_route(
         &self,
         tenant: TenantId,
         reference: &SessionRef,
@@ -126,8 +123,9 @@ impl Caches {
         if !self.are_trusted(now) {
             return None;
         }
-        let (route, _) = self.0.routes.get(tenant, reference, &self.0.workers)?;
-        matches!(route.standing, Standing::Open(_)).then_some(route)
+        let (route, read_at) = self.0.routes.get(tenant, reference, &self.0.workers)?;
+        let open = matches!(route.standing, Standing::Open(_));
+        (open || now.since(read_at) <= RECONSIDERED).then_some(route)
     }
 
     /// Returns the API key with this hash and the store's time, if the key is known and valid.

@@ -14,7 +14,7 @@ use gateway_core::tenant::{Tenant, TenantStatus, Tier, TierName};
 use gateway_core::time::Timestamp;
 
 use super::shards::{Entry, LiveMark, Shards, Ticket};
-use crate::identity::{Caller, Person};
+use crate::identity::{Caller, CallerFacts, Person};
 
 const TIERS: usize = 10_000;
 const MANY: usize = 200_000;
@@ -59,7 +59,7 @@ pub(crate) struct KnownKey {
     tenant: Arc<KnownTenant>,
     /// The row as it was read, so `last_used_at` may be out of date.
     pub(crate) key: ApiKey,
-    caller: Arc<Caller>,
+    caller: Caller,
     noted: AtomicI64,
 }
 
@@ -74,7 +74,7 @@ impl KnownKey {
     }
 
     /// Returns the caller that the key belongs to.
-    pub(crate) fn caller(&self) -> &Arc<Caller> {
+    pub(crate) fn caller(&self) -> &Caller {
         &self.caller
     }
 
@@ -136,7 +136,7 @@ impl KnownLogin {
     /// Returns the person as a caller, for handlers that take API keys, too.
     pub(crate) fn caller(&self) -> Caller {
         let known = &self.user.standing;
-        Caller {
+        Caller::from(CallerFacts {
             tenant: known.tenant,
             tier: self.tenant.plan.tier.clone(),
             principal: Principal::User {
@@ -144,7 +144,7 @@ impl KnownLogin {
                 user: known.user,
                 role: known.role,
             },
-        }
+        })
     }
 }
 
@@ -305,7 +305,7 @@ impl Principals {
         tier: Tier,
     ) -> Arc<KnownKey> {
         let (tenant, with_tenant) = self.tenant(tickets, tenant, tier);
-        let caller = Arc::new(Caller {
+        let caller = Caller::from(CallerFacts {
             tenant: key.tenant,
             tier: tenant.plan.tier.clone(),
             principal: Principal::Key {

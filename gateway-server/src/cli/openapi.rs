@@ -10,11 +10,8 @@ pub(super) struct Openapi {}
 impl Openapi {
     /// Prints the document that `GET /api/v1/openapi.json` answers.
     pub(super) fn run(self, context: &mut Context) -> Result<(), CommandFailure> {
-        writeln!(
-            context.output,
-            "{}",
-            crate::http::document().to_pretty_json()?
-        )?;
+        let document = crate::http::document("/");
+        writeln!(context.output, "{document:#}")?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use gateway_core::network::Network;
 use serde::{Deserialize, Serialize};
 
 use super::unit::{duration, optional, size};
-use super::{Invalid, Origin, Secret};
+use super::{Invalid, Origin, PublicUrl, Secret};
 
 /// The options of the listener, its time limits and its size limits.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -41,6 +41,11 @@ pub struct Http {
     /// How long requests in flight may take at shutdown.
     #[serde(with = "duration")]
     pub shutdown_timeout: Duration,
+    /// The address by which clients reach the server, if a proxy stands in front of it.
+    #[serde(with = "optional")]
+    pub public_url: Option<PublicUrl>,
+    /// Whether each request is a line of the log.
+    pub access_log: bool,
     /// The token that `GET /metrics` asks for.
     #[serde(with = "optional")]
     pub metrics_token: Option<Secret>,
@@ -51,6 +56,12 @@ impl Http {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         SocketAddr::new(self.listen, self.port)
+    }
+
+    /// Returns whether clients come over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {

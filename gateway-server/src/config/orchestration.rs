@@ -43,12 +43,26 @@ pub struct Orchestration {
     /// The time limit of a reconnection in all.
     #[serde(with = "duration")]
     pub reconnect_max: Duration,
+    /// The least time until a session that has failed by itself is started again.
+    #[serde(with = "duration")]
+    pub retry_floor: Duration,
     /// The first wait after an error.
     #[serde(with = "duration")]
     pub error_backoff_min: Duration,
     /// The longest wait after an error.
     #[serde(with = "duration")]
     pub error_backoff_max: Duration,
+    /// How long a worker is avoided on which a session did not come up.
+    #[serde(with = "duration")]
+    pub avoid: Duration,
+    /// How many workers may die under a session before it is set aside.
+    pub quarantine_deaths: u32,
+    /// Within which time they must have died to count together.
+    #[serde(with = "duration")]
+    pub quarantine_window: Duration,
+    /// For how long a worker must have held a session for its death not to count.
+    #[serde(with = "duration")]
+    pub quarantine_lived: Duration,
     /// How long a stop may take before the worker is cordoned.
     #[serde(with = "duration")]
     pub stop: Duration,
@@ -91,8 +105,13 @@ impl Orchestration {
             passkey_limit: self.passkey,
             reconnect_grace: self.reconnect_grace,
             reconnect_limit: self.reconnect_max,
+            retry_floor: self.retry_floor,
             error_backoff: self.error_backoff_min,
             error_backoff_limit: self.error_backoff_max,
+            avoid: self.avoid,
+            quarantine_deaths: self.quarantine_deaths,
+            quarantine_window: self.quarantine_window,
+            quarantine_lived: self.quarantine_lived,
             stop_limit: self.stop,
             stop_fence: self.stop_fence,
             stable: self.stable,
@@ -127,6 +146,7 @@ impl Orchestration {
             ("orchestration.pairing", self.pairing),
             ("orchestration.connect", self.connect),
             ("orchestration.passkey", self.passkey),
+            ("orchestration.retry_floor", self.retry_floor),
             ("orchestration.error_backoff_min", self.error_backoff_min),
             ("orchestration.stop", self.stop),
             ("orchestration.lease_guard", self.lease_guard),
@@ -135,6 +155,12 @@ impl Orchestration {
         ])?;
         let tries = self.start_tries > 0;
         Invalid::unless("orchestration.start_tries", tries, "must be more than 0")?;
+        let deaths = self.quarantine_deaths > 0;
+        Invalid::unless(
+            "orchestration.quarantine_deaths",
+            deaths,
+            "must be more than 0",
+        )?;
         let some = self.effects_per_worker > 0;
         Invalid::unless(
             "orchestration.effects_per_worker",

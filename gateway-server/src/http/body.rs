@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::{Request, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::problem::{ApiResult, Problem};
 
@@ -46,21 +48,46 @@ impl<T: Unpin> HttpBody for Holding<T> {
     }
 }
 
+/// How much of a body that nobody wants is read all the same.
+const DROPPED_BYTES: usize = 1 << 20;
+/// For how long.
+const DROPPED_FOR: Duration = Duration::from_secs(2);
+
 /// A request body that fails when it is not complete in time, however steadily it drips.
+///
+/// One that is dropped before its end is read on for a while. The client may still be writing it, and would
+/// otherwise find the connection closed instead of the answer that says why.
 #[derive(Debug)]
 pub struct Timed {
-    body: Incoming,
+    // Taken when the rest is read by somebody else.
+    body: Option<Incoming>,
     deadline: Instant,
     // Most bodies arrive with their head, so the timer is made when one is waited for.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the client sends the body by itself, without being asked for it.
+    is_coming: bool,
 }
 
 impl Timed {
-    pub(super) fn new(body: Incoming, limit: Duration) -> Self {
-        Self {
-            body,
+    /// Wraps the body of a request, which has to be complete within `limit`.
+    pub(super) fn new(request: Request<Incoming>, limit: Duration) -> Request<Self> {
+        let asks_first = request.headers().contains_key(header::EXPECT);
+        let is_coming = request.version() != Version::HTTP_2 && !asks_first;
+        request.map(|body| Self {
+            body: Some(body),
             deadline: Instant::now() + limit,
             timer: None,
+            is_coming,
+        })
+    }
+}
+
+impl Drop for Timed {
+    fn drop(&mut self) {
+        let left = self.body.take().filter(|body| !body.is_end_stream());
+        if let (Some(body), true, Ok(runtime)) = (left, self.is_coming, Handle::try_current()) {
+            let reading = Limited::new(body, DROPPED_BYTES).collect();
+            runtime.spawn(timeout(DROPPED_FOR, reading));
         }
     }
 }
@@ -73,7 +100,10 @@ impl HttpBody for Timed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
         let deadline = self.deadline;
@@ -86,11 +116,13 @@ impl HttpBody for Timed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 

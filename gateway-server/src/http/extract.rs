@@ -50,7 +50,7 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let is_json = is_json(request.headers());
-        let body = read(request).await?;
+        let body = without_mark(read(request).await?);
         if body.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -127,25 +127,35 @@ impl<S: Send + Sync> FromRequest<S> for Octets {
 
 /// Returns the whole body, within the limit of the route; a route without one takes no bodies.
 async fn read(request: Request) -> Result<Bytes, Problem> {
+    if let Some(encoding) = encoding(request.headers()) {
+        let text = format!("send the body as it is: Content-Encoding {encoding} is not read");
+        return Err(Problem::new(Kind::UnsupportedMediaType, text));
+    }
     let limit = request.extensions().get::<BodyLimit>().copied();
     let limit = limit.unwrap_or(BodyLimit(0));
     limit.read(request.into_body()).await
 }
 
+/// Returns the encoding of a body, if it has one.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut names = given.map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let named =
+        names.find(|name| !name.trim().is_empty() && !name.eq_ignore_ascii_case("identity"));
+    named.map(std::borrow::Cow::into_owned)
+}
+
 async fn json_body(request: Request) -> Result<Bytes, Problem> {
     let is_json = is_json(request.headers());
-    let body = read(request).await?;
+    let body = without_mark(read(request).await?);
     is_json.then_some(body).ok_or_else(not_as_json)
 }
 
-/// Parses and validates a JSON body that was read by hand, as [`ApiJson`] does.
-pub(super) fn api_json<T>(headers: &HeaderMap, body: &Bytes) -> Result<T, Problem>
-where
-    T: DeserializeOwned + Validate<Context = ()>,
-{
-    match is_json(headers) {
-        true => validated(body),
-        false => Err(not_as_json()),
+/// Returns a text without the mark that Windows programs put in front of it.
+fn without_mark(body: Bytes) -> Bytes {
+    match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(text) => body.slice_ref(text),
+        None => body,
     }
 }
 
@@ -239,12 +249,21 @@ fn parse_any<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if let Ok(value) = serde_json::from_slice(body) {
         return Ok(value);
     }
+    if let Err(error) = str::from_utf8(body) {
+        let place = error.valid_up_to() + 1;
+        let text = format!("the body is not valid UTF-8 from byte {place} on; send it as UTF-8");
+        return Err(Problem::new(Kind::InvalidJson, text));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
             Category::Data => located(path, &in_words(&inner)),
+            Category::Syntax if has_half_a_character(&inner) => {
+                let text = "has half a character: \\ud800 to \\udfff stand in pairs";
+                located(path, text)
+            }
             // A number where a name belongs is called a syntax error, too.
             Category::Syntax if is_whole(body) => located(path, "is of another type than expected"),
             Category::Io | Category::Syntax | Category::Eof => not_json(&inner),
@@ -252,6 +271,11 @@ fn parse_any<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| not_json(&error))?;
     Ok(value)
+}
+
+fn has_half_a_character(error: &serde_json::Error) -> bool {
+    let words = in_words(error);
+    words.contains("surrogate") || words == "unexpected end of hex escape"
 }
 
 fn is_whole(body: &[u8]) -> bool {
@@ -275,17 +299,33 @@ fn in_words(error: &serde_json::Error) -> String {
 /// text, not in the path.
 pub(super) fn located(path: String, message: &str) -> Problem {
     let parent = if path == "." { String::new() } else { path };
-    let missing = message.strip_prefix("missing field `");
-    let Some(name) = missing.and_then(|rest| rest.split('`').next()) else {
-        let field = if parent.is_empty() {
-            "body".to_owned()
-        } else {
-            parent
-        };
-        return Problem::field(field, message);
+    let below = |name: &str| {
+        let dot = if parent.is_empty() { "" } else { "." };
+        format!("{parent}{dot}{name}")
     };
-    let dot = if parent.is_empty() { "" } else { "." };
-    Problem::field(format!("{parent}{dot}{name}"), "is required")
+    if let Some((name, _)) = quoted(message, "missing field `") {
+        return Problem::field(below(name), "is required");
+    }
+    if let Some((name, rest)) = quoted(message, "unknown field `") {
+        let message = format!("is not known here{}", rest.replacen(',', ";", 1));
+        // Some parsers have the path end with the field, others with what holds it.
+        let field = match parent.rsplit('.').next() == Some(name) {
+            true => parent,
+            false => below(name),
+        };
+        return Problem::unknown_fields(vec![Detail { field, message }]);
+    }
+    let field = if parent.is_empty() {
+        "body".to_owned()
+    } else {
+        parent
+    };
+    Problem::field(field, message)
+}
+
+/// Splits a message that begins with a name in quotes into the name and the rest.
+fn quoted<'a>(message: &'a str, head: &str) -> Option<(&'a str, &'a str)> {
+    message.strip_prefix(head)?.split_once('`')
 }
 
 impl From<garde::Report> for Problem {

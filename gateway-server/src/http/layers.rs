@@ -1,22 +1,17 @@
-//! What stands around all routes: request ids, spans, the access log, metrics, headers.
+//! What every answer has in common: request ids, the bodies of problems, headers.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRef, MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use gateway_core::entropy::Entropy;
-use gateway_core::time::Clock;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
-use tracing::{Instrument, Span, info_span};
+use tracing::Span;
 
 use super::problem::{Kind, Problem};
 use crate::config::{Http, Origin};
-use crate::http::parts::ServerParts;
-use crate::telemetry::metrics::Metrics;
 use crate::telemetry::span;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -25,74 +20,6 @@ const LONGEST_ID: usize = 128;
 /// The id of a request: the client's own, or one that the gateway made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Arc<str>);
-
-/// What the layer around every route uses.
-#[derive(Clone, Debug)]
-pub(super) struct RequestObserver {
-    clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
-    metrics: Arc<Metrics>,
-}
-
-impl FromRef<ServerParts> for RequestObserver {
-    fn from_ref(parts: &ServerParts) -> Self {
-        Self {
-            clock: Arc::clone(&parts.clock),
-            entropy: Arc::clone(&parts.entropy),
-            metrics: Arc::clone(&parts.metrics),
-        }
-    }
-}
-
-/// Gives the request an id and a span, writes the body of a problem, counts and logs the answer.
-pub(super) async fn observe(
-    State(observer): State<RequestObserver>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let started = observer.clock.uptime();
-    let id = request_id(&*observer.entropy, request.headers());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route: Cow<'static, str> = match &route {
-        Some(route) => Cow::Owned(route.as_str().to_owned()),
-        None => Cow::Borrowed("unknown"),
-    };
-    let method = request.method().clone();
-    let span = info_span!(
-        "http.request",
-        { span::REQUEST_ID } = &*id,
-        { span::TENANT_ID } = tracing::field::Empty,
-        { span::SESSION_ID } = tracing::field::Empty,
-        { span::WORKER_ID } = tracing::field::Empty,
-        http.method = %method,
-        http.route = &*route,
-    );
-    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
-    let response = next.run(request).instrument(span.clone()).await;
-    let _entered = span.enter();
-    let response = finished(response, &id);
-    let took = observer.clock.uptime().since(started);
-    let metrics = &observer.metrics.http;
-    metrics.answered(&route, response.status(), took);
-    let status = response.status().as_u16();
-    let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::debug!(
-        http.status = status,
-        { span::DURATION_MS } = duration_ms,
-        "answered"
-    );
-    response
-}
-
-/// Completes the answer to the request with this id: writes the body of a problem, and the id as a
-/// header.
-pub(super) fn finished(response: Response, id: &str) -> Response {
-    let mut response = with_body(response, id);
-    if let Ok(value) = HeaderValue::from_str(id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
-}
 
 /// Returns the id that the client gave if it is acceptable, else a fresh one.
 pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str> {
@@ -105,6 +32,17 @@ pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str>
         Some(given) => given.into(),
         None => format!("req_{:016x}{:016x}", entropy.next_u64(), entropy.next_u64()).into(),
     }
+}
+
+/// Completes the answer to the request with this id: writes the body of a problem, and the headers that
+/// every answer has.
+pub(super) fn finished(response: Response, id: &str) -> Response {
+    let mut response = with_body(response, id);
+    if let Ok(value) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    secure(response.headers_mut());
+    response
 }
 
 /// Writes the body of a problem, which travels in the extensions until here, where the request id is
@@ -151,14 +89,7 @@ pub(super) fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 /// Adds the headers that keep browsers from guessing types, framing and leaking. A route may set its own.
-pub(super) async fn security_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    secure(response.headers_mut());
-    response
-}
-
-/// Adds these headers to an answer that passes no layers.
-pub(super) fn secure(headers: &mut HeaderMap) {
+fn secure(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

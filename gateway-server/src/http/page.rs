@@ -19,13 +19,14 @@ use super::problem::Problem;
 const DEFAULT: u32 = 50;
 /// The number of items on the largest page.
 const MAX: u32 = 100;
+const CURSOR: &str = "cursor";
 
 /// The query parameters of every list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// How many items to answer: 1 to 100.
-    #[param(minimum = 1, maximum = 100, default = 50)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100, default = 50)]
     #[serde(default)]
     limit: Option<String>,
     /// `pagination.nextCursor` of the page before.
@@ -38,6 +39,27 @@ impl PageQuery {
     pub(super) fn new(limit: Option<String>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
+
+    /// Returns the page whose cursor came as the parameter `name`.
+    ///
+    /// # Errors
+    /// A field error that names the limit or the cursor.
+    pub(super) fn page(self, name: &'static str) -> Result<Page, Problem> {
+        let limit = self.limit.as_deref().map(str::parse).transpose();
+        let limit = limit.ok().map(|limit| limit.unwrap_or(DEFAULT));
+        let limit = limit.filter(|limit| (1..=MAX).contains(limit));
+        let limit =
+            limit.ok_or_else(|| Problem::field("limit", "must be a number from 1 to 100"))?;
+        let text = |cursor: String| {
+            let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+            String::from_utf8(bytes).ok()
+        };
+        let after = match self.cursor {
+            Some(cursor) => Some(text(cursor).ok_or_else(|| not_a_cursor(name))?),
+            None => None,
+        };
+        Ok(Page { limit, after, name })
+    }
 }
 
 /// A page of a list: how many items, and after which one.
@@ -45,6 +67,8 @@ impl PageQuery {
 pub struct Page {
     limit: u32,
     after: Option<String>,
+    /// The name of the parameter with the cursor.
+    name: &'static str,
 }
 
 impl Page {
@@ -66,7 +90,7 @@ impl Page {
     /// A field error if the cursor is not one of this list.
     pub fn after<K: FromStr>(&self) -> Result<Option<K>, Problem> {
         let key = self.after.as_deref().map(str::parse).transpose();
-        key.map_err(|_| not_a_cursor())
+        key.map_err(|_| not_a_cursor(self.name))
     }
 
     pub(super) fn cursor(key: &str) -> String {
@@ -74,29 +98,27 @@ impl Page {
     }
 }
 
-fn not_a_cursor() -> Problem {
-    Problem::field("cursor", "must be pagination.nextCursor of the page before")
+/// The error of a text that is no number which stores keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a whole number below 2^63")]
+pub struct InvalidNumber;
+
+/// A number in a cursor, as stores keep numbers: below 2^63.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(pub u64);
+
+impl FromStr for Number {
+    type Err = InvalidNumber;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNumber> {
+        let number = text.parse::<i64>().ok();
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        number.map(Self).ok_or(InvalidNumber)
+    }
 }
 
-impl TryFrom<PageQuery> for Page {
-    type Error = Problem;
-
-    fn try_from(query: PageQuery) -> Result<Self, Problem> {
-        let limit = query.limit.as_deref().map(str::parse).transpose();
-        let limit = limit.ok().map(|limit| limit.unwrap_or(DEFAULT));
-        let limit = limit.filter(|limit| (1..=MAX).contains(limit));
-        let limit =
-            limit.ok_or_else(|| Problem::field("limit", "must be a number from 1 to 100"))?;
-        let text = |cursor: String| {
-            let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-            String::from_utf8(bytes).ok()
-        };
-        let after = match query.cursor {
-            Some(cursor) => Some(text(cursor).ok_or_else(not_a_cursor)?),
-            None => None,
-        };
-        Ok(Self { limit, after })
-    }
+fn not_a_cursor(name: &str) -> Problem {
+    Problem::field(name, "must be pagination.nextCursor of the page before")
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Page {
@@ -104,7 +126,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let ApiQuery(query) = ApiQuery::<PageQuery>::from_request_parts(parts, state).await?;
-        query.try_into()
+        query.page(CURSOR)
     }
 }
 
@@ -114,7 +136,7 @@ mod tests {
 
     fn page(limit: Option<&str>, cursor: Option<&str>) -> Result<Page, Problem> {
         let (limit, cursor) = (limit.map(str::to_owned), cursor.map(str::to_owned));
-        PageQuery { limit, cursor }.try_into()
+        PageQuery { limit, cursor }.page(CURSOR)
     }
 
     #[test]
@@ -122,7 +144,7 @@ mod tests {
         let cursor = Page::cursor("41");
         let page = page(Some("7"), Some(&cursor)).expect("a page");
         assert_eq!((page.limit(), page.fetch()), (7, 8));
-        assert_eq!(page.after::<u32>().expect("a key"), Some(41));
+        assert_eq!(page.after().expect("a key"), Some(Number(41)));
         assert!(page.after::<std::net::IpAddr>().is_err());
     }
 
@@ -132,5 +154,9 @@ mod tests {
             assert!(page(Some(limit), None).is_err(), "{limit}");
         }
         assert!(page(None, Some("%%%")).is_err());
+        for number in ["9223372036854775808", "-1", "x", ""] {
+            let page = page(None, Some(&Page::cursor(number))).expect("a page");
+            assert!(page.after::<Number>().is_err(), "{number}");
+        }
     }
 }

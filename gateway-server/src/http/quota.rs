@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::problem::{Kind, Problem};
 use crate::identity::Caller;
 use crate::quota::{Admission, CountedRequest, Quotas};
+use crate::telemetry::span;
 
 /// Counts a request against the tenant's quota and serves it, or answers 429.
 pub(super) async fn serve(
@@ -21,7 +22,18 @@ pub(super) async fn serve(
     let limit = caller.tier.requests_per_hour;
     let counted = match quotas.count(caller.tenant, limit).await {
         Ok(Admission::Counted(counted)) => counted,
-        Ok(Admission::UsedUp { resets_in }) => {
+        Ok(Admission::UsedUp {
+            resets_in,
+            is_first,
+        }) => {
+            if is_first {
+                let tenant = tracing::field::display(caller.tenant);
+                tracing::info!(
+                    { span::TENANT_ID } = tenant,
+                    limit,
+                    "a tenant has used the requests of this hour"
+                );
+            }
             let mut refused = used_up(limit, resets_in).into_response();
             write_headers(refused.headers_mut(), limit, 0, resets_in);
             return refused;

@@ -4,22 +4,25 @@
 //! the class, the security requirement and the `x-access` mark in the API document, and with them the
 //! test that walks all routes; so a route cannot be added without deciding who may use it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::middleware::from_fn_with_state;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use gateway_core::identity::Access;
-use utoipa::openapi::extensions::ExtensionsBuilder;
+use http::Method;
+use serde_json::Value;
 use utoipa::openapi::path::{Operation, PathItem, Paths};
 use utoipa::openapi::schema::Schema;
-use utoipa::openapi::{ComponentsBuilder, OpenApi, OpenApiBuilder, RefOr};
+use utoipa::openapi::{ComponentsBuilder, OpenApiBuilder, RefOr};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::auth::{Gate, GateParts, guard};
 use super::body::BodyLimit;
 use super::openapi;
 use super::parts::ServerParts;
+use super::query::KnownQuery;
 
 /// A list of routes, of one resource or of all.
 #[derive(Default)]
@@ -30,10 +33,48 @@ pub struct Routes {
 
 struct Route {
     access: Access,
-    counted: bool,
+    manner: Manner,
+    on_core: bool,
     schemas: Vec<(String, RefOr<Schema>)>,
     paths: Paths,
     handler: MethodRouter<ServerParts>,
+}
+
+/// How strangers and unknown parameters are treated.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Manner {
+    /// Whether requests of strangers count against their address.
+    pub(super) counted: bool,
+    /// Whether a query with unknown parameters is refused.
+    pub(super) strict: bool,
+}
+
+impl Manner {
+    /// The manner of routes for people and their programs, and that of routes for workers.
+    const fn of(access: Access) -> Self {
+        Self {
+            counted: true,
+            strict: !matches!(access, Access::Worker | Access::Bootstrap),
+        }
+    }
+}
+
+impl Route {
+    /// Returns the query parameters that the route knows, if it takes no others.
+    fn known_query(&self) -> Option<KnownQuery> {
+        if !self.manner.strict {
+            return None;
+        }
+        let mut known = KnownQuery::default();
+        for item in self.paths.paths.values() {
+            for (name, operation) in operations(&mut item.clone()) {
+                if let Ok(method) = name.to_uppercase().parse() {
+                    known.add(method, operation);
+                }
+            }
+        }
+        Some(known)
+    }
 }
 
 impl Routes {
@@ -44,7 +85,7 @@ impl Routes {
 
     /// Adds what `routes!(…)` makes of handlers of one path, all of the same access class.
     pub fn add(self, access: Access, route: UtoipaMethodRouter<ServerParts>) -> Self {
-        self.push(access, true, route)
+        self.push(access, Manner::of(access), route)
     }
 
     /// Adds routes like [`Routes::add`], with another limit for the body than the configured one.
@@ -55,13 +96,37 @@ impl Routes {
         (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         let handler = handler.layer(Extension(BodyLimit(bytes)));
-        self.push(access, true, (schemas, paths, handler))
+        self.push(access, Manner::of(access), (schemas, paths, handler))
     }
 
     /// Adds a public route for machines that ask often, such as health checks: it costs nothing and is
     /// not counted against their address.
     pub fn add_probe(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
-        self.push(Access::Public, false, route)
+        let manner = Manner {
+            counted: false,
+            strict: false,
+        };
+        self.push(Access::Public, manner, route)
+    }
+
+    /// Adds a public route for machines like [`Routes::add_probe`] that costs something, or that strangers
+    /// could use to guess a secret: it is counted against their address.
+    pub fn add_watched(self, route: UtoipaMethodRouter<ServerParts>) -> Self {
+        let manner = Manner {
+            counted: true,
+            strict: false,
+        };
+        self.push(Access::Public, manner, route)
+    }
+
+    /// Lets the route that was added last be served on the core where its requests arrive, instead of on the
+    /// control runtime. Its handler must do without pooled connections: it may use what is in memory,
+    /// what reads on the control runtime by itself (caches, quotas), and the core's own link and log.
+    pub fn on_core(mut self) -> Self {
+        if let Some(route) = self.list.last_mut() {
+            route.on_core = true;
+        }
+        self
     }
 
     /// Adds the routes of another list.
@@ -82,16 +147,16 @@ impl Routes {
         self
     }
 
-    /// Returns the OpenAPI description of all routes.
+    /// Returns the OpenAPI description of all routes. `server` is the address before their paths.
     #[must_use]
-    pub fn document(&self) -> OpenApi {
+    pub fn document(&self, server: &str) -> Value {
         let mut paths = Paths::new();
         let mut components = ComponentsBuilder::new();
         for route in &self.list {
             for (path, item) in &route.paths.paths {
                 let mut item = item.clone();
                 for (method, operation) in operations(&mut item) {
-                    describe(operation, route.access);
+                    openapi::describe(operation, route.access, route.manner);
                     operation.operation_id = Some(name(method, path));
                 }
                 match paths.paths.get_mut(path) {
@@ -103,12 +168,37 @@ impl Routes {
             }
             components = components.schemas_from_iter(route.schemas.clone());
         }
-        openapi::finish(
-            OpenApiBuilder::new()
-                .paths(paths)
-                .components(Some(components.build()))
-                .build(),
-        )
+        let document = OpenApiBuilder::new()
+            .paths(paths)
+            .components(Some(components.build()));
+        openapi::finish(document.build(), server)
+    }
+
+    /// Returns every operation as its handler describes it.
+    #[cfg(test)]
+    pub(super) fn operations(&self) -> Vec<Operation> {
+        let items = self
+            .list
+            .iter()
+            .flat_map(|route| route.paths.paths.values());
+        let mut items: Vec<_> = items.cloned().collect();
+        let found = items.iter_mut().flat_map(operations);
+        found.map(|(_, operation)| operation.clone()).collect()
+    }
+
+    /// Returns the path of each route, with those of its methods that are served on the core.
+    pub(super) fn paths(&self) -> BTreeMap<String, Vec<Method>> {
+        let mut known = BTreeMap::<_, Vec<_>>::new();
+        for route in &self.list {
+            for (path, item) in &route.paths.paths {
+                let on_core = known.entry(path.clone()).or_default();
+                let mut item = item.clone();
+                let methods = operations(&mut item).map(|(method, _)| method.to_uppercase());
+                let methods = methods.filter(|_| route.on_core);
+                on_core.extend(methods.filter_map(|method| method.parse::<Method>().ok()));
+            }
+        }
+        known
     }
 
     /// Makes the router of all routes, each behind its guard.
@@ -117,7 +207,8 @@ impl Routes {
             let gate = Gate {
                 parts: Arc::clone(parts),
                 access: route.access,
-                counted: route.counted,
+                counted: route.manner.counted,
+                query: route.known_query().map(Arc::new),
             };
             let guarded = route.handler.route_layer(from_fn_with_state(gate, guard));
             let paths = route.paths.paths.into_keys();
@@ -128,12 +219,13 @@ impl Routes {
     fn push(
         mut self,
         access: Access,
-        counted: bool,
+        manner: Manner,
         (schemas, paths, handler): UtoipaMethodRouter<ServerParts>,
     ) -> Self {
         self.list.push(Route {
             access,
-            counted,
+            manner,
+            on_core: false,
             schemas,
             paths,
             handler,
@@ -172,24 +264,10 @@ fn name(method: &str, path: &str) -> String {
         .fold(method.to_owned(), |name, word| format!("{name}_{word}"))
 }
 
-fn describe(operation: &mut Operation, access: Access) {
-    let mark = ExtensionsBuilder::new()
-        .add("x-access", openapi::mark(access))
-        .build();
-    operation.extensions.get_or_insert_default().merge(mark);
-    operation.security = openapi::security(access);
-    operation
-        .responses
-        .responses
-        .entry("default".to_owned())
-        .or_insert_with(openapi::failure);
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::v1;
+    use super::*;
 
     #[test]
     fn a_schema_name_means_one_thing() {

@@ -232,7 +232,7 @@ impl<S: Serve> AcceptLoop<S> {
         let body_timeout = self.serving.body_timeout;
         let service = service_fn(move |request: Request<Incoming>| {
             let in_flight = seen.request(request.version());
-            let request = request.map(|body| Timed::new(body, body_timeout));
+            let request = Timed::new(request, body_timeout);
             let service = service.clone();
             async move {
                 let response = service.serve(request, peer).await;

@@ -3,6 +3,9 @@
 //! All of these come from a credential and from the store, never from the rest of a request, so whatever is
 //! read or written with them stays within one tenant, one login or one run of a worker.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
 use gateway_core::id::{SessionId, TenantId, TokenFamilyId, UserId};
 use gateway_core::identity::Principal;
 use gateway_core::orchestrator::Join;
@@ -10,14 +13,32 @@ use gateway_core::session::Owner;
 use gateway_core::tenant::Tier;
 use gateway_core::user::Role;
 
-/// A tenant's user or program.
+/// A tenant's user or program. Clones share what is known of it.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub struct Caller(Arc<CallerFacts>);
+
+/// What is known of a tenant's user or program.
+#[derive(Debug)]
+pub struct CallerFacts {
     /// The tenant whose data may be read and written.
     pub tenant: TenantId,
     pub tier: Tier,
     /// The user or API key.
     pub principal: Principal,
+}
+
+impl From<CallerFacts> for Caller {
+    fn from(facts: CallerFacts) -> Self {
+        Self(Arc::new(facts))
+    }
+}
+
+impl Deref for Caller {
+    type Target = CallerFacts;
+
+    fn deref(&self) -> &CallerFacts {
+        &self.0
+    }
 }
 
 /// A logged-in user.

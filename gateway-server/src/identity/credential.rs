@@ -68,12 +68,6 @@ pub enum InvalidCredential {
 pub const JOIN_TOKEN_PREFIX: &str = "gwj_";
 
 impl Verifiers {
-    /// Returns the API key of a request, if that is its one credential and well formed.
-    pub(crate) fn api_key(headers: &HeaderMap) -> Option<ApiKeySecret> {
-        let text = shown(headers).ok()?;
-        ApiKeySecret::parse(text).ok()
-    }
-
     /// Reads the credential of a request.
     ///
     /// # Errors
@@ -101,25 +95,35 @@ impl Verifiers {
     }
 }
 
-/// Returns the text of the one credential. The same one may stand in several headers.
+/// Returns the text of the one credential. The same one may stand in several headers; an `Authorization` of
+/// another scheme counts only where there is no key.
 fn shown(headers: &HeaderMap) -> Result<&str, InvalidCredential> {
     let mut found = None;
+    let mut foreign = None;
     for name in [header::AUTHORIZATION.as_str(), "x-api-key", "apikey"] {
         for value in headers.get_all(name) {
             let text = value.to_str().map_err(|_| InvalidCredential::NotText)?;
             let text = match name {
-                "authorization" => bearer(text)?,
+                "authorization" => match bearer(text) {
+                    Ok(token) => token,
+                    // A proxy in front may have its own use for this header.
+                    Err(other) => {
+                        foreign = Some(other);
+                        continue;
+                    }
+                },
                 _ => text.trim(),
             };
+            if text.is_empty() {
+                continue;
+            }
             if found.is_some_and(|other| other != text) {
                 return Err(InvalidCredential::Several);
             }
             found = Some(text);
         }
     }
-    found
-        .filter(|text| !text.is_empty())
-        .ok_or(InvalidCredential::Missing)
+    found.ok_or(foreign.unwrap_or(InvalidCredential::Missing))
 }
 
 fn bearer(text: &str) -> Result<&str, InvalidCredential> {
@@ -152,6 +156,14 @@ mod tests {
         ] {
             let headers = headers(&[(name, text)]);
             assert_eq!(shown(&headers).expect(text), "abc");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_puts_beside_a_key_is_ignored() {
+        for other in ["Basic dXNlcjpwYXNz", "Negotiate abc", "Bearer", ""] {
+            let headers = headers(&[("authorization", other), ("x-api-key", "abc")]);
+            assert_eq!(shown(&headers).expect(other), "abc");
         }
     }
 

@@ -13,7 +13,7 @@ mod jwt;
 mod last_used;
 mod password;
 
-pub use caller::{Caller, Joiner, OtherSession, Person, WorkerCaller};
+pub use caller::{Caller, CallerFacts, Joiner, OtherSession, Person, WorkerCaller};
 pub use credential::{InvalidCredential, JOIN_TOKEN_PREFIX, Verifiers};
 pub use jwt::{AccessTokens, InvalidAccessToken};
 pub use last_used::LastUsed;

@@ -57,6 +57,8 @@ pub enum Admission {
     UsedUp {
         /// The time until the hour ends.
         resets_in: Duration,
+        /// Whether this is the first request of the hour that is refused here.
+        is_first: bool,
     },
 }
 
@@ -97,14 +99,6 @@ impl Quotas {
     pub async fn count(&self, tenant: TenantId, limit: u64) -> Result<Admission, StoreError> {
         let account = self.account(tenant);
         account.count(&self.0, limit).await
-    }
-
-    /// Counts a request if that needs nothing but memory. Returns `None` if the store has to be asked, or if
-    /// the limit is reached; nothing is counted then.
-    #[must_use]
-    pub fn count_now(&self, tenant: TenantId, limit: u64) -> Option<CountedRequest> {
-        let account = self.account(tenant);
-        account.count_now(&self.0, limit)
     }
 
     /// Gives back what this replica has drawn and not used; for the end of the process.

@@ -2,6 +2,7 @@
 //!
 //! One draw at a time: a burst at the start of an hour would otherwise draw a chunk per request.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use gateway_core::id::TenantId;
 use gateway_core::store::StoreError;
 use gateway_core::tenant::quota::{Admit, RequestAccount};
 use gateway_core::time::Timestamp;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Admission, CountedRequest, QuotaBook};
 
@@ -22,6 +24,8 @@ pub(super) struct TenantQuota {
     /// How long before the end of an hour the next hour's first chunk is drawn, if there are requests.
     lead: Duration,
     drawing: tokio::sync::Mutex<()>,
+    /// When the hour ends in which a request was last refused, in seconds of this process's clock.
+    refused_until: AtomicU64,
 }
 
 /// Which hour a draw is for.
@@ -39,6 +43,7 @@ impl TenantQuota {
             account: Mutex::default(),
             lead: Duration::from_millis(entropy.below(LAST_MINUTE_MS)),
             drawing: tokio::sync::Mutex::default(),
+            refused_until: AtomicU64::new(0),
         }
     }
 
@@ -51,26 +56,24 @@ impl TenantQuota {
             match self.admit(book, limit) {
                 Ok(admission) => return Ok(admission),
                 Err(MustDraw) => {
-                    let _one_at_a_time = self.drawing.lock().await;
-                    let now = book.ports.clock.uptime();
-                    let again = self.account().clone().admit(now, limit);
-                    if again == Admit::Draw {
-                        self.draw(book, limit, Draw::Present).await?;
-                    }
+                    let (account, own_book) = (Arc::clone(self), Arc::clone(book));
+                    let drawing = async move { account.draw_if_empty(&own_book, limit).await };
+                    let drawing = book.ports.control.spawn(drawing);
+                    let drawn = AbortOnDropHandle::new(drawing).await;
+                    drawn.map_err(|ended| StoreError::Internal(Box::new(ended)))??;
                 }
             }
         }
     }
 
-    pub(super) fn count_now(
-        self: &Arc<Self>,
-        book: &Arc<QuotaBook>,
-        limit: u64,
-    ) -> Option<CountedRequest> {
-        match self.admit(book, limit) {
-            Ok(Admission::Counted(counted)) => Some(counted),
-            Ok(Admission::UsedUp { .. }) | Err(MustDraw) => None,
+    async fn draw_if_empty(&self, book: &QuotaBook, limit: u64) -> Result<(), StoreError> {
+        let _one_at_a_time = self.drawing.lock().await;
+        let now = book.ports.clock.uptime();
+        let again = self.account().clone().admit(now, limit);
+        if again == Admit::Draw {
+            self.draw(book, limit, Draw::Present).await?;
         }
+        Ok(())
     }
 
     pub(super) fn refund(&self, hour: Timestamp) {
@@ -87,7 +90,8 @@ impl TenantQuota {
     }
 
     fn admit(self: &Arc<Self>, book: &Arc<QuotaBook>, limit: u64) -> Result<Admission, MustDraw> {
-        let verdict = self.account().admit(book.ports.clock.uptime(), limit);
+        let now = book.ports.clock.uptime();
+        let verdict = self.account().admit(now, limit);
         match verdict {
             Admit::Yes {
                 remaining,
@@ -109,9 +113,20 @@ impl TenantQuota {
                     resets_in,
                 }))
             }
-            Admit::No { resets_in } => Ok(Admission::UsedUp { resets_in }),
+            Admit::No { resets_in } => Ok(Admission::UsedUp {
+                resets_in,
+                is_first: self.is_first_refusal(now.0 + resets_in),
+            }),
             Admit::Draw => Err(MustDraw),
         }
+    }
+
+    /// Returns whether no request was refused yet in the hour that ends then.
+    fn is_first_refusal(&self, ends: Duration) -> bool {
+        let ends = ends.as_secs();
+        let known = self.refused_until.swap(ends, Ordering::Relaxed);
+        // The same end is computed anew each time, to the second at best.
+        ends.abs_diff(known) > LAST_MINUTE_MS / 1_000
     }
 
     /// Draws the next chunk while the present one lasts, or the next hour's first one, so that no request

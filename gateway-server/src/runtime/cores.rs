@@ -3,8 +3,8 @@
 //! A work-stealing runtime hands a request from thread to thread; one current-thread runtime per core
 //! that accepts, serves and calls workers by itself costs a quarter less of the processor. So a core owns
 //! its accepted sockets, its connections to workers, and on PostgreSQL its own message log with its own
-//! connection. Everything else lives on the *control* runtime, to which a core hands whole requests
-//! ([`crate::http::core`]): a pooled connection only works while the runtime that opened it is polled.
+//! connection. Everything else lives on the *control* runtime, to which a core hands most requests
+//! ([`crate::http::door`]): a pooled connection only works while the runtime that opened it is polled.
 //!
 //! A core outlives its listener: sends and the log's writer run on it until the shutdown lets it go.
 

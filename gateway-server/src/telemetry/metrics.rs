@@ -10,7 +10,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use gateway_core::balance::FilterReason;
 use gateway_core::message::{SendError, SendOutcome};
@@ -137,12 +136,10 @@ pub struct LoopMetrics {
 pub struct HttpMetrics {
     pub connections: Gauge,
     answers: [Counter; 5],
-    sends: Histogram,
     recorder: Arc<PrometheusRecorder>,
 }
 
 const ROUTE_SECONDS: &str = "gateway_http_request_seconds";
-const SEND_ROUTE: [(&str, &str); 1] = [("route", "/api/v1/sessions/{id}/messages")];
 
 impl Metrics {
     /// Registers every metric, at zero.
@@ -202,30 +199,19 @@ impl HttpMetrics {
         Self {
             connections: gauge(&recorder, connections),
             answers: classes.map(|class| counter(&recorder, answers, &[("class", class)])),
-            sends: recorder.register_histogram(
-                &Key::from_parts(ROUTE_SECONDS, SEND_ROUTE.as_slice()),
-                &ABOUT,
-            ),
             recorder,
         }
     }
 
-    /// Counts a request for `route` (a template, never a path) that was answered with `status` after
-    /// `took`.
-    pub fn answered(&self, route: &str, status: http::StatusCode, took: Duration) {
-        self.count(status);
+    /// Returns the times that the answers of `route` take (a template, never a path).
+    pub fn seconds(&self, route: &str) -> Histogram {
         let label = Label::new("route", route.to_owned());
         let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
-        self.recorder.register_histogram(&key, &ABOUT).record(took);
+        self.recorder.register_histogram(&key, &ABOUT)
     }
 
-    /// Counts a send that was answered on the core it arrived on, after `took`.
-    pub fn sent(&self, status: http::StatusCode, took: Duration) {
-        self.count(status);
-        self.sends.record(took);
-    }
-
-    fn count(&self, status: http::StatusCode) {
+    /// Counts a request that was answered with `status`.
+    pub fn answered(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(counter) = self.answers.get(class) {
             counter.increment(1);
@@ -491,11 +477,8 @@ mod tests {
     fn every_metric_is_there_before_its_first_event() {
         let metrics = Metrics::new().expect("metrics");
         metrics.http.connections.increment(1.0);
-        metrics.http.answered(
-            "/x/{id}",
-            http::StatusCode::NOT_FOUND,
-            Duration::from_millis(3),
-        );
+        metrics.http.answered(http::StatusCode::NOT_FOUND);
+        metrics.http.seconds("/x/{id}").record(0.003);
         metrics.message_log.batch.record(300.0);
         metrics.message_log.stalled.changed(true);
         let id = gateway_core::id::MessageId::from_u128(1);
@@ -544,7 +527,7 @@ mod tests {
             Metrics::new().expect("metrics"),
             Metrics::new().expect("metrics"),
         );
-        one.http.answered("/", http::StatusCode::OK, Duration::ZERO);
+        one.http.answered(http::StatusCode::OK);
         assert!(
             other
                 .render()

@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod numbers;
 mod repeated;
 pub mod span;
+mod span_fields;
 pub mod worker_metrics;
 
 use std::io::IsTerminal;
@@ -17,6 +18,8 @@ use crate::config::{Format, Log};
 
 pub use chain::ErrorChain;
 pub use repeated::RepeatedMessage;
+
+use span_fields::SpanFields;
 
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,13 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
     match log.format {
-        Format::Json => lines.json().flatten_event(true).finish().try_init()?,
+        Format::Json => {
+            let lines = lines.json().flatten_event(true);
+            lines
+                .fmt_fields(SpanFields::default())
+                .finish()
+                .try_init()?;
+        }
         Format::Pretty => {
             lines
                 .with_ansi(std::io::stderr().is_terminal())

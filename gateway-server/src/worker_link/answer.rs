@@ -1,13 +1,12 @@
 //! What a worker's answer means.
 //!
-//! The caller acts on one question: was the command executed? Refusals in the protocol's form say *no* and
-//! are errors of their own; whatever cannot be understood counts as *perhaps* ([`LinkError::Rubbish`]), whatever
-//! its status. An answer that is about another session or message than the question is not understood either.
+//! The caller acts on one question: was the command executed? Statuses that say *no* are errors of their
+//! own; whatever cannot be understood counts as *perhaps* ([`LinkError::Rubbish`]). An answer that is
+//! about another session or message than the question is not understood either.
 
 use std::time::Duration;
 
 use gateway_core::id::{Epoch, MessageId, SessionId};
-use gateway_core::protocol::bounds::words;
 use gateway_core::protocol::{Accepted, Health, Released, Sent, SessionState, WorkerProblem};
 use gateway_core::worker::LinkError;
 use http::{HeaderMap, StatusCode, header};
@@ -15,6 +14,9 @@ use serde::de::DeserializeOwned;
 
 /// The most bytes of an answer that are read.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// The most characters of a worker's own words that are kept: they reach logs and the tenant.
+const MAX_WORDS: usize = 512;
 
 /// What the answer to a command must be about.
 #[derive(Clone, Copy, Debug)]
@@ -105,22 +107,13 @@ pub(super) fn read<T: WorkerAnswer>(
     Err(refusal(status, headers, body))
 }
 
-/// Reads an answer that is no success. It counts as the worker's own word only in the protocol's form; a page
-/// or an answer of something in between may stand in place of one that said *yes*.
 fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
-    let Some(problem) = problem(body) else {
-        return LinkError::Rubbish;
-    };
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => LinkError::Busy {
             retry_after: retry_after(headers),
         },
-        // The token names the run: a worker that does not take it is another one, and did nothing.
-        StatusCode::UNAUTHORIZED => LinkError::WrongIncarnation {
-            current: problem.current_incarnation,
-        },
-        StatusCode::NOT_IMPLEMENTED => refused(status, &problem),
-        _ if status.is_client_error() => understood(status, problem),
+        StatusCode::NOT_IMPLEMENTED => refused(status, &problem(body)),
+        _ if status.is_client_error() => understood(status, problem(body)),
         // Redirects are not part of the protocol, and a worker that fails may have acted before.
         _ => LinkError::Rubbish,
     }
@@ -142,19 +135,20 @@ fn understood(status: StatusCode, problem: WorkerProblem) -> LinkError {
 }
 
 fn refused(status: StatusCode, problem: &WorkerProblem) -> LinkError {
+    let code = match problem.kind.as_str() {
+        "" => "worker_error",
+        kind => kind,
+    };
     LinkError::Refused {
         status: status.as_u16(),
-        code: words(&problem.kind),
-        message: words(&problem.error),
+        code: code.chars().take(MAX_WORDS).collect(),
+        message: problem.error.chars().take(MAX_WORDS).collect(),
     }
 }
 
-/// Reads the body of a refusal, if it is one: its `type` is a slug.
-fn problem(body: &[u8]) -> Option<WorkerProblem> {
-    let problem: WorkerProblem = serde_json::from_slice(body).ok()?;
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
-    let is_slug = !problem.kind.is_empty() && problem.kind.chars().all(fits);
-    is_slug.then_some(problem)
+/// Reads the body of a refusal. One that makes no sense counts as empty: it is still a refusal.
+fn problem(body: &[u8]) -> WorkerProblem {
+    serde_json::from_slice(body).unwrap_or_default()
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -11,7 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use bytes::Bytes;
@@ -27,7 +26,7 @@ use gateway_core::worker::{GuardedLink, StoreLeases, Vitals, Worker, WorkerLink}
 use gateway_server::app::{App, Ports};
 use gateway_server::cache::Caches;
 use gateway_server::config::{Config, Secret, Secrets, Source, StateKey};
-use gateway_server::http;
+use gateway_server::http::door::Door;
 use gateway_server::shutdown::Shutdown;
 use gateway_server::telemetry::metrics::Metrics;
 use gateway_testkit::clock::ManualClock;
@@ -40,6 +39,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 
+use crate::described;
 use crate::link::ScriptedLink;
 
 /// What workers register with in tests.
@@ -56,7 +56,7 @@ pub(crate) struct TestApp {
     pub(crate) coord: Arc<MemoryCoordinator>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) link: ScriptedLink,
-    router: Router,
+    door: Door,
 }
 
 impl std::fmt::Debug for TestApp {
@@ -134,14 +134,14 @@ impl TestApp {
         let ports = ports(&config, &clock, &store, coord.clone(), workers);
         let metrics = Metrics::new().expect("metrics");
         let app = App::new(config, &secrets(), ports, metrics, Shutdown::new());
-        let router = http::router(&app);
+        let door = Door::new(&app);
         Self {
             app,
             store,
             coord,
             clock,
             link,
-            router,
+            door,
         }
     }
 
@@ -405,17 +405,23 @@ impl TestRequest<'_> {
 
     /// Sends it.
     pub(crate) async fn send(self) -> TestAnswer {
-        let response = self.app.router.clone().oneshot(self.request).await;
+        let (method, path) = (
+            self.request.method().clone(),
+            self.request.uri().to_string(),
+        );
+        let response = self.app.door.clone().oneshot(self.request).await;
         let (parts, body) = response.unwrap_or_else(|never| match never {}).into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        TestAnswer {
+        let answer = TestAnswer {
             bytes,
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_str(&text).unwrap_or(Value::Null),
             text,
-        }
+        };
+        described::check(&method, &path, &answer);
+        answer
     }
 }
 

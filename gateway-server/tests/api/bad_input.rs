@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use axum::body::Body;
+use gateway_server::http::door::Door;
 use http_body_util::BodyExt;
 use serde_json::json;
 use tower::ServiceExt;
@@ -21,7 +22,6 @@ async fn broken_json_is_said_to_be_broken() {
         "{\"email\":}",
         "nope",
         "{\"email\":\"\u{1}\"}",
-        "\u{feff}{}",
     ] {
         let sent = app.post(REGISTER).raw("application/json", body.to_owned());
         sent.expect(400).await.is("invalid_json");
@@ -271,9 +271,9 @@ async fn a_panic_is_a_500_that_tells_nothing() {
         panic!("the password is hunter2");
     }
     let routes = axum::Router::new().route("/broken", axum::routing::get(broken));
-    let router = gateway_server::http::around(routes, &app.app);
+    let door = Door::to(routes, &app.app);
     let request = hyper::Request::get("/broken").body(Body::empty());
-    let response = router.oneshot(request.expect("a request")).await;
+    let response = door.oneshot(request.expect("a request")).await;
     let response = response.unwrap_or_else(|never| match never {});
     assert_eq!(response.status().as_u16(), 500);
     let id = response.headers()["x-request-id"].clone();
@@ -284,4 +284,72 @@ async fn a_panic_is_a_500_that_tells_nothing() {
         body.contains("internal_error") && !body.contains("hunter2"),
         "{body}"
     );
+}
+
+#[tokio::test]
+async fn a_body_is_read_as_windows_programs_write_it() {
+    let app = TestApp::start().await;
+    let body = json!({"email": "a@example.com", "password": "correct horse battery"});
+    let marked = format!("\u{feff}{body}");
+    app.post(REGISTER)
+        .raw("application/json", marked)
+        .expect(201)
+        .await;
+}
+
+#[tokio::test]
+async fn a_body_in_another_encoding_is_refused_for_that_reason() {
+    let app = TestApp::start().await;
+    let zipped = app.post(REGISTER).header("content-encoding", "gzip");
+    let answer = zipped.raw("application/json", b"\x1f\x8b\x08".as_slice());
+    let answer = answer.expect(415).await.is("unsupported_media_type");
+    assert_eq!(answer.header("accept-encoding"), "identity");
+    let plain = app.post(REGISTER).header("content-encoding", "identity");
+    plain
+        .json(&json!({}))
+        .expect(400)
+        .await
+        .is("validation_error");
+    let latin = b"{\"email\":\"m\xfcller@example.com\"}".as_slice();
+    let answer = app.post(REGISTER).raw("application/json", latin);
+    let answer = answer.expect(400).await.is("invalid_json");
+    assert!(
+        answer.text.contains("not valid UTF-8 from byte 12"),
+        "{}",
+        answer.text
+    );
+    let half = r#"{"email":"hi \ud83d"}"#;
+    let answer = app.post(REGISTER).raw("application/json", half);
+    let answer = answer.expect(400).await.is("validation_error");
+    assert_eq!(answer.fields(), ["email"]);
+    assert!(answer.text.contains("half a character"), "{}", answer.text);
+}
+
+#[tokio::test]
+async fn slashes_too_many_lead_to_the_same_route() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    for path in ["/health/", "//health", "/health//live/"] {
+        app.get(path).expect(200).await;
+    }
+    for path in [
+        "//api/v1/sessions",
+        "/api/v1/sessions/",
+        "/api//v1/sessions/?limit=1",
+    ] {
+        app.get(path).bearer(&login.access).expect(200).await;
+    }
+}
+
+#[tokio::test]
+async fn a_proxys_own_credential_does_not_stand_in_the_way_of_a_key() {
+    let app = TestApp::start().await;
+    let login = app.register("acme").await;
+    let key = app.key(&login, &[]).await;
+    let request = app.get("/api/v1/sessions").key(&key);
+    let request = request.header("authorization", "Basic dXNlcjpwYXNz");
+    request.expect(200).await;
+    let alone = app.get("/api/v1/sessions");
+    let alone = alone.header("authorization", "Basic dXNlcjpwYXNz");
+    alone.expect(401).await.is("unauthorized");
 }

@@ -18,8 +18,7 @@ const SESSIONS: &str = "/api/v1/sessions";
 /// Whether the replica knows the key without asking anybody.
 fn knows(app: &TestApp, key: &str) -> bool {
     let hash = ApiKeySecret::parse(key).expect("a key").hash();
-    let known = app.app.caches.caller(&hash, app.app.clock.uptime());
-    known.is_some()
+    app.app.caches.holds_key(&hash, app.app.clock.uptime())
 }
 
 async fn route(app: &TestApp, tenant: TenantId, session: &SessionRef) -> Option<Route> {
@@ -230,21 +229,21 @@ async fn a_route_moves_and_ends_with_the_next_look() {
     there.look().await;
     assert!(is_open(route(&there, tenant, &named("sales")).await));
     let now = there.app.clock.uptime();
-    let open = |name: &str| there.app.caches.open_route(tenant, &named(name), now);
-    assert!(open("sales").is_some(), "known without asking anybody");
+    let known = |name: &str| there.app.caches.known_route(tenant, &named(name), now);
+    assert!(is_open(known("sales")), "known without asking anybody");
 
     let path = format!("/api/v1/sessions/{id}");
     let renamed = scene.patch(&path).json(&json!({"name": "support"}));
     renamed.expect(200).await;
-    assert!(open("sales").is_some(), "not known here yet");
+    assert!(is_open(known("sales")), "not known here yet");
     there.look().await;
-    assert!(open("sales").is_none());
+    assert!(known("sales").is_none());
     assert_eq!(route(&there, tenant, &named("sales")).await, None);
     assert!(is_open(route(&there, tenant, &named("support")).await));
 
     scene.act(&id, "disconnect").expect(202).await;
     there.look().await;
-    assert!(open("support").is_none());
+    assert!(!is_open(known("support")));
     assert!(!is_open(route(&there, tenant, &named("support")).await));
 }
 
@@ -277,10 +276,10 @@ async fn another_tenants_session_is_never_answered() {
     assert_eq!(route(&scene.app, other.tenant, &session).await, None);
     let now = scene.app.app.clock.uptime();
     let caches = &scene.app.app.caches;
-    assert!(caches.open_route(other.tenant, &session, now).is_none());
+    assert!(caches.known_route(other.tenant, &session, now).is_none());
     assert!(
         caches
-            .open_route(scene.login.tenant, &session, now)
+            .known_route(scene.login.tenant, &session, now)
             .is_some()
     );
 }

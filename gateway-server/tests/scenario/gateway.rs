@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use crate::eventually;
 use crate::process::Process;
 
+/// What an operator shows to see the metrics and the details of the health.
+pub(crate) const METRICS_TOKEN: &str = "the-token-of-the-operators-monitoring";
+
 /// A gateway in a folder of its own.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -32,6 +35,7 @@ impl Gateway {
         let mut variables: BTreeMap<String, String> = [
             ("PORT", "0"),
             ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
+            ("GATEWAY_HTTP_METRICS_TOKEN", METRICS_TOKEN),
             ("WORKER_AUTH_TOKEN", BOOTSTRAP),
             ("GATEWAY_ORCHESTRATION_LEASE", "3s"),
             ("GATEWAY_ORCHESTRATION_LEASE_GUARD", "1s"),

@@ -10,7 +10,7 @@ use gateway_testkit::services::{Database, Durability, PrivatePostgres, PrivateRe
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, METRICS_TOKEN};
 use crate::ground::{Ground, migrate, variables};
 use crate::start::refuses;
 use crate::{eventually, pause};
@@ -303,7 +303,8 @@ pub(crate) async fn redis_that_cannot_be_used_is_one_sentence() {
 /// Whether the replica sees itself and how many there are.
 pub(crate) async fn replicas_seen(gateway: &Gateway) -> Option<usize> {
     let path = format!("{}/health/detailed", gateway.url);
-    let answer = Client::new().get(&path).send().await.ok()?;
+    let request = Client::new().get(&path).bearer_auth(METRICS_TOKEN);
+    let answer = request.send().await.ok()?;
     let health: Value = answer.json().await.ok()?;
     Some(health["data"]["replicas"].as_array()?.len())
 }
@@ -374,11 +375,7 @@ pub(crate) async fn a_replica_that_does_not_belong_to_the_others_is_refused() {
     let mut options = variables(pair.ground.url());
     options.push(("REDIS_URL", &url));
     eventually("a replica shows itself", || async {
-        let path = format!("{}/health/detailed", pair.a.url);
-        let answer = Client::new().get(&path).send().await.ok()?;
-        let health: Value = answer.json().await.ok()?;
-        let replicas = health["data"]["replicas"].as_array()?;
-        (replicas.len() == 2).then_some(())
+        (replicas_seen(&pair.a).await? == 2).then_some(())
     })
     .await;
     refuses(elsewhere.path(), &options, "storage.data_dir");

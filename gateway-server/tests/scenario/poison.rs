@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 
 use crate::eventually;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, METRICS_TOKEN};
 use crate::ground::Ground;
 
 const SENDS: usize = 100;
@@ -17,8 +17,15 @@ const REFUSE: &str = "ALTER TABLE messages ADD CONSTRAINT no_poison \
 
 /// The value of a metric without labels, or with exactly these.
 async fn metric(gateway: &Gateway, name: &str) -> f64 {
-    let answer = reqwest::get(format!("{}/metrics", gateway.url)).await;
-    let text = answer.expect("an answer").text().await.expect("a text");
+    let path = format!("{}/metrics", gateway.url);
+    let request = reqwest::Client::new().get(path).bearer_auth(METRICS_TOKEN);
+    let text = request
+        .send()
+        .await
+        .expect("an answer")
+        .text()
+        .await
+        .expect("a text");
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

@@ -82,7 +82,8 @@ pub(crate) async fn what_keeps_caches_trusted_and_leases_alive_waits_for_nobody(
         ..Worker::pending(id, 1, Timestamp::from_micros(0))
     };
     tx.insert_worker(&row).await.unwrap();
-    let lease = Lease::new(owner.clone(), Timestamp::from_micros(0));
+    let policy = LeasePolicy::default();
+    let lease = Lease::new(owner.clone(), policy.lease, Timestamp::from_micros(0));
     tx.insert_lease(&lease).await.unwrap();
     tx.commit().await.unwrap();
     let held = [store.begin().await.unwrap(), store.begin().await.unwrap()];
@@ -93,7 +94,6 @@ pub(crate) async fn what_keeps_caches_trusted_and_leases_alive_waits_for_nobody(
     let caches = Caches::new(reads, watching.clone(), clock.clone(), control);
     caches.look().await.unwrap();
     assert!(caches.are_trusted(clock.uptime()));
-    let policy = LeasePolicy::default();
     let leases = StoreLeases::new(watching, clock, policy);
     let renewed = leases.renew(&owner, &WorkerReport::default()).await;
     assert!(

@@ -1,6 +1,7 @@
 //! Many heartbeats at once on SQLite.
 
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use gateway_core::session::Owner;
@@ -13,6 +14,7 @@ use sqlx::SqlitePool;
 use crate::sqlite;
 
 const WORKERS: usize = 250;
+const LEASE: Duration = Duration::from_secs(20);
 
 pub(crate) async fn workers_that_report_at_once_are_each_answered_for_themselves(folder: &Path) {
     let (store, owners, file) = fleet(folder, WORKERS).await;
@@ -23,7 +25,12 @@ pub(crate) async fn workers_that_report_at_once_are_each_answered_for_themselves
     sqlx::query(nonsense).execute(&file).await.unwrap();
 
     let report = WorkerReport::default();
-    let answers = join_all(owners.iter().map(|owner| store.renew(owner, &report))).await;
+    let answers = join_all(
+        owners
+            .iter()
+            .map(|owner| store.renew(owner, LEASE, &report)),
+    )
+    .await;
     for (number, answer) in answers.into_iter().enumerate() {
         match number {
             7 => assert_eq!(answer.unwrap(), None, "disowned"),
@@ -72,7 +79,9 @@ pub(crate) async fn who_asks_a_closed_store_hears_that_it_could_not_be_done(fold
     let store = sqlite(folder).await;
     let (_, lease) = a_worker("w").with_lease();
     store.close().await;
-    let refused = store.renew(&lease.owner, &WorkerReport::default()).await;
+    let refused = store
+        .renew(&lease.owner, LEASE, &WorkerReport::default())
+        .await;
     assert!(
         matches!(refused, Err(StoreError::Unavailable(_))),
         "{refused:?}"
@@ -86,7 +95,12 @@ pub(crate) async fn a_transaction_that_sqlite_ends_by_itself_is_not_the_last(fol
          BEGIN SELECT RAISE(ROLLBACK, 'the disk is full'); END";
     sqlx::query(ending).execute(&file).await.unwrap();
     let report = WorkerReport::default();
-    let answers = join_all(owners.iter().map(|owner| store.renew(owner, &report))).await;
+    let answers = join_all(
+        owners
+            .iter()
+            .map(|owner| store.renew(owner, LEASE, &report)),
+    )
+    .await;
     assert!(answers[9].is_err(), "{:?}", answers[9]);
     let told = owners.iter().zip(&answers);
     let granted: Vec<Owner> = told
@@ -104,7 +118,13 @@ pub(crate) async fn a_transaction_that_sqlite_ends_by_itself_is_not_the_last(fol
         .await
         .unwrap();
     let before = renewals(&store, &owners).await;
-    assert!(store.renew(&owners[9], &report).await.unwrap().is_some());
+    assert!(
+        store
+            .renew(&owners[9], LEASE, &report)
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(renewals(&store, &owners).await, before + 1);
 }
 
@@ -113,11 +133,17 @@ pub(crate) async fn who_has_gone_away_is_not_written(folder: &Path) {
     let report = WorkerReport::default();
     let turn = store.begin().await.unwrap();
     for _ in 0..500 {
-        let mut asked = Box::pin(store.renew(&owners[0], &report));
+        let mut asked = Box::pin(store.renew(&owners[0], LEASE, &report));
         assert!(futures_util::poll!(&mut asked).is_pending());
     }
     drop(turn);
-    assert!(store.renew(&owners[0], &report).await.unwrap().is_some());
+    assert!(
+        store
+            .renew(&owners[0], LEASE, &report)
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(renewals(&store, &owners).await, 1);
 }
 
@@ -130,12 +156,18 @@ pub(crate) fn a_store_that_outlives_its_runtime_renews_on_another(folder: &Path)
     let (first, second) = (runtime(), runtime());
     let (store, owners) = first.block_on(async {
         let (store, owners, _) = fleet(folder, 1).await;
-        store.renew(&owners[0], &report).await.unwrap();
+        store.renew(&owners[0], LEASE, &report).await.unwrap();
         (store, owners)
     });
     drop(first);
     second.block_on(async {
-        assert!(store.renew(&owners[0], &report).await.unwrap().is_some());
+        assert!(
+            store
+                .renew(&owners[0], LEASE, &report)
+                .await
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(renewals(&store, &owners).await, 2);
     });
 }

@@ -24,6 +24,9 @@ use gateway_core::user::{Email, Role, User};
 use gateway_core::worker::{Worker, WorkerStatus};
 use tokio::sync::Barrier;
 
+/// How long the leases of the cases last.
+pub(super) const LEASE: Duration = Duration::from_secs(20);
+
 /// How many tasks race.
 pub(super) const CROWD: usize = 12;
 

@@ -20,7 +20,7 @@ impl CardRepo for MemoryTx {
         self.run(|world, me| {
             let meant = |row: &Session| match reference {
                 SessionRef::Id(id) => row.id == *id,
-                SessionRef::Name(name) => row.name == *name,
+                SessionRef::Name(name) => row.name == *name && !row.is_leaving(),
             };
             let mut rows = world.sessions.rows(me).map(|(_, row)| row);
             let card = rows.find(|row| row.tenant == tenant && meant(row));

@@ -1,5 +1,7 @@
 //! Leases of worker incarnations.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gateway_core::session::Owner;
 use gateway_core::store::{StoreError, Unique};
@@ -38,6 +40,7 @@ impl LeaseRepo for MemoryTx {
     async fn renew_lease(
         &mut self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<u64>, StoreError> {
         self.run(|world, me| {
@@ -46,11 +49,7 @@ impl LeaseRepo for MemoryTx {
             if newest.and_then(|row| row.incarnation.as_ref()) != Some(&owner.incarnation) {
                 return Ok(None);
             }
-            let renew = |row: &mut Lease| {
-                row.renewals += 1;
-                row.renewed_at = now;
-                row.report = report.clone();
-            };
+            let renew = |row: &mut Lease| row.renew(lasts, report, now);
             let open = |row: &Lease| row.fenced_at.is_none() && !row.disowned;
             let renewed = world.leases.update(me, owner, open, renew)?;
             let count = world.leases.get(me, owner).map(|row| row.renewals);

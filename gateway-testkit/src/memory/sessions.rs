@@ -16,7 +16,7 @@ use super::tx::MemoryTx;
 use super::world::World;
 
 fn same_name<'a>(row: &'a Session) -> impl Fn(&Session) -> bool + 'a {
-    |other| other.tenant == row.tenant && other.name == row.name
+    |other| other.tenant == row.tenant && other.name == row.name && !other.is_leaving()
 }
 
 /// Returns the rank of a row in the order of service: linked sessions first, then higher priority, then
@@ -29,22 +29,6 @@ fn rank(row: &Session) -> impl Ord + use<> {
 fn set_due(world: &mut World, me: Me, id: SessionId, at: Timestamp) -> Result<bool, Halt> {
     let set = |row: &mut Session| row.due_at = Some(at);
     world.sessions.update(me, &id, |_| true, set)
-}
-
-/// The first rows in `WAITING` with such a due time: linked ones first, then by priority and age.
-fn first_waiting(
-    world: &World,
-    me: Me,
-    count: u32,
-    is_due: impl Fn(Timestamp) -> bool,
-) -> Vec<SessionId> {
-    let waits =
-        |row: &&Session| matches!(row.phase, Phase::Waiting) && row.due_at.is_some_and(&is_due);
-    let rows = world.sessions.rows(me).map(|(_, row)| row);
-    let mut waiting: Vec<&Session> = rows.filter(waits).collect();
-    waiting.sort_by_key(|row| rank(row));
-    let chosen = waiting.into_iter().take(count as usize);
-    chosen.map(|row| row.id).collect()
 }
 
 fn held_by<'a>(owner: &'a Owner) -> impl Fn(&Session) -> bool + 'a {
@@ -74,7 +58,7 @@ fn check_due(row: &Session) -> Result<(), Halt> {
 /// failed already.
 fn check_rename(world: &World, me: Me, row: &Session, batch: &[Session]) -> Result<(), Halt> {
     let stored = world.sessions.get(me, &row.id);
-    if stored.is_some_and(|stored| stored.name == row.name) {
+    if row.is_leaving() || stored.is_some_and(|stored| stored.name == row.name) {
         return Ok(());
     }
     let same = same_name(row);
@@ -110,7 +94,8 @@ impl SessionRepo for MemoryTx {
                 other => other?,
             }
             let rows = world.sessions.rows(me);
-            let used = rows.filter(|(_, row)| row.tenant == session.tenant).count();
+            let counted = |row: &Session| row.tenant == session.tenant && !row.is_leaving();
+            let used = rows.filter(|(_, row)| counted(row)).count();
             let used = u32::try_from(used).unwrap_or(u32::MAX);
             if limit.is_some_and(|limit| used >= limit) {
                 return Ok(Inserted::LimitReached { used });
@@ -251,21 +236,23 @@ impl SessionRepo for MemoryTx {
     async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError> {
         self.run(|world, me| {
             let now = world.now();
-            for id in first_waiting(world, me, count, |due| due <= now) {
-                world.sessions.lock(me, &id)?;
-            }
-            let sleeping = first_waiting(world, me, count, |due| due > now);
-            // All are locked before the first is changed: whoever has to wait begins the statement again.
-            for id in &sleeping {
-                world.sessions.lock(me, id)?;
-            }
-            let wake = |row: &mut Session| {
-                row.due_at = Some(now);
-                row.version += 1;
-            };
+            let mut waiting: Vec<&Session> = world
+                .sessions
+                .rows(me)
+                .filter(|(id, row)| {
+                    matches!(row.phase, Phase::Waiting)
+                        && row.due_at.is_some_and(|due| due > now)
+                        && row.not_before.is_none_or(|at| at <= now)
+                        && world.sessions.is_free(me, id)
+                })
+                .map(|(_, row)| row)
+                .collect();
+            waiting.sort_by_key(|row| rank(row));
+            let chosen = waiting.into_iter().take(count as usize);
+            let chosen: Vec<SessionId> = chosen.map(|row| row.id).collect();
             let mut woken = 0;
-            for id in &sleeping {
-                woken += u32::from(world.sessions.update(me, id, |_| true, wake)?);
+            for id in chosen {
+                woken += u32::from(set_due(world, me, id, now)?);
             }
             Ok(woken)
         })

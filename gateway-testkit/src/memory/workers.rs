@@ -176,7 +176,7 @@ impl WorkerRepo for MemoryTx {
             let has_room = |row: &Worker| {
                 row.incarnation.as_ref() == Some(&owner.incarnation)
                     && row.status == WorkerStatus::Active
-                    && !row.cordoned
+                    && !row.is_cordoned()
                     && row.assigned < row.max_sessions
             };
             let take = |row: &mut Worker| row.assigned += 1;

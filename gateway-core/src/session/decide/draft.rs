@@ -9,7 +9,7 @@ use super::{Decision, InvalidTransition};
 use crate::event::{Event, SessionDeleted, SessionQr, SessionStatusChanged};
 use crate::session::input::{Closure, Command, Effect, Input, Report, StartOrder};
 use crate::session::phase::{
-    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase,
+    Challenge, ChallengeKind, Next, Observed, Owner, ParkKind, Parked, Phase, Stage,
 };
 use crate::session::{Desired, Pairing, Reason, Session, SessionPolicy};
 use crate::time::Timestamp;
@@ -53,6 +53,9 @@ impl<'a> Draft<'a> {
     }
 
     fn enter(&mut self, phase: Phase) {
+        if self.row.owner() != phase.owner() {
+            self.row.silence = None;
+        }
         self.row.phase = phase;
         self.row.phase_since = self.now;
         self.row.deadline = None;
@@ -66,20 +69,36 @@ impl<'a> Draft<'a> {
         self.row.desired = Desired::Disconnected;
         self.row.reason = reason;
         self.row.attempt = 0;
+        self.row.not_before = None;
         self.end_linking();
     }
 
-    /// Enters `WAITING`: the session wants a worker, now.
+    /// Enters `WAITING`: the session wants a worker, now or as soon as it may have one.
     pub(super) fn wait(&mut self, reason: Reason) {
         self.enter(Phase::Waiting);
         self.row.reason = Some(reason);
-        self.row.due_at = Some(self.now);
         self.row.deadline = if self.row.paired {
             None
         } else {
             self.row.linking_until
         };
-        self.effect(Effect::Place(self.row.id));
+        self.seek();
+    }
+
+    /// Looks for a worker, unless the session may not be started yet: then the row falls due when it may.
+    pub(super) fn seek(&mut self) {
+        let start_at = self.row.not_before.filter(|at| *at > self.now);
+        self.row.not_before = start_at;
+        self.row.retry_at = start_at;
+        self.row.due_at = self.no_later(start_at.unwrap_or(self.now));
+        if start_at.is_none() {
+            self.effect(Effect::Place(self.row.id));
+        }
+    }
+
+    /// Returns whether a session in `WAITING` may not be started yet.
+    pub(super) fn is_braked(&self) -> bool {
+        self.row.not_before.is_some_and(|at| at > self.now)
     }
 
     /// Carries out the tenant's `connect`: a fresh attempt with a clean record.
@@ -93,8 +112,15 @@ impl<'a> Draft<'a> {
         self.row.desired = Desired::Connected;
         self.row.pairing = pairing.clone();
         self.row.priority = priority;
-        self.row.attempt = 0;
+        self.forgive();
         self.end_linking();
+    }
+
+    /// Forgets what went wrong, because a person wants the session started.
+    pub(super) fn forgive(&mut self) {
+        self.row.attempt = 0;
+        self.row.not_before = None;
+        self.row.setbacks.deaths.clear();
     }
 
     /// Enters `STARTING`: the session is assigned to `owner` at the next epoch.
@@ -104,6 +130,7 @@ impl<'a> Draft<'a> {
         });
         self.row.epoch = self.row.epoch.next();
         self.row.attempt += 1;
+        self.row.not_before = None;
         self.row.report_seq = 0;
         self.row.reason = None;
         if !self.row.paired {
@@ -129,6 +156,11 @@ impl<'a> Draft<'a> {
         self.row.deadline = Some(self.now.plus(self.policy.stop_limit));
         self.row.due_at = self.sooner(self.policy.repeat_order);
         self.repeat_stop();
+    }
+
+    /// Returns whether a row in `STOPPING` has been there for this long.
+    pub(super) fn has_stopped_for(&self, span: Duration) -> bool {
+        self.now >= self.row.phase_since.plus(span)
     }
 
     /// Repeats the order that a row in `STOPPING` stands for.
@@ -170,6 +202,7 @@ impl<'a> Draft<'a> {
         self.row.reason = None;
         self.row.retry_at = until;
         self.row.due_at = until;
+        self.row.not_before = None;
         self.end_linking();
     }
 
@@ -180,28 +213,6 @@ impl<'a> Draft<'a> {
             reason: Reason::QrTimeout,
             until: None,
             action_required: Some("connect".to_owned()),
-        }
-    }
-
-    /// Returns why a session is set aside after a failure. It is tried again at `retry_at`, or after a time
-    /// that grows with the attempts.
-    pub(super) fn failure(
-        &self,
-        reason: Reason,
-        action_required: Option<&str>,
-        retry_at: Option<Timestamp>,
-    ) -> Parked {
-        let doublings = self.row.attempt.saturating_sub(1).min(16);
-        let backoff =
-            (self.policy.error_backoff * 2u32.pow(doublings)).min(self.policy.error_backoff_limit);
-        let soonest = self.now.plus(self.policy.error_backoff);
-        let latest = self.now.plus(self.policy.error_backoff_limit);
-        let until = retry_at.map_or(self.now.plus(backoff), |at| at.max(soonest).min(latest));
-        Parked {
-            kind: ParkKind::Error,
-            reason,
-            until: Some(until),
-            action_required: action_required.map(str::to_owned),
         }
     }
 
@@ -217,7 +228,7 @@ impl<'a> Draft<'a> {
                         ..Self::qr_timeout()
                     });
                 }
-                self.start_again(given(reason, Reason::Disconnected));
+                self.try_again(given(reason, Reason::Disconnected));
             }
             Closure::LoggedOut { reason } => {
                 self.unlink();
@@ -231,7 +242,7 @@ impl<'a> Draft<'a> {
             Closure::Restricted { reason, until } => self.park(Parked {
                 kind: ParkKind::Restricted,
                 reason: given(reason, Reason::Restricted),
-                until: *until,
+                until: until.map(|until| until.max(self.floor())),
                 action_required: until.is_none().then(|| "operator".to_owned()),
             }),
             Closure::Error {
@@ -239,17 +250,10 @@ impl<'a> Draft<'a> {
                 action_required,
             } => {
                 let reason = given(reason, Reason::Error);
+                self.note_failed_start();
                 self.park(self.failure(reason, action_required.as_deref(), retry_at));
             }
         }
-    }
-
-    /// Waits for another start, unless there were too many already.
-    pub(super) fn start_again(&mut self, reason: Reason) {
-        if self.row.attempt >= self.policy.start_tries {
-            return self.park(self.failure(reason, None, None));
-        }
-        self.wait(reason);
     }
 
     /// Folds in what the owner says of a session that it holds.
@@ -315,10 +319,10 @@ impl<'a> Draft<'a> {
     }
 
     fn note_link(&mut self, observed: &Observed, report: &Report) {
-        if let Some(number) = &report.phone_number {
+        self.row.paired |= links(observed, report);
+        // Before that, a number is the one that a code was asked for, and nobody's account.
+        if let Some(number) = report.phone_number.as_ref().filter(|_| self.row.paired) {
             self.row.phone_number = Some(number.clone());
-            self.row.paired |=
-                matches!(observed, Observed::Connecting { .. } | Observed::Connected);
         }
         if let Observed::QrRequired { challenge } = observed {
             let since = *self.row.linking_since.get_or_insert(self.now);
@@ -354,7 +358,7 @@ impl<'a> Draft<'a> {
             Observed::Connected => None,
             Observed::Reconnecting { since, .. } => {
                 let after = retry_at
-                    .unwrap_or(self.now)
+                    .map_or(self.now, |at| at.max(self.now))
                     .plus(self.policy.reconnect_grace);
                 Some(after.min(since.plus(self.policy.reconnect_limit)))
             }
@@ -392,7 +396,11 @@ impl<'a> Draft<'a> {
 
     /// Returns the moment `span` from now, or the deadline if that is earlier.
     pub(super) fn sooner(&self, span: Duration) -> Option<Timestamp> {
-        let at = self.now.plus(span);
+        self.no_later(self.now.plus(span))
+    }
+
+    /// Returns `at`, or the deadline if that is earlier.
+    fn no_later(&self, at: Timestamp) -> Option<Timestamp> {
         Some(self.row.deadline.map_or(at, |deadline| deadline.min(at)))
     }
 
@@ -447,6 +455,21 @@ impl<'a> Draft<'a> {
             events,
             effects: self.effects,
         }
+    }
+}
+
+/// Returns whether a report says that the account is linked.
+const fn links(observed: &Observed, report: &Report) -> bool {
+    match observed {
+        Observed::Connected => true,
+        Observed::Connecting {
+            stage: Stage::Pairing | Stage::Syncing,
+        } => report.phone_number.is_some(),
+        Observed::Connecting {
+            stage: Stage::Starting,
+        }
+        | Observed::QrRequired { .. }
+        | Observed::Reconnecting { .. } => false,
     }
 }
 

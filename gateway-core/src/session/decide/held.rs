@@ -3,7 +3,7 @@
 use super::InvalidTransition;
 use super::draft::Draft;
 use crate::session::input::{Closure, Command, Effect, Input, Observation, Report, StartOrder};
-use crate::session::phase::{Next, Observed, Phase, Stage};
+use crate::session::phase::{Next, Observed, Phase, Silence, Stage};
 use crate::session::{Desired, Pairing, Reason};
 
 type Outcome = Result<(), InvalidTransition>;
@@ -26,8 +26,13 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 Observation::Unknown(status) => unknown(draft, status),
             }
         }
-        Input::Stopped => start_refused(draft),
-        Input::OwnerGone => owner_gone(draft),
+        Input::Stopped => closed_unseen(draft, Reason::StartRefused),
+        // The order to start is repeated.
+        Input::NotHeld | Input::Disclaimed => {}
+        Input::OwnerSilent(silence) => note_silence(draft, silence),
+        Input::OwnerHeard => draft.row.silence = None,
+        Input::OwnerGone => draft.survive(),
+        Input::OwnerLeft => draft.lose_owner(),
         Input::Due => {
             if !reached(draft) {
                 if let Some(order) = StartOrder::of(&draft.row) {
@@ -35,9 +40,10 @@ pub(super) fn starting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
                 }
             } else if draft.row.attempt >= draft.policy.start_tries {
                 let parked = draft.failure(Reason::StartTimeout, None, None);
+                draft.note_failed_start();
                 draft.stop(Next::Park { parked });
             } else {
-                draft.stop(Next::Start);
+                draft.stop_and_try_again();
             }
         }
         Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
@@ -58,20 +64,22 @@ pub(super) fn active(draft: &mut Draft<'_>, observed: &Observed, input: &Input) 
                 Observation::Unknown(status) => unknown(draft, status),
             }
         }
-        Input::Stopped | Input::OwnerGone => owner_gone(draft),
+        Input::Stopped => closed_unseen(draft, Reason::Disconnected),
+        Input::NotHeld => draft.stop_what_is_lost(),
+        Input::Disclaimed => {}
+        Input::OwnerSilent(silence) => note_silence(draft, silence),
+        Input::OwnerHeard => draft.row.silence = None,
+        Input::OwnerGone => draft.survive(),
+        Input::OwnerLeft => draft.lose_owner(),
         Input::Due if *observed == Observed::Connected => draft.forget_attempts(true),
         Input::Due if !reached(draft) => draft.row.due_at = draft.row.deadline,
-        Input::Due => draft.stop(match observed {
-            Observed::QrRequired { .. } => Next::Park {
-                parked: Draft::qr_timeout(),
-            },
-            Observed::Connecting { .. } if !draft.row.paired => Next::Park {
-                parked: Draft::qr_timeout(),
-            },
+        Input::Due => match observed {
+            Observed::QrRequired { .. } => out_of_time(draft),
+            Observed::Connecting { .. } if !draft.row.paired => out_of_time(draft),
             Observed::Connecting { .. } | Observed::Reconnecting { .. } | Observed::Connected => {
-                Next::Start
+                draft.stop_and_try_again();
             }
-        }),
+        },
         Input::Placed { .. } | Input::NoCapacity => return draft.refuse(input, HELD),
     }
     Ok(())
@@ -89,14 +97,21 @@ pub(super) fn stopping(draft: &mut Draft<'_>, next: &Next, input: &Input) -> Out
                 Observation::Closed(closure) => closed_while_stopping(draft, next, closure, report),
             }
         }
-        Input::Stopped | Input::OwnerGone => draft.finish(next),
+        Input::Stopped | Input::NotHeld | Input::OwnerGone | Input::OwnerLeft => {
+            draft.finish(next);
+        }
+        // By then no order to start is on its way any more, so the worker's word is as good as a tombstone.
+        Input::Disclaimed if draft.has_stopped_for(draft.policy.stop_limit / 2) => {
+            draft.finish(next);
+        }
+        Input::Disclaimed | Input::OwnerSilent(_) | Input::OwnerHeard => {}
         Input::Due => {
             draft.repeat_stop();
             let since = draft.row.phase_since;
-            let stuck = draft.now >= since.plus(draft.policy.stop_limit);
+            let stuck = draft.has_stopped_for(draft.policy.stop_limit);
             if let Some(order) = draft.row.order().filter(|_| stuck) {
                 // With every repetition: an effect may be lost.
-                draft.effect(Effect::Cordon(order.owner.worker));
+                draft.effect(Effect::Cordon(order));
             }
             if let Some(order) = draft.row.order().filter(|_| reached(draft)) {
                 let fence_at = since.plus(draft.policy.stop_fence);
@@ -137,6 +152,18 @@ fn fresh(draft: &mut Draft<'_>, report: &Report) -> bool {
     true
 }
 
+/// Notes that nothing is heard of the owner. The first time counts.
+fn note_silence(draft: &mut Draft<'_>, silence: &Silence) {
+    draft.row.silence.get_or_insert(*silence);
+}
+
+/// Stops a session that nobody has linked in its time.
+fn out_of_time(draft: &mut Draft<'_>) {
+    draft.stop(Next::Park {
+        parked: Draft::qr_timeout(),
+    });
+}
+
 fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
     if let Some(owner) = draft.row.owner().cloned() {
         draft.observe(&owner, observed, report);
@@ -147,23 +174,17 @@ fn live(draft: &mut Draft<'_>, observed: &Observed, report: &Report) {
 /// stop first.
 fn unknown(draft: &mut Draft<'_>, status: &str) {
     let parked = draft.failure(Reason::unknown_status(status), Some("operator"), None);
+    draft.note_failed_start();
     draft.stop(Next::Park { parked });
 }
 
-fn owner_gone(draft: &mut Draft<'_>) {
+/// Starts again after the worker has refused the epoch as one that it has closed. A worker that does so with
+/// every start must not be asked for ever.
+fn closed_unseen(draft: &mut Draft<'_>, reason: Reason) {
     if draft.linking_is_over() {
         return draft.park(Draft::qr_timeout());
     }
-    draft.wait(Reason::WorkerLost);
-}
-
-/// Starts again after the worker has refused the epoch of the start. A worker that refuses every start must
-/// not be asked for ever.
-fn start_refused(draft: &mut Draft<'_>) {
-    if draft.linking_is_over() {
-        return draft.park(Draft::qr_timeout());
-    }
-    draft.start_again(Reason::StartRefused);
+    draft.try_again(reason);
 }
 
 fn command_while_held(draft: &mut Draft<'_>, command: &Command) {
@@ -214,8 +235,16 @@ fn command_while_stopping(
             draft.row.desired = Desired::Disconnected;
             Next::Rest
         }
-        Command::Restart if draft.row.desired == Desired::Connected => Next::Start,
-        Command::Restart => return draft.refuse(input, "connect it first"),
+        Command::Restart if draft.row.desired == Desired::Disconnected => {
+            return draft.refuse(input, "connect it first");
+        }
+        Command::Restart if matches!(next, Next::Park { .. }) => {
+            return draft.refuse(input, "wait until it has stopped, then restart it");
+        }
+        Command::Restart => {
+            draft.row.not_before = None;
+            Next::Start
+        }
         Command::Logout => Next::Logout,
         Command::Delete => Next::Delete,
     };

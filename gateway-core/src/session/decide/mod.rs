@@ -15,6 +15,7 @@
 //!    it may still hold the session.
 
 mod draft;
+mod failure;
 mod held;
 mod resting;
 

@@ -22,8 +22,17 @@ pub(super) fn idle(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             }
             Command::Delete => draft.delete(),
         },
-        Input::Due | Input::OwnerGone => {}
-        Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
+        Input::Due
+        | Input::OwnerSilent(_)
+        | Input::OwnerHeard
+        | Input::OwnerGone
+        | Input::OwnerLeft => {}
+        Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::Reported(_)
+        | Input::Stopped
+        | Input::NotHeld
+        | Input::Disclaimed => {
             return draft.refuse(input, NOT_HELD);
         }
     }
@@ -36,9 +45,15 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             Command::Connect { pairing, priority } => {
                 draft.row.pairing = pairing.clone();
                 draft.row.priority = *priority;
-                draft.effect(Effect::Place(draft.row.id));
+                if !draft.is_braked() {
+                    draft.effect(Effect::Place(draft.row.id));
+                }
             }
             Command::Disconnect => draft.rest(None),
+            Command::Restart if draft.is_braked() => {
+                draft.row.not_before = None;
+                draft.seek();
+            }
             Command::Restart => draft.effect(Effect::Place(draft.row.id)),
             Command::Logout => {
                 draft.unlink();
@@ -57,9 +72,12 @@ pub(super) fn waiting(draft: &mut Draft<'_>, input: &Input) -> Outcome {
             draft.row.due_at = retry_at;
         }
         Input::Due if draft.linking_is_over() => draft.park(Draft::qr_timeout()),
+        Input::Due if draft.is_braked() => draft.seek(),
         Input::Due => draft.effect(Effect::Place(draft.row.id)),
-        Input::OwnerGone => {}
-        Input::Reported(_) | Input::Stopped => return draft.refuse(input, NOT_HELD),
+        Input::OwnerSilent(_) | Input::OwnerHeard | Input::OwnerGone | Input::OwnerLeft => {}
+        Input::Reported(_) | Input::Stopped | Input::NotHeld | Input::Disclaimed => {
+            return draft.refuse(input, NOT_HELD);
+        }
     }
     Ok(())
 }
@@ -71,7 +89,7 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
             Command::Disconnect => draft.rest(None),
             Command::Restart => match parked.kind {
                 ParkKind::Restricted | ParkKind::Error => {
-                    draft.row.attempt = 0;
+                    draft.forgive();
                     draft.wait(Reason::Restarting);
                 }
                 ParkKind::QrTimeout | ParkKind::LoggedOut => {
@@ -89,8 +107,13 @@ pub(super) fn parked(draft: &mut Draft<'_>, parked: &Parked, input: &Input) -> O
                 draft.wait(Reason::Retrying);
             }
         }
-        Input::OwnerGone => {}
-        Input::Placed { .. } | Input::NoCapacity | Input::Reported(_) | Input::Stopped => {
+        Input::OwnerSilent(_) | Input::OwnerHeard | Input::OwnerGone | Input::OwnerLeft => {}
+        Input::Placed { .. }
+        | Input::NoCapacity
+        | Input::Reported(_)
+        | Input::Stopped
+        | Input::NotHeld
+        | Input::Disclaimed => {
             return draft.refuse(input, NOT_HELD);
         }
     }

@@ -109,7 +109,16 @@ impl StrangerLimit {
         let window = self.limits.address_window;
         let counted = self.coord.count(&name(client), window).await.map(Some);
         let counted = counted.unwrap_or_else(|error| uncounted(&error));
-        self.refuse(counted.filter(|counted| counted.count > self.limit()))
+        let over = counted.filter(|counted| counted.count > self.limit());
+        // Once in a window: the next one is counted higher.
+        if over
+            .as_ref()
+            .is_some_and(|over| over.count == self.limit() + 1)
+        {
+            let (address, limit) = (client.key(), self.limit());
+            tracing::info!(address, limit, "an address is over its limit");
+        }
+        self.refuse(over)
     }
 
     fn limit(&self) -> u64 {

@@ -10,10 +10,11 @@ use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRef, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use gateway_core::identity::{Access, ApiKeySecret, Principal};
+use gateway_core::identity::{Access, Principal};
 use gateway_core::orchestrator::Join;
 use gateway_core::session::Owner;
 use gateway_core::time::{Clock, Uptime};
+use http::HeaderMap;
 use tracing::Span;
 
 use super::address::{ClientAddress, StrangerLimit};
@@ -22,6 +23,7 @@ use crate::cache::{Caches, KnownLogin, minute};
 use crate::config::Http;
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
+use crate::http::query::KnownQuery;
 use crate::http::quota;
 use crate::identity::{
     Caller, Claims, Credential, Joiner, LastUsed, Person, Verifiers, WorkerCaller,
@@ -64,11 +66,15 @@ pub(crate) struct Gate {
     pub(crate) access: Access,
     /// Whether requests of strangers count against their address.
     pub(crate) counted: bool,
+    /// The query parameters that the route knows, if it takes no others.
+    pub(crate) query: Option<Arc<KnownQuery>>,
 }
 
 /// Lets a request in, or answers why it is refused.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(&mut request).await {
+    let admitted = gate.admit(&mut request).await;
+    let admitted = admitted.and_then(|caller| gate.understands(&request).map(|()| caller));
+    match admitted {
         Ok(None) => next.run(request).await,
         Ok(Some(caller)) => quota::serve(&gate.parts.quotas, &caller, request, next).await,
         Err(problem) => problem.into_response(),
@@ -76,6 +82,13 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
 }
 
 impl Gate {
+    fn understands(&self, request: &Request) -> ApiResult<()> {
+        match &self.query {
+            Some(known) => known.check(request.method(), request.uri()),
+            None => Ok(()),
+        }
+    }
+
     /// Checks the credential and puts the caller into the request. Returns the caller if its quota is to
     /// be used, which is so for API keys.
     async fn admit(&self, request: &mut Request) -> ApiResult<Option<Caller>> {
@@ -134,14 +147,11 @@ impl Gate {
                 Ok(None)
             }
             Credential::Key(secret) => {
-                let caller = parts.with_key(&secret, client).await?;
+                let hash = secret.hash();
+                let caller = parts.with_key(hash, client).await?;
                 self.tenant(&caller)?;
                 extensions.insert(caller.clone());
-                let hash = secret.hash();
-                self.while_known(request, move |caches, now| {
-                    let known = caches.key(&hash, now);
-                    known.is_some_and(|(known, _)| known.tenant().is_active())
-                });
+                self.while_known(request, move |caches, now| caches.holds_key(&hash, now));
                 Ok(Some(caller))
             }
         }
@@ -193,6 +203,20 @@ impl GateParts {
         ))
     }
 
+    /// Returns whether the request shows the access token of an administrator.
+    pub(super) async fn is_administrator(
+        &self,
+        headers: &HeaderMap,
+        client: ClientAddress,
+    ) -> bool {
+        let credential = self.verifiers.read(headers, self.clock.now());
+        let Ok(Credential::Login(claims)) = credential else {
+            return false;
+        };
+        let found = self.logged_in(&claims, client).await;
+        found.is_ok_and(|(_, caller)| caller.is_admin())
+    }
+
     /// Finds out who shows an access token. A login that is not remembered costs a look-up, and the address
     /// must not be over its limit.
     async fn logged_in(
@@ -215,10 +239,9 @@ impl GateParts {
         Ok((login.person(), login.caller()))
     }
 
-    /// Finds out who shows an API key. One that is not remembered costs a look-up, and the address must not be
+    /// Finds out who shows the API key with this hash. One that is not remembered costs a look-up, and the address must not be
     /// over its limit.
-    async fn with_key(&self, secret: &ApiKeySecret, client: ClientAddress) -> ApiResult<Caller> {
-        let hash = secret.hash();
+    async fn with_key(&self, hash: [u8; 32], client: ClientAddress) -> ApiResult<Caller> {
         let (known, now) = match self.caches.key(&hash, self.clock.uptime()) {
             Some(known) => known,
             None => {
@@ -233,7 +256,7 @@ impl GateParts {
             self.last_used.note(&known.key, now);
             known.note(minute(now));
         }
-        Ok(Caller::clone(known.caller()))
+        Ok(known.caller().clone())
     }
 }
 

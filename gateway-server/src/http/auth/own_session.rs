@@ -9,6 +9,8 @@ use axum::extract::{FromRef, FromRequestParts};
 use gateway_core::session::{Session, SessionRef};
 use gateway_core::store::{PlatformStore, PlatformTx};
 use http::request::Parts;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::http::extract::ApiPath;
 use crate::http::problem::{ApiResult, Problem};
@@ -24,6 +26,7 @@ pub struct OwnSession(pub SessionRef);
 impl<S> FromRequestParts<S> for OwnSession
 where
     Arc<dyn PlatformStore>: FromRef<S>,
+    Handle: FromRef<S>,
     S: Send + Sync,
 {
     type Rejection = Problem;
@@ -36,29 +39,29 @@ where
         };
         let reference =
             SessionRef::parse(&text).map_err(|error| Problem::field(name, error.to_string()))?;
-        permit(
-            &*Arc::<dyn PlatformStore>::from_ref(state),
-            &caller,
-            &reference,
-        )
-        .await?;
+        match (caller.only(), &reference) {
+            (None, _) => {}
+            (Some(_), SessionRef::Id(id)) => caller.may_touch(*id)?,
+            (Some(_), SessionRef::Name(_)) => {
+                let store = Arc::from_ref(state);
+                // The request may be served on a core, where no query is polled.
+                let looking = Handle::from_ref(state).spawn(find(store, caller, reference.clone()));
+                let found = AbortOnDropHandle::new(looking).await;
+                found.map_err(Problem::internal)??;
+            }
+        }
         Ok(Self(reference))
     }
 }
 
-async fn permit(
-    store: &dyn PlatformStore,
-    caller: &Caller,
-    reference: &SessionRef,
+async fn find(
+    store: Arc<dyn PlatformStore>,
+    caller: Caller,
+    reference: SessionRef,
 ) -> ApiResult<()> {
-    match (caller.only(), reference) {
-        (None, _) => Ok(()),
-        (Some(_), SessionRef::Id(id)) => Ok(caller.may_touch(*id)?),
-        (Some(_), SessionRef::Name(_)) => {
-            let mut tx = store.read_platform().await?;
-            session_of(caller, &mut *tx, reference).await.map(|_| ())
-        }
-    }
+    let mut tx = store.read_platform().await?;
+    session_of(&caller, &mut *tx, &reference).await?;
+    Ok(())
 }
 
 /// Reads the session of the caller's tenant that `reference` names.

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 macro_rules! problems {
-    ($($(#[$doc:meta])* $name:ident = $status:ident, $slug:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $status:ident, $slug:literal;)*) => {
         /// The kind of a problem, on which programs branch.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "snake_case")]
         #[schema(as = ProblemType)]
         pub enum Kind {
-            $($(#[$doc])* $name,)*
+            $($(#[doc = $doc])* $name,)*
         }
 
         impl Kind {
@@ -26,6 +26,20 @@ macro_rules! problems {
                 match self {
                     $(Self::$name => $slug,)*
                 }
+            }
+
+            /// Returns what the kind means, in a sentence.
+            #[must_use]
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),*).trim(),)*
+                }
+            }
+
+            /// Returns the kind with this machine-readable name.
+            #[must_use]
+            pub fn named(slug: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.slug() == slug)
             }
 
             /// Returns the HTTP status that this kind is always answered with.
@@ -42,6 +56,8 @@ macro_rules! problems {
 problems! {
     /// A field, a query parameter or a part of the path is not acceptable; `details` names each.
     ValidationError = BAD_REQUEST, "validation_error";
+    /// The body or the query has a field that this route does not know; `details` names each.
+    UnknownField = BAD_REQUEST, "unknown_field";
     /// The body is not JSON.
     InvalidJson = BAD_REQUEST, "invalid_json";
     /// The body could not be read to its end.

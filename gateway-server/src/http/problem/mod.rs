@@ -128,6 +128,15 @@ impl Problem {
         }])
     }
 
+    /// Makes a problem of fields of a body or a query that the route does not know.
+    #[must_use]
+    pub fn unknown_fields(details: Vec<Detail>) -> Self {
+        Self {
+            kind: Kind::UnknownField,
+            ..Self::invalid(details)
+        }
+    }
+
     /// Makes a 404: there is no such `what`, or it is somebody else's.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
@@ -238,6 +247,12 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if self.kind == Kind::UnsupportedMediaType {
+            let plain = HeaderValue::from_static("identity");
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, plain);
         }
         response.extensions_mut().insert(self);
         response

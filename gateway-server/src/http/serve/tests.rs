@@ -219,6 +219,57 @@ async fn a_dripping_body_is_refused() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
+/// A server that refuses without looking at the body.
+async fn refusing() -> Running {
+    let refusal = || async { (hyper::StatusCode::UNAUTHORIZED, "refused") };
+    let router = Router::new().route("/never-read", post(refusal));
+    Running::start_router(router, patient()).await
+}
+
+fn head(length: usize) -> Vec<u8> {
+    let head = "POST /never-read HTTP/1.1\r\nhost: x\r\ncontent-length: ";
+    format!("{head}{length}\r\n\r\n").into_bytes()
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_is_still_writing() {
+    let server = refusing().await;
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        stream.write_all(&head(300_000)).await.expect("sent");
+        let answer = one_answer(&mut stream).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+        for _ in 0..3 {
+            stream.write_all(&[b'x'; 100_000]).await.expect("read on");
+        }
+    }
+    drop(stream);
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_refused_body_is_read_up_to_a_bound() {
+    let server = refusing().await;
+    let mut stream = server.connect().await;
+    let endless = 1 << 40;
+    stream.write_all(&head(endless)).await.expect("sent");
+    one_answer(&mut stream).await;
+    while stream.write_all(&[b'x'; 100_000]).await.is_ok() {}
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_not_told_to_go_on() {
+    let server = refusing().await;
+    let mut stream = server.connect().await;
+    let mut head = head(10);
+    head.truncate(head.len() - 2);
+    head.extend_from_slice(b"expect: 100-continue\r\n\r\n");
+    stream.write_all(&head).await.expect("sent");
+    let answer = rest(stream).await;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+}
+
 #[tokio::test]
 async fn connections_over_the_cap_wait_for_a_place() {
     let server = Running::start(Http {

@@ -11,8 +11,6 @@ mod workers;
 
 use super::routes::Routes;
 
-pub(super) use messages::{Sending, serve_send};
-
 /// Returns every route below the API's base.
 pub fn routes() -> Routes {
     Routes::new()

@@ -19,8 +19,8 @@ use super::types::{Count, Id};
 const BY_ID: Sql =
     sql!["SELECT " {SESSIONS.columns()} " FROM sessions WHERE tenant_id = $1 AND id = $2"];
 
-const BY_NAME: Sql =
-    sql!["SELECT " {SESSIONS.columns()} " FROM sessions WHERE tenant_id = $1 AND name = $2"];
+const BY_NAME: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM sessions
+    WHERE tenant_id = $1 AND name = $2 AND NOT is_leaving"];
 
 const PAGE: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM sessions
     WHERE tenant_id = $1 AND ($2 IS NULL OR id = $2) AND ($3 IS NULL OR id > $3)
@@ -49,7 +49,7 @@ const AMONG: Part = Part::Either {
     sqlite: "IN (SELECT unhex(value->>0) FROM json_each($2))",
 };
 
-const NAME: &str = "SELECT id FROM sessions WHERE tenant_id = $1 AND name = $2";
+const NAME: &str = "SELECT id FROM sessions WHERE tenant_id = $1 AND name = $2 AND NOT is_leaving";
 
 #[async_trait]
 impl CardRepo for Tx {

@@ -1,5 +1,7 @@
 //! The few operations that the engines do in ways of their own, and the one place that chooses between them.
 
+use std::time::Duration;
+
 use gateway_core::event::NewEvent;
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
@@ -39,17 +41,20 @@ impl Tx {
 }
 
 impl Pool {
-    /// Renews the lease of `owner` durably; none if it is not to be renewed.
+    /// Renews the lease of `owner` durably for as long as `lasts`; none if it is not to be renewed.
     pub(super) async fn renew(
         &self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
         match self {
             Self::Postgres { pool, silence, .. } => {
-                postgres::renew::renew(pool, silence, owner, report).await
+                postgres::renew::renew(pool, silence, owner, lasts, report).await
             }
-            Self::Sqlite { .. } => sqlite::renew::renew(self.begin().await?, owner, report).await,
+            Self::Sqlite { .. } => {
+                sqlite::renew::renew(self.begin().await?, owner, lasts, report).await
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ const ROUTE_BY_ID: Sql = sql!["SELECT " {SESSIONS.columns_of("s")} ", " {WORKERS
 
 const ROUTE_BY_NAME: Sql = sql!["SELECT " {SESSIONS.columns_of("s")} ", " {WORKERS.columns_of("w")}
     " FROM sessions AS s LEFT JOIN workers AS w ON w.id = s.worker_id
-    WHERE s.tenant_id = $1 AND s.name = $2"];
+    WHERE s.tenant_id = $1 AND s.name = $2 AND NOT s.is_leaving"];
 
 /// A tenant and, if it is there, its plan.
 fn plan(tenant: TenantRow, tier: Outer<TierRow>) -> Result<(Tenant, Tier), StoreError> {

@@ -3,6 +3,8 @@
 //! A renewal is one conditional update that looks at the worker's row in the same statement: an
 //! incarnation that is no longer the newest renews nothing, whoever asks.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
@@ -28,6 +30,7 @@ table! {
         incarnation: String => |row| row.owner.incarnation.as_str(),
         renewals: u64 = renewals,
         renewed_at: Timestamp = renewed_at,
+        lasts_micros: Duration = lasts,
         granted_at: Timestamp = granted_at,
         disowned: bool = disowned,
         fenced_at: Option<Timestamp> = fenced_at,
@@ -51,13 +54,34 @@ const LOADS: Sql = sql!["SELECT " {LEASES.columns_of("l")} ", w.status, w.assign
     JOIN workers AS w ON w.id = l.worker_id AND w.incarnation = l.incarnation
     WHERE l.fenced_at IS NULL ORDER BY l.worker_id"];
 
-/// Renews the lease of worker `$1` and incarnation `$2` with report `$3`, unless another is newer.
+/// Renews the lease of worker `$1` and incarnation `$2` with report `$3` for `$4` microseconds, or for what
+/// is left of an earlier renewal, if that is longer; does nothing if another incarnation is newer.
 macro_rules! renew_lease {
-    ($now:literal) => {
+    (postgres, $now:literal) => {
+        renew_lease!(
+            $now,
+            "greatest",
+            concat!(
+                "(extract(epoch FROM ",
+                $now,
+                " - renewed_at) * 1000000)::bigint"
+            )
+        )
+    };
+    (sqlite, $now:literal) => {
+        renew_lease!($now, "max", concat!($now, " - renewed_at"))
+    };
+    ($now:literal, $greatest:literal, $since:expr) => {
         concat!(
             "UPDATE worker_leases SET renewals = renewals + 1, renewed_at = ",
             $now,
-            ", report = $3 \
+            ", lasts_micros = ",
+            $greatest,
+            "($4, lasts_micros - ",
+            $greatest,
+            "(0, ",
+            $since,
+            ")), report = $3 \
              WHERE worker_id = $1 AND incarnation = $2 AND fenced_at IS NULL AND NOT disowned \
                AND EXISTS (SELECT 1 FROM workers AS w WHERE w.id = $1 AND w.incarnation = $2)"
         )
@@ -65,7 +89,10 @@ macro_rules! renew_lease {
 }
 pub(super) use renew_lease;
 
-const RENEW: &str = concat!(renew_lease!("$4"), " RETURNING renewals");
+const RENEW: Sql = Sql {
+    postgres: concat!(renew_lease!(postgres, "$5"), " RETURNING renewals"),
+    sqlite: concat!(renew_lease!(sqlite, "$5"), " RETURNING renewals"),
+};
 
 const DISOWN: &str = "UPDATE worker_leases SET disowned = TRUE \
      WHERE worker_id = $1 AND incarnation = $2";
@@ -126,6 +153,7 @@ impl LeaseRepo for Tx {
     async fn renew_lease(
         &mut self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<u64>, StoreError> {
         let now = self.moment().await?;
@@ -134,6 +162,7 @@ impl LeaseRepo for Tx {
             .bind(owner.worker.as_str())
             .bind(owner.incarnation.as_str())
             .bind(Json(report))
+            .bind(lasts.write())
             .bind(Time(now))
             .optional()
             .await?;

@@ -32,7 +32,13 @@ const STEPS: &[Step] = steps![
     "0003_leaders.sql",
     "0004_retention.sql",
     "0005_secret_checks.sql",
-    "0006_reported_labels.sql"
+    "0006_lease_length.sql",
+    "0007_session_brake.sql",
+    "0008_session_setbacks.sql",
+    "0009_stuck_workers.sql",
+    "0010_session_silence.sql",
+    "0011_display_name.sql",
+    "0012_reported_labels.sql"
 ];
 
 impl Step {

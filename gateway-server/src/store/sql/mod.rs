@@ -45,6 +45,7 @@ mod worker;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::session::Owner;
@@ -231,9 +232,10 @@ impl Store for SqlStore {
     async fn renew(
         &self,
         owner: &Owner,
+        lasts: Duration,
         report: &WorkerReport,
     ) -> Result<Option<Renewed>, StoreError> {
-        self.heartbeats.renew(owner, report).await
+        self.heartbeats.renew(owner, lasts, report).await
     }
 }
 

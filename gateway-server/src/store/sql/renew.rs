@@ -33,17 +33,17 @@ macro_rules! held {
     };
 }
 
-/// Renews the lease of `$1` and `$2` with report `$3`.
+/// Renews the lease of `$1` and `$2` with report `$3` for `$4` microseconds.
 pub(super) const RENEW: Sql = Sql {
     postgres: concat!(
         "WITH renewed AS (",
-        renew_lease!("clock_timestamp()"),
+        renew_lease!(postgres, "clock_timestamp()"),
         " RETURNING renewals) SELECT w.status, w.max_sessions, w.assigned, ",
         held!(postgres),
         " FROM renewed CROSS JOIN workers AS w WHERE w.id = $1"
     ),
     sqlite: concat!(
-        renew_lease!("$4"),
+        renew_lease!(sqlite, "$5"),
         " RETURNING (SELECT status FROM workers WHERE id = $1) AS status, \
              (SELECT max_sessions FROM workers WHERE id = $1) AS max_sessions, \
              (SELECT assigned FROM workers WHERE id = $1) AS assigned, ",

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gateway_core::audit::FieldChange;
 use gateway_core::id::{
@@ -12,7 +13,7 @@ use gateway_core::id::{
 };
 use gateway_core::identity::Scope;
 use gateway_core::message::{Direction, MessageStatus, WaMessageId};
-use gateway_core::session::{Owner, Pairing, Reason};
+use gateway_core::session::{Owner, Pairing, Reason, Setbacks};
 use gateway_core::tenant::{TenantStatus, TierName};
 use gateway_core::time::Timestamp;
 use gateway_core::user::{Email, Role};
@@ -110,6 +111,20 @@ impl Stored for Timestamp {
 
     fn write(&self) -> Time {
         Time(*self)
+    }
+}
+
+/// In whole microseconds.
+impl Stored for Duration {
+    type Read = Count;
+    type Write<'a> = Count;
+
+    fn read(read: Count) -> Result<Self, String> {
+        Ok(Self::from_micros(read.0))
+    }
+
+    fn write(&self) -> Count {
+        Count(u64::try_from(self.as_micros()).unwrap_or(u64::MAX))
     }
 }
 
@@ -310,5 +325,6 @@ jsons!(
     Vec<Scope>,
     Engine,
     Pairing,
+    Setbacks,
     WorkerReport
 );

@@ -29,6 +29,7 @@ table! {
         id: WorkerId = id,
         status: WorkerStatus = status,
         cordoned: bool = cordoned,
+        stuck: Option<Incarnation> = stuck,
         endpoint: Option<String> = endpoint,
         incarnation: Option<Incarnation> = incarnation,
         max_sessions: u32 = max_sessions,
@@ -91,7 +92,7 @@ const SHIFT: Sql = Sql {
 
 const RESERVE: &str = "UPDATE workers SET assigned = assigned + 1 \
      WHERE id = $1 AND incarnation = $2 AND status = 'ACTIVE' AND NOT cordoned \
-       AND assigned < max_sessions";
+       AND (stuck IS NULL OR stuck <> $2) AND assigned < max_sessions";
 
 const RELEASE: &str = "UPDATE workers \
      SET assigned = CASE WHEN assigned > $2 THEN assigned - $2 ELSE 0 END WHERE id = $1";

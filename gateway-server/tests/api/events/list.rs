@@ -111,8 +111,9 @@ async fn types_and_tenants_are_told_apart() {
 async fn bad_parameters_are_named() {
     let scene = Scene::without_workers().await;
     for (query, field) in [
-        ("after=%25", "cursor"),
-        ("after=bm9uc2Vuc2U", "cursor"),
+        ("after=%25", "after"),
+        ("after=bm9uc2Vuc2U", "after"),
+        ("cursor=bm9uc2Vuc2U", "cursor"),
         ("limit=1000", "limit"),
         ("type=session.exploded", "type"),
         ("type=", "type"),

@@ -1,8 +1,8 @@
 //! `/sessions/{id}/messages` and `/messages`
 
 mod hang_up;
-mod hot;
 mod idempotency;
+mod on_core;
 mod read;
 mod send;
 mod worker;

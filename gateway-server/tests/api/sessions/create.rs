@@ -17,7 +17,8 @@ async fn a_card_begins_disconnected_under_its_normalised_name() {
         card[time] = Value::Null;
     }
     let expected = json!({
-        "id": card["id"], "name": "my-sales-phone", "description": "d",
+        "id": card["id"], "name": "my-sales-phone", "displayName": "My Sales_Phone",
+        "description": "d",
         "status": "DISCONNECTED", "desired": "DISCONNECTED", "reason": null, "since": null,
         "deadline": null, "retryAt": null, "actionRequired": null, "phoneNumber": null,
         "metadata": {"k": [1]}, "createdAt": null, "updatedAt": null,

@@ -7,6 +7,7 @@ mod events;
 mod get;
 mod history;
 mod list;
+mod names;
 mod passkey;
 mod qr;
 mod stop;

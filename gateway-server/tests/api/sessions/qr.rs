@@ -126,12 +126,10 @@ async fn a_code_that_cannot_be_drawn_is_the_workers_fault() {
     let scene = Scene::set().await;
     let id = scene.starting("sales").await;
     let report = json!({"status": "QR_REQUIRED", "qrCode": "x".repeat(4_000), "qrIndex": 0});
-    scene.reports(&id, report).expect(200).await;
-    scene
-        .get(&path(&id))
-        .header("accept", "image/png")
-        .expect(502)
-        .await
-        .is("worker_error");
-    scene.get(&path(&id)).expect(200).await;
+    let refused = scene.reports(&id, report).expect(400).await;
+    refused.is("validation_error");
+    let longest = json!({"status": "QR_REQUIRED", "qrCode": "x".repeat(512), "qrIndex": 0});
+    scene.reports(&id, longest).expect(200).await;
+    let drawn = scene.get(&path(&id)).header("accept", "image/png");
+    drawn.expect(200).await;
 }

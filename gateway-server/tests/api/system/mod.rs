@@ -10,6 +10,58 @@ use serde_json::json;
 
 use crate::app::TestApp;
 
+const TOKEN: &str = "metrics-token";
+
+/// A server whose operator has configured a token for the metrics.
+async fn watched() -> TestApp {
+    let token = Some(gateway_server::config::Secret::new(TOKEN));
+    TestApp::with(|config| config.http.metrics_token = token).await
+}
+
+#[tokio::test]
+async fn strangers_learn_one_word_about_each_part() {
+    let app = watched().await;
+    let tenant = app.register("acme").await;
+    let admin = app.register_admin("operator").await;
+    let words = ["coordinator", "database", "messageLog", "status"];
+    let ask = || app.get("/health/detailed");
+    for request in [
+        ask(),
+        ask().bearer("another token"),
+        ask().bearer(&tenant.access),
+        ask().key("gwk_nobody"),
+    ] {
+        let answer = request.expect(200).await;
+        let shown: Vec<_> = answer.data().as_object().expect("parts").keys().collect();
+        assert_eq!(shown, words);
+        for word in words {
+            assert_eq!(answer.data()[word], "ok");
+        }
+    }
+    for request in [ask().bearer(TOKEN), ask().bearer(&admin.access)] {
+        let answer = request.expect(200).await;
+        for more in ["version", "workers", "replicas", "jobs"] {
+            assert!(!answer.data()[more].is_null(), "{more}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn looks_that_cost_something_count_against_the_address() {
+    for path in ["/health/ready", "/health/detailed", "/metrics"] {
+        let app = TestApp::with(|config| config.limits.address_requests = 2).await;
+        for _ in 0..2 {
+            let answer = app.get(path).from("192.0.2.1").send().await;
+            assert_ne!(answer.status.as_u16(), 429, "{path}");
+        }
+        let over = app.get(path).from("192.0.2.1").expect(429).await;
+        over.is("rate_limited");
+        app.get("/health/live").from("192.0.2.1").expect(200).await;
+        let elsewhere = app.get(path).from("192.0.2.2").send().await;
+        assert_ne!(elsewhere.status.as_u16(), 429, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn alive_asks_nobody_and_ready_asks_the_database() {
     let app = TestApp::start().await;
@@ -27,6 +79,7 @@ async fn alive_asks_nobody_and_ready_asks_the_database() {
     assert!(!away.header("retry-after").is_empty());
     let detailed = app.get("/health/detailed").expect(200).await;
     assert_eq!(detailed.data()["database"], "down");
+    assert_eq!(detailed.data()["status"], "down");
 }
 
 #[tokio::test]
@@ -39,6 +92,11 @@ async fn a_server_that_cannot_write_messages_is_not_ready() {
         app.get("/health/ready").expect(ready).await;
         let detailed = app.get("/health/detailed").expect(200).await;
         assert_eq!(detailed.data()["messageLog"], state);
+        assert_eq!(
+            detailed.data()["status"],
+            state,
+            "never ok beside a dead part"
+        );
     }
 }
 
@@ -63,16 +121,16 @@ async fn a_stopping_server_is_not_ready() {
 
 #[tokio::test]
 async fn the_fleet_is_counted() {
-    let app = TestApp::start().await;
+    let app = watched().await;
     app.a_worker(&a_worker("one").build()).await;
-    let answer = app.get("/health/detailed").expect(200).await;
+    let answer = app.get("/health/detailed").bearer(TOKEN).expect(200).await;
     assert_eq!(answer.data()["workers"]["total"], 1);
     assert_eq!(answer.data()["workers"]["active"], 1);
 }
 
 #[tokio::test]
 async fn replicas_show_their_numbers_side_by_side() {
-    let app = TestApp::start().await;
+    let app = watched().await;
     let numbers = [("requests".to_owned(), 7)];
     let live = ReplicaNumbers {
         replica: "rep_other".to_owned(),
@@ -83,7 +141,7 @@ async fn replicas_show_their_numbers_side_by_side() {
         .publish_numbers(&live, Duration::from_secs(60))
         .await;
     shown.expect("shown");
-    let answer = app.get("/health/detailed").expect(200).await;
+    let answer = app.get("/health/detailed").bearer(TOKEN).expect(200).await;
     assert_eq!(answer.data()["coordinator"], "ok");
     assert_eq!(answer.data()["replicas"][0]["id"], "rep_other");
     assert_eq!(answer.data()["replicas"][0]["numbers"]["requests"], 7);
@@ -95,14 +153,14 @@ async fn replicas_show_their_numbers_side_by_side() {
 
 #[tokio::test]
 async fn jobs_are_shown_with_their_last_success_and_their_last_error() {
-    let app = TestApp::start().await;
+    let app = watched().await;
     let now = app.clock.now();
     let jobs = &app.app.metrics.jobs;
     let (one, two) = (jobs.report("claim_due"), jobs.report("keep_retention"));
     one.ended(StepOutcome::Done, None, now);
     one.ended(StepOutcome::Failed("store_unavailable"), None, now);
     two.ended(StepOutcome::Done, Some(true), now);
-    let answer = app.get("/health/detailed").expect(200).await;
+    let answer = app.get("/health/detailed").bearer(TOKEN).expect(200).await;
     let at = serde_json::to_value(now).expect("JSON");
     let expected = json!([
         {
@@ -116,9 +174,9 @@ async fn jobs_are_shown_with_their_last_success_and_their_last_error() {
     ]);
     assert_eq!(answer.data()["jobs"], expected);
     drop(one);
-    let answer = app.get("/health/detailed").expect(200).await;
+    let answer = app.get("/health/detailed").bearer(TOKEN).expect(200).await;
     assert_eq!(answer.data()["jobs"][0]["name"], "keep_retention");
-    let text = app.get("/metrics").expect(200).await.text;
+    let text = app.get("/metrics").bearer(TOKEN).expect(200).await.text;
     assert!(
         text.contains("gateway_job_leads{job=\"keep_retention\"} 1"),
         "{text}"
@@ -167,6 +225,46 @@ async fn the_pages_of_the_documentation_are_in_the_binary() {
         .await
         .is("unknown_route");
     app.get("/").expect(200).await;
+}
+
+#[tokio::test]
+async fn docs_and_links_hold_below_the_path_of_a_proxy() {
+    let app = TestApp::start().await;
+    let moved = app.get("/docs").send().await;
+    assert!(moved.status.is_redirection(), "{}", moved.status);
+    assert_eq!(moved.header("location"), "docs/");
+    let script = app.get("/docs/swagger-initializer.js").expect(200).await;
+    assert!(
+        script.text.contains("\"../api/v1/openapi.json\""),
+        "{}",
+        script.text
+    );
+    let index = app.get("/").expect(200).await;
+    assert_eq!(index.body["docs"], "/docs/");
+
+    let public = "https://example.com/wa/".parse().expect("an address");
+    let app = TestApp::with(|config| config.http.public_url = Some(public)).await;
+    let index = app.get("/").expect(200).await;
+    assert_eq!(index.body["api"], "https://example.com/wa/api/v1");
+    assert_eq!(index.body["docs"], "https://example.com/wa/docs/");
+    let document = app.get("/api/v1/openapi.json").expect(200).await;
+    assert_eq!(document.body["servers"][0]["url"], "https://example.com/wa");
+}
+
+#[tokio::test]
+async fn only_a_server_behind_tls_tells_browsers_to_keep_to_it() {
+    for (public, sent) in [
+        (None, ""),
+        (Some("http://gateway.example"), ""),
+        (Some("https://gateway.example"), "max-age=31536000"),
+    ] {
+        let public = public.map(|url| url.parse().expect("an address"));
+        let app = TestApp::with(|config| config.http.public_url = public).await;
+        for path in ["/health", "/nowhere"] {
+            let answer = app.get(path).send().await;
+            assert_eq!(answer.header("strict-transport-security"), sent, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ cases!(StoreUnderTest, "lease_authority":
     silence_is_first_suspicious_and_then_deadly,
     a_renewal_starts_the_wait_afresh,
     what_was_never_looked_at_is_not_dead,
+    a_lease_is_waited_for_as_long_as_it_was_granted,
+    a_shorter_renewal_ends_no_longer_one_that_runs,
     a_restarted_authority_waits_afresh,
     a_death_by_silence_needs_the_silence_to_last,
     an_old_incarnation_dies_alone,
@@ -35,9 +37,18 @@ struct Watch {
 
 impl Watch {
     fn over(s: &StoreUnderTest) -> Self {
+        Self::granting(s, LeasePolicy::default().lease)
+    }
+
+    /// An authority that is configured to grant leases of this length.
+    fn granting(s: &StoreUnderTest, lease: Duration) -> Self {
         let clock = Arc::new(HandClock::default());
         let store: Arc<dyn Store> = s.store.clone();
-        let authority = StoreLeases::new(store, clock.clone(), LeasePolicy::default());
+        let policy = LeasePolicy {
+            lease,
+            ..LeasePolicy::default()
+        };
+        let authority = StoreLeases::new(store, clock.clone(), policy);
         Self { authority, clock }
     }
 
@@ -136,6 +147,33 @@ async fn what_was_never_looked_at_is_not_dead(s: &StoreUnderTest) -> Verdict {
     let watch = Watch::over(s);
     s.worker("w", 1).await?;
     assert_eq!(watch.after(3_600).await?, (vec![], vec![]));
+    Ok(())
+}
+
+async fn a_lease_is_waited_for_as_long_as_it_was_granted(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let minute = Duration::from_secs(60);
+    Watch::granting(s, minute).renew(&held).await?;
+    for (own, case) in [(20, "shorter"), (60, "the same"), (3_600, "longer")] {
+        let watch = Watch::granting(s, Duration::from_secs(own));
+        watch.after(0).await?;
+        assert_eq!(watch.after(61).await?.1, [], "its own is {case}");
+        assert_eq!(watch.after(1).await?.1.len(), 1, "its own is {case}");
+    }
+    Ok(())
+}
+
+/// The store's clock stands nearly still meanwhile: what the row says is what this very replica has seen.
+async fn a_shorter_renewal_ends_no_longer_one_that_runs(s: &StoreUnderTest) -> Verdict {
+    let held = s.worker("w", 1).await?;
+    let longer = Watch::granting(s, Duration::from_secs(60));
+    let shorter = Watch::granting(s, Duration::from_secs(20));
+    longer.renew(&held).await?;
+    shorter.after(0).await?;
+    shorter.renew(&held).await?;
+    shorter.after(0).await?;
+    assert_eq!(shorter.after(58).await?.1, []);
+    assert_eq!(shorter.after(4).await?.1.len(), 1);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use gateway_core::worker::{Worker, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, next, owner, session_id,
+    LEASE, a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, next, owner, session_id,
     session_name, tenant_id, waiting, worker_id,
 };
 use crate::conformance::{Failure, Verdict, cases};
@@ -207,7 +207,9 @@ async fn what_caches_do_not_hold_is_no_change(s: &StoreUnderTest) -> Verdict {
     assert_eq!(tx.wake_waiting(1).await?, 1);
     assert!(tx.reserve_slot(&alpha).await?);
     tx.release_slots(&alpha.worker, 1).await?;
-    let renewed = tx.renew_lease(&alpha, &WorkerReport::default()).await?;
+    let renewed = tx
+        .renew_lease(&alpha, LEASE, &WorkerReport::default())
+        .await?;
     assert!(renewed.is_some());
     tx.touch_key(tenant_id(1), ApiKeyId::from_u128(7), at)
         .await?;

@@ -9,7 +9,7 @@ use gateway_core::time::Timestamp;
 use gateway_core::worker::{Death, HeldRow, Lease, Renewed, WorkerReport, WorkerStatus};
 
 use super::StoreUnderTest;
-use crate::conformance::fixture::{CROWD, a_worker, at_once, every_phase, owner, tenant_id};
+use crate::conformance::fixture::{CROWD, LEASE, a_worker, at_once, every_phase, owner, tenant_id};
 use crate::conformance::{Verdict, cases};
 
 cases!(StoreUnderTest, "lease":
@@ -17,6 +17,8 @@ cases!(StoreUnderTest, "lease":
     an_incarnation_is_never_used_again,
     open_leases_are_in_order_and_not_fenced,
     a_renewal_counts_and_keeps_the_report,
+    a_renewal_lasts_as_long_as_it_was_granted,
+    a_renewal_keeps_an_earlier_one_that_runs_for_longer,
     a_renewal_is_for_the_newest_incarnation_only,
     a_disowned_lease_is_not_renewed,
     a_fenced_lease_is_not_renewed,
@@ -55,7 +57,7 @@ async fn a_lease_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         renewals: 7,
         granted_at: earlier,
         report: report(),
-        ..Lease::new(owner("w", 1), now)
+        ..Lease::new(owner("w", 1), LEASE, now)
     };
     let mut tx = s.begin().await?;
     tx.insert_worker(&a_worker("w", 1, now)).await?;
@@ -72,7 +74,7 @@ async fn an_incarnation_is_never_used_again(s: &StoreUnderTest) -> Verdict {
     for fenced in [false, true] {
         let mut tx = s.begin().await?;
         let again = tx
-            .insert_lease(&Lease::new(held.clone(), Timestamp::default()))
+            .insert_lease(&Lease::new(held.clone(), LEASE, Timestamp::default()))
             .await;
         assert!(
             matches!(again, Err(StoreError::Duplicate(Unique::Incarnation))),
@@ -105,7 +107,7 @@ async fn a_renewal_counts_and_keeps_the_report(s: &StoreUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     for count in 1..=3 {
         let mut tx = s.begin().await?;
-        assert_eq!(tx.renew_lease(&held, &report()).await?, Some(count));
+        assert_eq!(tx.renew_lease(&held, LEASE, &report()).await?, Some(count));
         tx.commit().await?;
     }
     let before = lease(s, &held).await?;
@@ -114,7 +116,63 @@ async fn a_renewal_counts_and_keeps_the_report(s: &StoreUnderTest) -> Verdict {
     assert!(before.is_some_and(|lease| lease.renewed_at >= lease.granted_at));
 
     let mut tx = s.begin().await?;
-    assert_eq!(tx.renew_lease(&owner("nobody", 1), &report()).await?, None);
+    assert_eq!(
+        tx.renew_lease(&owner("nobody", 1), LEASE, &report())
+            .await?,
+        None
+    );
+    Ok(())
+}
+
+/// Renews in a transaction, or in one exchange.
+async fn renew_for(s: &StoreUnderTest, held: &Owner, lasts: Duration, at_once: bool) -> Verdict {
+    if at_once {
+        assert!(s.store.renew(held, lasts, &report()).await?.is_some());
+        return Ok(());
+    }
+    let mut tx = s.begin().await?;
+    assert!(tx.renew_lease(held, lasts, &report()).await?.is_some());
+    Ok(tx.commit().await?)
+}
+
+async fn lasts(s: &StoreUnderTest, held: &Owner) -> Result<Option<Duration>, StoreError> {
+    Ok(lease(s, held).await?.map(|lease| lease.lasts))
+}
+
+async fn a_renewal_lasts_as_long_as_it_was_granted(s: &StoreUnderTest) -> Verdict {
+    for at_once in [false, true] {
+        let held = s.worker(if at_once { "v" } else { "w" }, 1).await?;
+        for granted in [LEASE, LEASE * 3, LEASE * 3 + Duration::from_micros(1)] {
+            renew_for(s, &held, granted, at_once).await?;
+            assert_eq!(lasts(s, &held).await?, Some(granted));
+        }
+    }
+    Ok(())
+}
+
+async fn a_renewal_keeps_an_earlier_one_that_runs_for_longer(s: &StoreUnderTest) -> Verdict {
+    let now = s.now().await?;
+    // Of the minute that was granted so many seconds ago, so many are left, or fewer than the next one gives.
+    let cases = [("u", 10, Some(50)), ("v", 59, None), ("w", 1_000_000, None)];
+    for (name, ago, left) in cases {
+        for at_once in [false, true] {
+            let name = format!("{name}-{at_once}");
+            let granted_at = now.minus(Duration::from_secs(ago));
+            let granted = Lease::new(owner(&name, 1), Duration::from_secs(60), granted_at);
+            let mut tx = s.begin().await?;
+            tx.insert_worker(&a_worker(&name, 1, now)).await?;
+            tx.insert_lease(&granted).await?;
+            tx.commit().await?;
+            renew_for(s, &granted.owner, LEASE, at_once).await?;
+            let lasts = lasts(s, &granted.owner).await?;
+            let most = left.map_or(LEASE, Duration::from_secs);
+            let least = left.map_or(LEASE, |left| Duration::from_secs(left / 2));
+            assert!(
+                (Some(least)..=Some(most)).contains(&lasts),
+                "{ago} s ago: {lasts:?}"
+            );
+        }
+    }
     Ok(())
 }
 
@@ -122,8 +180,8 @@ async fn a_renewal_is_for_the_newest_incarnation_only(s: &StoreUnderTest) -> Ver
     let old = s.worker("w", 1).await?;
     let newest = s.restart_worker("w", 2).await?;
     let mut tx = s.begin().await?;
-    assert_eq!(tx.renew_lease(&old, &report()).await?, None);
-    assert_eq!(tx.renew_lease(&newest, &report()).await?, Some(1));
+    assert_eq!(tx.renew_lease(&old, LEASE, &report()).await?, None);
+    assert_eq!(tx.renew_lease(&newest, LEASE, &report()).await?, Some(1));
     tx.commit().await?;
     let old = lease(s, &old).await?;
     assert_eq!(old.as_ref().map(|lease| lease.renewals), Some(0));
@@ -136,7 +194,7 @@ async fn a_disowned_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
     let mut tx = s.begin().await?;
     tx.disown_lease(&held).await?;
     tx.disown_lease(&owner("nobody", 1)).await?;
-    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    assert_eq!(tx.renew_lease(&held, LEASE, &report()).await?, None);
     tx.commit().await?;
     let stored = lease(s, &held).await?;
     assert_eq!(
@@ -150,10 +208,10 @@ async fn a_fenced_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let mut tx = s.begin().await?;
     assert!(tx.fence_lease(&Death::process_gone(held.clone())).await?);
-    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    assert_eq!(tx.renew_lease(&held, LEASE, &report()).await?, None);
     tx.commit().await?;
     let mut tx = s.begin().await?;
-    assert_eq!(tx.renew_lease(&held, &report()).await?, None);
+    assert_eq!(tx.renew_lease(&held, LEASE, &report()).await?, None);
     Ok(())
 }
 
@@ -185,7 +243,7 @@ async fn fencing_an_old_incarnation_leaves_the_new_one_alone(s: &StoreUnderTest)
     let newest = s.restart_worker("w", 2).await?;
     let mut tx = s.begin().await?;
     assert!(tx.fence_lease(&Death::process_gone(old)).await?);
-    assert_eq!(tx.renew_lease(&newest, &report()).await?, Some(1));
+    assert_eq!(tx.renew_lease(&newest, LEASE, &report()).await?, Some(1));
     tx.commit().await?;
     assert_eq!(
         lease(s, &newest).await?.and_then(|lease| lease.fenced_at),
@@ -225,7 +283,7 @@ async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verd
     assert!(shifted.await?);
     tx.commit().await?;
 
-    let renewed = s.store.renew(&held, &report()).await?;
+    let renewed = s.store.renew(&held, LEASE, &report()).await?;
     let holds: Vec<HeldRow> = rows.iter().filter_map(HeldRow::of).collect();
     assert!(holds.len() > 10, "an owner's phases and what they carry");
     assert_eq!(
@@ -241,7 +299,7 @@ async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verd
         stored.map(|lease| (lease.renewals, lease.report)),
         Some((1, report()))
     );
-    let renewed = s.store.renew(&idle, &report()).await?;
+    let renewed = s.store.renew(&idle, LEASE, &report()).await?;
     assert_eq!(
         renewed,
         Some(Renewed {
@@ -262,11 +320,11 @@ async fn a_renewal_in_one_exchange_is_for_whom_any_other_is(s: &StoreUnderTest) 
     tx.disown_lease(&disowned).await?;
     tx.commit().await?;
     for refused in [old, fenced, disowned, owner("nobody", 1)] {
-        assert_eq!(s.store.renew(&refused, &report()).await?, None);
+        assert_eq!(s.store.renew(&refused, LEASE, &report()).await?, None);
         let stored = lease(s, &refused).await?;
         assert!(stored.is_none_or(|lease| lease.renewals == 0));
     }
-    assert!(s.store.renew(&newest, &report()).await?.is_some());
+    assert!(s.store.renew(&newest, LEASE, &report()).await?.is_some());
     Ok(())
 }
 
@@ -276,7 +334,7 @@ async fn no_renewal_in_one_exchange_succeeds_after_the_fence(s: &StoreUnderTest)
         let (store, held) = (Arc::clone(&s.store), held.clone());
         async move {
             if index != CROWD / 2 {
-                let renewed = store.renew(&held, &WorkerReport::default()).await?;
+                let renewed = store.renew(&held, LEASE, &WorkerReport::default()).await?;
                 return Ok::<u64, StoreError>(u64::from(renewed.is_some()));
             }
             let mut tx = store.begin().await?;
@@ -293,7 +351,7 @@ async fn no_renewal_in_one_exchange_succeeds_after_the_fence(s: &StoreUnderTest)
     let stored = lease(s, &held).await?;
     assert_eq!(stored.as_ref().map(|lease| lease.renewals), Some(granted));
     assert!(stored.is_some_and(|lease| lease.fenced_at.is_some()));
-    assert_eq!(s.store.renew(&held, &report()).await?, None);
+    assert_eq!(s.store.renew(&held, LEASE, &report()).await?, None);
     Ok(())
 }
 
@@ -307,7 +365,9 @@ async fn no_renewal_succeeds_after_the_fence(s: &StoreUnderTest) -> Verdict {
                 tx.fence_lease(&Death::process_gone(held)).await?;
                 0
             } else {
-                let renewed = tx.renew_lease(&held, &WorkerReport::default()).await?;
+                let renewed = tx
+                    .renew_lease(&held, LEASE, &WorkerReport::default())
+                    .await?;
                 u64::from(renewed.is_some())
             };
             tx.commit().await?;

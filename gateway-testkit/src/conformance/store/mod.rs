@@ -35,7 +35,7 @@ use gateway_core::tenant::Tier;
 use gateway_core::time::Timestamp;
 use gateway_core::worker::Lease;
 
-use super::fixture::{a_tenant, a_worker, owner};
+use super::fixture::{LEASE, a_tenant, a_worker, owner};
 use super::{Advance, Failure, Suite};
 
 /// Every case for a store.
@@ -110,7 +110,8 @@ impl StoreUnderTest {
         let mut tx = self.begin().await?;
         let now = tx.now().await?;
         tx.insert_worker(&a_worker(name, max_sessions, now)).await?;
-        tx.insert_lease(&Lease::new(owner(name, 1), now)).await?;
+        let lease = Lease::new(owner(name, 1), LEASE, now);
+        tx.insert_lease(&lease).await?;
         tx.commit().await?;
         Ok(owner(name, 1))
     }
@@ -125,7 +126,8 @@ impl StoreUnderTest {
             worker.row_version += 1;
             tx.save_worker(&worker).await?;
         }
-        tx.insert_lease(&Lease::new(fresh.clone(), now)).await?;
+        let lease = Lease::new(fresh.clone(), LEASE, now);
+        tx.insert_lease(&lease).await?;
         tx.commit().await?;
         Ok(fresh)
     }

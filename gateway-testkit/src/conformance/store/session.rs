@@ -1,16 +1,21 @@
 //! The rows of sessions: kept as they are, changed only by who has read them last.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_core::id::Epoch;
-use gateway_core::session::{Inserted, Next, Pairing, Phase, Session};
+use gateway_core::session::{
+    Inserted, Next, Pairing, Phase, Session, SessionRef, Setback, Setbacks, Silence,
+};
 use gateway_core::store::{PlatformStore, StoreError, Unique, retry_conflicts};
+use gateway_core::time::Timestamp;
 use gateway_core::worker::HeldRow;
 use serde_json::json;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    CROWD, a_card, at_once, connected, every_phase, in_phase, next, owner, session_name, tenant_id,
+    CROWD, a_card, at_once, connected, every_phase, in_phase, next, owner, session_id,
+    session_name, tenant_id, worker_id,
 };
 use crate::conformance::{Verdict, cases};
 
@@ -18,6 +23,7 @@ cases!(StoreUnderTest, "session":
     a_card_is_kept_as_it_is,
     a_row_is_kept_as_it_is_in_every_phase,
     a_name_is_taken_within_its_tenant_only,
+    a_session_that_is_being_deleted_has_given_up_its_name_and_its_place,
     a_card_beyond_the_limit_is_refused,
     concurrent_inserts_never_exceed_the_limit,
     concurrent_inserts_of_one_name_store_one,
@@ -32,6 +38,13 @@ cases!(StoreUnderTest, "session":
     locked_sessions_stay_as_they_were_read,
     the_spread_of_a_tenant_counts_what_workers_hold,
 );
+
+fn a_setback(worker: &str, at: Timestamp) -> Setback {
+    Setback {
+        worker: worker_id(worker),
+        at,
+    }
+}
 
 async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
@@ -57,7 +70,16 @@ async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         attempt: 4,
         epoch: Epoch(u64::from(u32::MAX) + 5),
         report_seq: u64::from(u32::MAX) + 6,
+        silence: Some(Silence {
+            since: now.minus(Duration::from_micros(1)),
+            until: now.plus(Duration::from_micros(1)),
+        }),
         retry_at: Some(now),
+        not_before: Some(now),
+        setbacks: Setbacks {
+            failed_starts: vec![a_setback("v", now), a_setback("w", now)],
+            deaths: vec![a_setback("w", now)],
+        },
         deadline: Some(now),
         due_at: Some(now),
         paired: true,
@@ -67,6 +89,7 @@ async fn a_card_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
         linking_until: Some(now),
         last_activity_at: Some(now),
         name: session_name("renamed"),
+        display_name: Some("Re Named".to_owned()),
         ..next(&card)
     };
     let mut tx = s.begin().await?;
@@ -115,6 +138,48 @@ async fn a_name_is_taken_within_its_tenant_only(s: &StoreUnderTest) -> Verdict {
     tx.commit().await?;
     let again = s.begin().await?.insert_session(&named(1, 3), None).await?;
     assert_eq!(again, Inserted::NameTaken);
+    Ok(())
+}
+
+async fn a_session_that_is_being_deleted_has_given_up_its_name_and_its_place(
+    s: &StoreUnderTest,
+) -> Verdict {
+    let now = s.tenants(1).await?;
+    let owner = s.worker("one", 9).await?;
+    let name = session_name("shop");
+    let card = |n| Session {
+        name: name.clone(),
+        ..a_card(tenant_id(1), n, now)
+    };
+    s.sessions(&[card(1)]).await?;
+    let leaving = Session {
+        phase: Phase::Stopping {
+            owner,
+            next: Next::Delete,
+        },
+        due_at: Some(now),
+        ..next(&card(1))
+    };
+    let mut tx = s.begin().await?;
+    tx.save_sessions(std::slice::from_ref(&leaving)).await?;
+    tx.commit().await?;
+    assert_eq!(s.session(&leaving).await?, leaving);
+
+    let mut tx = s.read().await?;
+    let reference = SessionRef::Name(name.clone());
+    assert_eq!(tx.card(tenant_id(1), &reference).await?, None);
+    assert!(!tx.card_name_taken(tenant_id(1), &name).await?);
+    drop(tx);
+    let mut tx = s.begin().await?;
+    let inserted = tx.insert_session(&card(2), Some(1)).await?;
+    assert_eq!(inserted, Inserted::Done);
+    tx.commit().await?;
+    // Its later steps do not claim the name again.
+    let mut tx = s.begin().await?;
+    tx.save_sessions(&[next(&leaving)]).await?;
+    tx.commit().await?;
+    let found = s.read().await?.card(tenant_id(1), &reference).await?;
+    assert_eq!(found.map(|card| card.id), Some(session_id(2)));
     Ok(())
 }
 

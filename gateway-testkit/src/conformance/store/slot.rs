@@ -15,6 +15,7 @@ cases!(StoreUnderTest, "slot":
     only_the_newest_incarnation_gets_a_place,
     only_an_active_worker_gets_a_session,
     a_cordoned_worker_gets_nothing,
+    a_stuck_run_gets_nothing_and_the_next_one_does,
     taking_a_place_leaves_the_rows_version_alone,
     a_place_is_given_back_with_its_transaction,
     places_given_back_never_go_below_none,
@@ -77,6 +78,26 @@ async fn a_cordoned_worker_gets_nothing(s: &StoreUnderTest) -> Verdict {
     })
     .await?;
     assert!(!tx.reserve_slot(&owner("w", 1)).await?);
+    Ok(())
+}
+
+async fn a_stuck_run_gets_nothing_and_the_next_one_does(s: &StoreUnderTest) -> Verdict {
+    let now = s.now().await?;
+    let stuck = Worker {
+        stuck: Some(owner("w", 1).incarnation),
+        ..a_worker("w", 1, now)
+    };
+    let mut tx = s.begin().await?;
+    tx.insert_worker(&stuck).await?;
+    assert!(!tx.reserve_slot(&owner("w", 1)).await?);
+    let next = Worker {
+        incarnation: Some(owner("w", 2).incarnation),
+        row_version: stuck.row_version + 1,
+        ..stuck
+    };
+    tx.save_worker(&next).await?;
+    assert_eq!(tx.worker(&next.id).await?, Some(next.clone()));
+    assert!(tx.reserve_slot(&owner("w", 2)).await?);
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use gateway_core::worker::WorkerReport;
 
 use super::StoreUnderTest;
 use crate::conformance::fixture::{
-    CROWD, a_card, a_login, a_tenant, a_user, a_worker, an_event, at_once, next, session_id,
+    CROWD, LEASE, a_card, a_login, a_tenant, a_user, a_worker, an_event, at_once, next, session_id,
     tenant_id, worker_id,
 };
 use crate::conformance::{Verdict, cases};
@@ -153,7 +153,7 @@ async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(s: &StoreUnder
     s.sessions(std::slice::from_ref(&card)).await?;
     let mut reader = s.read().await?;
     let report = WorkerReport::default();
-    let _ = reader.renew_lease(&held, &report).await;
+    let _ = reader.renew_lease(&held, LEASE, &report).await;
     let until = now.plus(Duration::from_secs(9));
     let _ = reader.claim_due_sessions(until, 9).await;
     let _ = reader.draw_quota(tenant_id(1), 1, 1, true).await;

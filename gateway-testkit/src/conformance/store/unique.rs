@@ -9,7 +9,7 @@ use gateway_core::worker::{Lease, Worker};
 use super::StoreUnderTest;
 use super::key::a_key;
 use crate::conformance::fixture::{
-    a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, session_name, tenant_id,
+    LEASE, a_card, a_login, a_refresh_token, a_tenant, a_user, a_worker, session_name, tenant_id,
     worker_id,
 };
 use crate::conformance::{Verdict, cases};
@@ -86,7 +86,8 @@ async fn a_taken_value_of_a_worker_is_named(s: &StoreUnderTest) -> Verdict {
     };
     let again = s.begin().await?.insert_worker(&same_place).await;
     is_taken(&again, Unique::WorkerEndpoint);
-    let again = s.begin().await?.insert_lease(&Lease::new(held, now)).await;
+    let lease = Lease::new(held, LEASE, now);
+    let again = s.begin().await?.insert_lease(&lease).await;
     is_taken(&again, Unique::Incarnation);
     Ok(())
 }

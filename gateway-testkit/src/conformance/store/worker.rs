@@ -8,7 +8,7 @@ use gateway_core::worker::{Capabilities, Death, Engine, Worker, WorkerReport, Wo
 
 use super::StoreUnderTest;
 use super::change::later;
-use crate::conformance::fixture::{CROWD, a_worker, at_once, owner, worker_id};
+use crate::conformance::fixture::{CROWD, LEASE, a_worker, at_once, owner, worker_id};
 use crate::conformance::{Verdict, cases};
 
 cases!(StoreUnderTest, "worker":
@@ -249,7 +249,9 @@ async fn workers_that_changed_are_found_by_the_time_of_their_change(s: &StoreUnd
     assert!(tx.shift_worker(&id, WorkerStatus::Active, removed).await?);
     // Neither a place that is taken nor a renewal is a change.
     assert!(tx.reserve_slot(&quiet).await?);
-    let renewed = tx.renew_lease(&quiet, &WorkerReport::default()).await?;
+    let renewed = tx
+        .renew_lease(&quiet, LEASE, &WorkerReport::default())
+        .await?;
     assert_eq!(renewed, Some(1));
     tx.commit().await?;
     let mut tx = s.read().await?;
@@ -278,7 +280,7 @@ async fn the_loads_are_those_of_incarnations_that_are_not_fenced(s: &StoreUnderT
     };
     let mut tx = s.begin().await?;
     assert!(tx.reserve_slot(&held).await?);
-    assert!(tx.renew_lease(&held, &report).await?.is_some());
+    assert!(tx.renew_lease(&held, LEASE, &report).await?.is_some());
     assert!(tx.fence_lease(&Death::process_gone(dead)).await?);
     tx.commit().await?;
     let loads = s.read().await?.worker_loads().await?;

@@ -19,6 +19,7 @@ use crate::http::problem::{ApiResult, Problem};
 
 /// Who logs in.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Credentials {
     #[garde(length(chars, max = 254))]
     email: String,
@@ -39,6 +40,7 @@ fn at_most_128(password: &Secret, (): &()) -> Result<(), garde::Error> {
     post,
     path = "/auth/login",
     tag = "auth",
+    extensions(("x-problems" = json!(["invalid_credentials", "tenant_suspended"]))),
     request_body = Credentials,
     responses((status = 200, body = Envelope<Login>))
 )]

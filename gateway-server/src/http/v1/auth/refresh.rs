@@ -18,7 +18,7 @@ use crate::http::problem::{ApiResult, Kind, Problem};
 
 /// The token to exchange.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = Refresh)]
 pub(super) struct Exchange {
     #[garde(skip)]
@@ -33,6 +33,7 @@ pub(super) struct Exchange {
     post,
     path = "/auth/refresh",
     tag = "auth",
+    extensions(("x-problems" = json!(["unauthorized", "tenant_suspended"]))),
     request_body = Exchange,
     responses((status = 200, body = Envelope<Login>))
 )]

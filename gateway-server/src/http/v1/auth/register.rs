@@ -18,7 +18,7 @@ use crate::http::problem::{ApiResult, Problem};
 
 /// Who registers.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Register {
     /// Unique over all tenants; compared without regard to case.
     #[garde(length(chars, max = 254))]
@@ -40,6 +40,7 @@ pub(super) struct Register {
     post,
     path = "/auth/register",
     tag = "auth",
+    extensions(("x-problems" = json!(["duplicate", "registration_closed"]))),
     request_body = Register,
     responses((status = 201, body = Envelope<Login>))
 )]

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use crate::http::answer::{Answer, Listed};
 use crate::http::extract::ApiQuery;
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{Number, Page, PageQuery};
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Problem};
 use crate::identity::Caller;
@@ -17,9 +17,12 @@ use crate::identity::Caller;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(in crate::http::v1) struct After {
-    /// `pagination.nextCursor` of the answer before; `cursor` is the same.
-    #[serde(default, alias = "cursor")]
+    /// `pagination.nextCursor` of the answer before.
+    #[serde(default)]
     after: Option<String>,
+    /// The same as `after`, as other lists call it.
+    #[serde(default)]
+    cursor: Option<String>,
     /// How many events to answer: 1 to 100.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
@@ -31,7 +34,15 @@ pub(in crate::http::v1) struct After {
 
 impl After {
     fn page(&self) -> ApiResult<Page> {
-        PageQuery::new(self.limit.clone(), self.after.clone()).try_into()
+        let (name, cursor) = match (&self.after, &self.cursor) {
+            (Some(after), Some(cursor)) if after != cursor => {
+                let text = "is another one than `cursor`; send one of them";
+                return Err(Problem::field("after", text));
+            }
+            (None, Some(cursor)) => ("cursor", Some(cursor)),
+            (after, _) => ("after", after.as_ref()),
+        };
+        PageQuery::new(self.limit.clone(), cursor.cloned()).page(name)
     }
 
     fn names(&self) -> ApiResult<Vec<String>> {
@@ -73,7 +84,7 @@ pub(in crate::http::v1) async fn read(
     let page = after.page()?;
     let names = after.names()?;
     let filter = EventFilter { session, names };
-    let from = page.after::<u64>()?.unwrap_or(0);
+    let from = page.after::<Number>()?.map_or(0, |number| number.0);
     let (tenant, limit) = (caller.tenant, page.limit());
     let read = parts.events.page(tenant, &filter, from, limit).await?;
     let newest = read.events.last().map_or(from, |event| event.position);

@@ -36,7 +36,7 @@ enum MessageType {
 
 /// A message to be sent: `to`, `type`, and the fields of that type.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(super) struct SendMessage {
     /// A phone number with country code, or a chat id (`…@s.whatsapp.net`, `…@g.us`, `…@lid`, …).
@@ -60,7 +60,7 @@ pub(super) struct SendMessage {
     preview_url: Option<bool>,
     /// `image`, `video`, `audio`, `document`, `sticker`: where it is.
     #[serde(default)]
-    media: Option<Media>,
+    media: Option<SendMedia>,
     /// `image`, `video`, `document`: text below it.
     #[serde(default)]
     caption: Option<String>,
@@ -84,7 +84,7 @@ pub(super) struct SendMessage {
     address: Option<String>,
     /// `contact`: 1 to 100 cards.
     #[serde(default)]
-    contacts: Option<Vec<Contact>>,
+    contacts: Option<Vec<SendContact>>,
     /// `poll`: what is asked.
     #[serde(default)]
     question: Option<String>,
@@ -103,6 +103,55 @@ pub(super) struct SendMessage {
     /// `reaction`: the emoji; empty takes the reaction back.
     #[serde(default)]
     emoji: Option<String>,
+}
+
+/// A media file, by address or by upload.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SendMedia {
+    /// An http(s) URL; either this or `mediaId`.
+    #[serde(default)]
+    url: Option<String>,
+    /// The id of an uploaded file; either this or `url`.
+    #[serde(default)]
+    media_id: Option<String>,
+    /// The MIME type of the file.
+    #[serde(default)]
+    mime_type: Option<String>,
+    /// The file name that the recipient sees.
+    #[serde(default)]
+    file_name: Option<String>,
+}
+
+impl From<SendMedia> for Media {
+    fn from(media: SendMedia) -> Self {
+        Self {
+            url: media.url,
+            media_id: media.media_id,
+            mime_type: media.mime_type,
+            file_name: media.file_name,
+        }
+    }
+}
+
+/// A contact card.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SendContact {
+    name: String,
+    phone_number: String,
+    #[serde(default)]
+    organization: Option<String>,
+}
+
+impl From<SendContact> for Contact {
+    fn from(contact: SendContact) -> Self {
+        Self {
+            name: contact.name,
+            phone_number: contact.phone_number,
+            organization: contact.organization,
+        }
+    }
 }
 
 /// A checked body: the recipient, the content and the options of a message.
@@ -199,24 +248,24 @@ impl SendMessage {
                 preview_url: self.preview_url,
             },
             MessageType::Image => Content::Image {
-                media: need(wrong, "media", self.media)?,
+                media: need(wrong, "media", self.media)?.into(),
                 caption: self.caption,
             },
             MessageType::Video => Content::Video {
-                media: need(wrong, "media", self.media)?,
+                media: need(wrong, "media", self.media)?.into(),
                 caption: self.caption,
                 gif: self.gif,
             },
             MessageType::Audio => Content::Audio {
-                media: need(wrong, "media", self.media)?,
+                media: need(wrong, "media", self.media)?.into(),
                 voice: self.voice,
             },
             MessageType::Document => Content::Document {
-                media: need(wrong, "media", self.media)?,
+                media: need(wrong, "media", self.media)?.into(),
                 caption: self.caption,
             },
             MessageType::Sticker => Content::Sticker {
-                media: need(wrong, "media", self.media)?,
+                media: need(wrong, "media", self.media)?.into(),
             },
             MessageType::Location => {
                 let latitude = need(wrong, "latitude", self.latitude);
@@ -228,9 +277,12 @@ impl SendMessage {
                     address: self.address,
                 }
             }
-            MessageType::Contact => Content::Contact {
-                contacts: need(wrong, "contacts", self.contacts)?,
-            },
+            MessageType::Contact => {
+                let contacts = need(wrong, "contacts", self.contacts)?;
+                Content::Contact {
+                    contacts: contacts.into_iter().map(Contact::from).collect(),
+                }
+            }
             MessageType::Poll => {
                 let question = need(wrong, "question", self.question);
                 let options = need(wrong, "options", self.options);

@@ -14,7 +14,7 @@ use crate::identity::Caller;
 
 /// Read a message
 #[utoipa::path(get, path = "/messages/{id}", tag = "messages",
-    params(("id" = String, Path, description = "`msg_…`")),
+    params(("id" = MessageId, Path, description = "The message's id")),
     responses((status = 200, body = Envelope<MessageView>)))]
 pub(super) async fn get(
     State(store): State<Arc<dyn PlatformStore>>,

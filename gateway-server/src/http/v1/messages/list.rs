@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use gateway_core::id::SessionId;
 use gateway_core::message::{ChatId, Direction, InvalidChatId, MessageFilter, MessageStatus};
+use gateway_core::session::SessionRef;
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
@@ -64,7 +65,7 @@ impl MessageQuery {
 ///
 /// The newest first.
 #[utoipa::path(get, path = "/sessions/{id}/messages", tag = "messages",
-    params(("id" = String, Path, description = "Id or name"), MessageQuery, PageQuery),
+    params(("id" = SessionRef, Path, description = "Id or name"), MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list(
     State(store): State<Arc<dyn PlatformStore>>,

@@ -29,7 +29,8 @@ pub(super) struct OfSession {
 /// List messages of all sessions
 ///
 /// The newest first.
-#[utoipa::path(get, path = "/messages", tag = "messages", params(OfSession, MessageQuery, PageQuery),
+#[utoipa::path(get, path = "/messages", tag = "messages",
+    extensions(("x-problems" = json!(["not_found"]))), params(OfSession, MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]
 pub(super) async fn list_all(
     State(store): State<Arc<dyn PlatformStore>>,

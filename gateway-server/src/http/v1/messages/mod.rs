@@ -2,7 +2,6 @@
 
 mod body;
 mod get;
-mod hot;
 mod list;
 mod list_all;
 mod send;
@@ -13,15 +12,13 @@ use utoipa_axum::routes;
 
 use crate::http::routes::Routes;
 
-pub(in crate::http) use hot::serve as serve_send;
-pub(in crate::http) use send::Sending;
-
 const READ: Access = Access::Key(Scope::MessagesRead);
 const SEND: Access = Access::Key(Scope::MessagesSend);
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .add(SEND, routes!(send::send))
+        .on_core()
         .add(READ, routes!(list::list))
         .add(READ, routes!(list_all::list_all))
         .add(READ, routes!(get::get))

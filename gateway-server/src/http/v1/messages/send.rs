@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, FromRequestParts, State};
 use gateway_core::message::{SendRequest, Sender};
-use gateway_core::session::Route;
+use gateway_core::session::{Route, SessionRef};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::body::SendMessage;
@@ -35,9 +36,11 @@ const TO_STORE: Duration = Duration::from_secs(5);
 /// `sending`; `sent`, `delivered` and `read` follow as events. With an `Idempotency-Key`, repeating the
 /// request sends nothing twice and has the first answer. 504 `outcome_unknown` names a message that may
 /// have gone out: repeat it with the same key, or wait for its status.
-#[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages", request_body = SendMessage,
+#[utoipa::path(post, path = "/sessions/{id}/messages", tag = "messages",
+    extensions(("x-problems" = json!(["not_connected", "idempotency_mismatch", "message_refused", "not_supported", "worker_error", "session_unavailable", "overloaded", "outcome_unknown"]))),
+    request_body = SendMessage,
     params(
-        ("id" = String, Path, description = "Id or name"),
+        ("id" = SessionRef, Path, description = "Id or name"),
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters"),
     ),
     responses((status = 200, body = Envelope<MessageView>)))]
@@ -45,7 +48,7 @@ pub(super) async fn send(
     State(sending): State<Sending>,
     caller: Caller,
     OwnSession(reference): OwnSession,
-    headers: HeaderMap,
+    IdempotencyKey(key): IdempotencyKey,
     ApiJson(body): ApiJson<SendMessage>,
 ) -> ApiResult<Answer<MessageView>> {
     let letter = body.letter()?;
@@ -56,16 +59,16 @@ pub(super) async fn send(
     let route = route.await?.ok_or_else(|| Problem::not_found("session"))?;
     caller.may_touch(route.session)?;
     note_session(route.session);
-    let request = letter.request(&caller, &route, key(&headers)?);
+    let request = letter.request(&caller, &route, key);
     sending.deliver(request, route).await
 }
 
 /// The parts that a send needs: the sender, and what sees it through.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct Sending {
-    pub(in crate::http) sender: Arc<Sender>,
-    pub(in crate::http) shutdown: Shutdown,
-    pub(in crate::http) metrics: Arc<Metrics>,
+pub(super) struct Sending {
+    sender: Arc<Sender>,
+    shutdown: Shutdown,
+    metrics: Arc<Metrics>,
 }
 
 impl FromRef<ServerParts> for Sending {
@@ -81,11 +84,7 @@ impl FromRef<ServerParts> for Sending {
 impl Sending {
     /// Sends a message and waits for the outcome. The send goes on to its end even if the caller goes
     /// away.
-    pub(super) async fn deliver(
-        &self,
-        request: SendRequest,
-        route: Route,
-    ) -> ApiResult<Answer<MessageView>> {
+    async fn deliver(&self, request: SendRequest, route: Route) -> ApiResult<Answer<MessageView>> {
         let key = request.idempotency_key.as_deref();
         let id = self.sender.message_id(request.tenant, route.session, key);
         let limit = self.sender.limits.worker * 2 + TO_STORE;
@@ -113,7 +112,19 @@ impl Sending {
     }
 }
 
-pub(super) fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+/// The `Idempotency-Key` of a request, if it has one.
+#[derive(Clone, Debug)]
+pub(super) struct IdempotencyKey(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        key(&parts.headers).map(Self)
+    }
+}
+
+fn key(headers: &HeaderMap) -> ApiResult<Option<String>> {
     let mut values = headers.get_all(KEY).iter();
     let Some(value) = values.next() else {
         return Ok(None);

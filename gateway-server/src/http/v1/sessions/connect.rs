@@ -7,7 +7,7 @@ use axum::extract::State;
 use garde::Validate;
 use gateway_core::coord::Coordinator;
 use gateway_core::message::{ChatId, ChatKind};
-use gateway_core::session::{Command, Pairing, Phase, Reason, Session, Status};
+use gateway_core::session::{Command, Pairing, Phase, Reason, Session, SessionRef, Status};
 use gateway_core::time::Timestamp;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ enum LinkMode {
 
 /// The options of a connection: how to link the account if it is not linked yet.
 #[derive(Debug, Default, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(super) struct ConnectSession {
     #[serde(default)]
@@ -72,8 +72,9 @@ pub(super) struct ConnectedSession {
 /// comes when there is a code to scan or the connection stands, and says 503 `no_capacity` if no worker
 /// had room meanwhile; the wish is kept in any case.
 #[utoipa::path(post, path = "/sessions/{id}/connect", tag = "sessions",
+    extensions(("x-problems" = json!(["invalid_transition", "conflict", "no_capacity"]))),
     request_body(content = Option<ConnectSession>),
-    params(("id" = String, Path, description = "Id or name"), Wait),
+    params(("id" = SessionRef, Path, description = "Id or name"), Wait),
     responses(
         (status = 200, body = Envelope<ConnectedSession>),
         (status = 202, body = Envelope<ConnectedSession>),

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use gateway_core::id::SessionId;
-use gateway_core::session::Command;
+use gateway_core::session::{Command, SessionRef};
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,7 +25,8 @@ pub(super) struct DeletedSession {
 ///
 /// Unlinks the device and erases its credentials. 202 while a worker has to be told, 200 once it is gone.
 #[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["invalid_transition", "conflict"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses(
         (status = 200, body = Envelope<DeletedSession>),
         (status = 202, body = Envelope<DeletedSession>),

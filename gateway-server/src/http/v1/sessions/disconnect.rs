@@ -1,7 +1,7 @@
 //! `POST /sessions/{id}/disconnect`
 
 use axum::extract::State;
-use gateway_core::session::Command;
+use gateway_core::session::{Command, SessionRef};
 
 use super::SessionCommands;
 use super::view::SessionView;
@@ -14,7 +14,8 @@ use crate::identity::Caller;
 ///
 /// Credentials are kept: connecting it again needs no scan. 202 while its worker has to be told.
 #[utoipa::path(post, path = "/sessions/{id}/disconnect", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["invalid_transition", "conflict"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses(
         (status = 200, body = Envelope<SessionView>),
         (status = 202, body = Envelope<SessionView>),

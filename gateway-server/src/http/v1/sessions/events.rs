@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use gateway_core::event::{Event, EventEnvelope};
+use gateway_core::session::SessionRef;
 
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::OwnSession;
@@ -13,7 +14,7 @@ use crate::identity::Caller;
 
 /// List a session's events
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "events",
-    params(("id" = String, Path, description = "Id or name"), After),
+    params(("id" = SessionRef, Path, description = "Id or name"), After),
     responses((status = 200, body = Listed<Event>)))]
 pub(super) async fn events(
     State(parts): State<ServerParts>,

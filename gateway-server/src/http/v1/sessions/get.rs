@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::session::SessionRef;
 use gateway_core::store::PlatformStore;
 
 use super::view::SessionView;
@@ -13,7 +14,7 @@ use crate::identity::Caller;
 
 /// Read a session
 #[utoipa::path(get, path = "/sessions/{id}", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionView>)))]
 pub(super) async fn get(
     State(store): State<Arc<dyn PlatformStore>>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use gateway_core::id::{Epoch, WorkerId};
-use gateway_core::session::{Placement, Reason};
+use gateway_core::session::{Placement, Reason, SessionRef};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::http::answer::{Answer, Listed};
 use crate::http::auth::{OwnSession, session_of};
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{Number, Page, PageQuery};
 use crate::http::problem::ApiResult;
 use crate::identity::Caller;
 
@@ -53,7 +53,7 @@ impl From<Placement> for PlacementView {
 ///
 /// The newest assignment first, each with the reasons for it.
 #[utoipa::path(get, path = "/sessions/{id}/history", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name"), PageQuery),
+    params(("id" = SessionRef, Path, description = "Id or name"), PageQuery),
     responses((status = 200, body = Listed<PlacementView>)))]
 pub(super) async fn history(
     State(store): State<Arc<dyn PlatformStore>>,
@@ -61,7 +61,7 @@ pub(super) async fn history(
     OwnSession(reference): OwnSession,
     page: Page,
 ) -> ApiResult<Answer<Vec<PlacementView>>> {
-    let before = page.after::<u64>()?.map(Epoch);
+    let before = page.after::<Number>()?.map(|number| Epoch(number.0));
     let mut tx = store.read_platform().await?;
     let session = session_of(&caller, &mut *tx, &reference).await?;
     let placements = tx.card_placements(caller.tenant, session.id, before, page.fetch());

@@ -1,7 +1,7 @@
 //! `POST /sessions/{id}/logout`
 
 use axum::extract::State;
-use gateway_core::session::Command;
+use gateway_core::session::{Command, SessionRef};
 
 use super::SessionCommands;
 use super::view::SessionView;
@@ -14,7 +14,8 @@ use crate::identity::Caller;
 ///
 /// The device is unlinked at WhatsApp; connecting it again needs a scan. 202 while its worker has to be told.
 #[utoipa::path(post, path = "/sessions/{id}/logout", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["invalid_transition", "conflict"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses(
         (status = 200, body = Envelope<SessionView>),
         (status = 202, body = Envelope<SessionView>),

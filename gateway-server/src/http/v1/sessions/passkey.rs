@@ -18,6 +18,7 @@ use crate::identity::Caller;
 
 /// The answer to a passkey challenge.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[garde(allow_unvalidated)]
 pub(super) struct PasskeyAnswer {
     /// The assertion of the authenticator, as it made it.
@@ -29,8 +30,9 @@ pub(super) struct PasskeyAnswer {
 ///
 /// For a session whose `actionRequired` is `passkey`; the challenge is at `GET …/qr`.
 #[utoipa::path(post, path = "/sessions/{id}/passkey", tag = "sessions",
+    extensions(("x-problems" = json!(["invalid_transition", "not_supported", "qr_not_available", "session_unavailable", "not_connected", "message_refused", "idempotency_mismatch", "worker_error", "outcome_unknown"]))),
     request_body = PasskeyAnswer,
-    params(("id" = String, Path, description = "Id or name")),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn answer(
     State(commands): State<SessionCommands>,
@@ -51,7 +53,8 @@ pub(super) async fn answer(
 ///
 /// After the phone has shown the same code.
 #[utoipa::path(post, path = "/sessions/{id}/passkey/confirm", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["invalid_transition", "not_supported", "qr_not_available", "session_unavailable", "not_connected", "message_refused", "idempotency_mismatch", "worker_error", "outcome_unknown"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn confirm(
     State(commands): State<SessionCommands>,

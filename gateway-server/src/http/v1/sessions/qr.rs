@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use gateway_core::coord::PairingSecret;
 use gateway_core::event::ChallengeText;
 use gateway_core::orchestrator::{Orchestrator, QrError};
-use gateway_core::session::{ChallengeKind, Observed, Phase, Session};
+use gateway_core::session::{ChallengeKind, Observed, Phase, Session, SessionRef};
 use gateway_core::store::PlatformStore;
 use gateway_core::time::Timestamp;
 use http::{HeaderMap, HeaderValue, header};
@@ -48,7 +48,8 @@ impl From<PairingSecret> for CodeView {
 /// asks for a passkey shows that instead, as JSON. 404 `qr_not_available` while there is none, with
 /// `Retry-After` where one is on its way.
 #[utoipa::path(get, path = "/sessions/{id}/qr", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["not_acceptable", "qr_not_available", "session_unavailable", "worker_error"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 200, content(
         (Envelope<CodeView> = "application/json"),
         (Vec<u8> = "image/png"),

@@ -1,7 +1,7 @@
 //! `POST /sessions/{id}/restart`
 
 use axum::extract::State;
-use gateway_core::session::Command;
+use gateway_core::session::{Command, SessionRef};
 
 use super::SessionCommands;
 use super::view::SessionView;
@@ -14,7 +14,8 @@ use crate::identity::Caller;
 ///
 /// Stops it and starts it again, perhaps on another worker, from its stored credentials.
 #[utoipa::path(post, path = "/sessions/{id}/restart", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    extensions(("x-problems" = json!(["invalid_transition", "conflict"]))),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 202, body = Envelope<SessionView>)))]
 pub(super) async fn restart(
     State(commands): State<SessionCommands>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use gateway_core::id::{SessionId, SessionName};
-use gateway_core::session::Desired;
+use gateway_core::session::{Desired, SessionRef};
 use gateway_core::store::PlatformStore;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,7 +27,7 @@ pub(super) struct SessionStatus {
 
 /// Read a session's status
 #[utoipa::path(get, path = "/sessions/{id}/status", tag = "sessions",
-    params(("id" = String, Path, description = "Id or name")),
+    params(("id" = SessionRef, Path, description = "Id or name")),
     responses((status = 200, body = Envelope<SessionStatus>)))]
 pub(super) async fn status(
     State(store): State<Arc<dyn PlatformStore>>,

@@ -25,6 +25,8 @@ const METADATA_BYTES: usize = 16 * 1024;
 pub(in crate::http::v1) struct SessionView {
     id: SessionId,
     name: SessionName,
+    /// How people write its name.
+    display_name: String,
     description: Option<String>,
     #[serde(flatten)]
     standing: StandingView,
@@ -33,9 +35,8 @@ pub(in crate::http::v1) struct SessionView {
     metadata: BTreeMap<String, Value>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    /// Where the session lives; only administrators see it.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    place: Option<PlaceView>,
+    #[serde(flatten)]
+    place: PlaceView,
 }
 
 /// The status of a session, and why it has it.
@@ -55,24 +56,34 @@ pub(super) struct StandingView {
     action_required: Option<String>,
 }
 
-/// Where a session lives.
-#[derive(Debug, Serialize, ToSchema)]
+/// Where a session lives; only administrators see it.
+#[derive(Debug, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SessionPlace)]
 struct PlaceView {
-    worker_id: Option<WorkerId>,
-    epoch: Epoch,
+    /// The worker that holds it; `null` if none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WorkerId>)]
+    worker_id: Option<Option<WorkerId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
 }
 
 impl SessionView {
     pub(in crate::http::v1) fn of(session: Session, caller: &Caller) -> Self {
-        let place = caller.is_admin().then(|| PlaceView {
-            worker_id: session.owner().map(|owner| owner.worker.clone()),
-            epoch: session.epoch,
-        });
+        let place = match caller.is_admin() {
+            true => PlaceView {
+                worker_id: Some(session.owner().map(|owner| owner.worker.clone())),
+                epoch: Some(session.epoch),
+            },
+            false => PlaceView::default(),
+        };
         Self {
             standing: StandingView::from(session.status()),
             id: session.id,
+            display_name: session
+                .display_name
+                .unwrap_or_else(|| session.name.to_string()),
             name: session.name,
             description: session.description,
             desired: session.desired,
@@ -96,6 +107,13 @@ impl From<StatusView> for StandingView {
             action_required: view.action_required,
         }
     }
+}
+
+/// Returns what a person typed as a name, with single spaces between its words.
+pub(super) fn typed(name: Option<String>) -> Option<String> {
+    let name = name.unwrap_or_default();
+    let words: Vec<&str> = name.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// Checks metadata: few pairs, small in all.

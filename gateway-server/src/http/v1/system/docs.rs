@@ -10,9 +10,12 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::http::parts::ServerParts;
 use crate::http::problem::{Kind, Problem};
 
+/// The description as the pages find it: below the same path as they, whatever a proxy puts before that.
+const DOCUMENT: &str = "../api/v1/openapi.json";
+
 /// Makes the routes of Swagger UI. Its files change only with the binary, so browsers may keep them.
 pub fn docs() -> Router<ServerParts> {
-    let pages = SwaggerUi::new("/docs").config(Config::new([super::openapi::PATH]));
+    let pages = SwaggerUi::new("/docs").config(Config::new([DOCUMENT]));
     Router::from(pages).layer(from_fn(headers))
 }
 
@@ -22,7 +25,11 @@ async fn headers(request: Request, next: Next) -> Response {
     if response.status() == StatusCode::NOT_FOUND {
         return Problem::new(Kind::UnknownRoute, format!("no page {path}")).into_response();
     }
+    let is_moved = response.status().is_redirection();
     let headers = response.headers_mut();
+    if is_moved {
+        headers.insert(header::LOCATION, HeaderValue::from_static("docs/"));
+    }
     for (name, value) in [
         (header::CACHE_CONTROL, "public, max-age=3600"),
         (

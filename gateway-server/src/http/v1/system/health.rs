@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract;
-use gateway_core::coord::Coordinator;
+use gateway_core::coord::{Coordinator, ReplicaNumbers};
 use gateway_core::store::{PlatformStore, StoreError};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::WorkerStatus;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::http::answer::{Answer, Envelope};
+use crate::http::auth::AsOperator;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::shutdown::Shutdown;
 use crate::telemetry::job_metrics::JobState;
@@ -38,6 +39,15 @@ pub enum State {
     Down,
 }
 
+impl State {
+    fn of(works: bool) -> Self {
+        match works {
+            true => Self::Ok,
+            false => Self::Down,
+        }
+    }
+}
+
 /// Whether the process, or the server, works.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
@@ -49,22 +59,34 @@ pub struct Health {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DetailedHealth {
-    /// Whether requests are served, which follows the database.
+    /// Whether requests are served: the database answers and messages are written.
     pub status: State,
-    /// The version of this program.
-    pub version: String,
     /// Whether the database answers.
     pub database: State,
     /// Whether messages are written; while they are not, new sends are refused.
     pub message_log: State,
     /// Whether the coordinator answers: Redis, or in a single replica its own memory.
     pub coordinator: State,
+    #[serde(flatten)]
+    pub details: HealthDetails,
+}
+
+/// What only operators see of the parts.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthDetails {
+    /// The version of this program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The fleet, if the database answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<FleetHealth>,
     /// Every replica that shows itself.
-    pub replicas: Vec<Replica>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<Replica>>,
     /// The background jobs of the replica that answers.
-    pub jobs: Vec<JobHealth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<Vec<JobHealth>>,
 }
 
 /// A background job.
@@ -102,11 +124,7 @@ impl JobHealth {
         };
         Self {
             name: name.to_owned(),
-            status: if state.is_failing {
-                State::Down
-            } else {
-                State::Ok
-            },
+            status: State::of(!state.is_failing),
             last_success: state.last_success,
             last_error: state.last_error.map(failure),
             leader: state.is_leader,
@@ -122,6 +140,15 @@ pub struct Replica {
     pub id: String,
     /// The numbers that the replica shows, by name.
     pub numbers: BTreeMap<String, u64>,
+}
+
+impl From<ReplicaNumbers> for Replica {
+    fn from(live: ReplicaNumbers) -> Self {
+        Self {
+            id: live.replica,
+            numbers: for_people(live.numbers),
+        }
+    }
 }
 
 /// The fleet in numbers.
@@ -151,7 +178,8 @@ pub(super) async fn live() -> Answer<Health> {
 }
 
 /// Whether the server should get requests
-#[utoipa::path(get, path = "/health/ready", tag = "system", responses((status = 200, body = Envelope<Health>)))]
+#[utoipa::path(get, path = "/health/ready", tag = "system",
+    extensions(("x-problems" = json!(["connectivity_error"]))), responses((status = 200, body = Envelope<Health>)))]
 pub(super) async fn ready(
     extract::State(shutdown): extract::State<Shutdown>,
     extract::State(store): extract::State<Arc<dyn PlatformStore>>,
@@ -172,6 +200,9 @@ pub(super) async fn ready(
 }
 
 /// How the parts are
+///
+/// One word for each part; more for an administrator, and for whoever sends the token of the metrics as a bearer
+/// token.
 #[utoipa::path(
     get,
     path = "/health/detailed",
@@ -182,6 +213,7 @@ pub(super) async fn detailed(
     extract::State(store): extract::State<Arc<dyn PlatformStore>>,
     extract::State(coord): extract::State<Arc<dyn Coordinator>>,
     extract::State(metrics): extract::State<Arc<Metrics>>,
+    AsOperator(by_operator): AsOperator,
 ) -> Answer<DetailedHealth> {
     let workers = match fleet(&*store).await {
         Ok(workers) => Some(workers),
@@ -190,40 +222,28 @@ pub(super) async fn detailed(
             None
         }
     };
-    let state = if workers.is_some() {
-        State::Ok
-    } else {
-        State::Down
-    };
     let live = coord.replica_numbers().await;
-    let coordinator = if live.is_ok() { State::Ok } else { State::Down };
-    let replicas = live.unwrap_or_default().into_iter();
-    let message_log = match metrics.message_log.stalled.any() {
-        true => State::Down,
-        false => State::Ok,
+    let (database, coordinator) = (State::of(workers.is_some()), State::of(live.is_ok()));
+    let message_log = State::of(!metrics.message_log.stalled.any());
+    let details = || {
+        let replicas = live.unwrap_or_default().into_iter().map(Replica::from);
+        let jobs = metrics.jobs.states().into_iter();
+        HealthDetails {
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            workers,
+            replicas: Some(replicas.collect()),
+            jobs: Some(jobs.map(|(name, job)| JobHealth::of(name, job)).collect()),
+        }
     };
-    let jobs = metrics.jobs.states();
     Answer::ok(DetailedHealth {
-        status: if message_log == State::Down {
-            message_log
-        } else {
-            state
-        },
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        database: state,
+        status: State::of(database == State::Ok && message_log == State::Ok),
+        database,
         message_log,
         coordinator,
-        workers,
-        replicas: replicas
-            .map(|live| Replica {
-                id: live.replica,
-                numbers: for_people(live.numbers),
-            })
-            .collect(),
-        jobs: jobs
-            .into_iter()
-            .map(|(name, job)| JobHealth::of(name, job))
-            .collect(),
+        details: match by_operator {
+            true => details(),
+            false => HealthDetails::default(),
+        },
     })
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use gateway_core::balance::FilterReason;
@@ -14,7 +13,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::cache::Caches;
 use crate::config::Http;
-use crate::http::auth::{ClientAddress, FORWARDED_FOR};
+use crate::http::auth::{ClientAddress, FORWARDED_FOR, has_metrics_token};
 use crate::http::parts::ServerParts;
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::telemetry::metrics::Metrics;
@@ -47,6 +46,7 @@ impl FromRef<ServerParts> for ScrapedParts {
     get,
     path = "/metrics",
     tag = "system",
+    extensions(("x-problems" = json!(["unauthorized", "forbidden"]))),
     responses((status = 200, content_type = "text/plain", body = String))
 )]
 pub(super) async fn metrics(
@@ -87,7 +87,7 @@ const FORWARDED: [HeaderName; 4] = [
 ];
 
 fn permit(options: &Http, client: ClientAddress, headers: &HeaderMap) -> ApiResult<()> {
-    let Some(token) = &options.metrics_token else {
+    if options.metrics_token.is_none() {
         // A proxy on this machine speaks for others.
         let is_forwarded = FORWARDED.iter().any(|name| headers.contains_key(name));
         return match client.0.is_loopback() && !is_forwarded {
@@ -97,12 +97,8 @@ fn permit(options: &Http, client: ClientAddress, headers: &HeaderMap) -> ApiResu
                 "set http.metrics_token to read metrics from another machine",
             )),
         };
-    };
-    let shown = headers.get(header::AUTHORIZATION);
-    let shown = shown.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let same = shown
-        .is_some_and(|shown| verify_slices_are_equal(shown, token.expose().as_bytes()).is_ok());
-    match same {
+    }
+    match has_metrics_token(options, headers) {
         true => Ok(()),
         false => Err(Problem::new(
             Kind::Unauthorized,

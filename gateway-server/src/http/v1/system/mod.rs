@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::http::routes::Routes;
 
 pub use docs::docs;
-pub use health::{DetailedHealth, FleetHealth, Health, State};
+pub use health::{DetailedHealth, FleetHealth, Health, HealthDetails, State};
 
 /// Returns every route of this group. They stand at the root, not below the API's base.
 pub fn routes() -> Routes {
@@ -19,8 +19,8 @@ pub fn routes() -> Routes {
         .add_probe(routes!(index::index))
         .add_probe(routes!(health::health))
         .add_probe(routes!(health::live))
-        .add_probe(routes!(health::ready))
-        .add_probe(routes!(health::detailed))
-        .add_probe(routes!(metrics::metrics))
+        .add_watched(routes!(health::ready))
+        .add_watched(routes!(health::detailed))
+        .add_watched(routes!(metrics::metrics))
         .add_probe(routes!(openapi::openapi))
 }

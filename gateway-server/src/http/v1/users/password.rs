@@ -19,7 +19,7 @@ use crate::identity::Person;
 
 /// The present and the next password.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChangePassword {
     #[garde(skip)]
     #[schema(value_type = String, format = Password)]
@@ -35,6 +35,7 @@ pub(super) struct ChangePassword {
     put,
     path = "/users/me/password",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict"]))),
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))
 )]
@@ -61,6 +62,7 @@ pub(super) async fn replace(
     post,
     path = "/users/me/password",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict"]))),
     request_body = ChangePassword,
     responses((status = 200, body = Envelope<Login>))
 )]

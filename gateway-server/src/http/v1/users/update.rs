@@ -19,6 +19,7 @@ use crate::identity::Person;
 
 /// What is to change.
 #[derive(Clone, Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UpdateProfile {
     /// `null` removes it.
     #[garde(inner(inner(length(chars, max = 100), custom(one_line))))]
@@ -34,6 +35,7 @@ pub(super) struct UpdateProfile {
     patch,
     path = "/users/me",
     tag = "users",
+    extensions(("x-problems" = json!(["conflict", "duplicate"]))),
     request_body = UpdateProfile,
     responses((status = 200, body = Envelope<Profile>))
 )]

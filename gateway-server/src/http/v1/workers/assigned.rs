@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::AssignedSession;
 
@@ -12,7 +13,8 @@ use crate::http::problem::ApiResult;
 
 /// List what a worker should hold
 #[utoipa::path(get, path = "/workers/{id}/sessions/assigned", tag = "workers",
-    params(("id" = String, Path, description = "The worker's own id")),
+    extensions(("x-problems" = json!(["wrong_incarnation"]))),
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Vec<AssignedSession>>)))]
 pub(super) async fn assigned(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::ProcessExit;
 
@@ -19,8 +20,9 @@ use crate::http::problem::ApiResult;
 /// sessions are placed elsewhere at once, where silence would take the whole lease. A refused connection is no such
 /// knowledge.
 #[utoipa::path(post, path = "/workers/{id}/exit", tag = "workers",
+    extensions(("x-problems" = json!(["wrong_incarnation"]))),
     request_body = ProcessExit,
-    params(("id" = String, Path, description = "The worker's own id")),
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Farewell>)))]
 pub(super) async fn exit(
     State(orchestrator): State<Arc<Orchestrator>>,

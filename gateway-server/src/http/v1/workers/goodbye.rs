@@ -33,7 +33,8 @@ impl Farewell {
 ///
 /// The worker has closed and tombstoned everything it held; its sessions are placed elsewhere at once.
 #[utoipa::path(delete, path = "/workers/{id}", tag = "workers",
-    params(("id" = String, Path, description = "The worker's own id")),
+    extensions(("x-problems" = json!(["wrong_incarnation"]))),
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Farewell>)))]
 pub(super) async fn goodbye(
     State(orchestrator): State<Arc<Orchestrator>>,

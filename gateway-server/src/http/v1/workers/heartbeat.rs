@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::{Beat, BeatAnswer};
 
@@ -16,8 +17,10 @@ use crate::http::problem::ApiResult;
 ///
 /// The lease counts from when the worker sent this. 409 `wrong_incarnation`: the run has ended; close its
 /// sessions, take a new incarnation, register as empty.
-#[utoipa::path(put, path = "/workers/{id}/heartbeat", tag = "workers", request_body = Beat,
-    params(("id" = String, Path, description = "The worker's own id")),
+#[utoipa::path(put, path = "/workers/{id}/heartbeat", tag = "workers",
+    extensions(("x-problems" = json!(["wrong_incarnation"]))),
+    request_body = Beat,
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<BeatAnswer>)))]
 pub(super) async fn heartbeat(
     State(orchestrator): State<Arc<Orchestrator>>,
@@ -32,8 +35,10 @@ pub(super) async fn heartbeat(
 }
 
 /// Renew a worker's lease (older path)
-#[utoipa::path(put, path = "/admin/workers/{id}/heartbeat", tag = "workers", request_body = Beat,
-    params(("id" = String, Path, description = "The worker's own id")),
+#[utoipa::path(put, path = "/admin/workers/{id}/heartbeat", tag = "workers",
+    extensions(("x-problems" = json!(["wrong_incarnation"]))),
+    request_body = Beat,
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<BeatAnswer>)))]
 pub(super) async fn heartbeat_alias(
     orchestrator: State<Arc<Orchestrator>>,

@@ -18,6 +18,7 @@ use crate::identity::WorkerCaller;
 /// One or several, any number of times: a message is known by session, chat, sender and id. Acknowledge
 /// them to WhatsApp only after the answer.
 #[utoipa::path(post, path = "/webhooks/messages", tag = "workers",
+    extensions(("x-problems" = json!(["stale_epoch", "unknown_session", "overloaded"]))),
     request_body = Reports<InboundMessage>,
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn report(

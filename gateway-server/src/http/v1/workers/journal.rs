@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use gateway_core::id::SessionId;
+use gateway_core::id::{SessionId, WorkerId};
 use gateway_core::protocol::state::{JournalAnswer, JournalGroup, JournalResult, decode_groups};
 use gateway_core::session::Owner;
 use gateway_core::state::StateStore;
@@ -31,7 +31,7 @@ const AT_ONCE: usize = 8;
 /// stored at this moment.
 #[utoipa::path(post, path = "/workers/{id}/state/journal", tag = "workers",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    params(("id" = String, Path, description = "The worker's own id")),
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<JournalAnswer>)))]
 pub(super) async fn append(
     State(states): State<Arc<dyn StateStore>>,

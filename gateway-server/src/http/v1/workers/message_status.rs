@@ -18,6 +18,7 @@ use crate::identity::WorkerCaller;
 /// One or several, in any order, any number of times. A report names the run that made it, which may have
 /// ended since.
 #[utoipa::path(post, path = "/webhooks/message-status", tag = "workers",
+    extensions(("x-problems" = json!(["stale_epoch", "unknown_session", "overloaded"]))),
     request_body = Reports<MessageReport>,
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn report(

@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use crate::http::extract::ApiPath;
 use crate::http::note_session;
+use crate::http::page::{InvalidNumber, Number};
 use crate::http::problem::{ApiResult, Kind, Problem};
 use crate::identity::WorkerCaller;
 
@@ -72,8 +73,9 @@ pub(super) fn is_self(owner: &Owner, worker: Option<&str>) -> ApiResult<()> {
 /// A field error if the header is missing or no number.
 pub(super) fn number(headers: &HeaderMap, name: &'static str) -> ApiResult<u64> {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
-    let value = value.and_then(|text| text.trim().parse().ok());
-    value.ok_or_else(|| Problem::field(name, "must be a whole number"))
+    let value = value.and_then(|text| text.trim().parse::<Number>().ok());
+    let number = value.ok_or_else(|| Problem::field(name, InvalidNumber.to_string()))?;
+    Ok(number.0)
 }
 
 /// Checks that this run of the worker holds the session at this epoch.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::Orchestrator;
 use gateway_core::protocol::RecoveryReport;
 
@@ -17,8 +18,9 @@ use crate::http::problem::ApiResult;
 ///
 /// Results of sessions that the worker does not hold are ignored.
 #[utoipa::path(post, path = "/workers/{id}/sessions/recovery-status", tag = "workers",
+    extensions(("x-problems" = json!(["wrong_incarnation", "stale_epoch", "unknown_session"]))),
     request_body = RecoveryReport,
-    params(("id" = String, Path, description = "The worker's own id")),
+    params(("id" = WorkerId, Path, description = "The worker's own id")),
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn recovery_status(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -40,7 +40,9 @@ impl FromRef<ServerParts> for Registrar {
 ///
 /// With the fleet's bootstrap token, or the one-time token of a reserved id. The answer has the token for
 /// everything else.
-#[utoipa::path(post, path = "/workers/register", tag = "workers", request_body = Register,
+#[utoipa::path(post, path = "/workers/register", tag = "workers",
+    extensions(("x-problems" = json!(["worker_id_in_use", "wrong_incarnation", "conflict"]))),
+    request_body = Register,
     responses((status = 200, body = Envelope<Registered>)))]
 pub(super) async fn register(
     State(registrar): State<Registrar>,
@@ -56,7 +58,9 @@ pub(super) async fn register(
 }
 
 /// Register a worker (older path)
-#[utoipa::path(post, path = "/admin/workers/register", tag = "workers", request_body = Register,
+#[utoipa::path(post, path = "/admin/workers/register", tag = "workers",
+    extensions(("x-problems" = json!(["worker_id_in_use", "wrong_incarnation", "conflict"]))),
+    request_body = Register,
     responses((status = 200, body = Envelope<Registered>)))]
 pub(super) async fn register_alias(
     registrar: State<Registrar>,

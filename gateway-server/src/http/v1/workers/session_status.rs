@@ -20,6 +20,7 @@ use crate::identity::WorkerCaller;
 /// One at a time per session, with a growing `reportSeq`; an older one is answered 200 and ignored.
 /// 409 `stale_epoch`: the session is not this worker's any more; stop it.
 #[utoipa::path(post, path = "/webhooks/session-status", tag = "workers",
+    extensions(("x-problems" = json!(["wrong_incarnation", "stale_epoch", "unknown_session", "conflict"]))),
     request_body = SessionReport,
     responses((status = 200, body = Envelope<Received>)))]
 pub(super) async fn report(

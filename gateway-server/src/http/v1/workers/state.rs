@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{FromRef, FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use gateway_core::id::{Epoch, InvalidId, SessionId};
+use gateway_core::id::{Epoch, InvalidId, SessionId, WorkerId};
 use gateway_core::protocol::state::{
     EPOCH_HEADER, SNAPSHOT_SEQ_HEADER, STATE_MEDIA_TYPE, STATE_SEQ_HEADER, decode_entries,
     encode_state,
@@ -68,9 +68,10 @@ pub(super) struct Sequence {
 /// Seals it to the epoch first: from then on no former owner can write. The body is frames: 8 bytes of
 /// length, 8 of sequence (big-endian), the bytes; first the snapshot, then the journal.
 #[utoipa::path(get, path = "/workers/{id}/sessions/{sid}/state", tag = "workers",
+    extensions(("x-problems" = json!(["stale_epoch", "unknown_session"]))),
     params(
-        ("id" = String, Path, description = "The worker's own id"),
-        ("sid" = String, Path, description = "`ses_…`"),
+        ("id" = WorkerId, Path, description = "The worker's own id"),
+        ("sid" = SessionId, Path, description = "The session's id"),
         ("X-Epoch" = u64, Header, description = "The session's epoch"),
     ),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream",
@@ -102,10 +103,11 @@ pub(super) async fn read(
 /// It contains everything up to `X-State-Seq`, which must be the newest sequence, and takes the next one.
 /// Answered when it is durable.
 #[utoipa::path(put, path = "/workers/{id}/sessions/{sid}/state", tag = "workers",
+    extensions(("x-problems" = json!(["stale_epoch", "seq_conflict", "unknown_session"]))),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(
-        ("id" = String, Path, description = "The worker's own id"),
-        ("sid" = String, Path, description = "`ses_…`"),
+        ("id" = WorkerId, Path, description = "The worker's own id"),
+        ("sid" = SessionId, Path, description = "The session's id"),
         ("X-Epoch" = u64, Header, description = "The session's epoch"),
         ("X-State-Seq" = u64, Header, description = "The newest sequence"),
     ),
@@ -128,10 +130,11 @@ pub(super) async fn replace(
 /// Frames of 4 bytes of length (big-endian) and the bytes, all or none, at most 1,000 of 256 KiB each. They take the sequences after
 /// `X-State-Seq`, which must be the newest one. Answered when they are durable.
 #[utoipa::path(post, path = "/workers/{id}/sessions/{sid}/state/journal", tag = "workers",
+    extensions(("x-problems" = json!(["stale_epoch", "seq_conflict", "unknown_session"]))),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(
-        ("id" = String, Path, description = "The worker's own id"),
-        ("sid" = String, Path, description = "`ses_…`"),
+        ("id" = WorkerId, Path, description = "The worker's own id"),
+        ("sid" = SessionId, Path, description = "The session's id"),
         ("X-Epoch" = u64, Header, description = "The session's epoch"),
         ("X-State-Seq" = u64, Header, description = "The newest sequence"),
     ),

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use gateway_core::id::{Epoch, SessionId, SessionName, TenantId};
-use gateway_core::session::{Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session};
+use gateway_core::session::{
+    Desired, Next, Observed, Owner, Pairing, Phase, Reason, Session, Setbacks, Silence,
+};
 use gateway_core::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +29,7 @@ table! {
         id: SessionId = id,
         tenant_id: TenantId = tenant,
         name: SessionName = name,
+        display_name: Option<String> = display_name,
         description: Option<String> = description,
         metadata: BTreeMap<String, Value> = metadata,
         created_at: Timestamp = created_at,
@@ -44,11 +47,15 @@ table! {
         epoch: Epoch = epoch,
         version: u64 = version,
         attempt: u32 = attempt,
+        setbacks: Setbacks = setbacks,
         reason: Option<Reason> = reason,
         deadline: Option<Timestamp> = deadline,
         due_at: Option<Timestamp> = due_at,
         retry_at: Option<Timestamp> = retry_at,
+        not_before: Option<Timestamp> = not_before,
         report_seq: u64 = report_seq,
+        silence_since: Option<Time> => |row| row.silence.map(|silence| Time(silence.since)),
+        silence_until: Option<Time> => |row| row.silence.map(|silence| Time(silence.until)),
         paired: bool = paired,
         phone_number: Option<String> = phone_number,
         state_format: Option<String> = state_format,
@@ -56,8 +63,11 @@ table! {
         linking_until: Option<Timestamp> = linking_until,
         last_activity_at: Option<Timestamp> = last_activity_at,
     }
-    read { phase = SessionRow::phase }
-    derived { status: String => |row| row.status().status.name() }
+    read { phase = SessionRow::phase, silence = SessionRow::silence }
+    derived {
+        status: String => |row| row.status().status.name(),
+        is_leaving: bool => |row| row.is_leaving(),
+    }
 }
 
 impl SessionRow {
@@ -89,6 +99,14 @@ impl SessionRow {
             *inside = exact;
         }
         Ok(phase)
+    }
+
+    fn silence(&self) -> Result<Option<Silence>, String> {
+        match (self.silence_since, self.silence_until) {
+            (None, None) => Ok(None),
+            (Some(Time(since)), Some(Time(until))) => Ok(Some(Silence { since, until })),
+            (Some(_), None) | (None, Some(_)) => Err("half a silence".to_owned()),
+        }
     }
 
     fn owner(&self) -> Result<Owner, String> {

@@ -22,7 +22,7 @@ pub(super) const BY_ID: Sql = sql!["SELECT " {SESSIONS.columns()} " FROM session
 /// `WHERE TRUE` tells SQLite's parser that `ON CONFLICT` does not belong to a join.
 pub(super) const INSERT: Sql = sql!["INSERT INTO sessions (" {SESSIONS.written()} ", changed_at)
     SELECT n.*, " {NOW} " FROM " {SESSIONS.rows()} " WHERE TRUE
-    ON CONFLICT (tenant_id, name) DO NOTHING"];
+    ON CONFLICT (tenant_id, name) WHERE NOT is_leaving DO NOTHING"];
 
 pub(super) const SAVE: Sql = sql!["UPDATE sessions AS s SET "
     {SESSIONS.set_from("n", &["id", "tenant_id", "created_at", "last_activity_at"])}
@@ -44,7 +44,7 @@ pub(super) const LOCK_TENANT: Sql = Sql {
 };
 
 pub(super) const COUNT_OF_TENANT: &str = "SELECT count(*), count(*) FILTER (WHERE name = $2) \
-     FROM sessions WHERE tenant_id = $1";
+     FROM sessions WHERE tenant_id = $1 AND NOT is_leaving";
 
 pub(super) const DELETE: &str = "DELETE FROM sessions WHERE id = $1 AND version = $2";
 
@@ -91,20 +91,15 @@ pub(super) const MOVE_DUE: Sql = Sql {
 
 pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM sessions";
 
-/// Holds rows that are due, so that nobody puts them to sleep who does not see what this transaction frees. On
-/// SQLite nobody writes meanwhile.
-pub(super) const HOLD_DUE: &str = "SELECT id FROM sessions \
-     WHERE phase = 'WAITING' AND due_at <= $1 \
-     ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE";
-
 /// PostgreSQL looks at a row again if another transaction has woken it since the statement began, and
 /// the moment that this one wrote down may be older than the other's: only the clock itself is later.
 pub(super) const WAKE: Sql = Sql {
-    postgres: "UPDATE sessions SET due_at = $1, version = version + 1 WHERE id IN (SELECT id FROM sessions \
+    postgres: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 AND due_at > clock_timestamp() \
-         ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE)",
-    sqlite: "UPDATE sessions SET due_at = $1, version = version + 1 WHERE id IN (SELECT id FROM sessions \
-         WHERE phase = 'WAITING' AND due_at > $1 \
+             AND (not_before IS NULL OR not_before <= $1) \
+         ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
+    sqlite: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
+         WHERE phase = 'WAITING' AND due_at > $1 AND (not_before IS NULL OR not_before <= $1) \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2)",
 };
 

@@ -22,7 +22,7 @@ use crate::identity::JOIN_TOKEN_PREFIX;
 
 /// A slot to be reserved.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReserveWorker {
     /// 1 to 50 characters; normalised to lower case and hyphens.
     #[garde(skip)]
@@ -54,7 +54,9 @@ pub(super) struct ReservedWorker {
 /// Reserve a worker id
 ///
 /// The worker is `PENDING` until it registers with the one-time token.
-#[utoipa::path(post, path = "/admin/workers", tag = "admin", request_body = ReserveWorker,
+#[utoipa::path(post, path = "/admin/workers", tag = "admin",
+    extensions(("x-problems" = json!(["duplicate"]))),
+    request_body = ReserveWorker,
     responses((status = 201, body = Envelope<ReservedWorker>)))]
 pub(super) async fn add(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use gateway_core::id::WorkerId;
 use gateway_core::store::PlatformStore;
 use gateway_core::worker::{WorkerStatus, WorkerView as Row};
 
@@ -14,7 +15,7 @@ use crate::http::problem::{ApiResult, Problem};
 
 /// Read a worker
 #[utoipa::path(get, path = "/admin/workers/{id}", tag = "admin",
-    params(("id" = String, Path, description = "The worker's id")),
+    params(("id" = WorkerId, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<WorkerView>)))]
 pub(super) async fn get(
     State(store): State<Arc<dyn PlatformStore>>,

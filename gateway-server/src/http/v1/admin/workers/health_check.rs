@@ -87,7 +87,7 @@ pub(super) async fn check_all(
 
 /// Ask a worker for its health
 #[utoipa::path(post, path = "/admin/workers/{id}/health-check", tag = "admin",
-    params(("id" = String, Path, description = "The worker's id")),
+    params(("id" = WorkerId, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<Checkup>)))]
 pub(super) async fn check_one(
     State(store): State<Arc<dyn PlatformStore>>,

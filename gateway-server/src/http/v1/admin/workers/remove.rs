@@ -24,7 +24,8 @@ pub(super) struct RemovedWorker {
 ///
 /// Its token ends, and its id is refused until it is added again. 409 while it holds sessions.
 #[utoipa::path(delete, path = "/admin/workers/{id}", tag = "admin",
-    params(("id" = String, Path, description = "The worker's id")),
+    extensions(("x-problems" = json!(["conflict", "invalid_transition"]))),
+    params(("id" = WorkerId, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<RemovedWorker>)))]
 pub(super) async fn remove(
     State(orchestrator): State<Arc<Orchestrator>>,

@@ -91,14 +91,18 @@ impl FleetStatistics {
             .entry(name(&worker.environment))
             .or_default() += 1;
         *self.by_version.entry(name(&worker.version)).or_default() += 1;
-        self.cordoned += usize::from(worker.cordoned);
+        self.cordoned += usize::from(worker.is_cordoned());
         if worker.status != WorkerStatus::Active {
             return;
         }
         let free = worker.max_sessions.saturating_sub(worker.assigned);
         self.capacity.max_sessions += u64::from(worker.max_sessions);
         self.capacity.assigned_sessions += u64::from(worker.assigned);
-        self.capacity.free += if worker.cordoned { 0 } else { u64::from(free) };
+        self.capacity.free += if worker.is_cordoned() {
+            0
+        } else {
+            u64::from(free)
+        };
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use garde::Validate;
+use gateway_core::id::WorkerId;
 use gateway_core::orchestrator::{self, Orchestrator, check_labels};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -18,7 +19,7 @@ use crate::http::problem::{ApiResult, Problem};
 
 /// What to change of a worker; what is absent stays.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct UpdateWorker {
     /// The operator's labels, all of them; they stand over those that the worker reports.
     #[serde(default)]
@@ -35,8 +36,10 @@ pub(super) struct UpdateWorker {
 }
 
 /// Change a worker's labels, limit or cordon
-#[utoipa::path(patch, path = "/admin/workers/{id}", tag = "admin", request_body = UpdateWorker,
-    params(("id" = String, Path, description = "The worker's id")),
+#[utoipa::path(patch, path = "/admin/workers/{id}", tag = "admin",
+    extensions(("x-problems" = json!(["conflict"]))),
+    request_body = UpdateWorker,
+    params(("id" = WorkerId, Path, description = "The worker's id")),
     responses((status = 200, body = Envelope<WorkerView>)))]
 pub(super) async fn update(
     State(orchestrator): State<Arc<Orchestrator>>,

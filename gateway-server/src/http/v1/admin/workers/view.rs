@@ -19,6 +19,8 @@ pub(super) struct WorkerView {
     status: WorkerStatus,
     /// Nothing new is placed on it.
     cordoned: bool,
+    /// Who wants that: `operator`, or the gateway because the worker `ignores_a_stop`, which ends by itself.
+    cordon_reason: Option<&'static str>,
     endpoint: Option<String>,
     incarnation: Option<Incarnation>,
     max_sessions: u32,
@@ -89,6 +91,13 @@ impl ReportedSessions {
     }
 }
 
+fn cordon_reason(worker: &Worker) -> Option<&'static str> {
+    if worker.cordoned {
+        return Some("operator");
+    }
+    worker.is_stuck().then_some("ignores_a_stop")
+}
+
 impl From<Row> for WorkerView {
     fn from(row: Row) -> Self {
         let excluded = exclusion(&row.worker, row.lease.as_ref());
@@ -115,9 +124,10 @@ impl From<Worker> for WorkerView {
         let excluded = exclusion(&worker, None);
         let labels = worker.labels_in_force();
         Self {
+            cordoned: worker.is_cordoned(),
+            cordon_reason: cordon_reason(&worker),
             id: worker.id,
             status: worker.status,
-            cordoned: worker.cordoned,
             excluded,
             endpoint: worker.endpoint,
             incarnation: worker.incarnation,

@@ -21,7 +21,7 @@ use crate::identity::Person;
 
 /// What the key is to be.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = CreateApiKey)]
 pub(super) struct CreateKey {
     #[garde(length(chars, max = 100), custom(one_line))]

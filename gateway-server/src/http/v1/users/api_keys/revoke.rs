@@ -19,7 +19,8 @@ use crate::identity::Person;
     delete,
     path = "/users/me/api-keys/{id}",
     tag = "users",
-    params(("id" = ApiKeyId, Path)),
+    extensions(("x-problems" = json!(["conflict"]))),
+    params(("id" = ApiKeyId, Path, description = "The key's id")),
     responses((status = 200, body = Envelope<Key>))
 )]
 pub(super) async fn revoke(

@@ -22,7 +22,7 @@ const LONGEST: u64 = LONGEST_OVERLAP.as_secs();
 
 /// How long both secrets are good.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = RotateApiKey)]
 pub(super) struct RotateKey {
     /// 0 (at once) to 604800 (a week).
@@ -40,7 +40,8 @@ pub(super) struct RotateKey {
     post,
     path = "/users/me/api-keys/{id}/rotate",
     tag = "users",
-    params(("id" = ApiKeyId, Path)),
+    extensions(("x-problems" = json!(["conflict"]))),
+    params(("id" = ApiKeyId, Path, description = "The key's id")),
     request_body = RotateKey,
     responses((status = 201, body = Envelope<CreatedKey>))
 )]

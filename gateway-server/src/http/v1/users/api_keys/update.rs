@@ -21,7 +21,7 @@ use crate::identity::Person;
 
 /// What is to change.
 #[derive(Debug, Deserialize, Validate, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(as = UpdateApiKey)]
 pub(super) struct UpdateKey {
     #[garde(inner(length(chars, max = 100), custom(one_line)))]
@@ -42,7 +42,8 @@ pub(super) struct UpdateKey {
     patch,
     path = "/users/me/api-keys/{id}",
     tag = "users",
-    params(("id" = ApiKeyId, Path)),
+    extensions(("x-problems" = json!(["conflict"]))),
+    params(("id" = ApiKeyId, Path, description = "The key's id")),
     request_body = UpdateKey,
     responses((status = 200, body = Envelope<Key>))
 )]

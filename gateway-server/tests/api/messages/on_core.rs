@@ -1,11 +1,12 @@
-//! A send that a core answers by itself is answered as the router does it.
+//! Sends are served on the core where they arrive, by the same functions as on one runtime for all.
 
 use std::sync::Arc;
 
 use gateway_core::worker::WorkerLink;
-use gateway_server::http;
-use gateway_server::http::core::{Core, CorePorts};
+use gateway_server::http::door::{CorePorts, Door};
 use gateway_server::http::serve::{Listener, Serving};
+use hyper::HeaderMap;
+use hyper::header::HeaderName;
 use metrics::Gauge;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ struct Served {
 }
 
 impl Served {
-    /// With one connected session; the key and the route are known.
+    /// With one connected session.
     async fn start() -> Self {
         let scene = Scene::set().await;
         let session = scene.connected("sales").await;
@@ -38,7 +39,7 @@ impl Served {
         let own: Arc<dyn WorkerLink> = Arc::new(link.clone());
         let log = Arc::clone(&app.log);
         let ports = CorePorts { link: own, log };
-        let core = Core::new(app.parts.clone(), http::router(app), ports);
+        let core = Door::of_core(app, ports);
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let base = format!("http://{}", listener.address());
         let stop = CancellationToken::new();
@@ -54,9 +55,6 @@ impl Served {
             stop,
         };
         served.refresh().await;
-        let first = served.send(&a_text("first")).send().await.expect("sent");
-        assert_eq!(first.status(), 200);
-        assert_eq!(served.by_core(), 0, "nothing was known yet");
         served
     }
 
@@ -94,51 +92,38 @@ async fn body(response: Response) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-/// Names of the headers, without those of the connection and of caches in between.
-fn header_names(response: &Response) -> Vec<String> {
-    let names = response.headers().keys().map(ToString::to_string);
-    let mut names: Vec<_> = names.filter(|name| name != "vary").collect();
-    names.sort();
+/// The names of the headers, without what the listener adds.
+fn header_names(headers: &HeaderMap) -> Vec<&str> {
+    let names = headers.keys().map(HeaderName::as_str);
+    let mut names: Vec<_> = names.filter(|name| *name != "date").collect();
+    names.sort_unstable();
     names
 }
 
 #[tokio::test]
-async fn it_says_what_the_router_says() {
+async fn it_says_what_is_said_without_cores() {
     let served = Served::start().await;
-    // A request of a browser goes through the layers.
-    let routed = served.send(&a_text("routed"));
-    let routed = routed
-        .header("origin", "https://elsewhere.test")
-        .send()
-        .await;
-    let routed = routed.expect("sent");
-    assert_eq!(served.by_core(), 0);
-    let own = served
-        .send(&a_text("by the core"))
-        .send()
-        .await
-        .expect("sent");
+    let own = served.send(&a_text("by the core")).send();
+    let own = own.await.expect("sent");
     assert_eq!(served.by_core(), 1);
-    assert_eq!(
-        (own.status(), routed.status()),
-        (routed.status(), own.status())
-    );
-    let exposed = |names: Vec<String>| -> Vec<String> {
-        let cross = |name: &String| !name.starts_with("access-control-");
-        names.into_iter().filter(cross).collect()
-    };
-    assert_eq!(header_names(&own), exposed(header_names(&routed)));
-    let left = |response: &Response| -> u64 {
-        let value = response.headers()["ratelimit-remaining"].to_str();
-        value.expect("text").parse().expect("a number")
-    };
-    assert_eq!(left(&own), left(&routed) - 1);
-    let (own, routed) = (body(own).await, body(routed).await);
-    let fields = |body: &Value| -> Vec<String> {
-        let data = body["data"].as_object().expect("data");
+    let path = format!("/api/v1/sessions/{}/messages", served.session);
+    let request = served.scene.app.post(&path).key(&served.key);
+    let shared = request.json(&a_text("by all")).expect(200).await;
+    assert_eq!(served.by_core(), 1);
+    assert_eq!(own.status(), 200);
+    assert_eq!(header_names(own.headers()), header_names(&shared.headers));
+    let left: u64 = own.headers()["ratelimit-remaining"]
+        .to_str()
+        .expect("text")
+        .parse()
+        .expect("a number");
+    assert_eq!(shared.header("ratelimit-remaining"), (left - 1).to_string());
+    let own = body(own).await;
+    let fields = |data: &Value| -> Vec<String> {
+        let data = data.as_object().expect("data");
         data.keys().cloned().collect()
     };
-    assert_eq!(fields(&own), fields(&routed));
+    assert_eq!(fields(&own["data"]), fields(shared.data()));
     assert_eq!(own["data"]["content"]["text"], "by the core");
     assert_eq!(own["data"]["status"], "sending");
     let id = own["data"]["id"].as_str().expect("an id");
@@ -147,37 +132,43 @@ async fn it_says_what_the_router_says() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_body_is_said_in_the_same_words() {
+async fn what_is_wrong_is_said_in_the_same_words() {
     let served = Served::start().await;
-    for wrong in [
-        json!({"to": "nobody", "type": "text", "text": "x"}),
-        json!({"to": "+49 170 1234567", "type": "fax"}),
-        json!({"to": "+49 170 1234567", "type": "image", "media": {"url": "https://a.test/b"}}),
-        json!({"to": "+49 170 1234567", "type": "text", "text": "x\u{0}"}),
-        json!([]),
+    let path = format!("/api/v1/sessions/{}/messages", served.session);
+    for (wrong, status) in [
+        (json!({"to": "nobody", "type": "text", "text": "x"}), 400),
+        (json!({"to": "+49 170 1234567", "type": "fax"}), 400),
+        (
+            json!({"to": "+49 170 1234567", "type": "image", "media": {"url": "https://a.test/b"}}),
+            501,
+        ),
+        (
+            json!({"to": "+49 170 1234567", "type": "text", "text": "x\u{0}"}),
+            400,
+        ),
+        (json!([]), 400),
     ] {
         let own = served.send(&wrong).send().await.expect("an answer");
-        let routed = served
-            .send(&wrong)
-            .header("origin", "https://elsewhere.test");
-        let routed = routed.send().await.expect("an answer");
-        assert_eq!(own.status(), routed.status(), "{wrong}");
+        assert_eq!(own.status(), status, "{wrong}");
         let id = own.headers()["x-request-id"]
             .to_str()
             .expect("text")
             .to_owned();
-        let (mut own, mut routed) = (body(own).await, body(routed).await);
+        let request = served.scene.app.post(&path).key(&served.key).json(&wrong);
+        let mut shared = request.expect(status).await.body;
+        let mut own = body(own).await;
         assert_eq!(own["requestId"], id.as_str());
         own["requestId"] = Value::Null;
-        routed["requestId"] = Value::Null;
-        assert_eq!(own, routed, "{wrong}");
+        shared["requestId"] = Value::Null;
+        assert_eq!(own, shared, "{wrong}");
     }
     assert_eq!(served.by_core(), 0);
 }
 
 #[tokio::test]
-async fn what_the_core_cannot_know_is_left_to_the_router() {
+async fn what_a_core_does_not_remember_is_looked_up() {
     let served = Served::start().await;
+    served.send(&a_text("first")).send().await.expect("sent");
     let nobody = served.send_to("nobody", &a_text("x")).send().await;
     assert_eq!(nobody.expect("an answer").status(), 404);
     let bare = served
@@ -187,11 +178,32 @@ async fn what_the_core_cannot_know_is_left_to_the_router() {
     assert_eq!(bare.status(), 401);
     served.scene.app.advance(6);
     let late = served.send(&a_text("x")).send().await.expect("an answer");
-    assert_eq!(late.status(), 200);
-    assert_eq!(served.by_core(), 0, "what is remembered is too old");
-    served.refresh().await;
-    served.send(&a_text("x")).send().await.expect("an answer");
-    assert_eq!(served.by_core(), 1);
+    assert_eq!(late.status(), 200, "what is remembered is too old");
+    assert_eq!(served.by_core(), 2);
+}
+
+#[tokio::test]
+async fn a_restricted_key_sends_for_its_own_session_by_either_name() {
+    let served = Served::start().await;
+    let other = served.scene.connected("support").await;
+    let body = json!({
+        "name": "bot", "scopes": ["messages:send"], "sessionId": served.session
+    });
+    let made = served.scene.post("/api/v1/users/me/api-keys").json(&body);
+    let made = made.expect(201).await;
+    let key = made.data()["key"].as_str().expect("a key").to_owned();
+    for (session, status) in [
+        (&*served.session, 200),
+        ("sales", 200),
+        (&other, 404),
+        ("support", 404),
+    ] {
+        let url = format!("{}/api/v1/sessions/{session}/messages", served.base);
+        let send = served.client.post(url).header("apikey", &key);
+        let answer = send.json(&a_text("x")).send().await.expect("sent");
+        assert_eq!(answer.status(), status, "{session}");
+    }
+    assert_eq!(served.by_core(), 2);
 }
 
 #[tokio::test]
@@ -246,6 +258,18 @@ async fn a_long_answer_is_compressed_when_asked_for() {
             compressed
         );
     }
+    assert_eq!(served.by_core(), 2);
+}
+
+#[tokio::test]
+async fn a_browser_is_told_from_where_it_may_call() {
+    let served = Served::start().await;
+    let send = served.send(&a_text("x"));
+    let answer = send.header("origin", "https://elsewhere.test").send().await;
+    let answer = answer.expect("sent");
+    assert_eq!(answer.status(), 200);
+    let exposed = "access-control-expose-headers";
+    assert!(answer.headers().contains_key(exposed));
     assert_eq!(served.by_core(), 1);
 }
 
@@ -255,7 +279,6 @@ async fn a_body_that_is_announced_too_long_is_refused_before_it_comes() {
     let limit = served.scene.app.app.config.http.body_limit;
     let address = served.base.strip_prefix("http://").expect("an address");
     let session = format!("/api/v1/sessions/{}/messages", served.session);
-    // A browser's request goes through the layers.
     let browser = "origin: https://elsewhere.test\r\n";
     for (path, more) in [
         (&*session, ""),
