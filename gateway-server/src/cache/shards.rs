@@ -186,7 +186,7 @@ impl<K: Hash + Eq + Clone, V: Entry> Shards<K, V> {
         }
     }
 
-    /// Removes everything.
+    /// Removes every entry of every shard.
     pub(super) fn clear(&self) {
         for shard in &self.shards {
             let mut entries = shard.write();

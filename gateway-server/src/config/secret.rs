@@ -89,7 +89,7 @@ pub enum SecretError {
         path.display()
     )]
     Lost {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
     /// Existing data was written under another secret.

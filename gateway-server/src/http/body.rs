@@ -50,7 +50,7 @@ impl<T: Unpin> HttpBody for Holding<T> {
 
 /// How much of a body that nobody wants is read all the same.
 const DROPPED_BYTES: usize = 1 << 20;
-/// For how long.
+/// How long the rest of a refused body is read and dropped before the connection closes.
 const DROPPED_FOR: Duration = Duration::from_secs(2);
 
 /// A request body that fails when it is not complete in time, however steadily it drips.

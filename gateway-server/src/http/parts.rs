@@ -65,7 +65,7 @@ macro_rules! parts {
 }
 
 parts! {
-    /// The listener's options.
+    /// The options of the HTTP listener.
     http: Arc<config::Http>,
     /// The limits for strangers.
     limits: Arc<config::Limits>,

@@ -52,7 +52,7 @@ struct KeptConnection {
     since: Instant,
 }
 
-/// A parsed endpoint.
+/// A worker's endpoint, parsed once: where to connect and what paths begin with.
 #[derive(Debug)]
 pub(super) struct Address {
     uri: Uri,

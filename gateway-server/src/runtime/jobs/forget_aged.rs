@@ -18,7 +18,7 @@ const BETWEEN_STEPS: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct ForgetAged {
     pub(crate) retention: Retention,
-    /// Between two rounds.
+    /// The pause between two rounds.
     pub(crate) interval: Duration,
     pub(crate) metrics: JobMetrics,
 }

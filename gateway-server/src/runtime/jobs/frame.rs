@@ -83,7 +83,7 @@ impl Pace {
 /// When a job steps again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// At its pace.
+    /// The job's own pace has come round.
     AtPace,
     /// When this time has passed; the job's pace bounds it.
     Within(Duration),
@@ -96,7 +96,7 @@ pub(crate) enum Next {
 /// Why a step failed. The next step does its work.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobError {
-    /// The store's.
+    /// The store failed; the step is tried again at the job's next turn.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The coordinator's, which reports its outages itself.
@@ -128,7 +128,7 @@ impl JobError {
 pub(crate) struct JobFrame {
     /// Where jobs hear notices.
     pub(crate) coord: Arc<dyn Coordinator>,
-    /// Measures steps.
+    /// The clock that step durations are measured with.
     pub(crate) clock: Arc<dyn Clock>,
     /// Knows every job and stops it.
     pub(crate) shutdown: Shutdown,

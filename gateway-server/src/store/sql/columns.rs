@@ -39,7 +39,7 @@ pub(super) enum List<'t> {
 }
 
 impl<'t> Columns<'t> {
-    /// No list yet.
+    /// Makes an empty list.
     pub(crate) fn new() -> Self {
         Self::default()
     }

@@ -11,7 +11,7 @@ use super::pool::Pool;
 use super::tx::Tx;
 use super::{postgres, sqlite};
 
-/// An engine.
+/// The database engine a statement is written for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Dialect {
     Postgres,

@@ -16,7 +16,7 @@ use sqlx::{Encode, Postgres, Sqlite, Type};
 const JSON: Oid = Oid(114);
 const JSON_ARRAY: Oid = Oid(199);
 
-/// A JSON text.
+/// A value that is stored as JSON text in one column.
 #[derive(Debug)]
 pub(super) struct JsonText(pub(super) Box<RawValue>);
 

@@ -76,7 +76,7 @@ pub enum OpenError {
         path.display()
     )]
     File {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// Why.
         source: sqlx::Error,

@@ -70,14 +70,14 @@ pub(super) const TURN: Duration = Duration::from_secs(30);
 pub(crate) enum Pool {
     /// A PostgreSQL server.
     Postgres {
-        /// Its connections.
+        /// The connections to it.
         pool: PgPool,
         /// Measures how long a transaction is open.
         clock: Arc<dyn Clock>,
-        /// Watches its answers.
+        /// Notices when the server stops answering.
         silence: Silence,
     },
-    /// A SQLite file.
+    /// A SQLite database in a file.
     Sqlite {
         /// The one connection that writes.
         writer: SqlitePool,

@@ -13,7 +13,7 @@ use gateway_core::time::Timestamp;
 use super::tx::Tx;
 use super::types::{Count, Id, Time};
 
-/// The one shard's.
+/// Removes the aged events of the only shard there is.
 const EVENTS: &str = "DELETE FROM events WHERE shard = 0 AND created_at < $1 AND position IN \
      (SELECT position FROM events WHERE shard = 0 ORDER BY position LIMIT $2)";
 

@@ -77,7 +77,7 @@ const fn delta(counts: u64) -> UsageDelta {
     }
 }
 
-/// [`ACTIVITY_STEP`] in microseconds.
+/// Returns [`ACTIVITY_STEP`] in microseconds, the unit of stored durations.
 pub(super) fn activity_micros() -> i64 {
     i64::try_from(ACTIVITY_STEP.as_micros()).unwrap_or(i64::MAX)
 }

@@ -333,7 +333,7 @@ impl StateRows {
         tx.finish().await
     }
 
-    /// Removes every generation.
+    /// Removes every generation of a session's state, the current one and the archived ones.
     pub(crate) async fn erase(&self, session: SessionId) -> Result<(), StoreError> {
         let mut tx = self.pool.begin().await?;
         // Versions first: whoever writes to the journal holds one of them.

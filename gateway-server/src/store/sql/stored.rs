@@ -28,7 +28,7 @@ use super::types::{Count, Id, Time};
 pub(super) trait Stored: Sized {
     /// What the column gives.
     type Read: Kept;
-    /// What it takes.
+    /// The type that sqlx binds for it.
     type Write<'a>
     where
         Self: 'a;
@@ -114,7 +114,7 @@ impl Stored for Timestamp {
     }
 }
 
-/// In whole microseconds.
+/// Stored in whole microseconds.
 impl Stored for Duration {
     type Read = Count;
     type Write<'a> = Count;
@@ -167,7 +167,7 @@ impl Stored for Cow<'static, str> {
     }
 }
 
-/// A SHA-256.
+/// A SHA-256 digest, stored as its 32 bytes.
 impl Stored for [u8; 32] {
     type Read = Vec<u8>;
     type Write<'a> = &'a [u8];

@@ -29,7 +29,7 @@ pub(super) enum Part {
     },
     /// So many parameters, from the first on.
     Parameters(usize),
-    /// One parameter.
+    /// The place of one parameter, counted from zero.
     Parameter(usize),
     /// `name = $3, …`, or `name = n.name, …`: every column but some.
     Set {

@@ -24,9 +24,9 @@ use super::types::Time;
 /// A statement: the same on both engines, or a pair.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sql {
-    /// For PostgreSQL.
+    /// The text for PostgreSQL.
     pub(crate) postgres: &'static str,
-    /// For SQLite.
+    /// The text for SQLite.
     pub(crate) sqlite: &'static str,
 }
 
@@ -209,7 +209,7 @@ impl Tx {
         }
     }
 
-    /// Begins a statement.
+    /// Begins a statement in this transaction; its parameters are bound in order.
     pub(crate) fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let arguments = match &self.engine {
             Engine::Postgres { .. } => Arguments::Postgres(PgArguments::default()),
@@ -283,7 +283,7 @@ pub(crate) struct Query<'x> {
 }
 
 impl Query<'_> {
-    /// The next parameter.
+    /// Binds the next parameter.
     pub(crate) fn bind<'t, T: Bind<'t>>(mut self, value: T) -> Self {
         let added = match &mut self.arguments {
             Arguments::Postgres(arguments) => arguments.add(value),

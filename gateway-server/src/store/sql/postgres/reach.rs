@@ -22,12 +22,12 @@ pub enum ServerError {
          special characters in it as %xx"
     )]
     Address(#[source] sqlx::Error),
-    /// Nobody answers.
+    /// No server answers at the address.
     #[error("PostgreSQL cannot be reached at {place}: {why}; start it, or correct DATABASE_URL")]
     Unreachable {
         /// Host and port, or the socket.
         place: String,
-        /// What happened.
+        /// What the last attempt failed with.
         why: String,
     },
     /// The user or the password is wrong, or may not come from here.
@@ -35,7 +35,7 @@ pub enum ServerError {
     Login {
         /// Host and port, or the socket.
         place: String,
-        /// Its words.
+        /// The error as the server gave it.
         source: sqlx::Error,
     },
     /// It answers and cannot be used: there is no such database, it is starting, or is no PostgreSQL.
@@ -43,7 +43,7 @@ pub enum ServerError {
     Unusable {
         /// Host and port, or the socket.
         place: String,
-        /// Why.
+        /// The error as the server gave it.
         source: sqlx::Error,
     },
 }

@@ -33,15 +33,15 @@ pub enum LockError {
         path.display()
     )]
     Held {
-        /// The lock file.
+        /// The path of the lock file.
         path: PathBuf,
     },
     /// The file cannot be made or locked.
     #[error("{} cannot be locked", path.display())]
     Unusable {
-        /// The lock file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system said.
         source: io::Error,
     },
 }
