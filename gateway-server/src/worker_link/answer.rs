@@ -112,41 +112,49 @@ fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> LinkError {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => LinkError::Busy {
             retry_after: retry_after(headers),
         },
-        StatusCode::NOT_IMPLEMENTED => refused(status, &problem(body)),
-        _ if status.is_client_error() => understood(status, problem(body)),
+        _ if status.is_client_error() || status == StatusCode::NOT_IMPLEMENTED => {
+            understood(status, &problem(body))
+        }
         // Redirects are not part of the protocol, and a worker that fails may have acted before.
         _ => LinkError::Rubbish,
     }
 }
 
-fn understood(status: StatusCode, problem: WorkerProblem) -> LinkError {
+fn understood(status: StatusCode, problem: &WorkerProblem) -> LinkError {
     match (status, problem.kind.as_str()) {
+        // Something in between has answered, and nobody knows whether the worker was asked before.
+        (_, kind) if !is_kind(kind) => LinkError::Rubbish,
+        // It does not take our token at the moment, so it has done nothing.
+        (StatusCode::UNAUTHORIZED, _) => LinkError::Busy { retry_after: None },
         (StatusCode::NOT_FOUND, "unknown_session") => LinkError::UnknownSession,
         (StatusCode::CONFLICT, "stale_epoch") => LinkError::StaleEpoch {
             current: problem.current_epoch.unwrap_or_default(),
         },
         (StatusCode::CONFLICT, "wrong_incarnation") => LinkError::WrongIncarnation {
-            current: problem.current_incarnation,
+            current: problem.current_incarnation.clone(),
         },
         (StatusCode::CONFLICT, "not_connected") => LinkError::NotConnected,
         (StatusCode::CONFLICT, "body_mismatch") => LinkError::BodyMismatch,
-        _ => refused(status, &problem),
+        _ => refused(status, problem),
     }
 }
 
+/// Returns whether the text names a kind of refusal, as only a worker does: a proxy says nothing, a sentence or
+/// `about:blank`.
+fn is_kind(text: &str) -> bool {
+    let is_named = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    !text.is_empty() && text.bytes().all(is_named)
+}
+
 fn refused(status: StatusCode, problem: &WorkerProblem) -> LinkError {
-    let code = match problem.kind.as_str() {
-        "" => "worker_error",
-        kind => kind,
-    };
     LinkError::Refused {
         status: status.as_u16(),
-        code: code.chars().take(MAX_WORDS).collect(),
+        code: problem.kind.chars().take(MAX_WORDS).collect(),
         message: problem.error.chars().take(MAX_WORDS).collect(),
     }
 }
 
-/// Reads the body of a refusal. One that makes no sense counts as empty: it is still a refusal.
+/// Reads the body of a refusal. One that makes no sense counts as empty.
 fn problem(body: &[u8]) -> WorkerProblem {
     serde_json::from_slice(body).unwrap_or_default()
 }

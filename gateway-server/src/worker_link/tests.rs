@@ -207,14 +207,6 @@ async fn refusals_are_told_apart_by_their_type() {
                 message: "poll".to_owned(),
             },
         ),
-        (
-            refusal("404 Not Found", "<html>"),
-            LinkError::Refused {
-                status: 404,
-                code: "worker_error".to_owned(),
-                message: String::new(),
-            },
-        ),
     ];
     for (act, expected) in rows {
         assert_eq!(release(act, LONG).await, Err(expected));
@@ -235,6 +227,8 @@ async fn a_busy_worker_says_when_to_come_back() {
     let silent = answer("503 Service Unavailable", "", "");
     let whenever = Err(LinkError::Busy { retry_after: None });
     assert_eq!(release(silent, LONG).await, whenever);
+    let strange = answer("401 Unauthorized", "", r#"{"type":"unauthorized"}"#);
+    assert_eq!(release(strange, LONG).await, whenever);
 }
 
 #[tokio::test]
@@ -248,6 +242,23 @@ async fn what_is_not_the_protocol_is_rubbish() {
         answer("302 Found", "location: /elsewhere\r\n", ""),
         answer("500 Internal Server Error", "", "oops"),
         answer("502 Bad Gateway", "", "<html>"),
+        // A proxy in front of the worker.
+        answer("400 Bad Request", "", "<html>"),
+        answer("401 Unauthorized", "", ""),
+        answer("403 Forbidden", "", r#"{"message":"forbidden"}"#),
+        answer(
+            "403 Forbidden",
+            "",
+            r#"{"type":"about:blank","title":"Forbidden"}"#,
+        ),
+        answer(
+            "403 Forbidden",
+            "",
+            r#"{"code":"Forbidden","message":"no"}"#,
+        ),
+        answer("404 Not Found", "", "<html>"),
+        answer("413 Payload Too Large", "", "{}"),
+        answer("501 Not Implemented", "", "<html>"),
         Act::Say("SSH-2.0-OpenSSH_9\r\n\r\n".to_owned()),
     ] {
         assert_eq!(release(act, LONG).await, Err(LinkError::Rubbish));
