@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use super::body::BodyLimit;
+use super::lossy;
 use super::problem::{Detail, Kind, Problem};
 use super::text;
 
@@ -90,7 +91,8 @@ where
     }
 }
 
-/// A parsed JSON body with texts that people wrote: it is not refused for control characters.
+/// A parsed JSON body with texts that people wrote: it is refused neither for control characters nor for
+/// characters that cannot be read, which become U+FFFD.
 #[derive(Clone, Copy, Debug)]
 pub struct FactJson<T>(pub T);
 
@@ -103,7 +105,13 @@ where
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let body = json_body(request).await?;
-        Ok(Self(parse_any(&body)?))
+        match parse_any(&body) {
+            Ok(value) => Ok(Self(value)),
+            // What is wrong besides is named as it is in the body that was sent.
+            Err(problem) => parse_any(&lossy::mended(&body))
+                .map(Self)
+                .map_err(|_| problem),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod connection;
 pub mod door;
 pub mod extract;
 mod layers;
+mod lossy;
 mod observe;
 pub mod openapi;
 pub mod page;
