@@ -11,7 +11,7 @@ use std::sync::Arc;
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
 use gateway_core::identity::WorkerTokens;
-use gateway_core::message::MessageLog;
+use gateway_core::message::{AckDeadline, MessageLog};
 use gateway_core::orchestrator::{Orchestrator, Policy, Ports as OrchestratorPorts};
 use gateway_core::retention::Retention;
 use gateway_core::store::{PlatformStore, Store};
@@ -381,7 +381,13 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, peers: Optio
         interval: retention.interval,
         metrics: app.metrics.jobs.clone(),
     };
-    frame.spawn(jobs::Led::new(store, app.replica, forget));
+    frame.spawn(jobs::Led::new(Arc::clone(&store), app.replica, forget));
+    let within = app.config.message_log.acknowledged_within;
+    let end_silence = jobs::EndSilence {
+        deadline: AckDeadline::new(Arc::clone(&store), Arc::clone(&app.log), within),
+        metrics: app.metrics.jobs.clone(),
+    };
+    frame.spawn(jobs::Led::new(store, app.replica, end_silence));
     frame.spawn(jobs::PublishEvents::new(
         Arc::clone(&app.sequencing),
         Arc::clone(&app.coord),

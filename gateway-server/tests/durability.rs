@@ -66,6 +66,9 @@ fn inbound(id: u128) -> Fact {
         kind: "text".to_owned(),
         content: serde_json::json!({ "n": id.to_string() }),
         offline: false,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     })
 }
 

@@ -94,6 +94,8 @@ fn outgoing(id: u128, status: MessageStatus, hash: u8) -> Fact {
         body_hash: [hash; 32],
         status,
         error: None,
+        refused_status: None,
+        alias: None,
     })
 }
 
@@ -110,6 +112,9 @@ fn status(id: u128, status: MessageStatus) -> Fact {
             code: "refused".to_owned(),
             message: Some("by the phone".to_owned()),
         }),
+        own: None,
+        age: None,
+        occurred_at: None,
     })
 }
 
@@ -125,6 +130,9 @@ fn inbound(id: u128, kind: &str, text: &str) -> Fact {
         kind: kind.to_owned(),
         content: json!({ "text": text }),
         offline: false,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     })
 }
 

@@ -7,7 +7,7 @@
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::payload::{
-    MessageReceived, MessageStatusChanged, SessionCreated, SessionDeleted, SessionQr,
+    MessageReceived, MessageSent, MessageStatusChanged, SessionCreated, SessionDeleted, SessionQr,
     SessionStatusChanged, WorkerChanged,
 };
 use super::record::EventData;
@@ -131,11 +131,23 @@ catalogue! {
     MessageReceived(MessageReceived) = "message.received", version 1, sample
         r#"{"id": "msg_01kf0k8y20f5y9rawxfs383b70", "waMessageId": "3A1F0C5E9B7D24680ACE",
             "chatId": "491701234567@s.whatsapp.net", "from": "491701234567@s.whatsapp.net",
-            "type": "text", "content": {"text": "Hello"}, "offline": false}"#;
+            "phone": "491701234567", "lid": "123456789012345@lid",
+            "type": "text", "content": {"text": "Hello"}, "offline": false,
+            "occurredAt": "2026-01-15T10:29:58Z"}"#;
+    /// The owner of the account has written a message on the phone, or on another linked device.
+    MessageSent(MessageSent) = "message.sent", version 1, sample
+        r#"{"id": "msg_01kf0k8y20f5y9rawxfs383b70", "waMessageId": "3A1F0C5E9B7D24680ACE",
+            "chatId": "491701234567@s.whatsapp.net", "from": "491700000001@s.whatsapp.net",
+            "phone": "491701234567", "lid": "123456789012345@lid",
+            "source": "phone", "type": "text", "content": {"text": "On my way"}, "offline": false,
+            "occurredAt": "2026-01-15T10:29:58Z"}"#;
     /// The status of a message has changed.
     MessageStatus(MessageStatusChanged) = "message.status", version 1, sample
         r#"{"id": "msg_01kf0k8y20f5y9rawxfs383b70", "waMessageId": "3EB0C5E9B7D24680ACE13F",
-            "direction": "outbound", "previous": "sent", "status": "delivered", "error": null}"#;
+            "direction": "outbound", "source": "api", "chatId": "491701234567@s.whatsapp.net",
+            "phone": "491701234567", "lid": null,
+            "previous": "sent", "status": "delivered", "error": null,
+            "occurredAt": "2026-01-15T10:30:00Z"}"#;
     /// The status of a worker has changed. Operators only.
     WorkerStatus(WorkerChanged) = "worker.status", version 1, sample
         r#"{"workerId": "worker-1", "status": "OFFLINE", "reason": "lease_expired"}"#;

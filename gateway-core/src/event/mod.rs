@@ -26,7 +26,7 @@ pub use catalogue::{Event, UnreadableEvent};
 pub use envelope::{ChallengeText, EventEnvelope, EventSession};
 pub use pages::EventPages;
 pub use payload::{
-    MessageReceived, MessageStatusChanged, SessionCreated, SessionDeleted, SessionQr,
+    MessageReceived, MessageSent, MessageStatusChanged, SessionCreated, SessionDeleted, SessionQr,
     SessionStatusChanged, WorkerChanged,
 };
 pub use reader::{EventPage, EventReader};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::{MessageId, SessionName, WorkerId};
-use crate::message::{Direction, MessageError, MessageStatus, WaMessageId};
+use crate::message::{Direction, MessageError, MessageSource, MessageStatus, WaMessageId};
 use crate::session::{Challenge, ChallengeKind, Reason, Session, Status, StatusView};
 use crate::time::Timestamp;
 use crate::worker::WorkerStatus;
@@ -107,6 +107,10 @@ pub struct MessageReceived {
     /// The chat, in canonical form.
     pub chat_id: String,
     pub from: Option<String>,
+    /// The phone number of who wrote it, if it is known: digits with country code.
+    pub phone: Option<String>,
+    /// The LID of who wrote it, if it is known.
+    pub lid: Option<String>,
     /// `text`, `image`, …, as the worker names it.
     #[serde(rename = "type")]
     pub kind: String,
@@ -114,6 +118,38 @@ pub struct MessageReceived {
     pub content: Value,
     /// Whether the message was waiting at WhatsApp while the session was not connected.
     pub offline: bool,
+    /// When it was written, if that is known.
+    pub occurred_at: Option<Timestamp>,
+}
+
+/// The payload of `message.sent`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct MessageSent {
+    /// The gateway's id of the message.
+    pub id: MessageId,
+    /// The id of the message at WhatsApp.
+    pub wa_message_id: WaMessageId,
+    /// The chat, in canonical form.
+    pub chat_id: String,
+    /// The account that wrote it.
+    pub from: Option<String>,
+    /// The phone number of the person that it is for, if it is known: digits with country code.
+    pub phone: Option<String>,
+    /// The LID of the person that it is for, if it is known.
+    pub lid: Option<String>,
+    /// Where it was written.
+    pub source: MessageSource,
+    /// `text`, `image`, …, as the worker names it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The content, as the worker sent it.
+    pub content: Value,
+    /// Whether the message was waiting at WhatsApp while the session was not connected.
+    pub offline: bool,
+    /// When it was written, if that is known.
+    pub occurred_at: Option<Timestamp>,
 }
 
 /// The payload of `message.status`.
@@ -127,10 +163,20 @@ pub struct MessageStatusChanged {
     pub wa_message_id: Option<WaMessageId>,
     /// Whether the tenant or the other side wrote it.
     pub direction: Direction,
+    /// Where it was written, if it is outbound.
+    pub source: Option<MessageSource>,
+    /// The chat, in canonical form; none while only a status is known of the message.
+    pub chat_id: Option<String>,
+    /// The phone number of the person that it is for, if it is known: digits with country code.
+    pub phone: Option<String>,
+    /// The LID of the person that it is for, if it is known.
+    pub lid: Option<String>,
     /// The status before; none when this is the first thing known of the message.
     pub previous: Option<MessageStatus>,
     pub status: MessageStatus,
     pub error: Option<MessageError>,
+    /// When it happened, if that was before the event.
+    pub occurred_at: Option<Timestamp>,
 }
 
 /// The payload of `worker.status`.

@@ -6,6 +6,7 @@
 //! without a look-up. The key of the hash is never rotated.
 
 use std::fmt;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::de::Error;
@@ -58,6 +59,11 @@ impl fmt::Display for WaMessageId {
     }
 }
 
+/// Reports on a message come within this time, all but the last ones.
+const RECENT: Duration = Duration::from_secs(24 * 3_600);
+/// Longer than messages are kept.
+const LONGEST_HISTORY: Duration = Duration::from_secs(400 * 24 * 3_600);
+
 /// Derives message ids under a secret key.
 #[derive(Clone)]
 pub struct MessageIds {
@@ -98,6 +104,17 @@ impl MessageIds {
         MessageId::generate(now, entropy)
     }
 
+    /// Returns whether a message of this id was made more than a day before `seen`, so that its first reports have
+    /// long been recorded. Ids of sends with an idempotency key do not say when they were made: never.
+    #[must_use]
+    pub fn is_of_the_past(id: MessageId, seen: Timestamp) -> bool {
+        let made = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
+        let made = Timestamp::from_micros(made.saturating_mul(1_000));
+        // A hash looks like any time at all in ten thousand years, hardly ever like one of these.
+        let (oldest, youngest) = (seen.minus(LONGEST_HISTORY), seen.minus(RECENT));
+        (oldest..youngest).contains(&made)
+    }
+
     /// Returns the id of an inbound message, which is identified by session, chat, sender and its id at
     /// WhatsApp.
     #[must_use]
@@ -114,6 +131,20 @@ impl MessageIds {
                 &session.as_u128().to_be_bytes(),
                 chat.as_bytes(),
                 sender.as_bytes(),
+                wa.as_str().as_bytes(),
+            ],
+        )
+    }
+
+    /// Returns the id of a message that was written on the phone, which is identified by session, chat and its id at
+    /// WhatsApp.
+    #[must_use]
+    pub fn own(&self, session: SessionId, chat: &str, wa: &WaMessageId) -> MessageId {
+        self.derive(
+            b"own",
+            &[
+                &session.as_u128().to_be_bytes(),
+                chat.as_bytes(),
                 wa.as_str().as_bytes(),
             ],
         )

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::ChatId;
+use super::glyph::{is_blank, is_one_emoji};
+
 /// The longest text of a message in characters.
 pub const MAX_TEXT_CHARS: usize = 65_536;
 const MAX_CAPTION_CHARS: usize = 4_096;
@@ -128,7 +131,9 @@ pub struct Media {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
+    /// In one line.
     pub name: String,
+    /// A phone number with country code, as in `to` of a send.
     pub phone_number: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization: Option<String>,
@@ -183,7 +188,7 @@ impl Content {
             Self::Text {
                 text,
                 preview_url: _,
-            } => check.text("text", text, 1, MAX_TEXT_CHARS),
+            } => check.visible("text", text, MAX_TEXT_CHARS),
             Self::Image { media, caption } | Self::Document { media, caption } => {
                 check.media(media);
                 check.optional("caption", caption.as_deref(), MAX_CAPTION_CHARS);
@@ -226,10 +231,25 @@ impl Content {
                 }
                 check.optional("messageId", message_id.as_deref(), 128);
                 check.optional("waMessageId", wa_message_id.as_deref(), 128);
-                check.text("emoji", emoji, 0, 16);
+                check.emoji(emoji);
             }
         }
         check.problems
+    }
+
+    /// Returns the content as it goes to the worker and into the history: numbers on contact cards are digits with
+    /// country code, however they were written.
+    #[must_use]
+    pub fn canonical(mut self) -> Self {
+        if let Self::Contact { contacts } = &mut self {
+            for contact in contacts {
+                let chat = contact.phone_number.parse::<ChatId>().ok();
+                if let Some(digits) = chat.as_ref().and_then(ChatId::phone_digits) {
+                    digits.clone_into(&mut contact.phone_number);
+                }
+            }
+        }
+        self
     }
 
     /// Returns the content as JSON fields, with the name of the type as `type`.
@@ -274,6 +294,38 @@ impl Check {
         }
     }
 
+    /// A text in which something can be seen.
+    fn visible(&mut self, field: &str, text: &str, max: usize) {
+        let known = self.problems.len();
+        self.text(field, text, 1, max);
+        if self.problems.len() == known && is_blank(text) {
+            self.fail(field, "must contain something that can be seen");
+        }
+    }
+
+    /// A visible text in one line: on a contact card, each line says something else.
+    fn line(&mut self, field: &str, text: &str, max: usize) {
+        self.visible(field, text, max);
+        self.no_line_break(field, text);
+    }
+
+    fn no_line_break(&mut self, field: &str, text: &str) {
+        let breaks =
+            |c: char| c != '\0' && (c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
+        if text.contains(breaks) {
+            self.fail(field, "must not contain line breaks or control characters");
+        }
+    }
+
+    fn emoji(&mut self, emoji: &str) {
+        if !emoji.is_empty() && !is_one_emoji(emoji) {
+            self.fail(
+                "emoji",
+                "must be one emoji, or empty to take the reaction back",
+            );
+        }
+    }
+
     fn optional(&mut self, field: &str, text: Option<&str>, max: usize) {
         if let Some(text) = text {
             self.text(field, text, 0, max);
@@ -309,34 +361,35 @@ impl Check {
             );
         }
         for (index, contact) in contacts.iter().enumerate().take(MAX_CONTACTS) {
-            self.text(
-                &format!("contacts[{index}].name"),
-                &contact.name,
-                1,
-                MAX_LABEL_CHARS,
-            );
-            self.text(
-                &format!("contacts[{index}].phoneNumber"),
-                &contact.phone_number,
-                1,
-                32,
-            );
-            let organization = contact.organization.as_deref();
-            self.optional(
-                &format!("contacts[{index}].organization"),
-                organization,
-                MAX_LABEL_CHARS,
-            );
+            let field = |name: &str| format!("contacts[{index}].{name}");
+            self.line(&field("name"), &contact.name, MAX_LABEL_CHARS);
+            self.phone(&field("phoneNumber"), &contact.phone_number);
+            if let Some(organization) = &contact.organization {
+                let field = field("organization");
+                self.text(&field, organization, 0, MAX_LABEL_CHARS);
+                self.no_line_break(&field, organization);
+            }
+        }
+    }
+
+    /// A number as in `to`.
+    fn phone(&mut self, field: &str, text: &str) {
+        match text.parse::<ChatId>() {
+            Err(error) => self.fail(field, &error.to_string()),
+            Ok(chat) if chat.phone_digits().is_none() => {
+                self.fail(field, "must be a phone number such as +491701234567");
+            }
+            Ok(_) => {}
         }
     }
 
     fn poll(&mut self, question: &str, options: &[String], selectable: u32) {
-        self.text("question", question, 1, 255);
+        self.visible("question", question, 255);
         if !(2..=12).contains(&options.len()) {
             self.fail("options", "must have 2 to 12 entries");
         }
         for (index, option) in options.iter().enumerate().take(12) {
-            self.text(&format!("options[{index}]"), option, 1, 100);
+            self.visible(&format!("options[{index}]"), option, 100);
             if options[..index].contains(option) {
                 self.fail(
                     &format!("options[{index}]"),

@@ -9,12 +9,14 @@
 use std::any::Any;
 use std::fmt;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Direction, Message, MessageError, MessageStatus, WaMessageId};
+use super::{Direction, Message, MessageError, MessageStatus, PersonPair, WaMessageId};
 use crate::id::{Epoch, MessageId, SessionId, TenantId};
 use crate::store::StoreError;
+use crate::time::Timestamp;
 
 /// A reserved place in the log. Dropping it gives the place back.
 pub struct LogPlace(
@@ -58,7 +60,7 @@ pub enum Fact {
     Outgoing(Outgoing),
     /// A report on an outbound message. Makes a stub if nothing is known of the message yet.
     Status(StatusFact),
-    /// A message that came in.
+    /// A message that came in, or that was written on the phone.
     Inbound(Inbound),
 }
 
@@ -79,9 +81,13 @@ pub struct Outgoing {
     pub content: serde_json::Value,
     /// SHA-256 of the request's canonical body.
     pub body_hash: [u8; 32],
+    /// The other id of the person that it is for, if it is known.
+    pub alias: Option<String>,
     /// `sending`, `unknown` or `failed`.
     pub status: MessageStatus,
     pub error: Option<MessageError>,
+    /// The HTTP status of the worker's answer, if it refused the message for good.
+    pub refused_status: Option<u16>,
 }
 
 /// A report on an outbound message, checked to belong to the session.
@@ -94,11 +100,25 @@ pub struct StatusFact {
     pub epoch: Epoch,
     /// Its id at WhatsApp.
     pub wa_message_id: WaMessageId,
+    /// Of a message that was written on the phone: what the report says of it besides.
+    pub own: Option<OwnMessage>,
     pub status: MessageStatus,
     pub error: Option<MessageError>,
+    /// When it happened, if the reporter says so.
+    pub occurred_at: Option<Timestamp>,
+    /// How long before the report it happened, by the reporter's clock: better than a time of that clock.
+    pub age: Option<Duration>,
 }
 
-/// A message that came in.
+/// What is known of a message that was written on the phone, from a report on its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnMessage {
+    pub chat_id: String,
+    /// The account that wrote it.
+    pub sender: Option<String>,
+}
+
+/// A message that came in, or that was written on the phone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inbound {
     /// The gateway's id, derived from what identifies the message.
@@ -111,12 +131,18 @@ pub struct Inbound {
     pub wa_message_id: WaMessageId,
     pub chat_id: String,
     pub sender: String,
+    /// The other id of the person on the other side, if it is known.
+    pub alias: Option<String>,
     /// The type, as the worker names it.
     pub kind: String,
     /// The content, as the worker sent it.
     pub content: serde_json::Value,
     /// Whether the message was waiting at WhatsApp while the session was not connected.
     pub offline: bool,
+    /// Whether the owner of the account has written it, on the phone or on another linked device.
+    pub from_me: bool,
+    /// When it was written, if that is known.
+    pub occurred_at: Option<Timestamp>,
 }
 
 impl Fact {
@@ -145,6 +171,7 @@ impl Fact {
     pub const fn direction(&self) -> Direction {
         match self {
             Self::Outgoing(_) | Self::Status(_) => Direction::Outbound,
+            Self::Inbound(fact) if fact.from_me => Direction::Outbound,
             Self::Inbound(_) => Direction::Inbound,
         }
     }
@@ -178,4 +205,29 @@ pub trait MessageLog: Debug + Send + Sync {
 
     /// Returns the tenant's message of that id. Concurrent callers share one read.
     async fn find(&self, tenant: TenantId, id: MessageId) -> Result<Option<Message>, LogError>;
+
+    /// Returns the pairs of the tenant's session in which one of these ids stands, the one that was learnt last
+    /// first. Only the first [`MAX_PERSON_IDS`](super::MAX_PERSON_IDS) ids are looked for. A log that does not
+    /// remember persons knows none.
+    async fn persons(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        ids: &[&str],
+    ) -> Result<Vec<PersonPair>, LogError> {
+        let _ = (tenant, session, ids);
+        Ok(Vec::new())
+    }
+
+    /// Remembers durably that two ids are one person, in place of what was known of the LID. From then on messages
+    /// of either id are found by both, and are read back with [`Message::alias`].
+    async fn remember_person(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        pair: &PersonPair,
+    ) -> Result<(), LogError> {
+        let _ = (tenant, session, pair);
+        Ok(())
+    }
 }

@@ -24,11 +24,12 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
 }
 
-/// Where a page of messages ends. Lists go from the newest message to the oldest.
+/// Where a page of messages ends. Lists go from the message that was written last to the
+/// one that was written first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageCursor {
-    /// When the last message of the page was written.
-    pub created_at: Timestamp,
+    /// When the last message of the page was written, as [`Message::written_at`] says.
+    pub written_at: Timestamp,
     /// The id of the last message of the page.
     pub id: MessageId,
 }
@@ -43,7 +44,7 @@ pub trait MessageRepo: Send {
         id: MessageId,
     ) -> Result<Option<Message>, StoreError>;
 
-    /// Returns the tenant's messages that match, newest first, after the cursor, at most `limit`.
+    /// Returns the tenant's messages that match, the one written last first, after the cursor, at most `limit`.
     async fn messages(
         &mut self,
         tenant: TenantId,

@@ -12,7 +12,12 @@ use serde_json::{Map, Value};
 
 use super::kind::body_hash;
 use super::log::{Fact, LogError, LogFull, MessageLog, Outgoing, Recorded};
-use super::{ChatId, Content, Message, MessageError, MessageIds, MessageStatus, WaMessageId};
+use super::person::Party;
+use super::target::{QUOTED, Targets};
+use super::{
+    ChatId, ChatKind, Content, Message, MessageError, MessageIds, MessageStatus, Timeline,
+    WaMessageId,
+};
 use crate::entropy::Entropy;
 use crate::id::{MessageId, SessionId, TenantId};
 use crate::protocol::{SendMessage, Sent};
@@ -81,6 +86,12 @@ pub enum SendError {
         /// The type of message.
         capability: &'static str,
     },
+    /// Not sent: there is no such message in the chat that this one could be about.
+    #[error("there is no such message in this chat; give the id of one that is listed there")]
+    UnknownTarget {
+        /// The field of the request that names it.
+        field: &'static str,
+    },
     /// Not sent: the log is full or the store is away.
     #[error(transparent)]
     LogFull(#[from] LogFull),
@@ -139,9 +150,13 @@ struct PreparedMessage {
     id: MessageId,
     wa_id: WaMessageId,
     tenant: TenantId,
-    chat: ChatId,
+    to: ChatId,
     kind: &'static str,
     fields: Map<String, Value>,
+    /// The chat in which it stands.
+    chat: Party,
+    /// The messages that it is about, as the worker is told of them.
+    about: Map<String, Value>,
     hash: [u8; 32],
 }
 
@@ -180,12 +195,19 @@ impl Sender {
         request: &SendRequest,
         route: Route,
     ) -> Result<SendOutcome, SendError> {
-        let prepared = prepare(&self.ids, request, id);
+        let mut prepared = prepare(&self.ids, request, id);
         if request.idempotency_key.is_some()
             && let Some(outcome) = self.earlier(&prepared).await?
         {
             return outcome.conclude(true);
         }
+        if request.to.kind() == ChatKind::Lid {
+            // Nothing is read for a number, which is the chat already.
+            let of = (request.tenant, route.session);
+            let recalled = prepared.chat.recall(&*self.log, of).await;
+            recalled.map_err(|_| LogFull)?;
+        }
+        prepared.about = self.targets(request, &route).fields().await?;
         let place = self.log.reserve()?;
         let (route, answer) = match self.attempt(&prepared, &route).await? {
             Err(stale) if is_stale(&stale) => {
@@ -196,7 +218,7 @@ impl Sender {
             answer => (route, answer),
         };
         let (status, error) = outcome_of(&prepared, answer)?;
-        let fact = prepared.fact(&route, status, error.as_ref().map(Failure::note));
+        let fact = prepared.fact(&route, status, error.as_ref());
         let recorded = match self.log.record(place, Fact::Outgoing(fact)).await {
             Ok(recorded) => recorded,
             Err(source) => return Err(SendError::NotRecorded { id, source }),
@@ -204,6 +226,15 @@ impl Sender {
         match error {
             None => recorded.conclude(false),
             Some(failure) => Err(failure.into_error(id)),
+        }
+    }
+
+    fn targets<'s>(&'s self, request: &'s SendRequest, route: &Route) -> Targets<'s> {
+        Targets {
+            log: &*self.log,
+            ids: &self.ids,
+            request,
+            session: route.session,
         }
     }
 
@@ -222,7 +253,9 @@ impl Sender {
             return Ok(None);
         };
         let mismatch = message.body_hash.is_some_and(|hash| hash != prepared.hash);
-        let unresolved = message.is_stub() || message.status == MessageStatus::Unknown;
+        let answered = message.timeline.sending.is_some();
+        let unknown = message.status == MessageStatus::Unknown && !answered;
+        let unresolved = message.is_stub() || unknown;
         if unresolved && !mismatch {
             return Ok(None);
         }
@@ -277,9 +310,11 @@ fn prepare(ids: &MessageIds, request: &SendRequest, id: MessageId) -> PreparedMe
         id,
         wa_id: ids.wa(id),
         tenant: request.tenant,
-        chat: request.to.clone(),
+        to: request.to.clone(),
         kind: request.content.kind(),
         fields,
+        chat: Party::new(request.to.clone(), None),
+        about: Map::new(),
         hash,
     }
 }
@@ -295,40 +330,41 @@ impl PreparedMessage {
             body_hash: String::from_utf8_lossy(&hash).into_owned(),
             epoch: route.epoch,
             incarnation: owner.incarnation.clone(),
-            to: self.chat.to_string(),
+            to: self.to.to_string(),
             kind: self.kind.to_owned(),
             content: self.wire_fields(),
         }
     }
 
-    /// Returns the fields of the type beside those of the command. The command has ids of its own, so the
-    /// ids of the message that a reaction is about stand in `target`.
+    /// Returns the fields of the type beside those of the command. The command has ids of its own, so other messages
+    /// stand in fields of their own instead of the ids that the tenant gave.
     fn wire_fields(&self) -> Map<String, Value> {
         let mut fields = self.fields.clone();
-        let ids = ["messageId", "waMessageId"];
-        let target: Map<_, _> = ids
-            .iter()
-            .filter_map(|name| fields.remove_entry(*name))
-            .collect();
-        if !target.is_empty() {
-            fields.insert("target".to_owned(), Value::Object(target));
+        if self.about.is_empty() {
+            return fields;
         }
+        for name in ["messageId", "waMessageId", QUOTED] {
+            fields.remove(name);
+        }
+        fields.extend(self.about.clone());
         fields
     }
 
-    fn fact(self, route: &Route, status: MessageStatus, error: Option<MessageError>) -> Outgoing {
+    fn fact(self, route: &Route, status: MessageStatus, failure: Option<&Failure>) -> Outgoing {
         Outgoing {
             id: self.id,
             tenant: self.tenant,
             session: route.session,
             epoch: route.epoch,
             wa_message_id: self.wa_id,
-            chat_id: self.chat.to_string(),
+            chat_id: self.chat.id().to_owned(),
+            alias: self.chat.alias().map(str::to_owned),
             kind: self.kind.to_owned(),
             content: Value::Object(self.fields),
             body_hash: self.hash,
             status,
-            error,
+            error: failure.map(Failure::note),
+            refused_status: failure.and_then(Failure::refused_status),
         }
     }
 }
@@ -354,6 +390,13 @@ impl Failure {
         MessageError {
             code: code.to_owned(),
             message,
+        }
+    }
+
+    const fn refused_status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Rubbish | Self::Silent => None,
         }
     }
 
@@ -423,22 +466,38 @@ impl Recorded {
         if self.mismatch {
             return Err(SendError::IdempotencyMismatch { id });
         }
-        if let (MessageStatus::Failed, true) = (self.message.status, repeated) {
-            let error = self.message.error;
-            let (code, message) = error.map_or(("failed".to_owned(), None), |error| {
-                (error.code, error.message)
-            });
-            let message = message.unwrap_or_else(|| code.clone());
-            return Err(SendError::Refused {
-                id,
-                status: 422,
-                code,
-                message,
+        if !repeated {
+            return Ok(SendOutcome {
+                message: self.message,
+                repeated,
             });
         }
-        Ok(SendOutcome {
-            message: self.message,
-            repeated,
-        })
+        first_answer(self.message).map(|message| SendOutcome { message, repeated })
     }
+}
+
+/// Returns what the first send with the key was told, whatever became of the message since.
+fn first_answer(message: Message) -> Result<Message, SendError> {
+    if message.timeline.sending.is_some() {
+        return Ok(Message {
+            status: MessageStatus::Sending,
+            error: None,
+            timeline: Timeline {
+                sending: message.timeline.sending,
+                ..Timeline::default()
+            },
+            ..message
+        });
+    }
+    if message.status != MessageStatus::Failed {
+        return Ok(message);
+    }
+    let error = message.error.map(|error| (error.code, error.message));
+    let (code, words) = error.unwrap_or_else(|| ("failed".to_owned(), None));
+    Err(SendError::Refused {
+        id: message.id,
+        status: message.refused_status.unwrap_or(422),
+        message: words.unwrap_or_else(|| code.clone()),
+        code,
+    })
 }

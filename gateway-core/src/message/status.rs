@@ -2,9 +2,9 @@
 //!
 //! Reports arrive in any order, any number of times, from two sides; the folded status must be the same
 //! whatever the order. The statuses form a chain and folding takes the higher one, which is commutative,
-//! associative and idempotent. Two places in the chain are judgements: `unknown` stands below `sending`,
-//! because it means "not known *yet*"; `failed` stands below `sent`, because a receipt is better evidence
-//! than a failure that somebody inferred.
+//! associative and idempotent. Two places in the chain are judgements: `unknown` stands above `sending`,
+//! because whoever says it has waited longer and a worker's *accepted* of a repetition is no news; `failed`
+//! stands below `sent`, because a receipt is better evidence than a failure that somebody inferred.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,10 @@ pub enum MessageStatus {
     Scheduled,
     /// Waiting for its session.
     Queued,
-    /// It may or may not have gone out.
-    Unknown,
     /// The worker has accepted it.
     Sending,
+    /// It may or may not have gone out.
+    Unknown,
     /// Taken back before it went out.
     Canceled,
     /// Not sent in time.
@@ -39,8 +39,8 @@ impl MessageStatus {
     pub const ALL: [Self; 11] = [
         Self::Scheduled,
         Self::Queued,
-        Self::Unknown,
         Self::Sending,
+        Self::Unknown,
         Self::Canceled,
         Self::Expired,
         Self::Failed,

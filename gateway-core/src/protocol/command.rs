@@ -120,10 +120,43 @@ pub struct SendMessage {
     /// The type of message.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The fields of the type; of a reaction, `target` has the `messageId` or `waMessageId` of the message
-    /// it is about.
+    /// The fields of the type. `quoted` is the message that this one answers, and `target` the one that a reaction
+    /// is about, both as [`MessageTarget`].
     #[serde(flatten)]
     pub content: Map<String, Value>,
+}
+
+/// A message that another one is about, named as WhatsApp names it. A worker that cannot tell which one that is
+/// refuses the send for good (422 `unknown_message`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", default)]
+pub struct MessageTarget {
+    /// The gateway's id of the message, if the gateway knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// Its id at WhatsApp.
+    pub wa_message_id: String,
+    /// Its chat: by phone number if that is known.
+    pub chat: String,
+    /// The chat in the other of the two forms, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat_alt: Option<String>,
+    /// Who wrote it; none if this session has sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// Who wrote it, in the other of the two forms, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_alt: Option<String>,
+    /// Whether the account itself wrote it; none if the gateway does not know the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_me: Option<bool>,
+    /// The type of the message.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its text, shortened.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// The body of `POST /sessions/{id}/calls/{name}`: an order to do something else than to send a message, by

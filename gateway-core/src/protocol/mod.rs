@@ -3,6 +3,7 @@
 //! For the gateway and for workers written in Rust. JSON, camelCase; unknown fields are ignored, and what
 //! may gain values later (statuses, types) travels as text, so that a fleet can be upgraded worker by
 //! worker. Nothing here decides anything.
+//! `workers/PROTOCOL.md` says what follows for a worker.
 
 pub mod bounds;
 mod command;
@@ -12,8 +13,8 @@ pub mod state;
 mod worker_clock;
 
 pub use command::{
-    Accepted, Health, NamedCall, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
-    StartSessionMode, StopSession, WorkerProblem,
+    Accepted, Health, MessageTarget, NamedCall, Passkey, Released, SendMessage, Sent, SessionState,
+    StartSession, StartSessionMode, StopSession, WorkerProblem,
 };
 pub use membership::{
     AssignedSession, Beat, BeatAnswer, Dropped, HeldSession, ProcessExit, RecoveryReport,

@@ -3,6 +3,7 @@
 //! A worker's clock may be wrong. So a report says when this attempt to deliver it was made, `sentAt`, and
 //! its other times are read as their distance from that, never compared with the gateway's own time.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -117,23 +118,36 @@ pub struct MessageReport {
     /// The gateway's id of the message.
     #[serde(default)]
     pub message_id: Option<String>,
-    /// Its id at WhatsApp.
+    /// Its id at WhatsApp. Needed if the gateway may not know the message yet.
     #[serde(default)]
     pub wa_message_id: Option<String>,
+    /// Of a message that was written on the phone: `true`. It is known by its chat and its id at WhatsApp.
+    #[serde(default, deserialize_with = "lenient")]
+    pub from_me: bool,
+    /// Of a message that was written on the phone: its chat, by phone number or by LID.
+    #[serde(default, deserialize_with = "lenient")]
+    pub chat: Option<String>,
+    /// The chat in the other of the two forms.
+    #[serde(default, deserialize_with = "lenient")]
+    pub chat_alt: Option<String>,
+    /// Of a message that was written on the phone: the account that wrote it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub sender: Option<String>,
     /// The status of R-64.
     pub status: String,
     /// Why it failed: a slug, or an object with `code` and `message`.
     #[serde(default)]
     pub error: Option<Value>,
     /// When it happened, by the worker's clock.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "moment")]
     pub occurred_at: Option<Timestamp>,
     /// When this attempt to deliver the report was made, by the worker's clock.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "moment")]
     pub sent_at: Option<Timestamp>,
 }
 
-/// The body of `POST /webhooks/messages`: a message that came in.
+/// The body of `POST /webhooks/messages`: a message that came in, or that the owner of the account has written on the
+/// phone or on another linked device. What this session has sent for the gateway is reported by its status alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
@@ -149,31 +163,58 @@ pub struct InboundMessage {
     /// The chat, by phone number or by LID.
     pub chat: String,
     /// The chat in the other of the two forms.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub chat_alt: Option<String>,
     /// Who wrote it, by phone number or by LID; the chat if absent.
     #[serde(default)]
     pub sender: Option<String>,
     /// Who wrote it, in the other of the two forms.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub sender_alt: Option<String>,
+    /// Whether the owner of the account has written it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub from_me: bool,
     /// Its id at WhatsApp.
     pub wa_message_id: String,
     /// Whether the message was waiting at WhatsApp while the session was not connected.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient")]
     pub offline: bool,
     /// The type, as the worker names it.
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type", default, deserialize_with = "lenient")]
     pub kind: Option<String>,
     /// When it was written, by WhatsApp's clock.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "moment")]
     pub occurred_at: Option<Timestamp>,
     /// When this attempt to deliver the report was made, by the worker's clock.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "moment")]
     pub sent_at: Option<Timestamp>,
     /// The fields of the type.
     #[serde(flatten)]
     pub content: Map<String, Value>,
+}
+
+/// Reads a field that a report may lack: what cannot be read counts as absent, because a fact must not be lost for it.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned + Default,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
+}
+
+/// Reads a time as text, or as seconds or milliseconds since 1970; what is neither counts as absent.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let micros = value.as_i64().and_then(|number| match number {
+        // Seconds have twelve digits from the year 5138 on.
+        100_000_000_000.. => number.checked_mul(1_000),
+        _ => number.checked_mul(1_000_000),
+    });
+    Ok(match micros {
+        Some(micros) => Some(Timestamp::from_micros(micros)),
+        None => Timestamp::deserialize(value).ok(),
+    })
 }
 
 fn storable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

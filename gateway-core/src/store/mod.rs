@@ -26,7 +26,7 @@ use crate::event::{EventRepo, OutboxRepo, SequencerRepo};
 use crate::fill::FillRepo;
 use crate::identity::{KeyRepo, LoginRepo};
 use crate::leader::LeaderRepo;
-use crate::message::MessageRepo;
+use crate::message::{AckDeadlineRepo, MessageRepo};
 use crate::retention::RetentionRepo;
 use crate::session::{CardRepo, Owner, PlacementRepo, SessionRepo};
 use crate::tenant::{QuotaRepo, TenantRepo};
@@ -65,8 +65,9 @@ joined! {
     ///
     /// Every method added here that reads tenant data takes the tenant's id and has it in its condition.
     PlatformTx:
-        OrchestrationTx CardRepo TenantRepo UserRepo KeyRepo LoginRepo QuotaRepo MessageRepo EventRepo
-        SequencerRepo ChangeRepo ReplicaRepo FillRepo LeaderRepo RetentionRepo AuditReader
+        OrchestrationTx CardRepo TenantRepo UserRepo KeyRepo LoginRepo QuotaRepo MessageRepo
+        AckDeadlineRepo EventRepo SequencerRepo ChangeRepo ReplicaRepo FillRepo LeaderRepo
+        RetentionRepo AuditReader
 }
 
 /// The store that an embedder implements.

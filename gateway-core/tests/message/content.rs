@@ -127,7 +127,7 @@ fn a_location_is_on_earth() {
 #[test]
 fn contacts_are_1_to_100_with_name_and_number() {
     let with = |contacts: Vec<Value>| wrong(json!({ "type": "contact", "contacts": contacts }));
-    let one = json!({ "name": "n", "phoneNumber": "1" });
+    let one = json!({ "name": "n", "phoneNumber": "+491701234567" });
     assert_eq!(with(vec![]), ["contacts"]);
     assert_eq!(with(vec![one.clone(); 100]), [] as [&str; 0]);
     assert_eq!(with(vec![one.clone(); 101]), ["contacts"]);
@@ -140,6 +140,59 @@ fn contacts_are_1_to_100_with_name_and_number() {
             "contacts[1].organization"
         ]
     );
+}
+
+#[test]
+fn a_contact_card_has_a_number_that_can_be_dialled_and_says_one_thing_per_line() {
+    let with = |name: &str, number: &str, organization: &str| {
+        let card = json!({ "name": name, "phoneNumber": number, "organization": organization });
+        wrong(json!({ "type": "contact", "contacts": [card] }))
+    };
+    assert_eq!(with("Ann", "+49 (170) 123-4567", ""), [] as [&str; 0]);
+    for number in [
+        "abc",
+        "",
+        "1",
+        "+44 (0)7911 123456",
+        "1-2@g.us",
+        "123456@lid",
+        "status@broadcast",
+    ] {
+        assert_eq!(
+            with("Ann", number, ""),
+            ["contacts[0].phoneNumber"],
+            "{number}"
+        );
+    }
+    for name in [
+        "Ann\nTEL:+1",
+        "Ann\rx",
+        "Ann\u{2028}x",
+        "Ann\tx",
+        " ",
+        "\u{200b}",
+    ] {
+        assert_eq!(
+            with(name, "+491701234567", ""),
+            ["contacts[0].name"],
+            "{name:?}"
+        );
+    }
+    let injected = with("Ann", "+491701234567", "Org\r\nTEL:+1");
+    assert_eq!(injected, ["contacts[0].organization"]);
+}
+
+#[test]
+fn a_message_has_something_that_can_be_seen() {
+    for blank in ["   ", "\n", "\u{200b}\u{2060}", "\u{3164}", "\u{2800}"] {
+        assert_eq!(
+            wrong(json!({ "type": "text", "text": blank })),
+            ["text"],
+            "{blank:?}"
+        );
+        let poll = json!({ "type": "poll", "question": blank, "options": ["a", blank] });
+        assert_eq!(wrong(poll), ["question", "options[1]"], "{blank:?}");
+    }
 }
 
 #[test]
@@ -178,6 +231,14 @@ fn a_reaction_names_one_message_in_one_way() {
     assert_eq!(with(removed), [] as [&str; 0], "an empty one takes it back");
     let long = json!({ "emoji": "x".repeat(17), "messageId": "m".repeat(129) });
     assert_eq!(with(long), ["messageId", "emoji"]);
+    for none in ["ok", " ", ":thumbsup:", "👍👍", "👍 ", "1", "\u{200d}"] {
+        let reaction = json!({ "emoji": none, "waMessageId": "b" });
+        assert_eq!(with(reaction), ["emoji"], "{none:?}");
+    }
+    for one in ["👍🏽", "❤️", "🇩🇪", "👨‍👩‍👧‍👦", "1️⃣"] {
+        let reaction = json!({ "emoji": one, "waMessageId": "b" });
+        assert_eq!(with(reaction), [] as [&str; 0], "{one}");
+    }
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use gateway_core::event::Event;
 use gateway_core::id::{Epoch, MessageId, SessionId, TenantId};
 use gateway_core::message::{
-    Fact, Fold, Inbound, Message, MessageError, MessageIds, MessageStatus, Outgoing, StatusFact,
-    WaMessageId, fold,
+    Fact, Fold, Inbound, Message, MessageError, MessageIds, MessageSource, MessageStatus, Outgoing,
+    OwnMessage, StatusFact, WaMessageId, fold,
 };
 use gateway_core::time::Timestamp;
 use proptest::collection::vec;
@@ -46,6 +46,8 @@ fn send(status: MessageStatus, error: Option<MessageError>) -> Fact {
         body_hash: [7; 32],
         status,
         error,
+        refused_status: None,
+        alias: None,
     })
 }
 
@@ -58,6 +60,9 @@ fn status(status: MessageStatus, error: Option<MessageError>) -> Fact {
         wa_message_id: wa(),
         status,
         error,
+        own: None,
+        age: None,
+        occurred_at: None,
     })
 }
 
@@ -85,7 +90,7 @@ fn the_statuses_are_one_chain() {
         .collect();
     assert_eq!(
         names.join(" "),
-        "scheduled queued unknown sending canceled expired failed sent delivered read played"
+        "scheduled queued sending unknown canceled expired failed sent delivered read played"
     );
     assert!(MessageStatus::ALL.is_sorted());
     for status in MessageStatus::ALL {
@@ -140,13 +145,62 @@ fn a_report_of_another_session_moves_nothing() {
 #[test]
 fn an_error_goes_with_the_status_that_it_explains() {
     let unknown = send(Unknown, Some(error("outcome_unknown")));
+    let sent = status(Sent, None);
+    for facts in [[unknown.clone(), sent.clone()], [sent, unknown]] {
+        let row = ended(&facts);
+        assert_eq!((row.status, row.error), (Sent, None));
+    }
+}
+
+/// A worker's *accepted* of a repetition is no news: only WhatsApp's acknowledgement is.
+#[test]
+fn an_unknown_outcome_stays_unknown_until_it_is_acknowledged() {
+    let unknown = send(Unknown, Some(error("outcome_unknown")));
     for facts in [
         [unknown.clone(), send(Sending, None)],
         [send(Sending, None), unknown],
     ] {
         let row = ended(&facts);
-        assert_eq!((row.status, row.error), (Sending, None));
+        assert_eq!(
+            (row.status, row.error),
+            (Unknown, Some(error("outcome_unknown")))
+        );
     }
+}
+
+#[test]
+fn what_came_in_has_no_status_that_a_report_could_change() {
+    let Fact::Status(report) = status(Read, Some(error("x"))) else {
+        unreachable!("made above");
+    };
+    let row = ended(&[Fact::Inbound(inbound("hi"))]);
+    let folded = fold(Some(&row), &Fact::Status(report), now());
+    assert_eq!((folded.changed, folded.event), (false, None));
+    assert_eq!(folded.recorded.message, row);
+}
+
+/// The same in both orders but for the times.
+#[test]
+fn a_message_typed_on_the_phone_and_its_statuses_fold_in_any_order() {
+    let typed = Fact::Inbound(Inbound {
+        from_me: true,
+        ..inbound("hi")
+    });
+    let Fact::Status(report) = status(Read, None) else {
+        unreachable!("made above");
+    };
+    let report = Fact::Status(StatusFact {
+        own: Some(OwnMessage {
+            chat_id: "491701234567@s.whatsapp.net".to_owned(),
+            sender: Some("491701234567@s.whatsapp.net".to_owned()),
+        }),
+        ..report
+    });
+    let one = ended(&[typed.clone(), report.clone()]);
+    let other = ended(&[report, typed.clone(), typed]);
+    assert_eq!(one, other);
+    assert_eq!((one.status, one.source), (Read, Some(MessageSource::Phone)));
+    assert!(one.timeline.sent.is_some() && !one.is_stub());
 }
 
 #[test]
@@ -208,6 +262,9 @@ fn inbound(text: &str) -> Inbound {
         kind: "text".to_owned(),
         content: serde_json::json!({ "text": text }),
         offline: true,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     }
 }
 

@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use gateway_core::event::{
-    Event, EventData, MessageReceived, MessageStatusChanged, NewEvent, SessionCreated,
+    Event, EventData, MessageReceived, MessageSent, MessageStatusChanged, NewEvent, SessionCreated,
     SessionDeleted, SessionQr, SessionStatusChanged, UnreadableEvent, WorkerChanged,
 };
 use gateway_core::id::{MessageId, SessionName, WorkerId};
-use gateway_core::message::{Direction, MessageError, MessageStatus, WaMessageId};
+use gateway_core::message::{Direction, MessageError, MessageSource, MessageStatus, WaMessageId};
 use gateway_core::session::{Challenge, ChallengeKind};
 use gateway_core::worker::WorkerStatus;
 use gateway_testkit::fixture::{START, a_session, a_worker};
 use serde_json::{Value, json};
 
 /// One of each.
-fn samples() -> [Event; 7] {
+fn samples() -> [Event; 8] {
     let name = SessionName::parse("sales").expect("a slug");
     let wa = WaMessageId::parse("3EB0").expect("an id");
     let session = a_session()
@@ -33,6 +33,22 @@ fn samples() -> [Event; 7] {
         kind: "text".to_owned(),
         content: json!({"text": "hi"}),
         offline: true,
+        phone: None,
+        lid: None,
+        occurred_at: None,
+    };
+    let typed = MessageSent {
+        id: MessageId::from_u128(1),
+        wa_message_id: wa.clone(),
+        chat_id: "491701234567@s.whatsapp.net".to_owned(),
+        from: None,
+        phone: None,
+        lid: None,
+        source: MessageSource::Phone,
+        kind: "text".to_owned(),
+        content: json!({"text": "hi"}),
+        offline: false,
+        occurred_at: Some(START),
     };
     let changed = MessageStatusChanged {
         id: MessageId::from_u128(1),
@@ -44,6 +60,11 @@ fn samples() -> [Event; 7] {
             code: "no_account".to_owned(),
             message: None,
         }),
+        source: Some(MessageSource::Api),
+        chat_id: None,
+        phone: None,
+        lid: None,
+        occurred_at: None,
     };
     let worker = WorkerChanged {
         worker_id: WorkerId::parse("worker-1").expect("a slug"),
@@ -59,6 +80,7 @@ fn samples() -> [Event; 7] {
         Event::SessionQr(SessionQr::new(&challenge)),
         Event::SessionDeleted(SessionDeleted { name }),
         Event::MessageReceived(received),
+        Event::MessageSent(typed),
         Event::MessageStatus(changed),
         Event::WorkerStatus(worker),
     ]

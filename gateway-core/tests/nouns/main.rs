@@ -1,6 +1,7 @@
 //! The nouns by themselves: names on the wire, ids, people, plans, events, and what ports do unless told
 //! otherwise.
 
+mod deadline;
 mod events;
 mod names;
 mod pages;

@@ -174,6 +174,8 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         body_hash: [0; 32],
         status: MessageStatus::Sending,
         error: None,
+        refused_status: None,
+        alias: None,
     };
     let status = StatusFact {
         id,
@@ -183,6 +185,9 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         wa_message_id: wa_message_id.clone(),
         status: MessageStatus::Read,
         error: None,
+        own: None,
+        age: None,
+        occurred_at: None,
     };
     let inbound = Inbound {
         id,
@@ -195,6 +200,9 @@ fn every_fact_says_which_message_it_is_about_whose_and_which_way() {
         kind: "text".to_owned(),
         content: json!({}),
         offline: false,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     };
     let facts = [
         (Fact::Outgoing(outgoing), Direction::Outbound),

@@ -97,6 +97,8 @@ impl Stage {
             body_hash: [0; 32],
             status: MessageStatus::Sent,
             error: None,
+            refused_status: None,
+            alias: None,
         };
         let place = self.log.reserve().expect("a place");
         let recorded = block_on(self.log.record(place, Fact::Outgoing(sent)));

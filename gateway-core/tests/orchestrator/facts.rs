@@ -7,6 +7,8 @@ use gateway_core::message::{
     Intake, IntakeError, Message, MessageError, MessageIds, MessageStatus, Taken,
 };
 use gateway_core::session::{Command, Owner};
+use gateway_core::time::Clock;
+use gateway_testkit::entropy::SeededEntropy;
 use gateway_testkit::memory::LogMode;
 use serde_json::{Value, json};
 
@@ -130,6 +132,50 @@ fn what_is_about_no_message_of_ours_is_dropped_without_an_error() {
     assert_eq!(stage.find(id), before);
 }
 
+/// A stub is made of what only a worker can know that was asked to send it.
+#[test]
+fn an_id_that_a_worker_makes_up_leaves_no_message() {
+    let stage = stage(9);
+    let made_up = MessageId::from_u128(stage.sent().as_u128() + 1);
+    let wa = stage.intake.ids.wa(made_up);
+    for report in [
+        json!({"messageId": made_up, "status": "delivered"}),
+        json!({"messageId": made_up, "waMessageId": "3EB0AAAA", "status": "delivered"}),
+        json!({"messageId": made_up, "status": "read", "fromMe": true, "chat": CHAT}),
+    ] {
+        let taken = stage.status(report.clone()).expect("answered");
+        assert_eq!(taken, Taken::Dropped, "{report}");
+        assert_eq!(stage.find(made_up), None, "{report}");
+    }
+    let known = json!({"messageId": made_up, "waMessageId": wa, "status": "delivered"});
+    assert_eq!(stage.status(known).expect("taken"), Taken::Recorded);
+    assert!(stage.find(made_up).is_some_and(|row| row.is_stub()));
+}
+
+#[test]
+fn a_late_report_on_a_message_that_retention_has_deleted_leaves_none() {
+    let stage = stage(10);
+    let now = stage.world.clock.now();
+    let made = now.minus(std::time::Duration::from_secs(25 * 3_600));
+    let old = MessageIds::random(made, &SeededEntropy::new(1));
+    let wa = stage.intake.ids.wa(old);
+    let read = json!({"messageId": old, "waMessageId": wa, "status": "read", "occurredAt": now});
+    assert_eq!(stage.status(read).expect("answered"), Taken::Dropped);
+    assert_eq!(stage.find(old), None);
+}
+
+#[test]
+fn a_report_on_a_message_that_came_in_changes_nothing() {
+    let stage = stage(11);
+    assert_eq!(stage.inbound(json!({})).expect("taken"), Taken::Recorded);
+    let row = stage.received(CHAT, CHAT).expect("recorded");
+    for status in ["failed", "read"] {
+        let report = json!({"messageId": row.id, "status": status});
+        stage.status(report).expect("answered");
+        assert_eq!(stage.received(CHAT, CHAT).as_ref(), Some(&row), "{status}");
+    }
+}
+
 #[test]
 fn a_fact_counts_for_whoever_held_the_session_then_and_for_nobody_else() {
     let stage = stage(3);
@@ -206,7 +252,7 @@ fn a_field_that_cannot_be_read_is_named() {
     let stage = stage(6);
     let rows = [
         ("chat", json!({"chat": "somebody"})),
-        ("sender", json!({"sender": "somebody@example.com"})),
+        ("sender", json!({"sender": "somebody"})),
         ("waMessageId", json!({"waMessageId": ""})),
     ];
     for (field, fields) in rows {
@@ -220,6 +266,43 @@ fn a_field_that_cannot_be_read_is_named() {
     assert!(
         matches!(never, Err(IntakeError::NotHeld { .. })),
         "{never:?}"
+    );
+}
+
+#[test]
+fn a_message_of_any_chat_and_any_length_is_taken() {
+    let stage = stage(8);
+    for chat in [
+        "status@broadcast",
+        "1234567890@broadcast",
+        "491701234567@hosted",
+        "123456789012345@hosted.lid",
+        "867051314767696@bot",
+        "0@s.whatsapp.net",
+        "1234@s.whatsapp.net",
+        "123@interop",
+        "x@call",
+        "somebody@example.com",
+    ] {
+        let fields = json!({"chat": chat});
+        assert_eq!(stage.inbound(fields).expect(chat), Taken::Recorded);
+        let row = stage.received(chat, chat).expect(chat);
+        assert_eq!(row.chat_id.as_deref(), Some(chat));
+    }
+    let (group, bot) = ("120363001234567890@g.us", "867051314767696@bot");
+    let fields = json!({"chat": group, "sender": bot});
+    assert_eq!(stage.inbound(fields).expect("taken"), Taken::Recorded);
+    assert!(stage.received(group, bot).is_some());
+
+    let long = format!("{}ü", "x".repeat(1024 * 1024 - 1));
+    let fields = json!({"text": long, "waMessageId": "3EB0"});
+    assert_eq!(stage.inbound(fields).expect("taken"), Taken::Recorded);
+    let content = stage.received(CHAT, CHAT).expect("recorded").content;
+    let content = content.expect("content");
+    assert_eq!(content["truncated"], true);
+    assert_eq!(
+        content["text"].as_str().map(str::len),
+        Some(1024 * 1024 - 1)
     );
 }
 

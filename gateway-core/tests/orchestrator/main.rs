@@ -19,6 +19,7 @@ mod leases;
 mod links;
 mod membership;
 mod operators;
+mod persons;
 mod replicas;
 mod reports;
 mod sends;

@@ -8,6 +8,7 @@ mod answers;
 mod mocks;
 mod repeats;
 mod routes;
+mod targets;
 mod worker;
 
 use std::sync::{Arc, Mutex};

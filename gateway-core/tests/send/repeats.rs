@@ -26,6 +26,8 @@ fn earlier(status: MessageStatus, error: Option<MessageError>) -> Message {
         body_hash: hash(),
         status,
         error,
+        refused_status: None,
+        alias: None,
     };
     fold(None, &Fact::Outgoing(fact), now()).recorded.message
 }
@@ -39,6 +41,9 @@ fn stub() -> Message {
         wa_message_id: MessageIds::new(b"key").wa(keyed("k")),
         status: MessageStatus::Delivered,
         error: None,
+        own: None,
+        age: None,
+        occurred_at: None,
     };
     fold(None, &Fact::Status(fact), now()).recorded.message
 }
@@ -79,6 +84,61 @@ fn a_repeat_gets_the_first_answer_and_nobody_is_asked() {
         assert!(outcome.repeated);
         assert_eq!(outcome.message, earlier(status, None));
         assert!(recorded.is_empty());
+    }
+}
+
+#[test]
+fn the_first_answer_stays_whatever_became_of_the_message_since() {
+    let accepted = earlier(MessageStatus::Sending, None);
+    for (status, code) in [
+        (MessageStatus::Unknown, Some("not_acknowledged")),
+        (MessageStatus::Failed, Some("blocked")),
+        (MessageStatus::Sent, None),
+        (MessageStatus::Read, None),
+    ] {
+        let error = code.map(|code| MessageError {
+            code: code.to_owned(),
+            message: None,
+        });
+        let fact = StatusFact {
+            id: accepted.id,
+            tenant: TENANT,
+            session: SESSION,
+            epoch: Epoch(1),
+            wa_message_id: MessageIds::new(b"key").wa(accepted.id),
+            own: None,
+            age: None,
+            status,
+            error,
+            occurred_at: None,
+        };
+        let row = fold(Some(&accepted), &Fact::Status(fact), now())
+            .recorded
+            .message;
+        assert_eq!(row.status, status);
+        let (outcome, recorded) = known(Some(row)).send(&request(Some("k")));
+        let outcome = outcome.expect("200, as the first one");
+        assert!(outcome.repeated && recorded.is_empty());
+        assert_eq!(outcome.message, accepted);
+    }
+}
+
+#[test]
+fn a_refusal_is_repeated_with_its_status() {
+    for status in [400, 422, 501] {
+        let error = MessageError {
+            code: "no".to_owned(),
+            message: None,
+        };
+        let row = Message {
+            refused_status: Some(status),
+            ..earlier(MessageStatus::Failed, Some(error))
+        };
+        let (outcome, _) = known(Some(row)).send(&request(Some("k")));
+        let Err(SendError::Refused { status: again, .. }) = outcome else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!(again, status);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worker that a send is handed to: a fake that behaves as its script says.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +33,7 @@ pub(crate) enum Answer {
 #[derive(Debug, Default)]
 pub(crate) struct ScriptedWorker {
     script: Mutex<VecDeque<(u64, Answer)>>,
+    seen: Arc<Mutex<Vec<SendMessage>>>,
 }
 
 impl ScriptedWorker {
@@ -40,6 +41,11 @@ impl ScriptedWorker {
     pub(crate) fn answer(&self, epoch: u64, answer: Answer) {
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         script.push_back((epoch, answer));
+    }
+
+    /// Returns where the commands will be that it is given.
+    pub(crate) fn seen(&self) -> Arc<Mutex<Vec<SendMessage>>> {
+        Arc::clone(&self.seen)
     }
 
     fn next(&self) -> Option<(u64, Answer)> {
@@ -77,6 +83,8 @@ impl WorkerLink for ScriptedWorker {
         limit: Duration,
     ) -> Result<Sent, LinkError> {
         let (epoch, answer) = self.next().expect("the worker is asked once more");
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.push(body.clone());
         let run = owner(epoch);
         assert_eq!(target.endpoint, format!("http://worker-{epoch}"));
         assert_eq!((session, limit), (SESSION, SendLimits::default().worker));

@@ -18,6 +18,9 @@ pub struct MessageLog {
     /// How long a small batch waits for more.
     #[serde(with = "duration")]
     pub batch_wait: Duration,
+    /// How long after its worker has accepted it a message may be without an acknowledgement.
+    #[serde(with = "duration")]
+    pub acknowledged_within: Duration,
 }
 
 impl MessageLog {
@@ -26,6 +29,12 @@ impl MessageLog {
             "message_log.batch_size",
             self.batch_size > 0,
             "must be more than 0",
+        )?;
+        // A worker itself waits for half a minute.
+        Invalid::unless(
+            "message_log.acknowledged_within",
+            self.acknowledged_within >= Duration::from_secs(30),
+            "must be at least 30s",
         )?;
         let fits = self.capacity >= self.batch_size;
         Invalid::unless(

@@ -2,15 +2,19 @@
 //!
 //! The handle is shared by every runtime that sends; the task behind it runs where the database's
 //! connections live. A place is a permit of one semaphore, so taking one never waits and costs no
-//! message, and the channel behind it needs no bound of its own.
+//! message, and the channel behind it needs no bound of its own. What is known of persons is neither written
+//! nor read in groups: that is asked for where the connections live.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, LogError, LogFull, LogPlace, Message, MessageLog, Recorded};
+use gateway_core::id::{MessageId, SessionId, TenantId};
+use gateway_core::message::{
+    Fact, LogError, LogFull, LogPlace, Message, MessageLog, PersonPair, Recorded,
+};
+use gateway_core::store::StoreError;
 use metrics::{Counter, Gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +42,8 @@ pub struct GroupLog {
     stalled: Arc<AtomicBool>,
     jobs: mpsc::UnboundedSender<QueuedFact>,
     questions: mpsc::Sender<Question>,
+    /// For what is neither written nor read in groups.
+    ledger: Arc<dyn Ledger>,
     depth: Gauge,
     full: Counter,
 }
@@ -70,6 +76,7 @@ impl GroupLog {
             stalled: Arc::default(),
             jobs,
             questions,
+            ledger: Arc::clone(&ledger),
             depth: metrics.depth.clone(),
             full: metrics.full.clone(),
         };
@@ -152,5 +159,32 @@ impl MessageLog for GroupLog {
         let asked = self.questions.try_send(Question { key, answer });
         asked.map_err(|_| LogError::Unavailable)?;
         answered.await.unwrap_or(Err(LogError::Unavailable))
+    }
+
+    async fn persons(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        ids: &[&str],
+    ) -> Result<Vec<PersonPair>, LogError> {
+        let found = self.ledger.persons((tenant, session), ids).await;
+        found.map_err(refused_or_away)
+    }
+
+    async fn remember_person(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        pair: &PersonPair,
+    ) -> Result<(), LogError> {
+        let kept = self.ledger.remember_person((tenant, session), pair).await;
+        kept.map_err(refused_or_away)
+    }
+}
+
+fn refused_or_away(error: StoreError) -> LogError {
+    match error {
+        StoreError::Refused(_) => LogError::Refused(error),
+        _ => LogError::Unavailable,
     }
 }

@@ -119,7 +119,8 @@ impl Folded {
     }
 
     /// Changes the row and events to what they would be, had the facts been folded at `now`. Only for a
-    /// row that the facts have made, whose times are therefore all the same.
+    /// row that the facts have made, whose times are therefore all the same, but for when it was written: that
+    /// is when what was typed on the phone was sent.
     pub fn restamp(&mut self, now: Timestamp) {
         restamp(&mut self.last.1.message, now);
         for (_, recorded) in &mut self.earlier {
@@ -135,10 +136,11 @@ const fn in_order((tenant, id): &MessageKey) -> (MessageId, TenantId) {
 
 fn restamp(row: &mut Message, now: Timestamp) {
     row.created_at = now;
+    row.occurred_at = row.occurred_at.map(|at| at.min(now));
     let line = &mut row.timeline;
+    line.sent = line.sent.map(|_| row.occurred_at.unwrap_or(now));
     for at in [
         &mut line.sending,
-        &mut line.sent,
         &mut line.delivered,
         &mut line.read,
         &mut line.played,

@@ -6,8 +6,10 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, Message, Recorded};
+use gateway_core::id::{MessageId, SessionId, TenantId};
+#[cfg(doc)]
+use gateway_core::message::MessageLog;
+use gateway_core::message::{Fact, Message, PersonPair, Recorded};
 use gateway_core::store::StoreError;
 
 /// The key of a message: every statement names the tenant.
@@ -26,4 +28,24 @@ pub trait Ledger: Debug + Send + Sync {
 
     /// Returns the rows of these keys that exist, in any order.
     async fn read(&self, keys: &[MessageKey]) -> Result<Vec<Message>, StoreError>;
+
+    /// Returns the pairs of a session in which one of the ids stands, as [`MessageLog::persons`] says.
+    async fn persons(
+        &self,
+        of: (TenantId, SessionId),
+        ids: &[&str],
+    ) -> Result<Vec<PersonPair>, StoreError> {
+        let _ = (of, ids);
+        Ok(Vec::new())
+    }
+
+    /// Remembers a pair, as [`MessageLog::remember_person`] says.
+    async fn remember_person(
+        &self,
+        of: (TenantId, SessionId),
+        pair: &PersonPair,
+    ) -> Result<(), StoreError> {
+        let _ = (of, pair);
+        Ok(())
+    }
 }

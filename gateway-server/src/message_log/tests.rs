@@ -141,6 +141,9 @@ fn inbound(id: u128, kind: &str) -> Fact {
         kind: kind.to_owned(),
         content: serde_json::json!({}),
         offline: false,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     })
 }
 
@@ -153,6 +156,9 @@ fn status(id: u128, status: MessageStatus) -> Fact {
         wa_message_id: WaMessageId::parse("WA").expect("id"),
         status,
         error: None,
+        own: None,
+        age: None,
+        occurred_at: None,
     })
 }
 

@@ -16,6 +16,7 @@ use super::metrics::{ABOUT, describe_counter, describe_gauge};
 const STEPS: &str = "gateway_job_steps_total";
 const LEADS: &str = "gateway_job_leads";
 const FORGOTTEN: &str = "gateway_retention_rows_total";
+const UNACKNOWLEDGED: &str = "gateway_messages_unacknowledged_total";
 
 /// The jobs of one replica. Clones are the same.
 #[derive(Clone)]
@@ -68,6 +69,11 @@ impl JobMetrics {
             FORGOTTEN,
             "Rows forgotten because of their age, by kind",
         );
+        describe_counter(
+            &recorder,
+            UNACKNOWLEDGED,
+            "Messages given up as unknown because nobody acknowledged them in time",
+        );
         let jobs = Arc::default();
         Self { recorder, jobs }
     }
@@ -96,6 +102,13 @@ impl JobMetrics {
     pub(crate) fn forgotten(&self, kind: &'static str, rows: u64) {
         let key = Key::from_parts(FORGOTTEN, [("kind", kind)].as_slice());
         self.recorder.register_counter(&key, &ABOUT).increment(rows);
+    }
+
+    /// Counts messages that were given up as `unknown`.
+    pub(crate) fn not_acknowledged(&self, messages: u64) {
+        let key = Key::from_static_name(UNACKNOWLEDGED);
+        let counter = self.recorder.register_counter(&key, &ABOUT);
+        counter.increment(messages);
     }
 
     /// Returns every job that runs in this replica, by name.

@@ -305,6 +305,7 @@ impl SendInFlight<'_> {
                 | SendError::NotConnected { .. }
                 | SendError::SessionUnavailable
                 | SendError::NotSupported { .. }
+                | SendError::UnknownTarget { .. }
                 | SendError::LogFull(_)
                 | SendError::Store(_)
                 | SendError::IdempotencyMismatch { .. },

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use async_trait::async_trait;
-use gateway_core::id::{MessageId, TenantId};
+use gateway_core::id::{MessageId, SessionId, TenantId};
 use gateway_core::message::{
-    Fact, LogError, LogFull, LogPlace, Message, MessageLog, Recorded, fold,
+    Fact, LogError, LogFull, LogPlace, Message, MessageLog, PersonPair, Recorded, fold,
 };
 use gateway_core::store::StoreError;
 
@@ -154,7 +154,9 @@ impl MemoryLog {
         }
         let recorded = self.shared.at_once(|world, me| {
             let key = (fact.tenant(), fact.id());
-            let folded = fold(world.messages.get(me, &key), fact, world.now());
+            let stored = world.messages.get(me, &key);
+            let stored = stored.map(|row| world.read_back(me, row));
+            let folded = fold(stored.as_ref(), fact, world.now());
             if folded.changed {
                 let row = folded.recorded.message.clone();
                 world.messages.put(me, &key, row)?;
@@ -215,7 +217,44 @@ impl MessageLog for MemoryLog {
             return Err(LogError::Unavailable);
         }
         self.shared
-            .at_once(|world, me| Ok(world.messages.get(me, &(tenant, id)).cloned()))
+            .at_once(|world, me| {
+                let row = world.messages.get(me, &(tenant, id));
+                Ok(row.map(|row| world.read_back(me, row)))
+            })
+            .map_err(|_| LogError::Unavailable)
+    }
+
+    async fn persons(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        ids: &[&str],
+    ) -> Result<Vec<PersonPair>, LogError> {
+        self.shared.take_turns().await;
+        if lock(&self.queue).mode == LogMode::Failing {
+            return Err(LogError::Unavailable);
+        }
+        self.shared
+            .at_once(|world, me| Ok(world.persons(me, (tenant, session), ids)))
+            .map_err(|_| LogError::Unavailable)
+    }
+
+    async fn remember_person(
+        &self,
+        tenant: TenantId,
+        session: SessionId,
+        pair: &PersonPair,
+    ) -> Result<(), LogError> {
+        self.shared.take_turns().await;
+        if lock(&self.queue).mode == LogMode::Failing {
+            return Err(LogError::Unavailable);
+        }
+        let key = (session, pair.lid.clone());
+        self.shared
+            .at_once(|world, me| {
+                let row = (tenant, pair.phone.clone(), world.now());
+                world.persons.put(me, &key, row)
+            })
             .map_err(|_| LogError::Unavailable)
     }
 }

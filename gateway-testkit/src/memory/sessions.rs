@@ -152,6 +152,11 @@ impl SessionRepo for MemoryTx {
                 return Err(StoreError::Conflict.into());
             }
             world.sessions.remove(me, &id)?;
+            let persons = world.persons.rows(me).map(|(key, _)| key);
+            let persons: Vec<_> = persons.filter(|(of, _)| *of == id).cloned().collect();
+            for key in persons {
+                world.persons.remove(me, &key)?;
+            }
             let now = world.now();
             world.erasures.put(me, &id, now)?;
             note_gone(world, me, Deleted::Session(id))

@@ -57,10 +57,14 @@ pub(super) struct World {
     pub(super) refresh: Table<[u8; 32], RefreshToken>,
     pub(super) audit: Table<AuditId, AuditEntry>,
     pub(super) messages: Table<(TenantId, MessageId), Message>,
+    /// The phone number behind each LID, whose it is, and when it was learnt.
+    pub(super) persons: Table<(SessionId, String), (TenantId, String, Timestamp)>,
     /// When rows changed last; a row's entry is held by whoever holds the row.
     pub(super) changed: Table<Changed, Timestamp>,
     pub(super) replicas: Table<ReplicaId, Timestamp>,
     pub(super) leaders: Table<String, Leader>,
+    /// Until when everything was looked for acknowledgements.
+    pub(super) acknowledged: Table<(), Timestamp>,
     /// Deleted sessions that are still to be erased, and when they were deleted.
     pub(super) erasures: Table<SessionId, Timestamp>,
 }
@@ -95,10 +99,12 @@ impl World {
             refresh: Table::default(),
             audit: Table::default(),
             messages: Table::default(),
+            persons: Table::default(),
             changed: Table::default(),
             replicas: Table::default(),
             leaders: Table::default(),
             erasures: Table::default(),
+            acknowledged: Table::default(),
         }
     }
 
@@ -128,7 +134,7 @@ impl World {
     /// the mutex.
     #[must_use]
     pub(super) fn end(&mut self, me: Me, commit: bool) -> Vec<Waker> {
-        let tables: [&mut dyn Ends; 23] = [
+        let tables: [&mut dyn Ends; 25] = [
             &mut self.workers,
             &mut self.leases,
             &mut self.sessions,
@@ -148,10 +154,12 @@ impl World {
             &mut self.refresh,
             &mut self.audit,
             &mut self.messages,
+            &mut self.persons,
             &mut self.changed,
             &mut self.replicas,
             &mut self.leaders,
             &mut self.erasures,
+            &mut self.acknowledged,
         ];
         for table in tables {
             table.end(me.id, commit);

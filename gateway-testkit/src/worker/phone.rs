@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use gateway_core::id::{MessageId, SessionId};
 use gateway_core::message::WaMessageId;
+use gateway_core::protocol::MessageTarget;
 use gateway_core::time::Uptime;
 use serde_json::{Map, Value};
 
@@ -63,6 +64,9 @@ struct Inner {
     linked: BTreeMap<SessionId, u64>,
     unlinked: BTreeSet<(SessionId, u64)>,
     boxes: BTreeMap<SessionId, BTreeMap<MailKey, Waiting>>,
+    /// Messages that were written to a session, by their id at WhatsApp and their chat.
+    written: BTreeSet<(SessionId, String, String)>,
+    written_order: VecDeque<(SessionId, String, String)>,
     fresh: BTreeSet<SessionId>,
     serial: u64,
 }
@@ -112,11 +116,26 @@ impl PhoneNetwork {
         self.lock().shown.len()
     }
 
+    /// Returns whether there is such a message in a chat of the session: one that recipients see, or one that was
+    /// written to it.
+    pub(super) fn knows(&self, session: SessionId, target: &MessageTarget) -> bool {
+        let inner = self.lock();
+        let id = &target.wa_message_id;
+        let wa = WaMessageId::parse(id);
+        let shown = wa.and_then(|wa| inner.shown.get(&(session, wa)));
+        let chats = [Some(&target.chat), target.chat_alt.as_ref()];
+        let mut chats = chats.into_iter().flatten();
+        chats.any(|chat| {
+            shown.is_some_and(|message| message.to == *chat)
+                || inner.written.contains(&(session, id.clone(), chat.clone()))
+        })
+    }
+
     /// Writes a message to the session's account. It waits until the session is connected.
     pub fn write(&self, session: SessionId, chat: &str, text: &str) {
         let mut inner = self.lock();
         inner.fresh.insert(session);
-        inner.post_text(session, Uptime::default(), chat, text);
+        inner.post_text(session, Uptime::default(), (chat, text), self.remembered);
     }
 
     /// Removes the linked device on the phone: stored credentials are worth nothing afterwards.
@@ -171,7 +190,9 @@ impl PhoneNetwork {
     }
 
     pub(super) fn post_text(&self, session: SessionId, due: Uptime, chat: &str, text: &str) {
-        self.lock().post_text(session, due, chat, text);
+        let written = (chat, text);
+        self.lock()
+            .post_text(session, due, written, self.remembered);
     }
 
     /// Notes that the session has been connected: mail that was not acknowledged is handed out again.
@@ -240,8 +261,22 @@ impl Inner {
         self.boxes.entry(session).or_default().insert(key, waiting);
     }
 
-    fn post_text(&mut self, session: SessionId, due: Uptime, chat: &str, text: &str) {
+    fn post_text(
+        &mut self,
+        session: SessionId,
+        due: Uptime,
+        (chat, text): (&str, &str),
+        remembered: usize,
+    ) {
         let wa_message_id = format!("SIM{:017X}", self.serial + 1);
+        let key = (session, wa_message_id.clone(), chat.to_owned());
+        self.written.insert(key.clone());
+        self.written_order.push_back(key);
+        while self.written_order.len() > remembered {
+            if let Some(oldest) = self.written_order.pop_front() {
+                self.written.remove(&oldest);
+            }
+        }
         let mail = Mail::Text {
             chat: chat.to_owned(),
             text: text.to_owned(),

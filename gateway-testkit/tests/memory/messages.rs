@@ -32,6 +32,8 @@ fn sent(session: SessionId) -> Fact {
         body_hash: [1; 32],
         status: MessageStatus::Sending,
         error: None,
+        refused_status: None,
+        alias: None,
     })
 }
 
@@ -44,6 +46,9 @@ fn delivered(session: SessionId) -> Fact {
         wa_message_id: wa(),
         status: MessageStatus::Delivered,
         error: None,
+        own: None,
+        age: None,
+        occurred_at: None,
     })
 }
 

@@ -6,6 +6,7 @@ use gateway_core::id::MessageId;
 use gateway_core::protocol::StartSessionMode;
 use gateway_core::worker::LinkError;
 use gateway_testkit::worker::{CrashPoint, Script};
+use serde_json::json;
 
 use crate::stage::{SESSION, Stage, message, worker};
 
@@ -188,4 +189,59 @@ fn somebody_writes_by_themselves() {
     stage.connect("a");
     stage.pass(seconds(5));
     assert!((4..=6).contains(&stage.gateway.told().inbound.len()));
+}
+
+#[test]
+fn a_message_that_whatsapp_does_not_know_cannot_be_quoted_or_reacted_to() {
+    let stage = Stage::with(&["a"], &Script::default());
+    let target = stage.connect("a");
+    let to = message(&target, 1, 1).to;
+    stage.send(&target, 1, 1).expect("sent");
+    let sent = message(&target, 1, 1).wa_message_id;
+    let chat = "4930@s.whatsapp.net";
+    stage.fleet.network().write(SESSION, chat, "When?");
+    stage.pass(seconds(1));
+    let came = stage
+        .gateway
+        .told()
+        .inbound
+        .last()
+        .expect("a message")
+        .wa_message_id
+        .clone();
+    let about = |number: u128, kind: &str, to: &str, field: &str, value: serde_json::Value| {
+        let mut body = message(&target, 1, number);
+        kind.clone_into(&mut body.kind);
+        to.clone_into(&mut body.to);
+        body.content.insert(field.to_owned(), value);
+        stage.send_body(&target, &body).map(|_| ())
+    };
+    let known = |wa: &str, chat: &str| json!({"waMessageId": wa, "chat": chat, "fromMe": true});
+    assert_eq!(
+        about(2, "text", &to, "quoted", known(sent.as_str(), &to)),
+        Ok(())
+    );
+    assert_eq!(
+        about(3, "reaction", chat, "target", known(&came, chat)),
+        Ok(())
+    );
+    for (number, kind, field, value) in [
+        (4, "text", "quoted", known("3EB0NONE", &to)),
+        (5, "text", "quoted", known(&came, &to)),
+        (6, "text", "quoted", json!({"messageId": "msg_1"})),
+        (7, "text", "quotedMessageId", json!("msg_1")),
+        (8, "reaction", "target", json!({"messageId": "msg_1"})),
+        (9, "reaction", "emoji", json!("👍")),
+    ] {
+        let refused = about(number, kind, &to, field, value);
+        let Err(LinkError::Refused { status, code, .. }) = refused else {
+            panic!("{number}: {refused:?}")
+        };
+        assert_eq!(
+            (status, code.as_str()),
+            (422, "unknown_message"),
+            "{number}"
+        );
+    }
+    assert_eq!(stage.fleet.network().shown_in_all(), 3);
 }

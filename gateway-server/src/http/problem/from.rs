@@ -148,6 +148,7 @@ impl From<SendError> for Problem {
             } => not_connected(text, &reason, action_required),
             SendError::SessionUnavailable => unavailable(text, None),
             SendError::NotSupported { capability } => Self::not_supported(capability),
+            SendError::UnknownTarget { field } => Self::field(field, text),
             SendError::LogFull(error) => error.into(),
             SendError::Store(error) => error.into(),
             SendError::Refused {

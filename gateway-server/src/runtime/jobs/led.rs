@@ -19,7 +19,7 @@ const PACES_LED: u32 = 3;
 ///
 /// Archived credentials are the exception: they lie in the state store, which knows no terms, so a former leader
 /// may still be forgetting them beside the present one. That is harmless: both forget only what is past its age
-/// for ever, and forgetting it twice changes nothing.
+/// for ever, and forgetting it twice changes nothing. The same holds for what is given up in the message log.
 pub(crate) trait LedJob: Send + 'static {
     /// What the job is called, and what is led.
     const NAME: &'static str;

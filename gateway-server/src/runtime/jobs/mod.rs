@@ -7,6 +7,7 @@
 mod check_peers;
 mod claim_due;
 mod close_idle_connections;
+mod end_silence;
 mod erase_deleted;
 mod flush_metrics;
 mod follow_changes;
@@ -25,6 +26,7 @@ mod watch_leases;
 pub(crate) use check_peers::CheckPeers;
 pub(crate) use claim_due::ClaimDue;
 pub(crate) use close_idle_connections::CloseIdleConnections;
+pub(crate) use end_silence::EndSilence;
 pub(crate) use erase_deleted::EraseDeleted;
 pub(crate) use flush_metrics::FlushMetrics;
 pub(crate) use follow_changes::FollowChanges;

@@ -38,7 +38,10 @@ const STEPS: &[Step] = steps![
     "0009_stuck_workers.sql",
     "0010_session_silence.sql",
     "0011_display_name.sql",
-    "0012_reported_labels.sql"
+    "0012_reported_labels.sql",
+    "0013_messages.sql",
+    "0014_persons.sql",
+    "0015_acknowledgements.sql"
 ];
 
 impl Step {

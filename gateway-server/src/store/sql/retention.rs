@@ -44,9 +44,11 @@ const DELETIONS: &str = "DELETE FROM deletions WHERE (kind, id) IN \
 
 const TENANTS: &str = "SELECT id FROM tenants WHERE id > $1 ORDER BY id LIMIT $2";
 
+/// The history goes by when a message was recorded, and the index by when it was written, which is never later.
 const MESSAGES: &str = "DELETE FROM messages WHERE tenant_id = $1 AND id IN \
      (SELECT id FROM messages WHERE tenant_id = $1 AND created_at < $2 \
-      ORDER BY created_at, id LIMIT $3)";
+      AND coalesce(occurred_at, created_at) < $2 \
+      ORDER BY coalesce(occurred_at, created_at), id LIMIT $3)";
 
 const fn statement(rows: AgedRows) -> &'static str {
     match rows {

@@ -74,6 +74,51 @@ async fn an_unknown_outcome_is_asked_for_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_repeat_has_the_first_answer_whatever_became_of_the_message_since() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let send = || scene.send(&id, &a_text("x")).header(KEY, "k");
+    let first = send().expect(200).await;
+    for status in ["unknown", "failed", "delivered"] {
+        let report = json!({
+            "sessionId": id, "epoch": 1, "messageId": first.data()["id"], "status": status,
+        });
+        let reported = scene.as_worker(scene.app.post("/api/v1/webhooks/message-status"));
+        reported.json(&report).expect(200).await;
+        let again = send().expect(200).await;
+        assert_eq!(again.data(), first.data(), "{status}");
+    }
+    assert_eq!(scene.app.link.sends().len(), 1);
+    let path = format!(
+        "/api/v1/messages/{}",
+        first.data()["id"].as_str().expect("an id")
+    );
+    assert_eq!(
+        scene.get(&path).expect(200).await.data()["status"],
+        "delivered"
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_refused_send_is_refused_in_the_same_way() {
+    for (status, answered) in [(501, 501), (404, 422), (422, 422)] {
+        let scene = Scene::set().await;
+        let id = scene.connected("sales").await;
+        scene.app.link.fail_sends(LinkError::Refused {
+            status,
+            code: "no".to_owned(),
+            message: "no such thing".to_owned(),
+        });
+        let send = || scene.send(&id, &a_text("x")).header(KEY, "k");
+        let first = send().expect(answered).await;
+        let again = send().expect(answered).await;
+        assert_eq!(again.body["type"], first.body["type"]);
+        assert_eq!(again.body["error"], first.body["error"]);
+        assert_eq!(scene.app.link.sends().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn keys_of_two_sessions_are_two_keys() {
     let scene = Scene::set().await;
     let (one, two) = (scene.connected("one").await, scene.connected("two").await);

@@ -18,10 +18,13 @@ async fn a_message_goes_out_once_and_stands_in_the_history() {
     for time in ["createdAt", "sending"] {
         assert!(text(&message["timestamps"][time]).ends_with('Z'), "{time}");
     }
+    assert_eq!(message["occurredAt"], message["timestamps"]["createdAt"]);
     message["timestamps"] = Value::Null;
+    message["occurredAt"] = Value::Null;
     let expected = json!({
         "id": sends[0].message_id, "waMessageId": sends[0].wa_message_id, "sessionId": id,
-        "direction": "outbound", "type": "text", "to": CHAT, "from": null, "chatId": CHAT,
+        "direction": "outbound", "source": "api", "type": "text", "to": CHAT, "from": null,
+        "chatId": CHAT, "phone": "491701234567", "lid": null, "occurredAt": null,
         "status": "sending", "error": null, "content": {"text": "hello"}, "timestamps": null,
     });
     assert_eq!(message, expected, "exactly the fields of the wire");
@@ -66,12 +69,56 @@ async fn a_reaction_names_its_message_beside_the_ids_of_its_own() {
     let scene = Scene::set().await;
     let id = scene.connected("sales").await;
     let about = text(&scene.sent(&id, "hello").await.data()["id"]);
-    let body = json!({"to": CHAT, "type": "reaction", "messageId": about, "emoji": "x"});
+    let body = json!({"to": CHAT, "type": "reaction", "messageId": about, "emoji": "👍"});
     let answer = scene.send(&id, &body).expect(200).await;
     assert_eq!(answer.data()["content"]["messageId"], json!(about));
     let sent = scene.app.link.sends().pop().expect("a send");
-    assert_eq!(sent.content["target"], json!({"messageId": about}));
+    let target = &sent.content["target"];
+    assert_eq!(target["messageId"], json!(about));
+    assert_eq!(
+        target["waMessageId"],
+        json!(scene.app.link.sends()[0].wa_message_id)
+    );
+    assert_eq!(
+        (&target["chat"], &target["fromMe"]),
+        (&json!(CHAT), &json!(true))
+    );
     assert_eq!(json!(sent.message_id), answer.data()["id"]);
+}
+
+#[tokio::test]
+async fn what_is_no_message_of_the_chat_cannot_be_quoted_or_reacted_to() {
+    let scene = Scene::set().await;
+    let (id, other) = (
+        scene.connected("sales").await,
+        scene.connected("support").await,
+    );
+    let elsewhere = text(&scene.sent(&other, "hello").await.data()["id"]);
+    let mine = text(&scene.sent(&id, "hello").await.data()["id"]);
+    let sent = scene.app.link.sends().len();
+    let unknown = "msg_01j0000000e008000000000001";
+    for (to, message) in [
+        (CHAT, elsewhere.as_str()),
+        (CHAT, unknown),
+        (CHAT, "msg_nope"),
+        ("491700000099@s.whatsapp.net", mine.as_str()),
+    ] {
+        let mut quoting = a_text("x");
+        quoting["to"] = json!(to);
+        quoting["quotedMessageId"] = json!(message);
+        let reacting = json!({"to": to, "type": "reaction", "messageId": message, "emoji": "👍"});
+        for (body, field) in [(quoting, "quotedMessageId"), (reacting, "messageId")] {
+            let refused = scene.send(&id, &body).expect(400).await;
+            assert_eq!(refused.is("validation_error").fields(), [field], "{body}");
+        }
+    }
+    assert_eq!(scene.app.link.sends().len(), sent, "nobody was asked");
+    let mut quoting = a_text("x");
+    quoting["quotedMessageId"] = json!(mine);
+    let answer = scene.send(&id, &quoting).expect(200).await;
+    assert_eq!(answer.data()["content"]["quotedMessageId"], json!(mine));
+    let told = scene.app.link.sends().pop().expect("a send").content;
+    assert_eq!(told["quoted"]["text"], "hello");
 }
 
 #[tokio::test]
@@ -191,7 +238,7 @@ async fn each_wrong_field_is_named_and_nothing_is_sent() {
         (poll(json!(["a", "a"])), "options[1]"),
         (poll(json!(["a", 1])), "options[1]"),
         (
-            json!({"to": CHAT, "type": "reaction", "emoji": "x"}),
+            json!({"to": CHAT, "type": "reaction", "emoji": "👍"}),
             "messageId",
         ),
     ] {

@@ -98,6 +98,43 @@ async fn what_people_wrote_is_not_refused_for_its_characters() {
 }
 
 #[tokio::test]
+async fn half_an_emoji_and_broken_bytes_are_no_reason_to_lose_a_message() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let whole = inbound(&id, "A1").to_string();
+    let broken = whole.replace("\"hi\"", r#""hi \ud83d""#);
+    let report = scene.as_worker(scene.app.post("/api/v1/webhooks/messages"));
+    report.raw("application/json", broken).expect(200).await;
+    let all = scene.get("/api/v1/messages").expect(200).await;
+    assert_eq!(all.data()[0]["content"]["text"], "hi \u{fffd}");
+}
+
+#[tokio::test]
+async fn messages_of_chats_of_another_kind_are_taken_and_found() {
+    let scene = Scene::set().await;
+    let id = scene.connected("sales").await;
+    let chats = [
+        "status@broadcast",
+        "867051314767696@bot",
+        "0@s.whatsapp.net",
+        "x@call",
+    ];
+    for chat in chats {
+        let mut message = inbound(&id, "A1");
+        message["chat"] = json!(chat);
+        to(&scene, "messages", &message).expect(200).await;
+        let found = scene.get(&format!("/api/v1/messages?chat={chat}"));
+        assert_eq!(found.expect(200).await.data()[0]["chatId"], chat);
+    }
+    let mut long = inbound(&id, "A2");
+    long["text"] = json!("x".repeat(1_200_000));
+    to(&scene, "messages", &long).expect(200).await;
+    let to_all = json!({"to": "status@broadcast", "type": "text", "text": "x"});
+    let answer = scene.send(&id, &to_all).expect(501).await;
+    assert_eq!(answer.is("not_supported").body["capability"], "broadcast");
+}
+
+#[tokio::test]
 async fn facts_of_a_former_owner_still_count_and_inventions_do_not() {
     let scene = Scene::set().await;
     let id = scene.connected("sales").await;

@@ -1,5 +1,7 @@
 //! What every message log promises, together with the store that reads it.
 
+mod deadline;
+mod person;
 mod place;
 mod race;
 mod read;
@@ -23,8 +25,14 @@ use super::{Failure, Suite};
 use gateway_core::tenant::Tier;
 
 /// Every case for a message log.
-pub const MESSAGE_LOG: Suite<LogUnderTest> =
-    &[place::CASES, record::CASES, race::CASES, read::CASES];
+pub const MESSAGE_LOG: Suite<LogUnderTest> = &[
+    place::CASES,
+    record::CASES,
+    race::CASES,
+    read::CASES,
+    person::CASES,
+    deadline::CASES,
+];
 
 /// A fresh message log and the store over which it writes.
 #[derive(Debug)]
@@ -124,6 +132,8 @@ fn a_send(n: u128) -> Outgoing {
         body_hash: [n as u8; 32],
         status: MessageStatus::Sending,
         error: None,
+        refused_status: None,
+        alias: None,
     }
 }
 
@@ -141,6 +151,9 @@ fn a_status(n: u128, status: MessageStatus) -> Fact {
         wa_message_id: wa(n),
         status,
         error,
+        own: None,
+        age: None,
+        occurred_at: None,
     })
 }
 
@@ -157,6 +170,9 @@ fn an_inbound(n: u128) -> Inbound {
         kind: "image".to_owned(),
         content: json!({"caption": "Grüße \u{1F600}", "media": {"url": null}}),
         offline: true,
+        alias: None,
+        from_me: false,
+        occurred_at: None,
     }
 }
 

@@ -65,7 +65,7 @@ async fn messages_come_in_pages_newest_first(l: &LogUnderTest) -> Verdict {
     }
     let all = list(l, &MessageFilter::default(), None, 99).await?;
     assert_eq!(all.len(), 7);
-    let key = |row: &Message| (row.created_at, row.id);
+    let key = |row: &Message| (row.written_at(), row.id);
     assert!(
         all.windows(2).all(|two| key(&two[0]) > key(&two[1])),
         "{all:?}"
@@ -75,7 +75,7 @@ async fn messages_come_in_pages_newest_first(l: &LogUnderTest) -> Verdict {
         let page = list(l, &MessageFilter::default(), after, 3).await?;
         let Some(last) = page.last() else { break };
         after = Some(MessageCursor {
-            created_at: last.created_at,
+            written_at: last.written_at(),
             id: last.id,
         });
         assert!(page.len() <= 3);
@@ -235,11 +235,11 @@ async fn pages_go_on_across_what_was_published_meanwhile(l: &LogUnderTest) -> Ve
         for n in [n + 3, n + 1, n + 4, n, n + 2] {
             written.push(l.record(Fact::Outgoing(a_send(n))).await?.message);
         }
-        written.sort_by_key(|row| Reverse((row.created_at, row.id)));
+        written.sort_by_key(|row| Reverse((row.written_at(), row.id)));
         let (mut read, mut after) = (Vec::new(), None);
         while let page @ [.., last] = &list(l, &filter, after, 2).await?[..] {
             after = Some(MessageCursor {
-                created_at: last.created_at,
+                written_at: last.written_at(),
                 id: last.id,
             });
             read.extend_from_slice(page);

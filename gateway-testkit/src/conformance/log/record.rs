@@ -1,10 +1,14 @@
 //! Facts fold into one row per message, in any order, any number of times.
 
+use std::time::Duration;
+
 use gateway_core::event::{Event, MessageReceived};
 use gateway_core::id::Epoch;
 use gateway_core::message::{
-    Direction, Fact, Inbound, Message, MessageError, MessageStatus, Outgoing, Timeline,
+    Direction, Fact, Inbound, Message, MessageError, MessageFilter, MessageSource, MessageStatus,
+    Outgoing, OwnMessage, StatusFact, Timeline,
 };
+use gateway_core::time::Timestamp;
 use serde_json::json;
 
 use super::{LogUnderTest, a_send, a_status, an_inbound};
@@ -19,14 +23,20 @@ cases!(LogUnderTest, "message_log::record":
     a_late_report_never_takes_a_status_back,
     facts_in_any_order_come_to_the_same,
     a_failure_keeps_its_error_until_a_receipt_refutes_it,
-    an_unknown_outcome_is_resolved_by_what_follows,
+    an_unknown_outcome_is_resolved_by_an_acknowledgement,
+    a_refusal_keeps_the_workers_answer,
+    a_message_stands_where_it_was_written_and_never_in_the_future,
+    a_receipt_says_when_it_happened,
+    a_message_typed_on_the_phone_is_outbound_and_its_statuses_fold,
+    what_was_typed_on_the_phone_was_sent_when_it_was_written,
+    a_report_on_what_came_in_changes_nothing,
     an_inbound_message_is_kept_as_it_is_and_told_once,
     each_change_of_status_is_an_event,
 );
 
 /// Returns the row without its times, which depend on when it was written.
 fn timeless(row: Message) -> Message {
-    let epoch = gateway_core::time::Timestamp::default();
+    let epoch = Timestamp::default();
     Message {
         created_at: epoch,
         timeline: Timeline::default(),
@@ -57,15 +67,19 @@ async fn a_send_is_kept_as_it_is(l: &LogUnderTest) -> Verdict {
         tenant: sent.tenant,
         session: sent.session,
         direction: Direction::Outbound,
+        source: Some(MessageSource::Api),
         kind: Some(sent.kind),
         chat_id: Some(sent.chat_id),
         sender: None,
+        alias: None,
         wa_message_id: Some(sent.wa_message_id),
         status: MessageStatus::Sending,
         error: None,
+        refused_status: None,
         content: Some(sent.content),
         body_hash: Some(sent.body_hash),
         epoch: sent.epoch,
+        occurred_at: None,
         created_at: row.created_at,
         timeline: row.timeline,
     };
@@ -212,7 +226,7 @@ async fn a_failure_keeps_its_error_until_a_receipt_refutes_it(l: &LogUnderTest) 
     Ok(())
 }
 
-async fn an_unknown_outcome_is_resolved_by_what_follows(l: &LogUnderTest) -> Verdict {
+async fn an_unknown_outcome_is_resolved_by_an_acknowledgement(l: &LogUnderTest) -> Verdict {
     l.arrange().await?;
     let unknown = Outgoing {
         status: MessageStatus::Unknown,
@@ -220,10 +234,189 @@ async fn an_unknown_outcome_is_resolved_by_what_follows(l: &LogUnderTest) -> Ver
     };
     l.record(Fact::Outgoing(unknown)).await?;
     assert_eq!(l.stored(1).await?.status, MessageStatus::Unknown);
+    // That a worker takes a repetition says nothing about the first attempt.
     let accepted = l.record(Fact::Outgoing(a_send(1))).await?;
     assert_eq!(accepted.before, Some(MessageStatus::Unknown));
-    assert_eq!(l.stored(1).await?.status, MessageStatus::Sending);
+    assert_eq!(accepted.message.status, MessageStatus::Unknown);
+    l.record(a_status(1, MessageStatus::Sent)).await?;
+    assert_eq!(l.stored(1).await?.status, MessageStatus::Sent);
     assert_eq!(l.check_chains().await?, 2);
+    Ok(())
+}
+
+async fn a_refusal_keeps_the_workers_answer(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let unknown = Outgoing {
+        status: MessageStatus::Unknown,
+        ..a_send(1)
+    };
+    let refused = Outgoing {
+        status: MessageStatus::Failed,
+        refused_status: Some(501),
+        ..a_send(1)
+    };
+    l.record(Fact::Outgoing(unknown)).await?;
+    l.record(Fact::Outgoing(refused.clone())).await?;
+    assert_eq!(l.stored(1).await?.refused_status, Some(501));
+    let new = Outgoing {
+        refused_status: Some(422),
+        id: message_id(2),
+        ..refused
+    };
+    l.record(Fact::Outgoing(new)).await?;
+    assert_eq!(l.stored(2).await?.refused_status, Some(422));
+    Ok(())
+}
+
+async fn a_message_stands_where_it_was_written_and_never_in_the_future(
+    l: &LogUnderTest,
+) -> Verdict {
+    l.arrange().await?;
+    let before = l.store.read_platform().await?.now().await?;
+    let at = |hours: u64| Some(before.minus(Duration::from_secs(hours * 3_600)));
+    for (n, occurred_at) in [(1, at(1)), (2, at(3)), (3, at(2)), (4, None)] {
+        let fact = Inbound {
+            occurred_at,
+            ..an_inbound(n)
+        };
+        l.record(Fact::Inbound(fact)).await?;
+        let row = l.stored(n).await?;
+        assert_eq!(row.occurred_at, occurred_at);
+        assert!(row.created_at >= before, "recorded now");
+    }
+    let future = Inbound {
+        occurred_at: Some(before.plus(Duration::from_secs(3_600))),
+        ..an_inbound(5)
+    };
+    let recorded = l.record(Fact::Inbound(future)).await?.message;
+    assert_eq!(recorded.written_at(), recorded.created_at);
+    assert_eq!(l.stored(5).await?, recorded);
+    let mut tx = l.store.read_platform().await?;
+    for session in [None, Some(session_id(1))] {
+        let filter = MessageFilter {
+            session,
+            ..MessageFilter::default()
+        };
+        let all = tx.messages(tenant_id(1), &filter, None, 9).await?;
+        let order: Vec<_> = all.iter().map(|row| row.id).collect();
+        assert_eq!(order, [5, 4, 1, 3, 2].map(message_id), "{session:?}");
+        let filter = MessageFilter {
+            since: at(2),
+            until: at(1),
+            ..filter
+        };
+        let some = tx.messages(tenant_id(1), &filter, None, 9).await?;
+        assert_eq!(
+            some.iter().map(|row| row.id).collect::<Vec<_>>(),
+            [message_id(3)]
+        );
+    }
+    Ok(())
+}
+
+async fn a_receipt_says_when_it_happened(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let sent = l.record(Fact::Outgoing(a_send(1))).await?.message;
+    let at = |occurred_at: Timestamp, status| {
+        let Fact::Status(fact) = a_status(1, status) else {
+            return a_status(1, status);
+        };
+        Fact::Status(StatusFact {
+            occurred_at: Some(occurred_at),
+            ..fact
+        })
+    };
+    let second = Duration::from_secs(1);
+    l.record(at(sent.created_at.minus(second), MessageStatus::Sent))
+        .await?;
+    l.record(at(sent.created_at, MessageStatus::Delivered))
+        .await?;
+    let later = sent.created_at.plus(Duration::from_secs(3_600));
+    l.record(at(later, MessageStatus::Read)).await?;
+    let row = l.stored(1).await?;
+    assert_eq!(
+        row.timeline.sent,
+        Some(sent.created_at),
+        "not before it was written"
+    );
+    assert_eq!(row.timeline.delivered, Some(sent.created_at));
+    assert!(row.timeline.read < Some(later), "not in the future");
+    Ok(())
+}
+
+async fn a_message_typed_on_the_phone_is_outbound_and_its_statuses_fold(
+    l: &LogUnderTest,
+) -> Verdict {
+    l.arrange().await?;
+    let typed = |n| Inbound {
+        from_me: true,
+        ..an_inbound(n)
+    };
+    let report = |n, status| {
+        let Fact::Status(fact) = a_status(n, status) else {
+            return a_status(n, status);
+        };
+        Fact::Status(StatusFact {
+            own: Some(OwnMessage {
+                chat_id: typed(n).chat_id,
+                sender: Some(typed(n).sender),
+            }),
+            ..fact
+        })
+    };
+    // The second one's statuses come before it does.
+    l.record(Fact::Inbound(typed(1))).await?;
+    for n in [1, 2] {
+        l.record(report(n, MessageStatus::Delivered)).await?;
+    }
+    assert!(l.stored(2).await?.is_stub());
+    l.record(Fact::Inbound(typed(2))).await?;
+    for n in [1, 2] {
+        l.record(report(n, MessageStatus::Read)).await?;
+        let row = l.stored(n).await?;
+        let seen = (row.direction, row.source, row.status);
+        let phone = Some(MessageSource::Phone);
+        assert_eq!(seen, (Direction::Outbound, phone, MessageStatus::Read));
+        assert_eq!(row.sender, Some(typed(n).sender));
+        assert_eq!(row.content, Some(typed(n).content));
+        assert!(row.timeline.sent.is_some());
+    }
+    let names: Vec<_> = l
+        .events()
+        .await?
+        .into_iter()
+        .map(|event| event.name)
+        .collect();
+    let told = names.iter().filter(|name| *name == "message.sent");
+    assert_eq!(told.count(), 2, "{names:?}");
+    assert!(!names.iter().any(|name| name == "message.received"));
+    Ok(())
+}
+
+async fn what_was_typed_on_the_phone_was_sent_when_it_was_written(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let now = l.store.read_platform().await?.now().await?;
+    let written = now.minus(Duration::from_secs(3_600));
+    let typed = Inbound {
+        from_me: true,
+        occurred_at: Some(written),
+        ..an_inbound(1)
+    };
+    let recorded = l.record(Fact::Inbound(typed)).await?.message;
+    assert_eq!(recorded.timeline.sent, Some(written));
+    assert_eq!(l.stored(1).await?, recorded);
+    Ok(())
+}
+
+async fn a_report_on_what_came_in_changes_nothing(l: &LogUnderTest) -> Verdict {
+    l.arrange().await?;
+    let row = l.record(Fact::Inbound(an_inbound(1))).await?.message;
+    for status in [MessageStatus::Read, MessageStatus::Failed] {
+        let recorded = l.record(a_status(1, status)).await?;
+        assert_eq!(recorded.message, row);
+    }
+    assert_eq!(l.stored(1).await?, row);
+    assert_eq!(l.events().await?.len(), 1);
     Ok(())
 }
 
@@ -260,6 +453,9 @@ async fn an_inbound_message_is_kept_as_it_is_and_told_once(l: &LogUnderTest) -> 
         kind: fact.kind,
         content: fact.content,
         offline: true,
+        phone: Some("491707654321".to_owned()),
+        lid: None,
+        occurred_at: None,
     });
     assert_eq!(event.event()?, expected);
     assert_eq!(

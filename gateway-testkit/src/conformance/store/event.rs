@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gateway_core::event::{
-    ACTIVITY_STEP, Event, EventFilter, LoggedEvent, MessageReceived, MessageStatusChanged,
-    NewEvent, Sequenced, SessionCreated, SessionDeleted, SessionQr, SessionStatusChanged,
-    UnreadableEvent, UsageDelta, WorkerChanged, sequence,
+    ACTIVITY_STEP, Event, EventFilter, LoggedEvent, MessageReceived, MessageSent,
+    MessageStatusChanged, NewEvent, Sequenced, SessionCreated, SessionDeleted, SessionQr,
+    SessionStatusChanged, UnreadableEvent, UsageDelta, WorkerChanged, sequence,
 };
 use gateway_core::id::Epoch;
-use gateway_core::message::{Direction, MessageError, MessageStatus, WaMessageId};
+use gateway_core::message::{Direction, MessageError, MessageSource, MessageStatus, WaMessageId};
 use gateway_core::session::{ChallengeKind, Session};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::WorkerStatus;
@@ -160,6 +160,22 @@ fn catalogue() -> Vec<Event> {
             kind: "text".to_owned(),
             content: json!({"text": "Grüße \u{1F600} 'quoted' \\"}),
             offline: true,
+            phone: None,
+            lid: None,
+            occurred_at: None,
+        }),
+        Event::MessageSent(MessageSent {
+            id: message_id(1),
+            wa_message_id: wa.clone(),
+            chat_id: "491701234567@s.whatsapp.net".to_owned(),
+            from: Some("491700000001@s.whatsapp.net".to_owned()),
+            phone: Some("491701234567".to_owned()),
+            lid: Some("123456789012345@lid".to_owned()),
+            source: MessageSource::Phone,
+            kind: "text".to_owned(),
+            content: json!({"text": "on my way"}),
+            offline: false,
+            occurred_at: Some(Timestamp::default()),
         }),
         Event::MessageStatus(MessageStatusChanged {
             id: message_id(1),
@@ -171,6 +187,11 @@ fn catalogue() -> Vec<Event> {
                 code: "blocked".to_owned(),
                 message: None,
             }),
+            source: Some(MessageSource::Api),
+            chat_id: None,
+            phone: None,
+            lid: None,
+            occurred_at: None,
         }),
         Event::WorkerStatus(WorkerChanged {
             worker_id: worker_id("w"),
@@ -292,7 +313,7 @@ async fn a_tenant_reads_its_own_events_only(s: &StoreUnderTest) -> Verdict {
 
 async fn the_operators_events_are_nobodys(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let own = NewEvent::of_operators(&catalogue().remove(6));
+    let own = NewEvent::of_operators(&catalogue().remove(7));
     append(s, &[own, an_event(tenant_id(1), session_id(1), 1)]).await?;
     assert_eq!(publish(s).await?, 2);
     let events = all(s, 1).await?;
@@ -377,7 +398,7 @@ async fn the_cursor_leads_through_all_pages(s: &StoreUnderTest) -> Verdict {
 
 async fn usage_and_activity_are_counted_by_the_sequencer(s: &StoreUnderTest) -> Verdict {
     arrange(s).await?;
-    let [received, Event::MessageStatus(failed)] = [catalogue().remove(4), catalogue().remove(5)]
+    let [received, Event::MessageStatus(failed)] = [catalogue().remove(4), catalogue().remove(6)]
     else {
         return Err(Failure::new("the catalogue has changed its order"));
     };

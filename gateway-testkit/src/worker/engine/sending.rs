@@ -1,12 +1,12 @@
 //! Sending: a counter for each message, and what becomes of it afterwards.
 
 use gateway_core::id::SessionId;
-use gateway_core::protocol::SendMessage;
+use gateway_core::protocol::{MessageTarget, SendMessage};
 use gateway_core::time::Timestamp;
 use gateway_worker::Refusal;
 
 use super::clients::Clients;
-use crate::worker::phone::{ACK_LIMIT, Mail, ShownMessage};
+use crate::worker::phone::{ACK_LIMIT, Mail, PhoneNetwork, ShownMessage};
 use crate::worker::recorder::Frame;
 
 /// How an attempt to send went.
@@ -15,6 +15,23 @@ pub(super) enum Tried {
     Done(Result<Timestamp, Refusal>),
     /// There is no counter left until the next block is stored.
     Short,
+}
+
+/// Returns whether WhatsApp knows the messages that this one is about: a real client has to name them by their id, chat
+/// and sender there, and has nothing but what the command says.
+fn knows_targets(network: &PhoneNetwork, session: SessionId, body: &SendMessage) -> bool {
+    let named = |name: &str| body.content.get(name);
+    let is_reaction = body.kind == "reaction";
+    if named("quotedMessageId").is_some() || (is_reaction && named("target").is_none()) {
+        return false;
+    }
+    [named("quoted"), named("target")]
+        .into_iter()
+        .flatten()
+        .all(|target| {
+            let target = serde_json::from_value::<MessageTarget>(target.clone());
+            target.is_ok_and(|target| network.knows(session, &target))
+        })
 }
 
 impl Clients {
@@ -32,6 +49,12 @@ impl Clients {
             return Tried::Done(Err(Refusal::Final {
                 status: rule.status,
                 code: rule.code.clone(),
+            }));
+        }
+        if !knows_targets(&self.environment.network, session, body) {
+            return Tried::Done(Err(Refusal::Final {
+                status: 422,
+                code: "unknown_message".to_owned(),
             }));
         }
         let stored = client.counters.use_one();

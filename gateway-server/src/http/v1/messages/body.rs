@@ -5,7 +5,7 @@
 
 use garde::Validate;
 use gateway_core::id::MessageId;
-use gateway_core::message::{ChatId, Contact, Content, Media, SendRequest, WaMessageId};
+use gateway_core::message::{ChatId, ChatKind, Contact, Content, Media, SendRequest, WaMessageId};
 use gateway_core::session::{Route, SessionRef};
 use gateway_core::time::Timestamp;
 use serde::Deserialize;
@@ -43,7 +43,8 @@ pub(super) struct SendMessage {
     to: String,
     #[serde(rename = "type")]
     kind: MessageType,
-    /// Our id or WhatsApp's of the message this one answers.
+    /// Our id of the message this one answers; WhatsApp's, too, if it came in at a chat of two. It must be a message
+    /// of the same chat.
     #[serde(default)]
     quoted_message_id: Option<String>,
     /// The people that the text mentions: numbers or ids, as in `to`.
@@ -94,13 +95,13 @@ pub(super) struct SendMessage {
     /// `poll`: how many answers one may choose; 1 if absent.
     #[serde(default)]
     selectable_count: Option<u32>,
-    /// `reaction`: our id of the message; either this or `waMessageId`.
+    /// `reaction`: our id of a message of the same chat; either this or `waMessageId`.
     #[serde(default)]
     message_id: Option<String>,
     /// `reaction`: its id at WhatsApp.
     #[serde(default)]
     wa_message_id: Option<String>,
-    /// `reaction`: the emoji; empty takes the reaction back.
+    /// `reaction`: one emoji; empty takes the reaction back.
     #[serde(default)]
     emoji: Option<String>,
 }
@@ -205,12 +206,15 @@ impl SendMessage {
         if scheduled {
             return Err(Problem::not_supported("sendAt"));
         }
+        if to.kind() == ChatKind::Other {
+            return Err(Problem::not_supported(to.server()));
+        }
         if content.needs_media() {
             return Err(Problem::not_supported(content.kind()));
         }
         Ok(Letter {
             to,
-            content,
+            content: content.canonical(),
             context,
         })
     }
@@ -384,6 +388,33 @@ mod tests {
             "to": "49170123456", "type": "text", "text": "x", "sendAt": "2030-01-01T00:00:00Z",
         });
         assert_eq!(letter(later).expect_err("later").kind(), Kind::NotSupported);
+    }
+
+    #[test]
+    fn what_no_engine_can_address_is_named() {
+        for (to, capability) in [
+            ("status@broadcast", "broadcast"),
+            ("867051314767696@bot", "bot"),
+            ("491701234567@hosted", "hosted"),
+        ] {
+            let body = json!({"to": to, "type": "text", "text": "x"});
+            let problem = letter(body).expect_err(to);
+            assert_eq!(problem.kind(), Kind::NotSupported);
+            let told = format!("{problem:?}");
+            assert!(told.contains(capability), "{told}");
+        }
+    }
+
+    #[test]
+    fn a_contact_card_has_the_digits_of_its_number() {
+        let body = json!({
+            "to": "49170123456", "type": "contact",
+            "contacts": [{"name": "Ann", "phoneNumber": "+49 (170) 123-4567"}],
+        });
+        let Content::Contact { contacts } = letter(body).expect("a letter").content else {
+            panic!("a contact")
+        };
+        assert_eq!(contacts[0].phone_number, "491701234567");
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::identity::Caller;
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct MessageQuery {
-    /// Only of this chat: a number or an id, as in `to` of a send.
+    /// Only of this chat: a number or an id, as in `to` of a send. A person is found by either id.
     #[serde(default)]
     chat: Option<String>,
     /// Only messages of this direction.
@@ -36,19 +36,18 @@ pub(super) struct MessageQuery {
     /// Only messages of this type.
     #[serde(default, rename = "type")]
     kind: Option<String>,
-    /// Only from this time on.
+    /// Only what was written from this time on.
     #[serde(default)]
     since: Option<Timestamp>,
-    /// Only before this time.
+    /// Only what was written before this time.
     #[serde(default)]
     until: Option<Timestamp>,
 }
 
 impl MessageQuery {
     pub(super) fn filter(self, session: Option<SessionId>) -> ApiResult<MessageFilter> {
-        let chat = self.chat.as_deref().map(str::parse::<ChatId>).transpose();
-        let chat =
-            chat.map_err(|error: InvalidChatId| Problem::field("chat", error.to_string()))?;
+        let chat = self.chat.as_deref().map(named).transpose();
+        let chat = chat.map_err(|error| Problem::field("chat", error.to_string()))?;
         Ok(MessageFilter {
             session,
             chat_id: chat.map(|chat| chat.to_string()),
@@ -61,9 +60,15 @@ impl MessageQuery {
     }
 }
 
+/// Returns the chat that a filter names: in any dialect of `to`, or by the id with which it stands in a message.
+fn named(text: &str) -> Result<ChatId, InvalidChatId> {
+    text.parse()
+        .or_else(|error| ChatId::reported(text).ok_or(error))
+}
+
 /// List a session's messages
 ///
-/// The newest first.
+/// What was written last comes first.
 #[utoipa::path(get, path = "/sessions/{id}/messages", tag = "messages",
     params(("id" = SessionRef, Path, description = "Id or name"), MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]

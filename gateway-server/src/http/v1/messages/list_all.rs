@@ -28,7 +28,7 @@ pub(super) struct OfSession {
 
 /// List messages of all sessions
 ///
-/// The newest first.
+/// What was written last comes first.
 #[utoipa::path(get, path = "/messages", tag = "messages",
     extensions(("x-problems" = json!(["not_found"]))), params(OfSession, MessageQuery, PageQuery),
     responses((status = 200, body = Listed<MessageView>)))]

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use gateway_core::id::{MessageId, SessionId};
 use gateway_core::message::{
-    Direction, Message, MessageCursor, MessageError, MessageStatus, Timeline, WaMessageId,
+    Direction, Message, MessageCursor, MessageError, MessageSource, MessageStatus, PersonIds,
+    Timeline, WaMessageId,
 };
 use gateway_core::time::Timestamp;
 use serde::Serialize;
@@ -22,23 +23,31 @@ pub(super) struct MessageView {
     wa_message_id: Option<WaMessageId>,
     session_id: SessionId,
     direction: Direction,
+    /// Where it was written, if it is outbound: through the gateway, or on the phone.
+    source: Option<MessageSource>,
     /// The type; `null` while only a status report is known of the message.
     #[serde(rename = "type")]
     kind: Option<String>,
     /// To whom it went, if it is outbound.
     to: Option<String>,
-    /// Who wrote it, if it is inbound.
+    /// Who wrote it, if it is inbound or was written on the phone.
     from: Option<String>,
     chat_id: Option<String>,
+    /// The phone number of the person on the other side, if it is known: digits with country code.
+    phone: Option<String>,
+    /// The LID of the person on the other side, if it is known.
+    lid: Option<String>,
     status: MessageStatus,
     /// Why the message failed.
     error: Option<MessageError>,
     /// The fields of the type.
     content: Option<Value>,
+    /// When it was written, as far as that is known; lists go by it.
+    occurred_at: Timestamp,
     timestamps: TimestampsView,
 }
 
-/// When a message first reached each status.
+/// When a message was recorded, and when it first reached each status.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = MessageTimestamps)]
@@ -54,15 +63,21 @@ impl From<Message> for MessageView {
             Direction::Outbound => message.chat_id.clone(),
             Direction::Inbound => None,
         };
+        let PersonIds { phone, lid } = message.person_ids();
+        let occurred_at = message.written_at();
         Self {
             id: message.id,
             wa_message_id: message.wa_message_id,
             session_id: message.session,
             direction: message.direction,
+            source: message.source,
             kind: message.kind,
             to,
             from: message.sender,
             chat_id: message.chat_id,
+            phone,
+            lid,
+            occurred_at,
             status: message.status,
             error: message.error,
             content: message.content,
@@ -81,7 +96,7 @@ pub(super) struct Cursor(pub(super) MessageCursor);
 impl Cursor {
     pub(super) fn of(message: &Message) -> Self {
         Self(MessageCursor {
-            created_at: message.created_at,
+            written_at: message.written_at(),
             id: message.id,
         })
     }
@@ -89,7 +104,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.0.created_at.as_micros(), self.0.id)
+        write!(f, "{}/{}", self.0.written_at.as_micros(), self.0.id)
     }
 }
 
@@ -105,7 +120,7 @@ impl FromStr for Cursor {
         let (micros, id) = text.split_once('/').ok_or(InvalidCursor)?;
         let micros = micros.parse().map_err(|_| InvalidCursor)?;
         Ok(Self(MessageCursor {
-            created_at: Timestamp::from_micros(micros),
+            written_at: Timestamp::from_micros(micros),
             id: id.parse().map_err(|_| InvalidCursor)?,
         }))
     }
@@ -118,7 +133,7 @@ mod tests {
     #[test]
     fn a_cursor_survives_its_text() {
         let cursor = Cursor(MessageCursor {
-            created_at: Timestamp::from_micros(1_700_000_000_000_001),
+            written_at: Timestamp::from_micros(1_700_000_000_000_001),
             id: MessageId::from_u128(9),
         });
         assert_eq!(cursor.to_string().parse(), Ok(cursor));

@@ -16,7 +16,8 @@ use crate::identity::WorkerCaller;
 /// Report messages that came in
 ///
 /// One or several, any number of times: a message is known by session, chat, sender and id. Acknowledge
-/// them to WhatsApp only after the answer.
+/// them to WhatsApp only after the answer. An answer 400, 409, 413 or 422 with the gateway's error `type` to a report
+/// that was sent alone, and an entry under `rejected`, are final: acknowledge it, count it and never repeat it.
 #[utoipa::path(post, path = "/webhooks/messages", tag = "workers",
     extensions(("x-problems" = json!(["stale_epoch", "unknown_session", "overloaded"]))),
     request_body = Reports<InboundMessage>,

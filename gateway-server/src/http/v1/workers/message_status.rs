@@ -16,7 +16,8 @@ use crate::identity::WorkerCaller;
 /// Report what became of messages that were sent
 ///
 /// One or several, in any order, any number of times. A report names the run that made it, which may have
-/// ended since.
+/// ended since. A message that was sent through the gateway is named by both of its ids, one that was written on the
+/// phone by `fromMe`, `chat` and its id at WhatsApp. What is about no message of the gateway is dropped.
 #[utoipa::path(post, path = "/webhooks/message-status", tag = "workers",
     extensions(("x-problems" = json!(["stale_epoch", "unknown_session", "overloaded"]))),
     request_body = Reports<MessageReport>,

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use gateway_core::event::{NewEvent, OutboxRepo};
-use gateway_core::id::{MessageId, TenantId};
-use gateway_core::message::{Fact, Message, Recorded};
+use gateway_core::id::{MessageId, SessionId, TenantId};
+use gateway_core::message::{Fact, Message, PersonPair, Recorded};
 use gateway_core::store::StoreError;
 
 use super::message::MessageRow;
@@ -65,6 +65,24 @@ impl Ledger for SqlLedger {
         let mut tx = self.pool.read().await?;
         let rows: Vec<MessageRow> = tx.query(sql::ROWS).columns(wanted).all().await?;
         rows.into_iter().map(Message::try_from).collect()
+    }
+
+    async fn persons(
+        &self,
+        of: (TenantId, SessionId),
+        ids: &[&str],
+    ) -> Result<Vec<PersonPair>, StoreError> {
+        self.pool.read().await?.persons(of, ids).await
+    }
+
+    async fn remember_person(
+        &self,
+        of: (TenantId, SessionId),
+        pair: &PersonPair,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.pool.begin().await?;
+        tx.save_person(of, pair).await?;
+        tx.finish().await
     }
 }
 

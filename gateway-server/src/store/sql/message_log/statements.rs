@@ -1,10 +1,11 @@
 //! The statements of the message log, and how rows become their parameters.
 
 use gateway_core::id::SessionId;
-use gateway_core::message::{Message, WaMessageId};
+use gateway_core::message::{Message, MessageSource, WaMessageId};
 use sqlx::types::Json;
 
 use super::super::columns::{Columns, raw};
+use super::super::message::{PHONE, alias, columns, person};
 use super::super::sequencer::counts;
 use super::super::sqlite::rows::Insertion;
 use super::super::tx::{Query, Sql};
@@ -20,8 +21,8 @@ pub(in super::super) static INSERT_ROWS: Insertion = Insertion::new(
     "INSERT INTO messages (\
      tenant_id, id, session_id, direction, kind, chat_id, sender, wa_message_id, status, error_code, \
      error_message, content, body_hash, epoch, created_at, sending_at, sent_at, delivered_at, read_at, \
-     played_at, failed_at) VALUES",
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+     played_at, failed_at, source, refused_status, occurred_at) VALUES",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     "ON CONFLICT (id, tenant_id) DO NOTHING",
 );
 
@@ -34,38 +35,30 @@ pub(super) const UPDATE: Sql = Sql {
     sqlite: include_str!("update.sqlite.sql"),
 };
 
-macro_rules! rows {
-    ($from:literal) => {
-        concat!(
-            "SELECT m.tenant_id, m.id, m.session_id, m.direction, m.kind, m.chat_id, m.sender, \
-             m.wa_message_id, m.status, m.error_code, m.error_message, m.content, m.body_hash, \
-             m.epoch, m.created_at, m.sending_at, m.sent_at, m.delivered_at, m.read_at, \
-             m.played_at, m.failed_at ",
-            $from
-        )
+macro_rules! by_keys {
+    ($postgres_end:literal) => {
+        Sql {
+            postgres: concat!(
+                "SELECT ",
+                columns!(),
+                " FROM unnest($1, $2) AS k (tenant_id, id) \
+                 JOIN messages AS m ON m.tenant_id = k.tenant_id AND m.id = k.id",
+                $postgres_end
+            ),
+            sqlite: concat!(
+                "SELECT ",
+                columns!(),
+                " FROM json_each($1) AS k CROSS JOIN messages AS m \
+                 ON m.tenant_id = unhex(k.value->>0) AND m.id = unhex(k.value->>1)"
+            ),
+        }
     };
 }
 
-pub(super) const ROWS: Sql = Sql {
-    postgres: rows!(
-        "FROM unnest($1, $2) AS k (tenant_id, id) \
-         JOIN messages AS m ON m.tenant_id = k.tenant_id AND m.id = k.id"
-    ),
-    sqlite: rows!(
-        "FROM json_each($1) AS k CROSS JOIN messages AS m \
-         ON m.tenant_id = unhex(k.value->>0) AND m.id = unhex(k.value->>1)"
-    ),
-};
+pub(super) const ROWS: Sql = by_keys!("");
 
 /// The same, locked in the order of their keys.
-pub(super) const LOCKED: Sql = Sql {
-    postgres: rows!(
-        "FROM unnest($1, $2) AS k (tenant_id, id) \
-         JOIN messages AS m ON m.tenant_id = k.tenant_id AND m.id = k.id \
-         ORDER BY m.tenant_id, m.id FOR UPDATE OF m"
-    ),
-    sqlite: ROWS.sqlite,
-};
+pub(super) const LOCKED: Sql = by_keys!(" ORDER BY m.tenant_id, m.id FOR UPDATE OF m");
 
 pub(super) fn keys<'k>(keys: impl Iterator<Item = &'k MessageKey> + Clone) -> Columns<'static> {
     Columns::new()
@@ -98,6 +91,14 @@ pub(in super::super) fn new_row<'q>(query: Query<'q>, row: &&Message) -> Query<'
         .bind(line.read.map(Time))
         .bind(line.played.map(Time))
         .bind(line.failed.map(Time))
+        .bind(source(row))
+        .bind(row.refused_status.map(|status| Count(status.into())))
+        .bind(row.occurred_at.map(Time))
+}
+
+/// What stands in `source`: nothing for nearly all messages.
+fn source(row: &Message) -> Option<&str> {
+    (row.source == Some(MessageSource::Phone)).then_some(PHONE)
 }
 
 /// Rows that the group has made, for [`INSERT`]: their times are given by the statement.
@@ -110,7 +111,8 @@ pub(in super::super) fn new_rows(made: &[Folded]) -> Columns<'_> {
         .texts(rows().map(|row| row.direction.name()))
         .texts(rows().map(|row| row.kind.as_deref()))
         .texts(rows().map(|row| row.chat_id.as_deref()))
-        .texts(rows().map(|row| row.sender.as_deref()));
+        .texts(rows().map(|row| row.sender.as_deref()))
+        .texts(rows().map(source));
     let lists = known(lists, rows);
     lists
         .flags(rows().map(|row| row.timeline.sending.is_some()))
@@ -154,6 +156,8 @@ fn known<'m, I: Iterator<Item = &'m Message>>(
         .jsons(rows().map(|row| row.content.as_ref().and_then(raw)))
         .bytes(rows().map(|row| row.body_hash.as_ref().map(<[u8; 32]>::as_slice)))
         .counts(rows().map(|row| row.epoch.0))
+        .counts(rows().map(|row| row.refused_status.map(u64::from)))
+        .times(rows().map(|row| row.occurred_at))
 }
 
 /// The events of new rows, each with the message that must have been made for it.

@@ -34,7 +34,8 @@ pub(in super::super) async fn write(
 }
 
 async fn insert(kept: &KeptConnection, grouped: &Grouped<'_>) -> Result<Inserted, StoreError> {
-    let fresh = grouped.fresh(Timestamp::default());
+    // Their times are given by the statement, so none is later for now.
+    let fresh = grouped.fresh(Timestamp::MAX);
     let lists = || arguments([sql::new_rows(&fresh), sql::new_events(&fresh)]);
     let made: Vec<Made> = kept.all(sql::INSERT, lists).await.map_err(classify)?;
     let Some((Time(now), tenants, ids)) = made.into_iter().next() else {

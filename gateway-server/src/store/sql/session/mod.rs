@@ -19,6 +19,7 @@ use gateway_core::worker::HeldRow;
 
 use super::columns::Columns;
 use super::error::{corrupt, expect_rows};
+use super::person::FORGET;
 use super::tx::{Sql, Tx};
 use super::types::{Count, Id, Time};
 use crate::telemetry::ErrorChain;
@@ -156,6 +157,8 @@ impl SessionRepo for Tx {
         expect_rows(deleted, 1)?;
         let note = self.query(sql::NOTE_ERASURE).bind(Id(id.as_u128()));
         note.stamp().execute().await?;
+        let forget = self.query(FORGET).bind(Id(id.as_u128()));
+        forget.execute().await?;
         self.remember(&Deleted::Session(id)).await
     }
 
