@@ -1,37 +1,48 @@
 //! No statement looks at rows that it does not want.
 //!
-//! The conformance suite runs on a SQLite file while every statement is written down; then SQLite is
+//! The conformance suites of the store and of the message log run on a SQLite file while every statement is written down; then SQLite is
 //! asked how it would run each of them, and a scan of a table is a failure.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use gateway_core::message::MessageLog;
+use gateway_server::message_log::{GroupLog, GroupOptions};
 use gateway_server::store::sql::SqlStore;
+use gateway_server::telemetry::metrics::Metrics;
 use gateway_testkit::clock::ManualClock;
-use gateway_testkit::conformance::{Need, STORE, StoreUnderTest};
+use gateway_testkit::conformance::{LogUnderTest, MESSAGE_LOG, Need, STORE, StoreUnderTest};
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
+use tokio_util::sync::CancellationToken;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-/// Tables that are read whole, on purpose, in the order of their key: the fleet, the plans, and the
-/// oldest rows of the outbox. And what a statement brings with it, such as the windows over one step of
-/// the sequencer.
-const READ_WHOLE: [&str; 7] = [
+/// Tables that are read whole, on purpose, in the order of their key: the fleet, the plans, the tenants when
+/// sends of all of them are given up, and the oldest rows of the outbox. And what a statement brings with it,
+/// such as its keys, what it has found by them, and the windows over one step of the sequencer.
+const READ_WHOLE: [&str; 10] = [
     "w",
+    "t",
     "tiers",
     "outbox",
     "json_each",
+    "k",
     "n",
+    "found",
     "(subquery-2)",
     "(subquery-3)",
 ];
 
-/// What is sorted, on purpose: a handful of plans, one step of the sequencer.
-const SORTED: [&str; 2] = ["FROM tiers", "INSERT INTO events"];
+/// What is sorted, on purpose: a handful of plans or persons, one step of the sequencer.
+const SORTED: [&str; 3] = ["FROM tiers", "AS found", "INSERT INTO events"];
+
+/// How many places the message log has.
+const PLACES: usize = 32;
 
 /// Writes down the text of every statement.
 #[derive(Clone, Default)]
@@ -75,19 +86,44 @@ impl<S: tracing::Subscriber> Layer<S> for Statements {
     }
 }
 
-async fn open(folder: &Path) -> StoreUnderTest {
-    let clock = Arc::new(ManualClock::default());
+async fn open(folder: &Path, clock: Arc<ManualClock>) -> SqlStore {
     let path = folder.join("gateway.db");
-    let store = SqlStore::sqlite(&path, clock.clone()).await.unwrap();
+    let store = SqlStore::sqlite(&path, clock).await.unwrap();
     store.migrate().await.unwrap();
+    store
+}
+
+async fn a_store(folder: &Path) -> StoreUnderTest {
+    let clock = Arc::new(ManualClock::default());
     StoreUnderTest {
-        store: Arc::new(store),
+        store: Arc::new(open(folder, Arc::clone(&clock)).await),
         clock: Some(clock),
         keep: Box::new(()),
     }
 }
 
-/// Runs the suite and returns the statements that look for rows.
+async fn a_log(folder: &Path) -> LogUnderTest {
+    let store = open(folder, Arc::default()).await;
+    let options = GroupOptions {
+        capacity: PLACES,
+        batch_size: 8,
+        batch_wait: Duration::ZERO,
+    };
+    let metrics = Metrics::new().unwrap().message_log;
+    let (log, task) = GroupLog::new(Arc::new(store.ledger()), options, metrics);
+    let close = CancellationToken::new();
+    tokio::spawn(task.run(close.clone()));
+    let log: Arc<dyn MessageLog> = Arc::new(log);
+    LogUnderTest {
+        other: Arc::clone(&log),
+        log,
+        places: PLACES,
+        store: Arc::new(store),
+        keep: Box::new(close.drop_guard()),
+    }
+}
+
+/// Runs the suites and returns the statements that look for rows.
 async fn statements() -> BTreeSet<String> {
     let all = Statements::default();
     let only = Targets::new().with_target("sqlx::query", LevelFilter::TRACE);
@@ -96,8 +132,12 @@ async fn statements() -> BTreeSet<String> {
     for case in STORE.iter().copied().flatten() {
         if case.needs != Some(Need::SecondWriter) {
             let folder = tempfile::tempdir().unwrap();
-            (case.run)(&open(folder.path()).await).await.unwrap();
+            (case.run)(&a_store(folder.path()).await).await.unwrap();
         }
+    }
+    for case in MESSAGE_LOG.iter().copied().flatten() {
+        let folder = tempfile::tempdir().unwrap();
+        (case.run)(&a_log(folder.path()).await).await.unwrap();
     }
     let all = all.0.lock().unwrap().clone();
     let looks = |sql: &String| {
@@ -111,7 +151,7 @@ pub(crate) async fn every_statement_has_its_index() {
     let statements = statements().await;
     assert!(statements.len() > 60, "only {statements:#?} were seen");
     let folder = tempfile::tempdir().unwrap();
-    let _store = open(folder.path()).await;
+    let _store = open(folder.path(), Arc::default()).await;
     let path = folder.path().join("gateway.db");
     let file = SqlitePool::connect(path.to_str().unwrap()).await.unwrap();
     let partial: Vec<String> = sqlx::query_scalar(PARTIAL).fetch_all(&file).await.unwrap();
