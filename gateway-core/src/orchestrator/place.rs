@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use super::Orchestrator;
-use super::apply::{ApplyError, events};
+use super::apply::{ApplyError, events, gather};
 use crate::balance::{Choice, Fleet, Request};
 use crate::id::{SessionId, WorkerId};
 use crate::session::{Effect, Input, Owner, Phase, Placement, Reason, Session, decide};
@@ -68,13 +68,43 @@ impl Drop for Promise<'_> {
     }
 }
 
+/// How one round over the workers has ended.
+enum Round {
+    /// The session is placed, or waits no more.
+    Over(Vec<Effect>),
+    NoRoom {
+        /// When the session was due as it was last read.
+        due_at: Option<Timestamp>,
+    },
+}
+
 impl Orchestrator {
     /// Finds a worker for a session in `WAITING`; does nothing in any other phase.
     pub(super) async fn place(&self, id: SessionId) -> Result<Vec<Effect>, ApplyError> {
+        let due_at = match self.round(id).await? {
+            Round::Over(effects) => return Ok(effects),
+            Round::NoRoom { due_at } => due_at,
+        };
+        // Whoever moved `due_at` meanwhile has made room, or claims the row: it must not wait again.
+        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting) && row.due_at == due_at;
+        let Some(done) = self.apply(id, &Input::NoCapacity, waiting).await? else {
+            return Ok(Vec::new());
+        };
+        let mut effects = done.effects;
+        // Whoever made room since the round found the session awake and did not wake it; from now on it would be
+        // woken. So this look finds what that one has missed.
+        if let Round::Over(more) = self.round(id).await? {
+            gather(&mut effects, more);
+        }
+        Ok(effects)
+    }
+
+    /// Tries workers until one takes the session or none is left.
+    async fn round(&self, id: SessionId) -> Result<Round, ApplyError> {
         let (mut exclude, mut due_at) = (BTreeSet::new(), None);
         for _ in 0..TRIES {
             let Some((row, wish)) = self.placeable(id, &exclude).await? else {
-                return Ok(Vec::new());
+                return Ok(Round::Over(Vec::new()));
             };
             due_at = row.due_at;
             let Some(promise) = self.pick(&wish).await? else {
@@ -84,7 +114,7 @@ impl Orchestrator {
                 Attempt::Placed(effects) => {
                     promise.keep();
                     self.announce(id).await;
-                    return Ok(effects);
+                    return Ok(Round::Over(effects));
                 }
                 Attempt::Lost => {
                     exclude.insert(promise.choice.worker.clone());
@@ -92,10 +122,7 @@ impl Orchestrator {
                 Attempt::Changed => {}
             }
         }
-        // Whoever moved `due_at` meanwhile has made room, or claims the row: it must not wait again.
-        let waiting = |row: &Session| matches!(row.phase, Phase::Waiting) && row.due_at == due_at;
-        let applied = self.apply(id, &Input::NoCapacity, waiting).await?;
-        Ok(applied.map_or_else(Vec::new, |done| done.effects))
+        Ok(Round::NoRoom { due_at })
     }
 
     /// Returns the session and what it needs of a worker, if it may be placed now.

@@ -77,7 +77,11 @@ pub trait SessionRepo: Send {
     async fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Sets `due_at` to now for up to `count` rows in `WAITING` that are due later and may be started, which is
-    /// not before `not_before`: linked ones first, then by priority and age. Leaves `version` alone. Returns how many rows it changed.
+    /// not before `not_before`: linked ones first, then by priority and age. Returns how many rows it changed.
+    ///
+    /// It waits for whoever is writing such a row, and bumps `version`, so that nobody who has read a row before
+    /// puts it back to sleep. Up to `count` rows that are due already are held until the transaction ends: whoever
+    /// is about to put one of them to sleep does so afterwards, and can see what this transaction has freed.
     async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError>;
 
     /// Returns every session that `owner` holds, in id order, locked until the transaction ends.

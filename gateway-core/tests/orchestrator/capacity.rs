@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::task::{Context, Waker};
 
-use gateway_core::session::{Effect, Phase, Reason, Status};
+use gateway_core::id::SessionId;
+use gateway_core::orchestrator::CardPatch;
+use gateway_core::session::{Command, Effect, Phase, Reason, Status};
 use gateway_testkit::worker::Script;
 
-use super::world::{World, seconds};
+use super::world::{TENANT, World, seconds};
+use super::{Task, all_at_once};
 
 #[test]
 fn without_a_worker_a_session_waits_and_is_placed_at_once_when_one_registers() {
@@ -119,4 +122,67 @@ fn no_worker_ever_gets_more_than_it_takes() {
         .filter(|session| world.owner(**session).is_some());
     assert_eq!(placed.count(), 15);
     world.assert_counted(1..=4, &sessions);
+}
+
+/// Disconnects a session through the second replica and performs all that follows.
+async fn free(world: &World, session: SessionId) {
+    let orchestrator = &world.gateways[1].orchestrator;
+    let done = orchestrator.command(TENANT, session, Command::Disconnect);
+    let mut left = done.await.expect("taken").effects;
+    while let Some(effect) = left.pop() {
+        left.extend(orchestrator.perform(effect).await.unwrap_or_default());
+    }
+}
+
+/// Lets `meanwhile` happen beside the end of a session that holds the only place, in many orders, and counts those
+/// after which `waiting` sleeps beside the free place.
+fn missed(meanwhile: fn(&World, SessionId, Vec<Effect>) -> Task<'_, ()>) -> usize {
+    let mut missed = 0;
+    for seed in 0..300 {
+        let world = World::interleaved(seed, 2).with_workers(1..=1, 1);
+        let (first, second) = (world.connected("first"), world.card("second"));
+        world.connect(second);
+        let gateways = world.gateways.iter();
+        let effects = gateways.flat_map(|gateway| gateway.local.take_effects());
+        let effects: Vec<Effect> = effects.collect();
+        let beside = meanwhile(&world, second, effects);
+        all_at_once(vec![beside, Box::pin(free(&world, first))]);
+        world.run(seconds(6));
+        let is_waiting = matches!(world.row(second).phase, Phase::Waiting);
+        let worker = world.worker(1);
+        missed += usize::from(is_waiting && worker.assigned < worker.max_sessions);
+    }
+    missed
+}
+
+fn performing(world: &World, _: SessionId, effects: Vec<Effect>) -> Task<'_, ()> {
+    let orchestrator = &world.gateways[0].orchestrator;
+    Box::pin(async move {
+        for effect in effects {
+            let _ = orchestrator.perform(effect).await;
+        }
+    })
+}
+
+#[test]
+fn room_that_becomes_free_while_a_session_is_being_placed_is_not_missed() {
+    assert_eq!(missed(performing), 0);
+}
+
+fn changing(world: &World, id: SessionId, effects: Vec<Effect>) -> Task<'_, ()> {
+    Box::pin(async move {
+        performing(world, id, effects).await;
+        let patch = CardPatch {
+            description: Some(Some("changed".to_owned())),
+            ..CardPatch::default()
+        };
+        let orchestrator = &world.gateways[0].orchestrator;
+        let changed = orchestrator.update(TENANT, id, &patch).await;
+        assert_eq!(changed.expect("changed").id, id);
+    })
+}
+
+#[test]
+fn a_session_that_is_changed_while_it_is_woken_does_not_sleep_on() {
+    assert_eq!(missed(changing), 0);
 }

@@ -31,6 +31,23 @@ fn set_due(world: &mut World, me: Me, id: SessionId, at: Timestamp) -> Result<bo
     world.sessions.update(me, &id, |_| true, set)
 }
 
+/// The first such rows in `WAITING` with a due time: linked ones first, then by priority and age.
+fn first_waiting(
+    world: &World,
+    me: Me,
+    count: u32,
+    is_meant: impl Fn(&Session, Timestamp) -> bool,
+) -> Vec<SessionId> {
+    let waits = |row: &&Session| {
+        matches!(row.phase, Phase::Waiting) && row.due_at.is_some_and(|due| is_meant(row, due))
+    };
+    let rows = world.sessions.rows(me).map(|(_, row)| row);
+    let mut waiting: Vec<&Session> = rows.filter(waits).collect();
+    waiting.sort_by_key(|row| rank(row));
+    let chosen = waiting.into_iter().take(count as usize);
+    chosen.map(|row| row.id).collect()
+}
+
 fn held_by<'a>(owner: &'a Owner) -> impl Fn(&Session) -> bool + 'a {
     |row| row.owner() == Some(owner)
 }
@@ -241,23 +258,23 @@ impl SessionRepo for MemoryTx {
     async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError> {
         self.run(|world, me| {
             let now = world.now();
-            let mut waiting: Vec<&Session> = world
-                .sessions
-                .rows(me)
-                .filter(|(id, row)| {
-                    matches!(row.phase, Phase::Waiting)
-                        && row.due_at.is_some_and(|due| due > now)
-                        && row.not_before.is_none_or(|at| at <= now)
-                        && world.sessions.is_free(me, id)
-                })
-                .map(|(_, row)| row)
-                .collect();
-            waiting.sort_by_key(|row| rank(row));
-            let chosen = waiting.into_iter().take(count as usize);
-            let chosen: Vec<SessionId> = chosen.map(|row| row.id).collect();
+            for id in first_waiting(world, me, count, |_, due| due <= now) {
+                world.sessions.lock(me, &id)?;
+            }
+            let sleeping = first_waiting(world, me, count, |row, due| {
+                due > now && row.not_before.is_none_or(|at| at <= now)
+            });
+            // All are locked before the first is changed: whoever has to wait begins the statement again.
+            for id in &sleeping {
+                world.sessions.lock(me, id)?;
+            }
+            let wake = |row: &mut Session| {
+                row.due_at = Some(now);
+                row.version += 1;
+            };
             let mut woken = 0;
-            for id in chosen {
-                woken += u32::from(set_due(world, me, id, now)?);
+            for id in &sleeping {
+                woken += u32::from(world.sessions.update(me, id, |_| true, wake)?);
             }
             Ok(woken)
         })

@@ -10,6 +10,7 @@ use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
 use super::StoreUnderTest;
+use super::grant::beside;
 use crate::conformance::fixture::{
     CROWD, a_card, at_once, connected, next, session_id, tenant_id, waiting,
 };
@@ -30,6 +31,9 @@ cases!(StoreUnderTest, "claim":
     waking_touches_nothing_but_the_due_time_of_what_waits,
     who_may_not_start_yet_is_not_woken,
     concurrent_wakers_wake_no_row_twice,
+    who_has_read_a_row_before_it_was_woken_does_not_put_it_back_to_sleep,
+    who_makes_room_waits_for_a_row_that_goes_to_sleep [SecondWriter],
+    who_goes_to_sleep_beside_a_waker_sees_what_it_freed [SecondWriter],
 );
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -311,7 +315,8 @@ async fn waking_touches_nothing_but_the_due_time_of_what_waits(s: &StoreUnderTes
             due_at: sleeping.due_at,
             ..woken
         },
-        sleeping
+        next(&sleeping),
+        "and its version, so that no older reading puts it back to sleep"
     );
     Ok(())
 }
@@ -366,5 +371,67 @@ async fn concurrent_wakers_wake_no_row_twice(s: &StoreUnderTest) -> Verdict {
         .claim_due_sessions(now.plus(7_200 * SECOND), 99)
         .await?;
     assert_eq!(due.len(), woken as usize, "what was counted is what is due");
+    Ok(())
+}
+
+async fn who_has_read_a_row_before_it_was_woken_does_not_put_it_back_to_sleep(
+    s: &StoreUnderTest,
+) -> Verdict {
+    let now = s.tenants(1).await?;
+    let later = now.plus(3_600 * SECOND);
+    let row = waiting(a_card(tenant_id(1), 1, now), later);
+    s.sessions(std::slice::from_ref(&row)).await?;
+    let mut tx = s.begin().await?;
+    assert_eq!(tx.wake_waiting(1).await?, 1);
+    tx.commit().await?;
+    let mut tx = s.begin().await?;
+    let saved = tx.save_sessions(&[next(&row)]).await;
+    assert!(matches!(saved, Err(StoreError::Conflict)), "{saved:?}");
+    drop(tx);
+    let due_at = s.session(&row).await?.due_at;
+    assert!(due_at.is_some_and(|due_at| due_at < later), "{due_at:?}");
+    Ok(())
+}
+
+async fn who_makes_room_waits_for_a_row_that_goes_to_sleep(s: &StoreUnderTest) -> Verdict {
+    let (now, rows) = due(s, 1).await?;
+    let mut sleeper = s.begin().await?;
+    let asleep = Session {
+        due_at: Some(now.plus(3_600 * SECOND)),
+        ..next(&rows[0])
+    };
+    sleeper.save_sessions(std::slice::from_ref(&asleep)).await?;
+    let waking = async {
+        let mut waker = s.begin().await?;
+        let woken = waker.wake_waiting(1).await?;
+        waker.commit().await?;
+        Ok(woken)
+    };
+    assert_eq!(beside(sleeper, waking).await?, 1);
+    assert!(s.session(&rows[0]).await?.due_at < asleep.due_at);
+    Ok(())
+}
+
+async fn who_goes_to_sleep_beside_a_waker_sees_what_it_freed(s: &StoreUnderTest) -> Verdict {
+    let (now, rows) = due(s, 1).await?;
+    let full = s.worker("w", 1).await?;
+    let mut taking = s.begin().await?;
+    assert!(taking.reserve_slot(&full).await?);
+    taking.commit().await?;
+    let mut waker = s.begin().await?;
+    waker.release_slots(&full.worker, 1).await?;
+    assert_eq!(waker.wake_waiting(1).await?, 0, "it is awake");
+    let asleep = Session {
+        due_at: Some(now.plus(3_600 * SECOND)),
+        ..next(&rows[0])
+    };
+    let sleeping = async {
+        let mut sleeper = s.begin().await?;
+        sleeper.save_sessions(&[asleep]).await?;
+        sleeper.commit().await?;
+        let worker = s.read().await?.worker(&full.worker).await?;
+        Ok(worker.map(|worker| worker.assigned))
+    };
+    assert_eq!(beside(waker, sleeping).await?, Some(0));
     Ok(())
 }

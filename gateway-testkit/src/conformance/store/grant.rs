@@ -50,7 +50,7 @@ async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
 const LOGIN: TokenFamilyId = TokenFamilyId::from_u128(1);
 
 /// Runs `second` while `first` is open, and commits `first` meanwhile.
-async fn beside<T>(
+pub(super) async fn beside<T>(
     first: Box<dyn PlatformTx>,
     second: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {

@@ -18,6 +18,7 @@ use gateway_core::time::Timestamp;
 use gateway_core::worker::HeldRow;
 
 use super::columns::Columns;
+use super::dialect::Dialect;
 use super::error::{corrupt, expect_rows};
 use super::person::FORGET;
 use super::tx::{Sql, Tx};
@@ -229,6 +230,10 @@ impl SessionRepo for Tx {
 
     async fn wake_waiting(&mut self, count: u32) -> Result<u32, StoreError> {
         let now = self.moment().await?;
+        if matches!(self.dialect(), Dialect::Postgres) {
+            let held = self.query(sql::HOLD_DUE).bind(Time(now));
+            let _: Vec<(Id,)> = held.bind(Count::from(count)).all().await?;
+        }
         let woken = self
             .query(sql::WAKE)
             .bind(Time(now))

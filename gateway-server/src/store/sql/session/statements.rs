@@ -91,14 +91,20 @@ pub(super) const MOVE_DUE: Sql = Sql {
 
 pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM sessions";
 
+/// Holds rows that are due, so that nobody puts them to sleep who does not see what this transaction frees. On
+/// SQLite nobody writes meanwhile.
+pub(super) const HOLD_DUE: &str = "SELECT id FROM sessions \
+     WHERE phase = 'WAITING' AND due_at <= $1 \
+     ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE";
+
 /// PostgreSQL looks at a row again if another transaction has woken it since the statement began, and
 /// the moment that this one wrote down may be older than the other's: only the clock itself is later.
 pub(super) const WAKE: Sql = Sql {
-    postgres: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
+    postgres: "UPDATE sessions SET due_at = $1, version = version + 1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 AND due_at > clock_timestamp() \
              AND (not_before IS NULL OR not_before <= $1) \
-         ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE SKIP LOCKED)",
-    sqlite: "UPDATE sessions SET due_at = $1 WHERE id IN (SELECT id FROM sessions \
+         ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2 FOR UPDATE)",
+    sqlite: "UPDATE sessions SET due_at = $1, version = version + 1 WHERE id IN (SELECT id FROM sessions \
          WHERE phase = 'WAITING' AND due_at > $1 AND (not_before IS NULL OR not_before <= $1) \
          ORDER BY paired DESC, priority DESC, created_at, id LIMIT $2)",
 };
