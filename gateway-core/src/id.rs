@@ -401,6 +401,15 @@ impl Incarnation {
         Self(String::from_utf8_lossy(&body).into())
     }
 
+    /// Creates a fresh incarnation like [`Incarnation::generate`] that begins with `mark`, by which whoever made it
+    /// knows it again.
+    ///
+    /// # Errors
+    /// The mark is longer than 32 characters, or has others than `A-Z a-z 0-9 - _`.
+    pub fn marked(mark: &str, entropy: &dyn Entropy) -> Result<Self, InvalidIncarnation> {
+        Self::parse(&format!("{mark}{}", Self::generate(entropy).as_str()))
+    }
+
     /// Returns the text as the worker sent it.
     #[must_use]
     pub fn as_str(&self) -> &str {

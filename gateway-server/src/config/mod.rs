@@ -34,6 +34,7 @@ mod secret;
 mod source;
 mod storage;
 mod unit;
+mod weak;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};

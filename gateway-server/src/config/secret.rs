@@ -3,9 +3,8 @@
 //! Embedded mode makes its own on first start and keeps them in the data folder, so that a restart
 //! neither logs everybody out nor loses the sessions' encrypted state. A cluster cannot: replicas with
 //! secrets of their own would refuse each other's tokens, so there every secret must be given, long and
-//! not copied from an example.
+//! not copied from an example. On an address that others can reach, a given secret must be so in every mode.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
@@ -13,25 +12,15 @@ use gateway_core::entropy::Entropy;
 use sha2::{Digest, Sha256};
 
 use super::kept::{KeptSecrets, Wanted};
+use super::weak::weakness;
 use super::{Config, Mode, Secret};
 
 mod check;
 
 pub use check::SecretCheck;
 
-const SHORTEST: usize = 32;
-/// The fewest different bytes in a secret: below this, a text is a repetition.
-const FEWEST_DIFFERENT: usize = 8;
-const WELL_KNOWN: [&str; 8] = [
-    "change",
-    "your-",
-    "your_",
-    "example",
-    "insecure",
-    "password",
-    "default",
-    "secret-key",
-];
+/// The one secret that may be left out: nobody reads metrics with a token then.
+const METRICS_TOKEN: &str = "GATEWAY_HTTP_METRICS_TOKEN";
 
 /// A key for session state (AES-256).
 #[derive(Clone)]
@@ -67,6 +56,12 @@ pub struct Secrets {
 /// Why there are no secrets to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
+    /// Given secrets are weak, and others can reach the server.
+    #[error(
+        "{0}, and others can reach this server: make each with `openssl rand -base64 48`, or unset it to have \
+         one made, or listen on 127.0.0.1 (GATEWAY_HTTP_LISTEN)"
+    )]
+    Weak(String),
     /// Given secrets are missing or weak.
     #[error("{0}: make each with `openssl rand -base64 48` and give all replicas the same")]
     Unfit(String),
@@ -113,8 +108,9 @@ impl Secrets {
     /// not made anew.
     ///
     /// # Errors
-    /// Cluster mode: a secret is missing or weak. Embedded mode: the file cannot be used, or is lost. Both:
-    /// existing data was written under another secret.
+    /// Cluster mode: a secret is missing or weak. Embedded mode: a given secret is weak on an address that
+    /// others can reach, or the file cannot be used, or is lost. Both: existing data was written under another
+    /// secret.
     pub fn resolve(
         config: &Config,
         kept: &[SecretCheck],
@@ -122,7 +118,9 @@ impl Secrets {
     ) -> Result<Self, SecretError> {
         let secrets = match config.mode() {
             Mode::Cluster => Self::given(config),
-            Mode::Embedded => Self::kept(config, !kept.is_empty(), entropy),
+            Mode::Embedded => {
+                strong_if_open(config).and_then(|()| Self::kept(config, !kept.is_empty(), entropy))
+            }
         }?;
         secrets.compare_with_kept(kept)?;
         Ok(secrets)
@@ -135,35 +133,23 @@ impl Secrets {
     pub fn check(config: &Config) -> Result<(), SecretError> {
         match config.mode() {
             Mode::Cluster => Self::given(config).map(drop),
-            Mode::Embedded => parse_state_keys(&config.storage.state_keys).map(drop),
+            Mode::Embedded => {
+                strong_if_open(config)?;
+                parse_state_keys(&config.storage.state_keys).map(drop)
+            }
         }
     }
 
     fn given(config: &Config) -> Result<Self, SecretError> {
         let state_keys = parse_state_keys(&config.storage.state_keys)?;
         let mut unfit = Vec::new();
-        let mut all = |name: &str, secrets: &[Secret]| {
-            let weakest = secrets.iter().find_map(|secret| weakness(secret.expose()));
-            let weakness = if secrets.is_empty() {
-                Some("is not set")
-            } else {
-                weakest
-            };
-            unfit.extend(weakness.map(|weakness| format!("{name} {weakness}")));
-        };
-        let auth = &config.auth;
-        all("JWT_SECRET", &auth.jwt_secrets);
-        let bootstrap = config.workers.bootstrap_token.clone();
-        all("WORKER_AUTH_TOKEN", bootstrap.as_slice());
-        all(
-            "GATEWAY_AUTH_WORKER_TOKEN_KEY",
-            auth.worker_token_key.as_slice(),
-        );
-        all(
-            "GATEWAY_AUTH_MESSAGE_ID_KEY",
-            auth.message_id_key.as_slice(),
-        );
-        all("GATEWAY_STORAGE_STATE_KEYS", &config.storage.state_keys);
+        for (name, secrets) in given(config) {
+            if secrets.is_empty() && name != METRICS_TOKEN {
+                unfit.push(format!("{name} is not set"));
+            }
+            unfit.extend(weakest(name, secrets));
+        }
+        let (auth, bootstrap) = (&config.auth, config.workers.bootstrap_token.clone());
         let keys = (
             bootstrap,
             auth.worker_token_key.clone(),
@@ -219,17 +205,48 @@ impl Secrets {
     }
 }
 
-fn weakness(text: &str) -> Option<&'static str> {
-    let lower = text.to_ascii_lowercase();
-    let different: BTreeSet<u8> = text.bytes().collect();
-    if text.len() < SHORTEST {
-        Some("is shorter than 32 characters")
-    } else if different.len() < FEWEST_DIFFERENT
-        || WELL_KNOWN.iter().any(|known| lower.contains(known))
-    {
-        Some("is taken from an example or easy to guess")
-    } else {
-        None
+/// Returns what is given of each secret, by the name of its variable.
+fn given(config: &Config) -> [(&'static str, &[Secret]); 6] {
+    let (auth, workers) = (&config.auth, &config.workers);
+    [
+        ("JWT_SECRET", &auth.jwt_secrets),
+        ("WORKER_AUTH_TOKEN", workers.bootstrap_token.as_slice()),
+        (
+            "GATEWAY_AUTH_WORKER_TOKEN_KEY",
+            auth.worker_token_key.as_slice(),
+        ),
+        (
+            "GATEWAY_AUTH_MESSAGE_ID_KEY",
+            auth.message_id_key.as_slice(),
+        ),
+        ("GATEWAY_STORAGE_STATE_KEYS", &config.storage.state_keys),
+        (METRICS_TOKEN, config.http.metrics_token.as_slice()),
+    ]
+}
+
+/// Returns what is wrong with the weakest of a secret's values. The number of a state key is no part of it.
+fn weakest(name: &str, secrets: &[Secret]) -> Option<String> {
+    let protects = |secret: &Secret| match secret.expose().split_once(':') {
+        Some((_, key)) if name == "GATEWAY_STORAGE_STATE_KEYS" => weakness(key),
+        Some(_) | None => weakness(secret.expose()),
+    };
+    let weakness = secrets.iter().find_map(protects)?;
+    Some(format!("{name} {weakness}"))
+}
+
+/// Refuses weak secrets on an address that others than this machine can reach. On loopback they are what a
+/// developer wants.
+fn strong_if_open(config: &Config) -> Result<(), SecretError> {
+    if config.http.listen.is_loopback() {
+        return Ok(());
+    }
+    let given = given(config).into_iter();
+    let weak: Vec<String> = given
+        .filter_map(|(name, secrets)| weakest(name, secrets))
+        .collect();
+    match weak.is_empty() {
+        true => Ok(()),
+        false => Err(SecretError::Weak(weak.join("; "))),
     }
 }
 

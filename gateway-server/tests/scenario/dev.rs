@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
+use sqlx::Connection as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 
+use crate::eventually;
+use crate::gateway::BOOTSTRAP;
 use crate::process::Process;
 
 /// The last line that `dev` prints before it only logs.
@@ -88,4 +93,60 @@ pub(crate) async fn lost_credentials_are_made_again() {
         assert_ne!(made["password"], before["password"]);
         assert_eq!(made["email"], before["email"]);
     }
+}
+
+/// How many leases of the fleet are fenced: those of workers that ran within `dev`, and all others.
+async fn fenced(folder: &Path) -> (i64, i64) {
+    let file = folder.join("gateway-data/gateway.db");
+    let file = SqliteConnectOptions::new().filename(file).read_only(true);
+    let mut file = SqliteConnection::connect_with(&file).await.expect("open");
+    let count = "SELECT count(*) FILTER (WHERE incarnation LIKE 'dev-%'), \
+        count(*) FILTER (WHERE incarnation NOT LIKE 'dev-%') \
+        FROM worker_leases WHERE fenced_at IS NOT NULL";
+    let counts = sqlx::query_as(count).fetch_one(&mut file).await;
+    counts.expect("counted")
+}
+
+pub(crate) async fn nobody_is_vouched_for_by_name() {
+    let (folder, elsewhere) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let variables = [
+        ("PORT", "0"),
+        ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
+        ("WORKER_AUTH_TOKEN", BOOTSTRAP),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = BTreeMap::from(variables);
+    let mut serve = Process::start(folder.path(), &["serve"], &variables);
+    let said = serve.read_until("listening on ");
+    let url = said.trim().rsplit(' ').next().expect("an address");
+    let arguments = [
+        "sim-worker",
+        "--id",
+        "sim-1",
+        "--gateway",
+        url,
+        "--token",
+        BOOTSTRAP,
+    ];
+    let foreign = Process::start(elsewhere.path(), &arguments, &BTreeMap::new());
+    eventually("it is let in", || async {
+        foreign.log().contains("registered").then_some(())
+    })
+    .await;
+    serve.kill();
+
+    let mut dev = Dev::start_in(folder);
+    assert_eq!(fenced(dev.folder.path()).await, (0, 0), "it may be alive");
+    eventually("one of its own is let in", || async {
+        dev.process.log().contains("registered").then_some(())
+    })
+    .await;
+    dev.process.kill();
+    let dev = Dev::start_in(dev.folder);
+    let (own, others) = fenced(dev.folder.path()).await;
+    assert!(own > 0, "they died with the process");
+    assert_eq!(others, 0);
 }

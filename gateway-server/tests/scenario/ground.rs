@@ -10,8 +10,8 @@ use tempfile::TempDir;
 use crate::gateway::{BOOTSTRAP, Gateway};
 use crate::process::Process;
 
-const SECRET: &str = "a-secret-for-the-stories-0123456789abcdef";
-const STATE_KEY: &str = "1:a-secret-for-the-stories-0123456789abcdef";
+const SECRET: &str = "q8Jw7mZr5tYb1nLp8dHf2gAc6e0sXkq3v9";
+const STATE_KEY: &str = "1:q8Jw7mZr5tYb1nLp8dHf2gAc6e0sXkq3v9";
 
 /// A database with the program's schema in it.
 #[derive(Debug)]

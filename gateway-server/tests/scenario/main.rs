@@ -53,7 +53,8 @@ fn main() -> ExitCode {
         dev:
             the_printed_lines_work_through_to_a_delivered_message,
             the_credentials_are_kept_for_their_owner_alone,
-            lost_credentials_are_made_again;
+            lost_credentials_are_made_again,
+            nobody_is_vouched_for_by_name;
         readme: its_commands_do_what_it_says;
         start:
             an_occupied_port_is_one_sentence,

@@ -6,6 +6,7 @@
     reason = "a step that fails is the test's failure"
 )]
 
+mod clock;
 mod connections;
 mod renewals;
 mod rows;
@@ -142,6 +143,8 @@ fn main() {
         },
     ));
     tests.extend(in_a_folder![
+        clock::a_clock_that_is_set_back_delays_no_timer,
+        clock::what_a_command_writes_beside_a_clock_that_was_set_back_is_seen,
         rows::a_row_that_makes_no_sense_keeps_no_other_from_its_turn,
         rows::a_row_that_makes_no_sense_is_named,
         renewals::workers_that_report_at_once_are_each_answered_for_themselves,

@@ -35,6 +35,9 @@ pub struct WorkerCard {
     pub max_sessions: u32,
     pub environment: Option<String>,
     pub labels: BTreeMap<String, String>,
+    /// What its incarnations begin with, so that whoever starts it knows them again; at most 32 characters of
+    /// `A-Z a-z 0-9 - _`. Nothing as a rule.
+    pub run_mark: String,
     /// How many results of sends it remembers for repetitions.
     pub remembered_sends: usize,
 }
@@ -49,6 +52,7 @@ impl WorkerCard {
             max_sessions: 100,
             environment: None,
             labels: BTreeMap::new(),
+            run_mark: String::new(),
             remembered_sends: 10_000,
         }
     }

@@ -37,7 +37,7 @@ impl Dev {
             let server = Server::open(config).await?;
             let url = format!("http://{}", server.address());
             let credentials = DemoCredentials::load_or_make(&server.app, &folder).await?;
-            workers::bury_former(&server.app).await?;
+            workers::bury_former(&server).await?;
             writeln!(context.output, "listening on {url}")?;
             let kept_in = folder.join("dev.json");
             let said = lines::welcome(&url, &credentials, &kept_in.display().to_string());

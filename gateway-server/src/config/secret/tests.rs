@@ -39,6 +39,7 @@ fn given_secrets_stand_above_kept_ones_and_old_state_stays_readable() {
     resolve(&[data]).expect("a first start");
     let given = [
         data,
+        ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
         ("WORKER_AUTH_TOKEN", "mine"),
         ("GATEWAY_STORAGE_STATE_KEYS", "7:new"),
     ];
@@ -133,6 +134,52 @@ fn cluster_mode_takes_strong_secrets_and_writes_nothing() {
         ("GATEWAY_STORAGE_DATA_DIR", "/nonexistent/folder"),
     ]);
     assert_eq!(secrets.expect("secrets").state_keys[0].id, 1);
+}
+
+#[test]
+fn a_weak_secret_is_refused_on_an_address_that_others_can_reach_and_nowhere_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = (
+        "GATEWAY_STORAGE_DATA_DIR",
+        folder.path().to_str().expect("a path"),
+    );
+    for (name, weak) in [
+        ("JWT_SECRET", "secret"),
+        ("WORKER_AUTH_TOKEN", "changeme"),
+        (
+            "GATEWAY_AUTH_WORKER_TOKEN_KEY",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+        ),
+        ("GATEWAY_AUTH_MESSAGE_ID_KEY", "mine"),
+        (
+            "GATEWAY_STORAGE_STATE_KEYS",
+            "1:0123456789012345678901234567890",
+        ),
+        ("GATEWAY_HTTP_METRICS_TOKEN", "metrics"),
+    ] {
+        for (listen, is_open) in [
+            ("0.0.0.0", true),
+            ("192.0.2.7", true),
+            ("::", true),
+            ("127.0.0.1", false),
+            ("127.0.0.2", false),
+            ("::1", false),
+        ] {
+            let given = resolve(&[data, ("GATEWAY_HTTP_LISTEN", listen), (name, weak)]);
+            assert_eq!(given.is_err(), is_open, "{name} on {listen}");
+            let Err(error) = given else { continue };
+            let text = error.to_string();
+            assert!(
+                text.contains(name) && text.contains("openssl rand"),
+                "{text}"
+            );
+            assert!(!text.contains(weak), "{text}");
+        }
+    }
+    let kept = resolve(&[data, ("GATEWAY_HTTP_LISTEN", "0.0.0.0")]);
+    assert!(kept.is_ok(), "what the server made is strong");
+    let strong = [data, ("GATEWAY_HTTP_LISTEN", "::"), ("JWT_SECRET", STRONG)];
+    assert!(resolve(&strong).is_ok());
 }
 
 #[test]

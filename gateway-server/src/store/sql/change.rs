@@ -51,6 +51,7 @@ impl Tx {
 #[async_trait]
 impl ChangeRepo for Tx {
     async fn changes_since(&mut self, since: Timestamp) -> Result<Changes, StoreError> {
+        let since = self.looked_back(since);
         Ok(Changes {
             tiers: self.changed_tiers(since).await?,
             tenants: self.changed_tenants(since).await?,

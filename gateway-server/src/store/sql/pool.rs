@@ -21,6 +21,7 @@ use super::error::classify;
 use super::postgres::kept::KeptConnection;
 use super::postgres::reach::ServerError;
 use super::postgres::silence::Silence;
+use super::sqlite::clock::SteadyClock;
 use super::sqlite::readers::Readers;
 use super::tx::{OnPostgres, OnSqlite, Tx};
 use crate::system::SystemClock;
@@ -84,7 +85,7 @@ pub(crate) enum Pool {
         /// Connections that only read.
         readers: Readers,
         /// The store's clock: a file has none of its own.
-        clock: Arc<dyn Clock>,
+        clock: Arc<SteadyClock>,
     },
 }
 
@@ -174,7 +175,7 @@ impl Pool {
         Ok(Self::Sqlite {
             writer,
             readers,
-            clock,
+            clock: Arc::new(SteadyClock::new(clock)),
         })
     }
 

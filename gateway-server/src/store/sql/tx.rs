@@ -18,6 +18,7 @@ use super::columns::{Columns, List};
 use super::dialect::Dialect;
 use super::error::classify;
 use super::postgres::silence::Silence;
+use super::sqlite::clock::SteadyClock;
 use super::sqlite::readers::Reader;
 use super::types::Time;
 
@@ -125,7 +126,7 @@ enum Engine {
     },
     Sqlite {
         on: OnSqlite,
-        clock: Arc<dyn Clock>,
+        clock: Arc<SteadyClock>,
     },
 }
 
@@ -187,7 +188,7 @@ impl Tx {
         }
     }
 
-    pub(super) const fn sqlite(on: OnSqlite, clock: Arc<dyn Clock>) -> Self {
+    pub(super) const fn sqlite(on: OnSqlite, clock: Arc<SteadyClock>) -> Self {
         Self {
             engine: Engine::Sqlite { on, clock },
         }
@@ -234,6 +235,15 @@ impl Tx {
             *now = Some(read);
         }
         Ok(read)
+    }
+
+    /// From when on to look for changes that are not older than `since`: what commands write beside the server
+    /// on a file may carry an earlier time than the server's own.
+    pub(super) fn looked_back(&self, since: Timestamp) -> Timestamp {
+        match &self.engine {
+            Engine::Postgres { .. } => since,
+            Engine::Sqlite { clock, .. } => clock.looked_back(since),
+        }
     }
 
     /// The moment that this transaction's statements write: the last reading of its store's clock.

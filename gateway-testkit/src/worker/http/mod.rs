@@ -59,6 +59,8 @@ pub struct Options {
     pub endpoint: Option<String>,
     pub environment: Option<String>,
     pub labels: BTreeMap<String, String>,
+    /// What its incarnations begin with; see [`WorkerCard::run_mark`].
+    pub run_mark: String,
     pub script: Script,
     /// All phones; shared by workers of one process.
     pub network: Arc<PhoneNetwork>,
@@ -89,6 +91,7 @@ impl Options {
             endpoint: None,
             environment: None,
             labels: BTreeMap::new(),
+            run_mark: String::new(),
             script: Script::default(),
             network: Arc::new(PhoneNetwork::remembering(REMEMBERED)),
             recorder: Arc::new(Recorder::off()),
@@ -160,6 +163,7 @@ impl SimHttpWorker {
             max_sessions: options.max_sessions,
             environment: options.environment,
             labels: options.labels,
+            run_mark: options.run_mark,
             ..WorkerCard::new(options.worker, &endpoint)
         };
         let environment = SimEnvironment {

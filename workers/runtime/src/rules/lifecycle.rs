@@ -1,6 +1,6 @@
 //! How sessions begin and end, and what is reported of them.
 
-use gateway_core::id::{Epoch, Incarnation, SessionId};
+use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{RecoveryResult, SessionReport};
 use gateway_core::time::Uptime;
 use gateway_core::worker::gate::Gate;
@@ -31,7 +31,7 @@ impl Rules {
         } else {
             self.rejoin.succeeded();
         }
-        self.incarnation = Incarnation::generate(&*self.entropy);
+        self.incarnation = super::fresh(&self.card, &*self.entropy);
         self.gate = Gate::default();
         self.membership = Membership::Outside(self.rejoin.clone());
         self.outbox.start_over();

@@ -156,7 +156,7 @@ impl Rules {
         now: Moment,
     ) -> Self {
         Self {
-            incarnation: Incarnation::generate(&*entropy),
+            incarnation: fresh(&card, &*entropy),
             sent: SentLog::remembering(card.remembered_sends),
             card,
             info,
@@ -316,4 +316,9 @@ impl Rules {
         let due = storing.chain(self.outbox.next_due()).chain(assigned);
         due.chain(self.probe_due()).min()
     }
+}
+
+/// Draws the next incarnation of a worker. A mark that cannot stand in one is left out.
+fn fresh(card: &WorkerCard, entropy: &dyn Entropy) -> Incarnation {
+    Incarnation::marked(&card.run_mark, entropy).unwrap_or_else(|_| Incarnation::generate(entropy))
 }
