@@ -154,8 +154,8 @@ pub(super) fn warning(source: &Source) -> Option<String> {
         .into_iter()
         .filter(|name| source.variable(name).is_some())
         .map(str::to_owned);
-    let misspelt = source.with_prefix("").filter_map(|(name, _)| {
-        let meant = nearest(name)?;
+    let misspelt = source.with_prefix("").filter_map(|(name, text)| {
+        let meant = nearest(name).filter(|_| !is_service_link(name, text))?;
         Some(format!("{name} ({meant} is one)"))
     });
     let set: Vec<String> = ignored.chain(misspelt).collect();

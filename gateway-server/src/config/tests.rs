@@ -286,9 +286,12 @@ fn service_links_of_kubernetes_are_not_options() {
         ("GATEWAY_REDIS_MASTER_PORT", "tcp://10.0.0.5:6379"),
         ("GATEWAY_DNS_PORT_53_UDP", "udp://10.0.0.7:53"),
         ("PORT", "tcp://10.0.0.4:8000"),
+        ("REDIS_PORT", "tcp://10.0.0.5:6379"),
+        ("REDIS_SERVICE_HOST", "10.0.0.5"),
     ];
-    let config = load(&links).expect("links are passed over").config;
-    assert_eq!(config.http.port, 8000);
+    let loaded = load(&links).expect("links are passed over");
+    assert_eq!(loaded.config.http.port, 8000);
+    assert_eq!(loaded.warning, None);
     let refused = refused(&[("GATEWAY_POSTGRESQL_HOST", "10.0.0.6")]);
     assert!(refused.contains("GATEWAY_POSTGRESQL_HOST"), "{refused}");
 }

@@ -196,15 +196,14 @@ fn other_folder(folder: &Path) -> String {
 fn secrets_in_common(checks: &[SecretCheck]) -> Vec<SharedFact> {
     let mut facts: Vec<SharedFact> = Vec::new();
     for check in checks {
-        let number = u64::from_str_radix(&check.value, 16).unwrap_or_default();
         match facts.iter_mut().find(|fact| fact.name == check.secret) {
-            Some(fact) => fact.numbers.push(number),
+            Some(fact) => fact.numbers.push(check.value),
             None => {
                 let sentence = format!(
                     "have another {}: give all of them the same secrets",
                     check.variable()
                 );
-                facts.push(must(&check.secret, vec![number], &sentence));
+                facts.push(must(&check.secret, vec![check.value], &sentence));
             }
         }
     }

@@ -3,6 +3,7 @@
 use gateway_core::store::StoreError;
 
 use super::SqlStore;
+use super::error::corrupt;
 use super::types::Count;
 use crate::config::SecretCheck;
 
@@ -19,12 +20,16 @@ impl SqlStore {
     pub async fn secret_checks(&self) -> Result<Vec<SecretCheck>, StoreError> {
         let mut read = self.pool.read().await?;
         let rows: Vec<(String, Count, String)> = read.query(ALL).all().await?;
-        let check = |(secret, Count(number), value)| SecretCheck {
-            secret,
-            number,
-            value,
+        let check = |(secret, Count(number), value): (String, Count, String)| {
+            let value = u64::from_str_radix(&value, 16)
+                .map_err(|why| corrupt("secret_checks", &secret, &why))?;
+            Ok(SecretCheck {
+                secret,
+                number,
+                value,
+            })
         };
-        Ok(rows.into_iter().map(check).collect())
+        rows.into_iter().map(check).collect()
     }
 
     /// Keeps those that are not there yet, and replaces none.
@@ -37,7 +42,7 @@ impl SqlStore {
             tx.query(KEEP)
                 .bind(check.secret.as_str())
                 .bind(Count(check.number))
-                .bind(check.value.as_str())
+                .bind(format!("{:016x}", check.value))
                 .execute()
                 .await?;
         }
