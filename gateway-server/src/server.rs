@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::app::{App, Ports};
 use crate::cache::Caches;
-use crate::config::{Config, Mode, Registration, Secrets};
+use crate::config::{Config, Mode, Registration, SecretCheck, Secrets};
 use crate::coord;
 use crate::http::door::{CorePorts, Door};
 use crate::http::serve::{Listener, Serving};
@@ -96,8 +96,7 @@ impl Server {
         let coord = coord::open::coordinator(&config, &replica_name, &clock, &shutdown).await?;
         let kept = store.secret_checks().await?;
         let secrets = Secrets::resolve(&config, &kept, &*entropy)?;
-        store.keep_secret_checks(&secrets.lasting_checks()).await?;
-        secrets.compare_with_kept(&store.secret_checks().await?)?;
+        keep_secret_checks(&store, &secrets, &kept).await?;
         let peers = match config.redis.url {
             Some(_) => Some(check_peers(&config, &secrets, &*entropy, &*coord).await?),
             None => None,
@@ -188,7 +187,13 @@ impl Server {
         let shutdown = app.shutdown.clone();
         let log_task = self.log_task;
         shutdown.spawn_writer(|close| log_task.run(close));
-        spawn_jobs(&app, self.link.clone(), self.replica, self.peers);
+        spawn_jobs(
+            &app,
+            &self.store,
+            self.link.clone(),
+            self.replica,
+            self.peers,
+        );
         let connections = app.metrics.http.connections.clone();
         let begun = shutdown.begun().clone();
         let serving = Serving::new(&app.config.http, connections, begun);
@@ -233,6 +238,22 @@ impl Server {
             false => Ok(()),
         }
     }
+}
+
+/// Keeps the check values that are not among those `kept` yet. Another replica may keep others at the same time,
+/// so what is there then is compared again.
+async fn keep_secret_checks(
+    store: &SqlStore,
+    secrets: &Secrets,
+    kept: &[SecretCheck],
+) -> Result<(), StartError> {
+    let mut new = secrets.lasting_checks();
+    new.retain(|check| !kept.contains(check));
+    if !new.is_empty() {
+        store.keep_secret_checks(&new).await?;
+        secrets.compare_with_kept(&store.secret_checks().await?)?;
+    }
+    Ok(())
 }
 
 /// Says what this process is, before anything else is said of it.
@@ -346,7 +367,13 @@ fn core_ports(app: &App, store: &SqlStore, link: &HttpLink) -> CorePorts {
 const GAVE_UP: &str = "stopped, because it must not run beside the others: see the error above";
 
 /// Starts every job of this replica.
-fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, peers: Option<Peers>) {
+fn spawn_jobs(
+    app: &App,
+    counted: &SqlStore,
+    link: HttpLink,
+    lock: Option<ReplicaLock>,
+    peers: Option<Peers>,
+) {
     let frame = JobFrame {
         coord: Arc::clone(&app.coord),
         clock: Arc::clone(&app.clock),
@@ -411,6 +438,10 @@ fn spawn_jobs(app: &App, link: HttpLink, lock: Option<ReplicaLock>, peers: Optio
         metrics: Metrics::clone(&app.metrics),
         setup: peers.as_ref().map(|peers| Arc::clone(&peers.setup)),
         said: SaidMismatches::default(),
+    });
+    frame.spawn(jobs::CountSessions {
+        store: counted.clone(),
+        metrics: app.metrics.census.clone(),
     });
     frame.spawn(jobs::FlushMetrics {
         metrics: Metrics::clone(&app.metrics),

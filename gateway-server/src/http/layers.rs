@@ -34,10 +34,10 @@ pub(super) fn request_id(entropy: &dyn Entropy, headers: &HeaderMap) -> Arc<str>
     }
 }
 
-/// Completes the answer to the request with this id: writes the body of a problem, and the headers that
+/// Completes the answer to the request with this id: reports a problem and writes its body, and the headers that
 /// every answer has.
-pub(super) fn finished(response: Response, id: &str) -> Response {
-    let mut response = with_body(response, id);
+pub(super) fn finished(response: Response, id: &str, report: impl FnOnce(&Problem)) -> Response {
+    let mut response = with_body(response, id, report);
     if let Ok(value) = HeaderValue::from_str(id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
@@ -47,10 +47,11 @@ pub(super) fn finished(response: Response, id: &str) -> Response {
 
 /// Writes the body of a problem, which travels in the extensions until here, where the request id is
 /// known.
-fn with_body(mut response: Response, id: &str) -> Response {
+fn with_body(mut response: Response, id: &str, report: impl FnOnce(&Problem)) -> Response {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else {
         return response;
     };
+    report(&problem);
     let (parts, _) = response.into_parts();
     let mut written = (parts.status, Json(problem.render(id))).into_response();
     for (name, value) in &parts.headers {

@@ -15,12 +15,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use gateway_core::entropy::Entropy;
 use gateway_core::time::Clock;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use metrics::Histogram;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::{Instrument, debug, info, info_span};
+use tracing::{Instrument, debug, info, info_span, warn};
 
+use super::auth::FORWARDED_FOR;
 use super::body::BodyLimit;
 use super::layers::{RequestId, finished, panicked, request_id};
 use super::parts::ServerParts;
@@ -82,6 +83,17 @@ impl RequestObserver {
         let stays = known.is_some_and(|known| known.on_core.contains(method));
         self.control.as_ref().filter(|_| !stays)
     }
+
+    /// Says once that somebody stands in front of this server whose word on who is asking does not count.
+    fn note_proxy(&self, headers: &HeaderMap) {
+        let is_unheard =
+            self.options.trusted_proxies.is_empty() && headers.contains_key(FORWARDED_FOR);
+        if is_unheard && self.metrics.unheard_proxy() {
+            warn!(
+                "requests come over a proxy (X-Forwarded-For), and all of them count as its own: name it in http.trusted_proxies (GATEWAY_HTTP_TRUSTED_PROXIES)"
+            );
+        }
+    }
 }
 
 /// Gives the request an id and a span, has it answered on its runtime, writes the body of a problem, counts
@@ -93,6 +105,7 @@ pub(super) async fn observe(
 ) -> Response {
     let started = observer.clock.uptime();
     let id = request_id(&*observer.entropy, request.headers());
+    observer.note_proxy(request.headers());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or(UNKNOWN, MatchedPath::as_str);
     let known = observer.paths.get(route);
@@ -121,12 +134,14 @@ pub(super) async fn observe(
         },
     };
     let _entered = span.enter();
-    let mut response = finished(response, &id);
+    let ended = observer.clock.uptime();
+    let failures = &observer.metrics.failures;
+    let mut response = finished(response, &id, |problem| problem.report(failures, ended));
     if observer.options.is_https() {
         let headers = response.headers_mut();
         headers.insert(header::STRICT_TRANSPORT_SECURITY, OVER_TLS);
     }
-    let took = observer.clock.uptime().since(started);
+    let took = ended.since(started);
     let metrics = &observer.metrics;
     metrics.answered(response.status());
     match known {

@@ -152,6 +152,9 @@ impl Writer {
                 Ok(recorded) => {
                     self.stall(false);
                     trouble = Trouble::over();
+                    for fact in &recorded {
+                        self.metrics.census.recorded(fact);
+                    }
                     batch.written(recorded);
                     continue;
                 }

@@ -9,7 +9,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use gateway_core::balance::FilterReason;
 use gateway_core::message::{SendError, SendOutcome};
@@ -21,6 +21,8 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 
+use super::census_metrics::CensusMetrics;
+use super::failure_metrics::FailureMetrics;
 use super::job_metrics::JobMetrics;
 use super::worker_metrics::WorkerMetrics;
 
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// What is observed of workers.
     pub workers: WorkerMetrics,
+    /// Sessions and messages by status.
+    pub census: CensusMetrics,
     handle: PrometheusHandle,
 }
 
@@ -65,6 +69,8 @@ pub struct MessageLogMetrics {
     pub retries: Counter,
     /// Facts that the database refused.
     pub refused: Counter,
+    /// What becomes of messages.
+    pub census: CensusMetrics,
 }
 
 /// The metrics of sends: how many are on their way, and how they ended.
@@ -135,7 +141,11 @@ pub struct LoopMetrics {
 #[derive(Clone)]
 pub struct HttpMetrics {
     pub connections: Gauge,
+    /// Requests that failed on this side.
+    pub failures: FailureMetrics,
     answers: [Counter; 5],
+    unheard: Counter,
+    unheard_before: Arc<AtomicBool>,
     recorder: Arc<PrometheusRecorder>,
 }
 
@@ -152,12 +162,13 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Full(BATCH.to_owned()), &BATCHES)?
             .build_recorder();
         let handle = recorder.handle();
-        let message_log = MessageLogMetrics::new(&recorder);
+        let census = CensusMetrics::new(&recorder);
+        let message_log = MessageLogMetrics::new(&recorder, census.clone());
         let sends = SendMetrics::new(&recorder);
         let loops = LoopMetrics::new(&recorder);
         let recorder = Arc::new(recorder);
         let jobs = JobMetrics::new(Arc::clone(&recorder));
-        let workers = WorkerMetrics::new(Arc::clone(&recorder));
+        let workers = WorkerMetrics::new(&recorder);
         let http = HttpMetrics::new(recorder);
         Ok(Self {
             http,
@@ -166,6 +177,7 @@ impl Metrics {
             loops,
             jobs,
             workers,
+            census,
             handle,
         })
     }
@@ -174,7 +186,9 @@ impl Metrics {
     #[must_use]
     pub fn render(&self) -> String {
         self.upkeep();
-        self.handle.render()
+        let mut text = self.handle.render();
+        self.workers.render_in(&mut text);
+        text
     }
 
     /// Merges the values measured since the last call into the histograms. Until then every value is kept
@@ -195,9 +209,15 @@ impl HttpMetrics {
         );
         let connections = "gateway_http_connections";
         describe_gauge(&recorder, connections, "Open connections");
+        let unheard = "gateway_http_forwarded_unheard_total";
+        let text = "Requests over a proxy while none is trusted";
+        describe_counter(&recorder, unheard, text);
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
         Self {
             connections: gauge(&recorder, connections),
+            failures: FailureMetrics::new(Arc::clone(&recorder)),
+            unheard: counter(&recorder, unheard, &[]),
+            unheard_before: Arc::default(),
             answers: classes.map(|class| counter(&recorder, answers, &[("class", class)])),
             recorder,
         }
@@ -208,6 +228,12 @@ impl HttpMetrics {
         let label = Label::new("route", route.to_owned());
         let key = Key::from_parts(ROUTE_SECONDS, vec![label]);
         self.recorder.register_histogram(&key, &ABOUT)
+    }
+
+    /// Counts a request that says for whom a proxy asks, while no proxy is trusted. Returns whether it is the first.
+    pub fn unheard_proxy(&self) -> bool {
+        self.unheard.increment(1);
+        !self.unheard_before.swap(true, Ordering::Relaxed)
     }
 
     /// Counts a request that was answered with `status`.
@@ -222,7 +248,7 @@ impl HttpMetrics {
 const BATCH: &str = "gateway_message_log_batch_facts";
 
 impl MessageLogMetrics {
-    fn new(recorder: &PrometheusRecorder) -> Self {
+    fn new(recorder: &PrometheusRecorder, census: CensusMetrics) -> Self {
         let depth = "gateway_message_log_places";
         describe_gauge(recorder, depth, "Places taken in the message log");
         let capacity = "gateway_message_log_capacity";
@@ -260,6 +286,7 @@ impl MessageLogMetrics {
             batch: recorder.register_histogram(&Key::from_name(BATCH), &ABOUT),
             retries: counter(recorder, retries, &[]),
             refused: counter(recorder, refused, &[]),
+            census,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What the server says about itself: logs and metrics.
 
+pub mod census_metrics;
 mod chain;
+pub mod failure_metrics;
 pub mod job_metrics;
 pub mod metrics;
 pub mod numbers;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::subscriber::DefaultGuard;
 
@@ -81,4 +82,42 @@ async fn a_limit_that_somebody_runs_into_is_one_line() {
     let found = lines.with("a tenant has used the requests of this hour");
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains(&login.tenant.to_string()), "{found:?}");
+}
+
+#[tokio::test]
+async fn an_outage_is_one_line_a_second_and_every_failure_is_counted() {
+    let (lines, _guard) = Lines::captured();
+    let app = TestApp::start().await;
+    app.store.set_available(false);
+    for _ in 0..5 {
+        app.get("/health/ready").expect(503).await;
+    }
+    let found = lines.with("a request failed");
+    assert_eq!(found.len(), 1, "{found:?}");
+    app.clock.advance(Duration::from_secs(1));
+    app.get("/health/ready").expect(503).await;
+    let found = lines.with("a request failed");
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[1].contains("left_out=4"), "{found:?}");
+    let metrics = app.get("/metrics").expect(200).await.text;
+    let counted = "gateway_http_failures_total{type=\"connectivity_error\"} 6";
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_proxy_whose_word_does_not_count_is_warned_of_once() {
+    let (lines, _guard) = Lines::captured();
+    let app = TestApp::start().await;
+    for client in ["192.0.2.7", "192.0.2.8"] {
+        let request = app.get("/health").header("x-forwarded-for", client);
+        request.expect(200).await;
+    }
+    let found = lines.with("http.trusted_proxies");
+    assert_eq!(found.len(), 1, "{found:?}");
+
+    let proxies = vec!["10.0.0.0/24".parse().expect("a network")];
+    let app = TestApp::with(|config| config.http.trusted_proxies = proxies).await;
+    let request = app.get("/health").header("x-forwarded-for", "192.0.2.7");
+    request.expect(200).await;
+    assert_eq!(lines.with("http.trusted_proxies").len(), 1);
 }

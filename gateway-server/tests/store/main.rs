@@ -102,6 +102,7 @@ fn main() {
     let mut tests = Vec::from(on_both![
         rows::a_session_comes_back_to_the_microsecond_in_every_phase,
         rows::numbers_that_do_not_fit_are_refused,
+        rows::sessions_are_counted_by_status_and_by_phase,
         connections::a_reader_waits_for_no_writer_and_cannot_write,
         connections::writers_that_wait_all_get_their_turn,
     ]);

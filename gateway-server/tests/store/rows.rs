@@ -10,6 +10,7 @@ use gateway_core::session::{
 use gateway_core::store::{Store, StoreError};
 use gateway_core::time::Timestamp;
 use gateway_server::store::sql::SqlStore;
+use gateway_server::telemetry::census_metrics::SessionCensus;
 use sqlx::SqlitePool;
 
 use crate::sqlite;
@@ -37,6 +38,30 @@ fn owner() -> Owner {
         worker: WorkerId::parse("worker-1").unwrap(),
         incarnation: Incarnation::parse("incarnation-1").unwrap(),
     }
+}
+
+pub(crate) async fn sessions_are_counted_by_status_and_by_phase(store: &SqlStore) {
+    assert_eq!(
+        store.count_sessions().await.unwrap(),
+        SessionCensus::default()
+    );
+    let phases = [Phase::Idle, Phase::Waiting, Phase::Waiting];
+    for (number, phase) in (1..).zip(phases) {
+        let name = SessionName::parse(&format!("s{number}")).unwrap();
+        let id = SessionId::from_u128(number);
+        let row = Session {
+            due_at: matches!(phase, Phase::Waiting).then_some(AT),
+            phase,
+            ..Session::new(id, TenantId::from_u128(number), name, AT)
+        };
+        let mut tx = store.begin().await.unwrap();
+        tx.insert_session(&row, None).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let census = store.count_sessions().await.unwrap();
+    assert_eq!(census.by_status.iter().sum::<u64>(), 3);
+    assert_eq!(census.by_status[0], 1, "DISCONNECTED");
+    assert_eq!(census.by_phase, [2, 0, 0, 0]);
 }
 
 fn phases() -> [Phase; 9] {

@@ -3,7 +3,7 @@
 //! A handler fails with a [`Problem`]; every error of the core becomes one in `from.rs`, every
 //! rejection of the framework in `reject.rs`. The answer's body is written by the outermost layer,
 //! which knows the request id: until then the problem travels in the response's extensions. What the
-//! client should not read (the cause of a 5xx) is kept apart and only logged, once, there.
+//! client should not read (the cause of a 5xx) is kept apart and only logged there.
 
 mod from;
 mod kind;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use gateway_core::time::Uptime;
 use http::{HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -24,6 +25,7 @@ use utoipa::ToSchema;
 pub use kind::Kind;
 
 use crate::telemetry::ErrorChain;
+use crate::telemetry::failure_metrics::FailureMetrics;
 
 /// The result of a handler, or of a part of one.
 pub type ApiResult<T> = Result<T, Problem>;
@@ -199,16 +201,24 @@ impl Problem {
         self.more.get(name)
     }
 
-    /// Makes the body for the request with this id, and logs the cause.
-    pub(super) fn render(&self, request_id: &str) -> Failure {
-        if let Some(cause) = &self.cause {
-            let cause = ErrorChain(&**cause);
-            if self.kind.status().is_server_error() {
-                tracing::error!(problem = self.kind.slug(), %cause, "a request failed");
-            } else {
-                tracing::debug!(problem = self.kind.slug(), %cause, "a request was refused");
+    /// Counts a failure on this side, and logs the cause: of failures one per kind and second.
+    pub(super) fn report(&self, failures: &FailureMetrics, now: Uptime) {
+        let problem = self.kind.slug();
+        let cause = self.cause.as_deref().map(|cause| ErrorChain(cause));
+        if !self.kind.status().is_server_error() {
+            if let Some(cause) = cause {
+                tracing::debug!(problem, %cause, "a request was refused");
             }
+            return;
         }
+        let due = failures.failed(problem, now);
+        if let (Some(left_out), Some(cause)) = (due, cause) {
+            tracing::error!(problem, left_out, %cause, "a request failed");
+        }
+    }
+
+    /// Makes the body for the request with this id.
+    pub(super) fn render(&self, request_id: &str) -> Failure {
         Failure {
             success: false,
             error: self.error.clone().into_owned(),

@@ -7,6 +7,7 @@
 mod check_peers;
 mod claim_due;
 mod close_idle_connections;
+mod count_sessions;
 mod end_silence;
 mod erase_deleted;
 mod flush_metrics;
@@ -26,6 +27,7 @@ mod watch_leases;
 pub(crate) use check_peers::CheckPeers;
 pub(crate) use claim_due::ClaimDue;
 pub(crate) use close_idle_connections::CloseIdleConnections;
+pub(crate) use count_sessions::CountSessions;
 pub(crate) use end_silence::EndSilence;
 pub(crate) use erase_deleted::EraseDeleted;
 pub(crate) use flush_metrics::FlushMetrics;

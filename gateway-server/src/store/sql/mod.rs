@@ -7,6 +7,7 @@
 
 mod audit;
 mod card;
+mod census;
 mod change;
 mod columns;
 mod deadline;
