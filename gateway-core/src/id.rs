@@ -146,6 +146,12 @@ macro_rules! ids {
                 Self(time_ordered(now, entropy))
             }
 
+            /// Returns whether the id has the form of one that says when it was made (UUID version 7).
+            #[must_use]
+            pub const fn is_time_ordered(self) -> bool {
+                (self.0 >> 76) & 0xf == 7 && (self.0 >> 62) & 0b11 == 0b10
+            }
+
             /// Makes an id of the number that a store keeps.
             #[must_use]
             pub const fn from_u128(value: u128) -> Self {

@@ -7,6 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway_core::coord::Coordinator;
 use gateway_core::entropy::Entropy;
@@ -110,6 +111,7 @@ impl Server {
         let platform: Arc<dyn PlatformStore> = Arc::new(store.clone());
         let options = LinkOptions {
             allowed: config.workers.allowed_endpoints.clone(),
+            cut: shutdown.hurried().clone(),
             ..LinkOptions::default()
         };
         let link = HttpLink::new(worker_tokens(&secrets), options)?;
@@ -195,8 +197,10 @@ impl Server {
             self.peers,
         );
         let connections = app.metrics.http.connections.clone();
-        let begun = shutdown.begun().clone();
-        let serving = Serving::new(&app.config.http, connections, begun);
+        let (begun, hurried) = (shutdown.begun().clone(), shutdown.hurried().clone());
+        let serving = Serving::new(&app.config.http, connections, begun, hurried);
+        let limit = app.config.http.shutdown_timeout;
+        watch_stop(&shutdown, limit, &serving);
         let (cut, cores) = match app.config.runtime.cores() {
             Some(count) => {
                 let (store, link) = (self.store.clone(), self.link);
@@ -213,7 +217,6 @@ impl Server {
         if cut > 0 {
             tracing::warn!(connections = cut, "connections were cut");
         }
-        let limit = app.config.http.shutdown_timeout;
         let unfinished = shutdown.finish(limit, app.give_back()).await;
         for group in unfinished {
             tracing::warn!(
@@ -229,7 +232,10 @@ impl Server {
         let (sequencing, watching) = (self.sequencing, self.watching);
         let closing =
             async { tokio::join!(sequencing.close(), watching.close(), self.store.close()) };
-        if tokio::time::timeout(limit, closing).await.is_err() {
+        if tokio::time::timeout(shutdown.time_left(limit), closing)
+            .await
+            .is_err()
+        {
             tracing::warn!("the database did not let go in time");
         }
         tracing::info!("stopped");
@@ -254,6 +260,18 @@ async fn keep_secret_checks(
         secrets.compare_with_kept(&store.secret_checks().await?)?;
     }
     Ok(())
+}
+
+/// Lets a stop end within `limit`, and says what it waits for.
+fn watch_stop(shutdown: &Shutdown, limit: Duration, serving: &Serving) {
+    let (own, serving) = (shutdown.clone(), serving.clone());
+    shutdown.spawn_loop(|end| async move {
+        let watching = async {
+            let left = || serving.open_connections();
+            tokio::join!(own.hurry_in_time(limit), own.say_what_is_left(left))
+        };
+        end.run_until_cancelled(watching).await;
+    });
 }
 
 /// Says what this process is, before anything else is said of it.

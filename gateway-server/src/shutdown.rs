@@ -3,7 +3,8 @@
 //! Every task is spawned here, in the group whose turn to stop is known, so nothing is cut because its
 //! neighbour ended first:
 //!
-//! 1. [`Shutdown::begin`]: not ready any more; listeners stop accepting and finish what they serve;
+//! 0. [`Shutdown::announce`]: not ready any more, and serving on until load balancers have noticed;
+//! 1. [`Shutdown::begin`]: listeners stop accepting and finish what they serve, without waiting for uploads;
 //! 2. sends: a message that went out to a worker is written before its task may end;
 //! 3. writers: they take what the sends left, write it, and close;
 //! 4. what replicas hold in common is given back (quota), by the caller's future;
@@ -11,8 +12,10 @@
 //! 6. connections that everything else may have used, as those to Redis;
 //! 7. the caller closes its pools and drops the runtime last.
 //!
-//! Each step has a time limit, so a stop ends even when a database does not answer: everything that
-//! was acknowledged is durable by then, and the rest is recovered at the next start.
+//! All of it has one time limit, so a stop ends even when a database does not answer: everything that
+//! was acknowledged is durable by then, and the rest is recovered at the next start. Four fifths of it are
+//! for requests and sends. Then, or when the process is asked a second time, [`Shutdown::hurry`] cuts their
+//! connections: the outcome of a send that is still on its way becomes `unknown`, and is written.
 
 use std::fmt;
 use std::future::Future;
@@ -20,6 +23,7 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -27,11 +31,17 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TrackedFuture;
+
+/// The least time that a group of tasks gets, however late it is.
+const LEAST: Duration = Duration::from_millis(500);
+/// Between two lines of the log about what a stop waits for.
+const SAID_EVERY: Duration = Duration::from_secs(5);
 
 /// Spawns tasks and stops them in order. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +50,10 @@ pub struct Shutdown(Arc<Groups>);
 /// The groups of tasks, and what tells each to stop.
 #[derive(Debug, Default)]
 struct Groups {
+    announced: CancellationToken,
+    announced_at: OnceLock<Instant>,
     begun: CancellationToken,
+    hurried: CancellationToken,
     given_up: AtomicBool,
     sends: TaskTracker,
     close_writers: CancellationToken,
@@ -67,15 +80,85 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Returns a token that is cancelled when the stop begins. Listeners and readiness follow it.
+    /// Returns a token that is cancelled when the process is going to stop. Readiness follows it.
+    #[must_use]
+    pub fn announced(&self) -> &CancellationToken {
+        &self.0.announced
+    }
+
+    /// Returns a token that is cancelled when the stop begins. Listeners follow it.
     #[must_use]
     pub fn begun(&self) -> &CancellationToken {
         &self.0.begun
     }
 
+    /// Returns a token that is cancelled when requests and sends have no time left. Connections follow it,
+    /// those of clients and those to workers.
+    #[must_use]
+    pub fn hurried(&self) -> &CancellationToken {
+        &self.0.hurried
+    }
+
+    /// Says that the process is going to stop, and goes on serving. The time limit of the stop runs from here.
+    pub fn announce(&self) {
+        self.0.announced_at.get_or_init(Instant::now);
+        self.0.announced.cancel();
+    }
+
     /// Begins the stop. Repeating it changes nothing.
     pub fn begin(&self) {
+        self.announce();
         self.0.begun.cancel();
+    }
+
+    /// Begins the stop, and waits for no request and no send any longer.
+    pub fn hurry(&self) {
+        self.begin();
+        self.0.hurried.cancel();
+    }
+
+    /// Stops when a signal asks for it: announces the stop, serves on for `grace`, begins. A second signal
+    /// hurries it.
+    pub async fn follow(&self, mut signals: StopSignals, grace: Duration) {
+        signals.next().await;
+        self.announce();
+        if !grace.is_zero() {
+            let seconds = grace.as_secs_f32();
+            tracing::info!(seconds, "asked to stop: not ready any more, and serving on");
+        }
+        if timeout(grace, signals.next()).await.is_err() {
+            self.begin();
+            signals.next().await;
+        }
+        tracing::warn!("asked a second time: requests and sends are cut");
+        self.hurry();
+    }
+
+    /// Hurries a stop that has been announced when four fifths of `limit` have passed.
+    pub async fn hurry_in_time(&self, limit: Duration) {
+        self.0.announced.cancelled().await;
+        sleep_until(self.announced_at() + limit * 4 / 5).await;
+        self.hurry();
+    }
+
+    /// Says what the stop waits for, from its beginning to the end of the future: the number of open
+    /// `connections` of clients, and of sends.
+    pub async fn say_what_is_left(&self, connections: impl Fn() -> usize) {
+        self.0.begun.cancelled().await;
+        let mut turns = interval(SAID_EVERY);
+        loop {
+            turns.tick().await;
+            let (connections, sends) = (connections(), self.0.sends.len());
+            tracing::info!(
+                connections,
+                sends,
+                "stopping: waiting for requests and sends"
+            );
+        }
+    }
+
+    fn announced_at(&self) -> Instant {
+        *self.0.announced_at.get_or_init(Instant::now)
     }
 
     /// Begins the stop because this process must not go on. The process then ends with a failure.
@@ -139,8 +222,16 @@ impl Shutdown {
         self.0.connections.spawn(keeping).abort_handle()
     }
 
-    /// Runs steps 2 to 6 of the stop, each for at most `limit`. Call it when the listeners have ended.
-    /// Returns the groups that did not end in time; their tasks are dropped with the runtime.
+    /// Returns what is left of `limit`, which runs from when the stop was announced; never less than half a
+    /// second.
+    #[must_use]
+    pub fn time_left(&self, limit: Duration) -> Duration {
+        let end = self.announced_at() + limit;
+        end.saturating_duration_since(Instant::now()).max(LEAST)
+    }
+
+    /// Runs steps 2 to 6 of the stop, all within what is left of `limit`. Call it when the listeners have
+    /// ended. Returns the groups that did not end in time; their tasks are dropped with the runtime.
     pub async fn finish(
         &self,
         limit: Duration,
@@ -148,20 +239,34 @@ impl Shutdown {
     ) -> Vec<Unfinished> {
         self.begin();
         let mut unfinished = Vec::new();
-        unfinished.extend(ended("sends", &self.0.sends, limit).await);
+        unfinished.extend(self.ended("sends", &self.0.sends, limit).await);
         self.0.close_writers.cancel();
-        unfinished.extend(ended("writers", &self.0.writers, limit).await);
-        if tokio::time::timeout(limit, give_back).await.is_err() {
+        unfinished.extend(self.ended("writers", &self.0.writers, limit).await);
+        if timeout(self.time_left(limit), give_back).await.is_err() {
             unfinished.push(Unfinished {
                 group: "quota",
                 tasks: 1,
             });
         }
         self.0.stop_loops.cancel();
-        unfinished.extend(ended("loops", &self.0.loops, limit).await);
+        unfinished.extend(self.ended("loops", &self.0.loops, limit).await);
         self.0.close_connections.cancel();
-        unfinished.extend(ended("connections", &self.0.connections, limit).await);
+        unfinished.extend(self.ended("connections", &self.0.connections, limit).await);
         unfinished
+    }
+
+    async fn ended(
+        &self,
+        group: &'static str,
+        tasks: &TaskTracker,
+        limit: Duration,
+    ) -> Option<Unfinished> {
+        tasks.close();
+        let late = timeout(self.time_left(limit), tasks.wait()).await.is_err();
+        late.then(|| Unfinished {
+            group,
+            tasks: tasks.len(),
+        })
     }
 }
 
@@ -217,27 +322,32 @@ where
     }
 }
 
-async fn ended(group: &'static str, tasks: &TaskTracker, limit: Duration) -> Option<Unfinished> {
-    tasks.close();
-    let late = tokio::time::timeout(limit, tasks.wait()).await.is_err();
-    late.then(|| Unfinished {
-        group,
-        tasks: tasks.len(),
-    })
+/// The signals that ask a process to stop: SIGTERM (an orchestrator) and SIGINT (a terminal).
+#[derive(Debug)]
+pub struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
-/// Waits for SIGTERM (an orchestrator) or SIGINT (a terminal).
-///
-/// # Errors
-/// The process may not listen for signals.
-pub async fn asked_to_stop() -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+impl StopSignals {
+    /// Listens for signals from now on, instead of ending at one.
+    ///
+    /// # Errors
+    /// The process may not listen for signals.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-    Ok(())
+
+    /// Waits for the next signal.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 #[cfg(test)]
@@ -246,6 +356,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use tokio::sync::oneshot;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -321,6 +432,33 @@ mod tests {
                 tasks: 1
             }]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_whole_stop_has_one_time_limit() {
+        let shutdown = Shutdown::new();
+        for _ in 0..2 {
+            shutdown.spawn_loop(|_| pending());
+        }
+        shutdown.spawn_writer(|_| pending());
+        drop(shutdown.see_through(pending::<()>()));
+        let (limit, began) = (Duration::from_secs(25), Instant::now());
+        shutdown.announce();
+        advance(Duration::from_secs(5)).await;
+        let unfinished = shutdown.finish(limit, pending()).await;
+        assert_eq!(unfinished.len(), 4, "{unfinished:?}");
+        assert!(began.elapsed() <= limit + 4 * LEAST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_have_four_fifths_of_the_time() {
+        let (shutdown, began) = (Shutdown::new(), Instant::now());
+        advance(Duration::from_secs(3)).await;
+        shutdown.announce();
+        assert!(!shutdown.begun().is_cancelled(), "it is served on");
+        shutdown.hurry_in_time(Duration::from_secs(25)).await;
+        assert_eq!(began.elapsed().as_secs(), 23);
+        assert!(shutdown.begun().is_cancelled() && shutdown.hurried().is_cancelled());
     }
 
     #[tokio::test]

@@ -108,9 +108,13 @@ impl MessageIds {
     /// long been recorded. Ids of sends with an idempotency key do not say when they were made: never.
     #[must_use]
     pub fn is_of_the_past(id: MessageId, seen: Timestamp) -> bool {
+        if !id.is_time_ordered() {
+            return false;
+        }
         let made = i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX);
         let made = Timestamp::from_micros(made.saturating_mul(1_000));
-        // A hash looks like any time at all in ten thousand years, hardly ever like one of these.
+        // One hash in 64 looks time-ordered, and then like any time at all in ten thousand years: hardly ever like
+        // one of these.
         let (oldest, youngest) = (seen.minus(LONGEST_HISTORY), seen.minus(RECENT));
         (oldest..youngest).contains(&made)
     }

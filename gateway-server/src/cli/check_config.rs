@@ -31,6 +31,7 @@ mod tests {
         let variables = [
             ("PORT", "9000"),
             ("JWT_SECRET", "hush"),
+            ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
             ("NODE_ENV", "production"),
         ];
         let printed = run(&["check-config"], &variables).expect("a good configuration");

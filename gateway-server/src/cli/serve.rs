@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{CommandFailure, Context, runtime};
 use crate::server::Server;
-use crate::{shutdown, telemetry};
+use crate::shutdown::StopSignals;
+use crate::telemetry;
 
 #[derive(Args, Debug)]
 pub(super) struct ServeCommand {}
@@ -23,24 +24,20 @@ impl ServeCommand {
             let server = Server::open(loaded.config).await?;
             writeln!(context.output, "listening on http://{}", server.address())?;
             context.output.flush()?;
-            stop_when_asked(&server);
+            stop_when_asked(&server)?;
             server.run().await?;
             Ok(())
         })
     }
 }
 
-/// Begins the shutdown when a signal asks for it.
-pub(super) fn stop_when_asked(server: &Server) {
+/// Stops the server when a signal asks for it.
+pub(super) fn stop_when_asked(server: &Server) -> std::io::Result<()> {
+    let (signals, grace) = (StopSignals::listen()?, server.app.config.grace());
     let shutdown = server.app.shutdown.clone();
-    let asked = async move {
-        match shutdown::asked_to_stop().await {
-            Ok(()) => shutdown.begin(),
-            Err(error) => tracing::error!(%error, "signals cannot be received"),
-        }
-    };
-    let shutdown = &server.app.shutdown;
-    shutdown.spawn_loop(|stop| async move {
-        stop.run_until_cancelled_owned(asked).await;
+    server.app.shutdown.spawn_loop(|stop| async move {
+        let following = shutdown.follow(signals, grace);
+        stop.run_until_cancelled(following).await;
     });
+    Ok(())
 }

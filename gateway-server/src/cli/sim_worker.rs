@@ -11,8 +11,9 @@ use gateway_testkit::worker::Script;
 use gateway_testkit::worker::http::{Options, SimHttpWorker};
 
 use super::{CommandFailure, Context, runtime};
+use crate::shutdown::StopSignals;
 use crate::system::{OsEntropy, SystemClock};
-use crate::{shutdown, telemetry};
+use crate::telemetry;
 
 /// After how long the simulated phone scans, unless a script says otherwise.
 const AUTO_SCAN_MS: u64 = 2_000;
@@ -57,11 +58,12 @@ impl SimWorker {
         let token = token.ok_or("give --token, or set WORKER_AUTH_TOKEN")?;
         let options = self.options(&token)?;
         runtime()?.block_on(async {
+            let mut signals = StopSignals::listen()?;
             let mut worker = SimHttpWorker::start(options).await?;
             writeln!(context.output, "listening on {}", worker.endpoint())?;
             context.output.flush()?;
             tokio::select! {
-                asked = shutdown::asked_to_stop() => asked?,
+                () = signals.next() => {}
                 ended = worker.ended() => {
                     ended?;
                     return Err("the worker has crashed, as its script wants".into());

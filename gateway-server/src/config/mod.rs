@@ -31,6 +31,7 @@ mod redact;
 mod retention;
 mod runtime;
 mod secret;
+mod shutdown;
 mod source;
 mod storage;
 mod unit;
@@ -61,6 +62,7 @@ pub use redact::{Secret, ServiceUrl};
 pub use retention::Retention;
 pub use runtime::{Runtime, Shape};
 pub use secret::{SecretCheck, SecretError, Secrets, StateKey};
+pub use shutdown::ShutdownOptions;
 pub use source::Source;
 pub use storage::Storage;
 pub use worker::Workers;
@@ -75,6 +77,7 @@ pub struct Config {
     pub http: Http,
     /// Where requests are served.
     pub runtime: Runtime,
+    pub shutdown: ShutdownOptions,
     pub database: Database,
     /// The coordinator of several replicas.
     pub redis: Redis,
@@ -236,6 +239,12 @@ impl Config {
         }
     }
 
+    /// Returns how long the server goes on serving after it was asked to stop.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.shutdown.grace(self.mode(), self.http.shutdown_timeout)
+    }
+
     /// Converts the plans into the core's form: those that the configuration file or a variable names, and
     /// the defaults.
     #[must_use]
@@ -279,6 +288,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         self.balance.policy()?;
         self.http.check()?;
+        self.shutdown.check(self.http.shutdown_timeout)?;
         self.database.check()?;
         self.redis.check(&self.database)?;
         self.auth.check()?;

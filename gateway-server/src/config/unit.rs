@@ -87,6 +87,29 @@ pub(super) mod duration {
     }
 }
 
+/// Reads and writes a duration that may be left out, for `#[serde(with = "optional_duration")]`. An empty text
+/// means that it is not set.
+pub(super) mod optional_duration {
+    use super::{Duration, parse_duration, print_duration};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&value.map(print_duration).unwrap_or_default())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        match String::deserialize(from)?.trim() {
+            "" => Ok(None),
+            text => parse_duration(text).map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// Reads and writes a size in bytes with its unit, for `#[serde(with = "size")]`.
 pub(super) mod size {
     use super::{UNITS_OF_SIZE, parse_size, print};

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::problem::{ApiResult, Problem};
 
@@ -53,7 +55,22 @@ const DROPPED_BYTES: usize = 1 << 20;
 /// How long the rest of a refused body is read and dropped before the connection closes.
 const DROPPED_FOR: Duration = Duration::from_secs(2);
 
-/// A request body that fails when it is not complete in time, however steadily it drips.
+/// What limits the time that bodies take.
+#[derive(Clone, Debug)]
+pub(super) struct BodyLimits {
+    /// From the end of the head to the end of the body.
+    pub(super) timeout: Duration,
+    /// Cancelled when the server stops: a client that is still uploading is not waited for.
+    pub(super) stop: Arc<CancellationToken>,
+}
+
+/// The body did not come to its end before the server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server is stopping")]
+pub(super) struct Stopping;
+
+/// A request body that fails when it is not complete in time, however steadily it drips, or before the server
+/// stops.
 ///
 /// One that is dropped before its end is read on for a while. The client may still be writing it, and would
 /// otherwise find the connection closed instead of the answer that says why.
@@ -62,21 +79,30 @@ pub struct Timed {
     // Taken when the rest is read by somebody else.
     body: Option<Incoming>,
     deadline: Instant,
-    // Most bodies arrive with their head, so the timer is made when one is waited for.
-    timer: Option<Pin<Box<Sleep>>>,
+    stop: Arc<CancellationToken>,
+    // Most bodies arrive with their head, so these are made when one is waited for.
+    waiting: Option<Waiting>,
     /// Whether the client sends the body by itself, without being asked for it.
     is_coming: bool,
 }
 
+/// What may come before the next piece of a body.
+#[derive(Debug)]
+struct Waiting {
+    timer: Pin<Box<Sleep>>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
 impl Timed {
-    /// Wraps the body of a request, which has to be complete within `limit`.
-    pub(super) fn new(request: Request<Incoming>, limit: Duration) -> Request<Self> {
+    /// Wraps the body of a request, which has to be complete within the limits.
+    pub(super) fn new(request: Request<Incoming>, limits: &BodyLimits) -> Request<Self> {
         let asks_first = request.headers().contains_key(header::EXPECT);
         let is_coming = request.version() != Version::HTTP_2 && !asks_first;
         request.map(|body| Self {
             body: Some(body),
-            deadline: Instant::now() + limit,
-            timer: None,
+            deadline: Instant::now() + limits.timeout,
+            stop: Arc::clone(&limits.stop),
+            waiting: None,
             is_coming,
         })
     }
@@ -106,11 +132,15 @@ impl HttpBody for Timed {
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
-        let deadline = self.deadline;
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        ready!(timer.as_mut().poll(context));
+        let (deadline, stop) = (self.deadline, Arc::clone(&self.stop));
+        let waiting = self.waiting.get_or_insert_with(|| Waiting {
+            timer: Box::pin(sleep_until(deadline)),
+            stop: Box::pin(CancellationToken::clone(&stop).cancelled_owned()),
+        });
+        if waiting.stop.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new(Stopping))));
+        }
+        ready!(waiting.timer.as_mut().poll(context));
         let late = io::Error::new(io::ErrorKind::TimedOut, "the request body took too long");
         Poll::Ready(Some(Err(axum::Error::new(late))))
     }

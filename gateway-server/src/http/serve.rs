@@ -33,7 +33,7 @@ use tower::Service;
 
 pub use super::body::Timed;
 
-use super::body::Holding;
+use super::body::{BodyLimits, Holding};
 use super::connection::{Activity, ConnectionLimits, Guarded, Watched};
 use crate::config::Http;
 
@@ -100,25 +100,39 @@ pub(crate) fn with_peer(mut request: Request<Body>, peer: SocketAddr) -> Request
 pub struct Serving {
     limits: ConnectionLimits,
     body_timeout: Duration,
-    shutdown_timeout: Duration,
     places: Arc<Semaphore>,
+    max_connections: usize,
     connections: Gauge,
-    stop: CancellationToken,
+    stop: Arc<CancellationToken>,
+    cut: CancellationToken,
 }
 
 impl Serving {
-    /// Makes what listeners serve with until `stop` is cancelled. `connections` shows the number of open
-    /// connections.
+    /// Makes what listeners serve with until `stop` is cancelled; they then finish the requests in flight, until
+    /// `cut` is cancelled. `connections` shows the number of open connections.
     #[must_use]
-    pub fn new(http: &Http, connections: Gauge, stop: CancellationToken) -> Self {
+    pub fn new(
+        http: &Http,
+        connections: Gauge,
+        stop: CancellationToken,
+        cut: CancellationToken,
+    ) -> Self {
         Self {
             limits: ConnectionLimits::from(http),
             body_timeout: http.body_timeout,
-            shutdown_timeout: http.shutdown_timeout,
             places: Arc::new(Semaphore::new(http.max_connections)),
+            max_connections: http.max_connections,
             connections,
-            stop,
+            stop: Arc::new(stop),
+            cut,
         }
+    }
+
+    /// Returns how many connections are open.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.max_connections
+            .saturating_sub(self.places.available_permits())
     }
 }
 
@@ -169,8 +183,8 @@ impl Listener {
         self.address
     }
 
-    /// Serves until the stop, on the runtime that polls it, then finishes the requests in flight for at
-    /// most the configured time. Returns how many connections had to be cut.
+    /// Serves until the stop, on the runtime that polls it, then finishes the requests in flight. Returns how
+    /// many connections had to be cut.
     ///
     /// Dropping the future closes the port; connections go on until the stop.
     ///
@@ -178,11 +192,10 @@ impl Listener {
     /// The runtime does not take the socket.
     pub async fn serve(self, service: impl Serve, serving: Serving) -> io::Result<usize> {
         let socket = TcpListener::from_std(self.socket)?;
-        let stop = serving.stop.clone();
+        let stop = Arc::clone(&serving.stop);
         let server = AcceptLoop {
             service,
             serving,
-            cut: CancellationToken::new(),
             open: TaskTracker::new(),
         };
         while let Some((stream, peer, place)) = server.next(&socket, &stop).await {
@@ -196,7 +209,6 @@ impl Listener {
 struct AcceptLoop<S> {
     service: S,
     serving: Serving,
-    cut: CancellationToken,
     open: TaskTracker,
 }
 
@@ -229,10 +241,13 @@ impl<S: Serve> AcceptLoop<S> {
         }
         let activity = Activity::new();
         let (service, seen) = (self.service.clone(), Arc::clone(&activity));
-        let body_timeout = self.serving.body_timeout;
+        let limits = BodyLimits {
+            timeout: self.serving.body_timeout,
+            stop: Arc::clone(&self.serving.stop),
+        };
         let service = service_fn(move |request: Request<Incoming>| {
             let in_flight = seen.request(request.version());
-            let request = Timed::new(request, body_timeout);
+            let request = Timed::new(request, &limits);
             let service = service.clone();
             async move {
                 let response = service.serve(request, peer).await;
@@ -244,8 +259,8 @@ impl<S: Serve> AcceptLoop<S> {
             activity: Arc::clone(&activity),
         });
         let counted = CountedConnection::new(self.serving.connections.clone());
-        let (limits, stop) = (self.serving.limits, self.serving.stop.clone());
-        let cut = self.cut.clone();
+        let (limits, stop) = (self.serving.limits, (*self.serving.stop).clone());
+        let cut = self.serving.cut.clone();
         self.open.spawn(async move {
             let builder = builder(&limits);
             let connection = builder.serve_connection_with_upgrades(socket, service);
@@ -257,12 +272,11 @@ impl<S: Serve> AcceptLoop<S> {
 
     async fn finish(self) -> usize {
         self.open.close();
-        let limit = self.serving.shutdown_timeout;
-        if tokio::time::timeout(limit, self.open.wait()).await.is_ok() {
-            return 0;
-        }
-        let left = self.open.len();
-        self.cut.cancel();
+        let waited = self.serving.cut.run_until_cancelled(self.open.wait());
+        let left = match waited.await {
+            Some(()) => 0,
+            None => self.open.len(),
+        };
         self.open.wait().await;
         left
     }

@@ -12,6 +12,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::MAX_BYTES;
@@ -46,11 +47,14 @@ impl From<TrySendError<WorkerRequest>> for Cut {
 }
 
 impl WorkerConnection {
-    /// Opens HTTP over a stream that is connected; the connection belongs to the runtime that calls this.
-    pub(super) async fn over(stream: Stream) -> Result<Self, hyper::Error> {
+    /// Opens HTTP over a stream that is connected, until `cut` is cancelled; the connection belongs to the
+    /// runtime that calls this.
+    pub(super) async fn over(stream: Stream, cut: CancellationToken) -> Result<Self, hyper::Error> {
         let (sender, driver) = http1::handshake(stream).await?;
         // Its error is told to whoever waits for an answer.
-        let driver = tokio::spawn(async move { drop(driver.await) });
+        let driver = tokio::spawn(async move {
+            cut.run_until_cancelled_owned(driver).await;
+        });
         Ok(Self {
             sender,
             _driver: AbortOnDropHandle::new(driver),
@@ -99,7 +103,9 @@ mod tests {
         let (theirs, _) = theirs.expect("accepted");
         let stream = TokioIo::new(ours.expect("connected"));
         let stream = MaybeHttpsStream::Http(stream);
-        let mut connection = WorkerConnection::over(stream).await.expect("a connection");
+        let mut connection = WorkerConnection::over(stream, CancellationToken::new())
+            .await
+            .expect("a connection");
         assert!(connection.is_ready().await);
         drop(theirs);
         // Whoever waits for the network hears of everything that happened there before.

@@ -28,10 +28,11 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::answer::{About, Done, WorkerAnswer, read};
 use super::connection::{Cut, WorkerRequest};
-use super::pool::{ConnectionPool, Way};
+use super::pool::{ConnectionPool, PoolOptions, Way};
 use super::resolver::CheckedResolver;
 
 const X_EPOCH: HeaderName = HeaderName::from_static("x-epoch");
@@ -51,6 +52,8 @@ pub struct LinkOptions {
     pub max_idle: usize,
     /// The hosts at which workers may be.
     pub allowed: Vec<AllowedHost>,
+    /// Cuts every connection: what is on its way then has an unknown outcome.
+    pub cut: CancellationToken,
     /// The TLS configuration for `https`; `None` trusts the system's certificate authorities.
     pub tls: Option<ClientConfig>,
 }
@@ -62,6 +65,7 @@ impl Default for LinkOptions {
             idle_timeout: Duration::from_secs(30),
             max_idle: 64,
             allowed: vec![AllowedHost::Any],
+            cut: CancellationToken::new(),
             tls: None,
         }
     }
@@ -92,6 +96,11 @@ impl HttpLink {
         tcp.set_connect_timeout(Some(options.connect_timeout));
         tcp.set_keepalive(Some(options.idle_timeout));
         tcp.enforce_http(false);
+        let kept = PoolOptions {
+            idle_timeout: options.idle_timeout,
+            max_idle: options.max_idle,
+            cut: options.cut,
+        };
         let tls = options.tls.map_or_else(system_trust, Ok)?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls)
@@ -99,7 +108,7 @@ impl HttpLink {
             .enable_http1()
             .wrap_connector(tcp);
         Ok(Self {
-            pool: ConnectionPool::new(connector, options.idle_timeout, options.max_idle),
+            pool: ConnectionPool::new(connector, kept),
             tokens,
         })
     }

@@ -15,6 +15,7 @@ use http::{HeaderValue, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use super::connection::WorkerConnection;
@@ -26,10 +27,20 @@ pub(super) type Connector = HttpsConnector<HttpConnector<CheckedResolver>>;
 #[derive(Clone)]
 pub(super) struct ConnectionPool(Arc<PoolShared>);
 
+/// How connections are kept.
+#[derive(Clone, Debug)]
+pub(super) struct PoolOptions {
+    /// How long an unused connection is kept.
+    pub(super) idle_timeout: Duration,
+    /// How many unused connections are kept per worker.
+    pub(super) max_idle: usize,
+    /// Cuts every connection, used or not.
+    pub(super) cut: CancellationToken,
+}
+
 struct PoolShared {
     connector: Connector,
-    idle_timeout: Duration,
-    max_idle: usize,
+    options: PoolOptions,
     places: Mutex<HashMap<Box<str>, EndpointEntry>>,
     all: AllPools,
 }
@@ -87,20 +98,14 @@ pub(super) struct Way {
 
 impl ConnectionPool {
     /// Makes a pool without connections.
-    pub(super) fn new(connector: Connector, idle_timeout: Duration, max_idle: usize) -> Self {
-        Self::among(&AllPools::default(), connector, idle_timeout, max_idle)
+    pub(super) fn new(connector: Connector, options: PoolOptions) -> Self {
+        Self::among(&AllPools::default(), connector, options)
     }
 
-    fn among(
-        all: &AllPools,
-        connector: Connector,
-        idle_timeout: Duration,
-        max_idle: usize,
-    ) -> Self {
+    fn among(all: &AllPools, connector: Connector, options: PoolOptions) -> Self {
         let inner = Arc::new(PoolShared {
             connector,
-            idle_timeout,
-            max_idle,
+            options,
             places: Mutex::default(),
             all: all.clone(),
         });
@@ -112,12 +117,12 @@ impl ConnectionPool {
     pub(super) fn apart(&self) -> Self {
         let inner = &self.0;
         let (all, connector) = (inner.all.clone(), inner.connector.clone());
-        Self::among(&all, connector, inner.idle_timeout, inner.max_idle)
+        Self::among(&all, connector, inner.options.clone())
     }
 
     /// Returns how long an unused connection is kept.
     pub(super) fn idle_timeout(&self) -> Duration {
-        self.0.idle_timeout
+        self.0.options.idle_timeout
     }
 
     /// Closes connections that nobody has used for too long, here and in every pool that was made apart
@@ -169,7 +174,7 @@ impl ConnectionPool {
     ) -> Option<WorkerConnection> {
         loop {
             let kept = self.0.places().get_mut(&*target.endpoint)?.kept.pop()?;
-            if kept.since.elapsed() >= self.0.idle_timeout {
+            if kept.since.elapsed() >= self.0.options.idle_timeout {
                 continue;
             }
             let mut connection = kept.connection;
@@ -184,7 +189,8 @@ impl ConnectionPool {
         let mut connector = self.0.connector.clone();
         // It is always ready: every call is a connection of its own.
         let stream = connector.call(address.uri.clone()).await.ok()?;
-        WorkerConnection::over(stream).await.ok()
+        let cut = self.0.options.cut.clone();
+        WorkerConnection::over(stream, cut).await.ok()
     }
 
     /// Keeps a connection for the next command, unless it is closed.
@@ -198,7 +204,7 @@ impl ConnectionPool {
         };
         let since = Instant::now();
         place.used = since;
-        if place.kept.len() < self.0.max_idle {
+        if place.kept.len() < self.0.options.max_idle {
             place.kept.push(KeptConnection { connection, since });
         }
     }
@@ -213,8 +219,8 @@ impl PoolShared {
         self.places().retain(|_, place| {
             place
                 .kept
-                .retain(|kept| kept.since.elapsed() < self.idle_timeout);
-            !place.kept.is_empty() || place.used.elapsed() < self.idle_timeout
+                .retain(|kept| kept.since.elapsed() < self.options.idle_timeout);
+            !place.kept.is_empty() || place.used.elapsed() < self.options.idle_timeout
         });
     }
 }

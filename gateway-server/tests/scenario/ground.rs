@@ -104,6 +104,8 @@ pub(crate) fn variables(url: &str) -> Vec<(&'static str, &str)> {
         ("GATEWAY_AUTH_WORKER_TOKEN_KEY", SECRET),
         ("GATEWAY_AUTH_MESSAGE_ID_KEY", SECRET),
         ("GATEWAY_STORAGE_STATE_KEYS", STATE_KEY),
+        // No load balancer has to notice.
+        ("GATEWAY_SHUTDOWN_GRACE", "0s"),
     ]
 }
 

@@ -19,6 +19,7 @@ mod readme;
 mod replicas;
 mod slow;
 mod start;
+mod stop;
 mod tls;
 mod workers;
 
@@ -66,6 +67,10 @@ fn main() -> ExitCode {
             accounts_of_a_closed_gateway_are_made_by_its_operator,
             a_second_gateway_on_the_same_data_is_refused,
             a_gateway_that_is_asked_to_stop_ends_well;
+        stop:
+            it_is_not_ready_and_serves_on_until_load_balancers_have_noticed,
+            it_does_not_wait_for_uploads,
+            a_second_signal_cuts_a_send_and_its_message_is_unknown;
         workers:
             a_worker_with_a_wrong_token_ends_with_one_sentence,
             a_worker_without_a_gateway_says_so_once_and_registers_when_there_is_one,

@@ -76,7 +76,7 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("running");
     }
 
@@ -96,12 +96,17 @@ impl Process {
         self.child.wait().expect("a child of ours")
     }
 
-    /// Waits for its own end and returns how it ended and what it said on standard error.
-    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+    /// Waits for its end and returns how it ended and what it said on standard error.
+    pub(crate) fn ended(&mut self) -> (ExitStatus, String) {
         let status = self.child.wait().expect("a child of ours");
         // The reader ends with the pipe; its last lines may still be on their way.
         crate::eventually_now(|| !self.log().is_empty() || status.success());
         (status, self.log())
+    }
+
+    /// Waits for its own end and returns how it ended and what it said on standard error.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
+        self.ended()
     }
 }
 

@@ -128,6 +128,7 @@ pub(crate) async fn a_data_folder_without_its_secrets_is_refused_until_they_are_
     }
     let given = [
         ("PORT", "0"),
+        ("GATEWAY_HTTP_LISTEN", "127.0.0.1"),
         ("GATEWAY_STORAGE_STATE_KEYS", "0:others"),
         ("GATEWAY_AUTH_MESSAGE_ID_KEY", "others"),
     ];

@@ -43,7 +43,7 @@ impl Dev {
             let said = lines::welcome(&url, &credentials, &kept_in.display().to_string());
             writeln!(context.output, "{said}{READY}")?;
             context.output.flush()?;
-            stop_when_asked(&server);
+            stop_when_asked(&server)?;
             workers::start(&server, &url);
             server.run().await?;
             Ok(())

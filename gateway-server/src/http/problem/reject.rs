@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 
 use super::super::auth::NotKnownAnyMore;
+use super::super::body::Stopping;
 use super::super::extract::located;
 use super::{Kind, Problem};
 
@@ -29,6 +30,10 @@ impl Problem {
         }
         if has_cause(&*error, <dyn Error>::is::<NotKnownAnyMore>) {
             let text = "the body took so long that the credential has to be checked again; repeat the request";
+            return Self::new(Kind::Overloaded, text).retry_after(AGAIN);
+        }
+        if has_cause(&*error, <dyn Error>::is::<Stopping>) {
+            let text = "the server is stopping; repeat the request";
             return Self::new(Kind::Overloaded, text).retry_after(AGAIN);
         }
         Self::new(Kind::IncompleteBody, "the body ended too early").because(error)

@@ -26,7 +26,6 @@ fn patient() -> Http {
         first_request_timeout: LONG,
         body_timeout: LONG,
         idle_timeout: LONG,
-        shutdown_timeout: LONG,
         ..loaded.config.http
     }
 }
@@ -34,6 +33,7 @@ fn patient() -> Http {
 struct Running {
     address: SocketAddr,
     stop: CancellationToken,
+    cut: CancellationToken,
     served: JoinHandle<usize>,
 }
 
@@ -52,13 +52,14 @@ impl Running {
         let listener = Listener::bind(http.address()).expect("a free port");
         let address = listener.address();
         let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        let serving = Serving::new(&http, Gauge::noop(), stopped);
+        let cut = CancellationToken::new();
+        let serving = Serving::new(&http, Gauge::noop(), stop.clone(), cut.clone());
         let served =
             tokio::spawn(async move { listener.serve(router, serving).await.expect("served") });
         Self {
             address,
             stop,
+            cut,
             served,
         }
     }
@@ -317,20 +318,14 @@ async fn stopping_finishes_requests_in_flight_and_closes_idle_connections() {
 #[tokio::test]
 async fn what_does_not_finish_in_time_is_cut() {
     let router = Router::new().route("/never", get(pending::<&'static str>));
-    let server = Running::start_router(
-        router,
-        Http {
-            shutdown_timeout: SHORT,
-            ..patient()
-        },
-    )
-    .await;
+    let server = Running::start_router(router, patient()).await;
     let mut stream = server.connect().await;
     stream
         .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
         .await
         .expect("sent");
     let address = server.address;
+    server.cut.cancel();
     assert!(server.stop().await <= 1);
     assert!(rest(stream).await.is_empty());
     assert!(

@@ -43,7 +43,7 @@ impl Served {
         let listener = Listener::bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
         let base = format!("http://{}", listener.address());
         let stop = CancellationToken::new();
-        let serving = Serving::new(&app.config.http, Gauge::noop(), stop.clone());
+        let serving = Serving::new(&app.config.http, Gauge::noop(), stop.clone(), stop.clone());
         tokio::spawn(listener.serve(core, serving));
         let served = Self {
             scene,

@@ -185,7 +185,7 @@ pub(super) async fn ready(
     extract::State(store): extract::State<Arc<dyn PlatformStore>>,
     extract::State(metrics): extract::State<Arc<Metrics>>,
 ) -> ApiResult<Answer<Health>> {
-    if shutdown.begun().is_cancelled() {
+    if shutdown.announced().is_cancelled() {
         return Err(Problem::new(
             Kind::ConnectivityError,
             "the server is stopping",
