@@ -4,10 +4,10 @@
 //! memory, a stop drops what is in it, and the tasks end with the jobs.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
-use gateway_core::orchestrator::{EffectLimits, EffectQueue, Orchestrator};
+use gateway_core::orchestrator::{Driver, EffectLimits, Orchestrator, Turn};
 use gateway_core::session::Effect;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,7 @@ pub struct EffectExecutor(Arc<Performing>);
 
 #[derive(Debug)]
 struct Performing {
-    orchestrator: Arc<Orchestrator>,
-    queue: Mutex<EffectQueue>,
+    driver: Driver,
     shutdown: Shutdown,
     metrics: LoopMetrics,
 }
@@ -37,8 +36,7 @@ impl EffectExecutor {
         metrics: LoopMetrics,
     ) -> Self {
         Self(Arc::new(Performing {
-            orchestrator,
-            queue: Mutex::new(EffectQueue::new(limits)),
+            driver: Driver::with_limits(orchestrator, limits),
             shutdown,
             metrics,
         }))
@@ -47,71 +45,56 @@ impl EffectExecutor {
     /// Queues these effects, and performs them and those that follow from them as soon as their turn
     /// comes. Call it on the control runtime.
     pub fn carry_out(&self, effects: Vec<Effect>) {
-        let mut queue = self.queue();
-        for effect in effects {
-            queue.add(effect);
-        }
-        drop(queue);
+        self.0.driver.add(effects);
         self.start_tasks();
     }
 
     /// Starts a task for each effect that may run now.
     fn start_tasks(&self) {
-        loop {
-            let mut queue = self.queue();
-            let Some(effect) = queue.take() else {
-                self.0.metrics.effects(queue.waiting(), queue.running());
-                return;
-            };
-            drop(queue);
+        while let Some(turn) = self.0.driver.take() {
             let executor = self.clone();
             let shutdown = &self.0.shutdown;
-            shutdown.spawn_loop(|stop| async move { executor.run(effect, &stop).await });
+            shutdown.spawn_loop(|stop| async move { executor.run(turn, &stop).await });
         }
+        let (waiting, running) = self.0.driver.load();
+        self.0.metrics.effects(waiting, running);
     }
 
     /// Performs one effect after the other until none may run any more, or until the stop.
-    async fn run(&self, mut effect: Effect, stop: &CancellationToken) {
+    async fn run(&self, mut turn: Turn, stop: &CancellationToken) {
         loop {
-            let performing = AssertUnwindSafe(self.perform(effect.clone())).catch_unwind();
+            let effect = turn.effect().clone();
+            let performing = AssertUnwindSafe(self.perform(turn)).catch_unwind();
             let Some(performed) = stop.run_until_cancelled(performing).await else {
                 return;
             };
-            let followed_by = performed.unwrap_or_else(|_| {
+            if performed.is_err() {
                 tracing::error!(?effect, "an effect panicked");
-                Vec::new()
-            });
-            let mut queue = self.queue();
-            queue.finish(&effect, followed_by);
-            let next = queue.take();
-            drop(queue);
+            }
+            let next = self.0.driver.take();
             // The end of one may have made room for several.
             self.start_tasks();
             match next {
-                Some(next) => effect = next,
+                Some(next) => turn = next,
                 None => return,
             }
         }
     }
 
-    /// Tries one effect and returns those that follow from it.
-    async fn perform(&self, effect: Effect) -> Vec<Effect> {
+    /// Tries one effect and queues those that follow from it.
+    async fn perform(&self, turn: Turn) {
+        let effect = turn.effect().clone();
         let places = matches!(effect, Effect::Place(_));
-        match self.0.orchestrator.perform(effect).await {
+        match self.0.driver.orchestrator().perform(effect).await {
             Ok(more) => {
                 if places && more.iter().any(|next| matches!(next, Effect::Start(_))) {
                     self.0.metrics.placements.increment(1);
                 }
-                more
+                turn.finish(more);
             }
             Err(error) => {
                 tracing::warn!(error = %ErrorChain(&error), "an effect is tried again when it is due");
-                Vec::new()
             }
         }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, EffectQueue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,16 +4,15 @@
 //! of the orchestrator, and the effects of those wait in a queue until [`LocalGateway::settle`] performs
 //! them. Nothing runs by itself, so a test decides what happens between any two steps.
 
-use std::collections::VecDeque;
 use std::fmt::Display;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, SessionId};
 use gateway_core::identity::{Origin, WorkerTokens};
 use gateway_core::message::{Intake, IntakeError};
 use gateway_core::orchestrator::{
-    BeatError, Join, Orchestrator, Ports, RegisterError, Registration, ReportError, Tick,
+    BeatError, Driver, Join, Orchestrator, Ports, RegisterError, Registration, ReportError, Tick,
 };
 use gateway_core::protocol::{
     AssignedSession, Beat, BeatAnswer, InboundMessage, MessageReport, RecoveryReport, Register,
@@ -59,11 +58,10 @@ pub fn memory_ports(clock: &Arc<dyn Clock>, link: Arc<dyn WorkerLink>, seed: u64
 /// An orchestrator with everything a server would put around it, in one process and without a runtime.
 #[derive(Debug)]
 pub struct LocalGateway {
-    orchestrator: Arc<Orchestrator>,
     state: Arc<dyn StateStore>,
     intake: Option<Intake>,
     tokens: WorkerTokens,
-    effects: Mutex<VecDeque<Effect>>,
+    driver: Driver,
 }
 
 impl LocalGateway {
@@ -72,11 +70,10 @@ impl LocalGateway {
     #[must_use]
     pub fn new(orchestrator: Arc<Orchestrator>, state: Arc<dyn StateStore>) -> Self {
         Self {
-            orchestrator,
             state,
             intake: None,
             tokens: WorkerTokens::new(b"local"),
-            effects: Mutex::default(),
+            driver: Driver::new(orchestrator),
         }
     }
 
@@ -89,26 +86,27 @@ impl LocalGateway {
 
     /// Queues effects until [`LocalGateway::settle`] performs them.
     pub fn carry_out(&self, effects: Vec<Effect>) {
-        self.queue(|queue| queue.extend(effects));
+        self.driver.add(effects);
     }
 
     /// Takes all queued effects: to perform them in an order of one's own, or to lose them as a crash of
     /// the gateway does.
     pub fn take_effects(&self) -> Vec<Effect> {
-        self.queue(|queue| queue.drain(..).collect())
+        let turns = std::iter::from_fn(|| self.driver.take());
+        turns.map(|turn| turn.effect().clone()).collect()
     }
 
-    /// Performs the oldest queued effect and queues those that follow from it. Returns whether there was
-    /// one.
+    /// Performs the queued effect whose turn it is and queues those that follow from it. Returns whether there
+    /// was one.
     ///
     /// # Errors
     /// The store's; the effect is lost, and tried again when its row falls due.
     pub async fn perform_next(&self) -> Result<bool, StoreError> {
-        let Some(effect) = self.queue(VecDeque::pop_front) else {
+        let Some(turn) = self.driver.take() else {
             return Ok(false);
         };
-        let more = self.orchestrator.perform(effect).await?;
-        self.carry_out(more);
+        let more = self.orchestrator().perform(turn.effect().clone()).await?;
+        turn.finish(more);
         Ok(true)
     }
 
@@ -117,9 +115,7 @@ impl LocalGateway {
     /// # Errors
     /// The store's.
     pub async fn tick(&self) -> Result<Tick, StoreError> {
-        let tick = self.orchestrator.tick().await?;
-        self.carry_out(tick.effects.clone());
-        Ok(tick)
+        self.driver.tick().await
     }
 
     /// Ticks, performs and lets the fleet act until nothing is left to do at the present time.
@@ -141,14 +137,14 @@ impl LocalGateway {
         Ok(())
     }
 
-    fn queue<T>(&self, act: impl FnOnce(&mut VecDeque<Effect>) -> T) -> T {
-        act(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
+    fn orchestrator(&self) -> &Orchestrator {
+        self.driver.orchestrator()
     }
 
     async fn present(&self, caller: &Caller) -> Result<Owner, GatewayError> {
         let owner = self.tokens.verify(&caller.token);
         let owner = owner.map_err(|_| GatewayError::Unauthorized)?;
-        match self.orchestrator.is_present(&owner).await {
+        match self.orchestrator().is_present(&owner).await {
             Ok(true) => Ok(owner),
             Ok(false) => Err(GatewayError::Unauthorized),
             Err(_) => Err(unavailable()),
@@ -167,7 +163,7 @@ impl GatewayApi for LocalGateway {
         let registration = Registration::of(body.clone(), &[AllowedHost::Any])
             .map_err(|error| refused(400, "validation_error", error))?;
         let (origin, join) = (Origin::default(), Join::Bootstrap);
-        let done = self.orchestrator.register(&origin, join, &registration);
+        let done = self.orchestrator().register(&origin, join, &registration);
         let done = done.await.map_err(|error| match error {
             RegisterError::Store(_) => unavailable(),
             RegisterError::IncarnationEnded => GatewayError::IncarnationEnded,
@@ -180,7 +176,7 @@ impl GatewayApi for LocalGateway {
     async fn heartbeat(&self, caller: &Caller, body: &Beat) -> Result<BeatAnswer, GatewayError> {
         let owner = self.tokens.verify(&caller.token);
         let owner = owner.map_err(|_| GatewayError::Unauthorized)?;
-        let done = self.orchestrator.heartbeat(&owner, body).await;
+        let done = self.orchestrator().heartbeat(&owner, body).await;
         let done = done.map_err(|error| match error {
             BeatError::Ended => GatewayError::Unauthorized,
             BeatError::Store(_) => unavailable(),
@@ -191,14 +187,14 @@ impl GatewayApi for LocalGateway {
 
     async fn goodbye(&self, caller: &Caller) -> Result<(), GatewayError> {
         let owner = self.present(caller).await?;
-        let done = self.orchestrator.goodbye(&owner).await;
+        let done = self.orchestrator().goodbye(&owner).await;
         self.carry_out(done.map_err(|_| unavailable())?.effects);
         Ok(())
     }
 
     async fn assigned(&self, caller: &Caller) -> Result<Vec<AssignedSession>, GatewayError> {
         let owner = self.present(caller).await?;
-        self.orchestrator
+        self.orchestrator()
             .assigned(&owner)
             .await
             .map_err(state_error)
@@ -211,7 +207,7 @@ impl GatewayApi for LocalGateway {
     ) -> Result<(), GatewayError> {
         let owner = self.present(caller).await?;
         let done = self
-            .orchestrator
+            .orchestrator()
             .recovery_status(&owner, &body.results)
             .await;
         self.carry_out(done.map_err(report_error)?.effects);
@@ -224,7 +220,7 @@ impl GatewayApi for LocalGateway {
         body: &SessionReport,
     ) -> Result<(), GatewayError> {
         let owner = self.present(caller).await?;
-        let done = self.orchestrator.report(&owner, body).await;
+        let done = self.orchestrator().report(&owner, body).await;
         self.carry_out(done.map_err(report_error)?.effects);
         Ok(())
     }

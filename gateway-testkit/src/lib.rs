@@ -7,6 +7,8 @@
 //! - Rows to fill them with: the builders of [`fixture`]; [`sink::RecordedEvents`] to look at what came out.
 //! - Accounts without a server: [`account`].
 //! - The gateway in process, around an orchestrator: [`gateway::LocalGateway`].
+//! - Things that go wrong: [`fault::FaultyStore`] fails inside a transaction; [`delegate::DelegateLink`] is a way to
+//!   workers with a method of one's own.
 //! - `conformance` (feature `conformance`): the suites that every implementation of a port must pass.
 //! - Workers: [`worker::SimWorker`] behaves as its [`worker::Script`] says; [`worker::SimFleet`] runs several.
 //! - `strategies` (feature `strategies`): random fleets for property tests.
@@ -16,7 +18,9 @@ pub mod account;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod delegate;
 pub mod entropy;
+pub mod fault;
 pub mod fixture;
 pub mod gateway;
 pub mod memory;

@@ -24,12 +24,7 @@ pub(super) fn sent(command: &[u8]) -> Bytes {
 /// Returns the answer to a start, and what was to be started.
 pub(super) fn started(command: &[u8]) -> Option<(StartSession, Bytes)> {
     let start: StartSession = serde_json::from_slice(command).ok()?;
-    let accepted = Accepted {
-        session_id: start.session_id,
-        epoch: start.epoch,
-        status: "CONNECTING".to_owned(),
-    };
-    let answer = serde_json::to_vec(&accepted).ok()?;
+    let answer = serde_json::to_vec(&Accepted::of(&start)).ok()?;
     Some((start, answer.into()))
 }
 

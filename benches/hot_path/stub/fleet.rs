@@ -52,20 +52,12 @@ impl Fleet {
     }
 
     async fn register_one(&self, number: u32) -> Result<(), Failure> {
-        let body = Register {
-            worker_id: names::worker(number),
-            endpoint: names::endpoint(self.stub.port, number),
-            max_sessions: MAX_SESSIONS,
-            incarnation: names::incarnation(&self.stub.run, number),
-            protocol_version: Some(1),
-            version: None,
-            environment: None,
-            labels: BTreeMap::new(),
-            engine: None,
-            engine_version: None,
-            state_format: None,
-            capabilities: gateway_core::worker::Capabilities::default(),
-        };
+        let (id, run) = (
+            names::worker(number),
+            names::incarnation(&self.stub.run, number),
+        );
+        let endpoint = names::endpoint(self.stub.port, number);
+        let body = Register::new(&id, &run, &endpoint, MAX_SESSIONS);
         let body = serde_json::to_value(body)?;
         let path = "/workers/register";
         let answer = self

@@ -154,7 +154,7 @@ async fn insert(
 }
 
 impl Orchestrator {
-    /// Creates a session that is `DISCONNECTED` and on no worker.
+    /// Creates a session that is `DISCONNECTED` and on no worker. Nothing follows from that, so there are no effects.
     ///
     /// # Errors
     /// The name is taken, the limit is reached, or the store fails.

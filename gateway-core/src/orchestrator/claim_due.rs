@@ -8,11 +8,14 @@ use crate::session::{Effect, Input, Session};
 use crate::store::StoreError;
 
 /// What a claim of due rows has found.
+#[must_use = "its effects are to be performed"]
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Claim {
     /// The effects to hand to [`Orchestrator::perform`].
     pub effects: Vec<Effect>,
     /// The time until the next row is due: zero if more rows are due already, none if no row has a time.
+    /// What others write meanwhile may be due earlier, and then they say so ([`crate::coord::Notice::Due`]).
     pub next: Option<Duration>,
     /// How many rows were claimed.
     pub claimed: usize,

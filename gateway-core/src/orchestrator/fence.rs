@@ -6,7 +6,7 @@
 //! placement has just put there.
 
 use super::apply::{events, gather};
-use super::{ATTEMPTS, Orchestrator};
+use super::{ATTEMPTS, Done, Orchestrator};
 use crate::coord::Notice;
 use crate::event::{Event, NewEvent, WorkerChanged};
 use crate::id::WorkerId;
@@ -16,18 +16,21 @@ use crate::time::Timestamp;
 use crate::worker::{Death, Evidence, Worker, WorkerStatus};
 
 impl Orchestrator {
-    /// Fences a dead incarnation and frees its sessions. Returns the effects that follow, or none if it was
-    /// fenced before, or if the worker has renewed after all.
+    /// Fences a dead incarnation and frees its sessions. Returns whether it did: not if it was fenced before,
+    /// or if the worker has renewed after all.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn fence(&self, death: &Death) -> Result<Option<Vec<Effect>>, StoreError> {
-        let freed = retry_conflicts(ATTEMPTS, || self.try_fence(death)).await?;
-        if freed.is_some() {
-            self.announce_worker(&death.owner().worker).await;
-            self.hint(&Notice::Outbox).await;
-        }
-        Ok(freed)
+    pub async fn fence(&self, death: &Death) -> Result<Done<bool>, StoreError> {
+        let Some(effects) = retry_conflicts(ATTEMPTS, || self.try_fence(death)).await? else {
+            return Ok(Done::quiet(false));
+        };
+        self.announce_worker(&death.owner().worker).await;
+        self.hint(&Notice::Outbox).await;
+        Ok(Done {
+            value: true,
+            effects,
+        })
     }
 
     async fn try_fence(&self, death: &Death) -> Result<Option<Vec<Effect>>, StoreError> {

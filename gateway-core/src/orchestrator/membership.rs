@@ -234,11 +234,8 @@ impl Orchestrator {
     /// # Errors
     /// The store fails.
     pub async fn goodbye(&self, owner: &Owner) -> Result<Done<()>, StoreError> {
-        let effects = self
-            .fence(&Death::goodbye(owner.clone()))
-            .await?
-            .unwrap_or_default();
-        Ok(Done { value: (), effects })
+        let fenced = self.fence(&Death::goodbye(owner.clone())).await?;
+        Ok(fenced.without_value())
     }
 
     /// Takes the word of a run's supervisor that its process has ended. The supervisor knows by `waitpid`, and
@@ -248,10 +245,7 @@ impl Orchestrator {
     /// The store fails.
     pub async fn exited(&self, owner: &Owner) -> Result<Done<()>, StoreError> {
         let fenced = self.fence(&Death::process_gone(owner.clone())).await?;
-        Ok(Done {
-            value: (),
-            effects: fenced.unwrap_or_default(),
-        })
+        Ok(fenced.without_value())
     }
 
     /// Returns the sessions that a run of a worker should hold.

@@ -5,23 +5,28 @@
 //! prompt attempt. So placing, failing over, recovering after a restart and repeating what was lost are
 //! one path, and any replica can take any step.
 //!
+//! A program with one loop gives its orchestrator to a [`Driver`], whose [`Driver::pump`] does everything but the
+//! operations and says when to come back. Who wants each step at a pace of its own, as the server does, calls:
+//!
 //! | call | when |
 //! |---|---|
 //! | an operation ([`Orchestrator::command`], [`Orchestrator::report`], [`Orchestrator::register`], …) | somebody asks or reports |
-//! | [`Orchestrator::claim_due`] | at the time the last one returned, or earlier on a nudge |
-//! | [`Orchestrator::watch_leases`], [`Orchestrator::follow_fleet`] | as often as workers report |
+//! | [`Orchestrator::claim_due`] | at the time the last one returned, at least every other second, and on [`Notice::Due`] |
+//! | [`Orchestrator::watch_leases`], [`Orchestrator::follow_fleet`] | as often as workers report: [`crate::worker::LeasePolicy::heartbeat`] |
+//! | [`Orchestrator::tick`] | in place of these three, after [`Tick::next`], which is never more than a heartbeat |
 //! | [`Orchestrator::erase_deleted`] | now and then: what a crash has kept from being erased |
-//! | [`Orchestrator::tick`] | in place of the first three, for a caller that has one loop |
 //! | [`Orchestrator::perform`] | for every effect that any of these returns, in any order, in parallel |
 //! | [`Orchestrator::review_vitals`] | about once a second; then [`Orchestrator::probe`] for each run that it returns |
 //!
-//! [`EffectQueue`] orders the effects of a caller that performs many at once. Spawning, sleeping and
-//! parallelism belong to the caller. Every future may be dropped at any await without harm.
+//! Whatever returns effects is `#[must_use]`. Losing them costs time and nothing else, because every row that they
+//! come from falls due again. [`EffectQueue`] orders the effects of a caller that performs many at once. Spawning,
+//! sleeping and parallelism belong to the caller. Every future may be dropped at any await without harm.
 
 mod admin;
 mod apply;
 mod card;
 mod claim_due;
+mod driver;
 mod effect_queue;
 mod erase;
 mod fence;
@@ -47,6 +52,7 @@ use std::time::Duration;
 pub use admin::{AddWorker, UpdateWorker, WorkerAdminError};
 pub use card::{CardPatch, CommandError, CreateError, NewCard};
 pub use claim_due::Claim;
+pub use driver::{Driver, Pumped, Turn};
 pub use effect_queue::{EffectLimits, EffectQueue};
 pub use follow_fleet::exclusion;
 pub use heartbeat::BeatError;
@@ -69,7 +75,7 @@ use crate::session::{Effect, SessionPolicy};
 use crate::state::StateStore;
 use crate::store::Store;
 use crate::time::Timestamp;
-use crate::worker::{LeaseAuthority, Vitals, WorkerLink};
+use crate::worker::{LeaseAuthority, LeasePolicy, Vitals, WorkerLink};
 
 /// How often a transaction that met a conflict is attempted in all.
 const ATTEMPTS: u32 = 8;
@@ -120,6 +126,7 @@ impl Default for Policy {
 }
 
 /// The result of an operation that is committed, and the effects to try now.
+#[must_use = "its effects are to be performed"]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Done<T> {
     /// What the operation returns to its caller.
@@ -133,6 +140,13 @@ impl<T> Done<T> {
         Self {
             value,
             effects: Vec::new(),
+        }
+    }
+
+    fn without_value(self) -> Done<()> {
+        Done {
+            value: (),
+            effects: self.effects,
         }
     }
 }
@@ -175,6 +189,12 @@ impl Orchestrator {
     #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Returns the times of leases that are in force.
+    #[must_use]
+    pub fn lease_policy(&self) -> &LeasePolicy {
+        self.ports.leases.policy()
     }
 
     fn fleet(&self) -> MutexGuard<'_, Fleet> {

@@ -1,4 +1,4 @@
-//! What a worker may say of itself when it registers (section 6 of the specification).
+//! What a worker may say of itself when it registers.
 
 use std::collections::BTreeMap;
 
@@ -43,6 +43,7 @@ fn listed(fields: &[InvalidField]) -> String {
 
 /// The registration of a run of a worker, checked by [`Registration::of`].
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Registration {
     /// The worker's slot and incarnation.
     pub owner: Owner,

@@ -8,12 +8,16 @@ use crate::session::Effect;
 use crate::store::StoreError;
 
 /// What a tick has found.
+#[must_use = "its effects are to be performed, and `next` says when to tick again"]
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Tick {
     /// The effects to hand to [`Orchestrator::perform`].
     pub effects: Vec<Effect>,
-    /// The time until the next row is due: zero if more rows are due already, none if no row has a time.
-    pub next: Option<Duration>,
+    /// The time until the next tick: zero if more rows are due already, and never more than
+    /// [`crate::worker::LeasePolicy::heartbeat`], because leases must be looked at that often, whoever granted
+    /// them.
+    pub next: Duration,
     /// How many due rows were claimed.
     pub claimed: usize,
     /// How many incarnations were fenced.
@@ -24,7 +28,8 @@ impl Orchestrator {
     /// Watches leases, follows the fleet and claims what is due: for a caller that has one loop. The three
     /// are independent of each other; a server runs each at a pace of its own.
     ///
-    /// Call it at least every [`crate::worker::LeasePolicy::heartbeat`].
+    /// Call it again when [`Tick::next`] has passed, or earlier: a worker whose lease nobody watches never
+    /// counts as dead. [`super::Driver`] does that, and performs the effects.
     ///
     /// # Errors
     /// The store fails; nothing is lost by calling again.
@@ -34,9 +39,10 @@ impl Orchestrator {
         let claim = self.claim_due().await?;
         let mut effects = watched.effects;
         gather(&mut effects, claim.effects);
+        let heartbeat = self.ports.leases.policy().heartbeat;
         Ok(Tick {
             effects,
-            next: claim.next,
+            next: claim.next.map_or(heartbeat, |next| next.min(heartbeat)),
             claimed: claim.claimed,
             fenced: watched.value,
         })

@@ -21,10 +21,9 @@ impl Orchestrator {
                 continue;
             };
             match self.fence(death).await {
-                Ok(None) => {}
-                Ok(Some(more)) => {
-                    fenced += 1;
-                    gather(&mut effects, more);
+                Ok(done) => {
+                    fenced += usize::from(done.value);
+                    gather(&mut effects, done.effects);
                 }
                 // One incarnation that cannot be fenced must not stop everything else.
                 Err(error) => {

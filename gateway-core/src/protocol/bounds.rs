@@ -1,4 +1,4 @@
-//! How long the texts of a worker may be (section 10 of the specification).
+//! How long the texts of a worker may be.
 //!
 //! A worker with a valid token is trusted with sessions, not with the gateway's memory: what it says in its
 //! own words is kept, shown to tenants and repeated in events. Words that people read are cut, because a state

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::SessionCounts;
 use crate::id::{Epoch, Incarnation, MessageId, SessionId};
 use crate::message::WaMessageId;
-use crate::session::{StartMode, StartOrder};
+use crate::session::{Owner, StartMode, StartOrder};
 use crate::time::Timestamp;
 
 /// How a worker starts a session.
@@ -65,11 +65,24 @@ impl From<&StartOrder> for StartSession {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Accepted {
     pub session_id: SessionId,
     pub epoch: Epoch,
     /// The status of the session at the worker.
     pub status: String,
+}
+
+impl Accepted {
+    /// Accepts an order to start.
+    #[must_use]
+    pub fn of(order: &StartSession) -> Self {
+        Self {
+            session_id: order.session_id,
+            epoch: order.epoch,
+            status: "CONNECTING".to_owned(),
+        }
+    }
 }
 
 /// The answer to `GET /sessions/{id}`: what the WhatsApp client itself says, not its last event.
@@ -175,6 +188,7 @@ pub struct NamedCall {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Sent {
     /// The gateway's id of the message.
     pub message_id: MessageId,
@@ -184,6 +198,19 @@ pub struct Sent {
     /// When the worker accepted it, by the worker's clock.
     #[serde(default)]
     pub accepted_at: Option<Timestamp>,
+}
+
+impl Sent {
+    /// Says that an order to send was obeyed.
+    #[must_use]
+    pub fn of(order: &SendMessage) -> Self {
+        Self {
+            message_id: order.message_id,
+            wa_message_id: order.wa_message_id.clone(),
+            status: "accepted".to_owned(),
+            accepted_at: None,
+        }
+    }
 }
 
 /// The body of `POST /sessions/{id}/release` and `POST /sessions/{id}/logout`.
@@ -199,6 +226,7 @@ pub struct StopSession {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Released {
     pub session_id: SessionId,
     pub epoch: Epoch,
@@ -208,6 +236,19 @@ pub struct Released {
     /// After a logout: whether WhatsApp was told that the device is unlinked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_unlinked: Option<bool>,
+}
+
+impl Released {
+    /// Says that a session is stopped at this epoch, and that nothing is stored of it.
+    #[must_use]
+    pub const fn new(session_id: SessionId, epoch: Epoch) -> Self {
+        Self {
+            session_id,
+            epoch,
+            last_seq: 0,
+            remote_unlinked: None,
+        }
+    }
 }
 
 /// The body of `POST /sessions/{id}/passkey` and `POST /sessions/{id}/passkey/confirm`.
@@ -226,6 +267,7 @@ pub struct Passkey {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Health {
     /// `ok`, or what the worker says of itself.
     pub status: String,
@@ -239,6 +281,21 @@ pub struct Health {
     pub uptime_seconds: Option<u64>,
     #[serde(default)]
     pub sessions: SessionCounts,
+}
+
+impl Health {
+    /// Says that a run of a worker is well.
+    #[must_use]
+    pub fn of(run: &Owner) -> Self {
+        Self {
+            status: "ok".to_owned(),
+            worker_id: run.worker.to_string(),
+            incarnation: run.incarnation.to_string(),
+            protocol_version: None,
+            uptime_seconds: None,
+            sessions: SessionCounts::default(),
+        }
+    }
 }
 
 /// The body of a worker's refusal.

@@ -15,6 +15,7 @@ use crate::worker::Capabilities;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RegisterWorker))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct Register {
     /// The id of the worker's slot, 1 to 50 characters; normalised.
     pub worker_id: String,
@@ -46,6 +47,27 @@ pub struct Register {
     /// What its engine can do.
     #[serde(default)]
     pub capabilities: Capabilities,
+}
+
+impl Register {
+    /// Makes the registration of a run of a worker that says no more of itself than it must.
+    #[must_use]
+    pub fn new(worker_id: &str, incarnation: &str, endpoint: &str, max_sessions: u32) -> Self {
+        Self {
+            worker_id: worker_id.to_owned(),
+            endpoint: endpoint.to_owned(),
+            max_sessions,
+            incarnation: incarnation.to_owned(),
+            protocol_version: None,
+            version: None,
+            environment: None,
+            labels: BTreeMap::new(),
+            engine: None,
+            engine_version: None,
+            state_format: None,
+            capabilities: Capabilities::default(),
+        }
+    }
 }
 
 /// The answer to a registration.

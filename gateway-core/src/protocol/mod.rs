@@ -1,4 +1,4 @@
-//! The wire types of the worker protocol, version 1 (section 6 of the specification).
+//! The wire types of the worker protocol, version 1, which `docs/protocol.md` of the repository describes.
 //!
 //! For the gateway and for workers written in Rust. JSON, camelCase; unknown fields are ignored, and what
 //! may gain values later (statuses, types) travels as text, so that a fleet can be upgraded worker by

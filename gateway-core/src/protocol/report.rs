@@ -34,6 +34,7 @@ impl<T> Reports<T> {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct SessionReport {
     /// The worker that reports; that of the token if absent.
     #[serde(default)]
@@ -99,10 +100,57 @@ pub struct SessionReport {
     pub sent_at: Option<Timestamp>,
 }
 
+impl SessionReport {
+    /// Makes a report that a session has this status, and says nothing else. `status` is how the session is getting
+    /// on:
+    ///
+    /// - `CONNECTING`, with the reason `pairing` once a code was scanned and `syncing` while data is read;
+    /// - `QR_REQUIRED`, with a code to scan or to type, or a passkey challenge, and until when it lives;
+    /// - `CONNECTED`: from the first such report on the session is paired, and is restored elsewhere without a
+    ///   scan;
+    /// - `RECONNECTING`: the worker is on it, and says in `retryAt` when it tries again;
+    /// - `DISCONNECTED`, `LOGGED_OUT`, `RESTRICTED` (with `until`) and `ERROR`: the worker has closed and
+    ///   tombstoned the session, and this is its last word at that epoch.
+    ///
+    /// Anything else counts as `ERROR`, reason `unknown_status_…`.
+    ///
+    /// `phone_number` may be left out. With the reason `pairing` or `syncing` it says that the session is paired.
+    #[must_use]
+    pub fn new(session_id: SessionId, epoch: Epoch, status: &str) -> Self {
+        Self {
+            worker_id: None,
+            session_id,
+            incarnation: None,
+            epoch,
+            report_id: None,
+            report_seq: None,
+            status: status.to_owned(),
+            reason: None,
+            until: None,
+            retry_at: None,
+            action_required: None,
+            qr_code: None,
+            qr_expires_at: None,
+            qr_index: None,
+            pairing_code: None,
+            pairing_expires_at: None,
+            passkey_challenge: None,
+            passkey_expires_at: None,
+            phone_number: None,
+            last_inbound_at: None,
+            last_ack_at: None,
+            last_pong_at: None,
+            occurred_at: None,
+            sent_at: None,
+        }
+    }
+}
+
 /// The body of `POST /webhooks/message-status`: what a worker reports of an outbound message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct MessageReport {
     /// The worker that reports; that of the token if absent.
     #[serde(default)]
@@ -146,11 +194,37 @@ pub struct MessageReport {
     pub sent_at: Option<Timestamp>,
 }
 
+impl MessageReport {
+    /// Makes a report of what is known of a message: `sent`, `delivered`, `read`, `played`, `failed` or `unknown`;
+    /// others are dropped. Fill in at least one of the message's ids.
+    #[must_use]
+    pub fn new(session_id: SessionId, epoch: Epoch, status: &str) -> Self {
+        Self {
+            worker_id: None,
+            session_id,
+            incarnation: None,
+            epoch,
+            report_id: None,
+            message_id: None,
+            wa_message_id: None,
+            from_me: false,
+            chat: None,
+            chat_alt: None,
+            sender: None,
+            status: status.to_owned(),
+            error: None,
+            occurred_at: None,
+            sent_at: None,
+        }
+    }
+}
+
 /// The body of `POST /webhooks/messages`: a message that came in, or that the owner of the account has written on the
 /// phone or on another linked device. What this session has sent for the gateway is reported by its status alone.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct InboundMessage {
     /// The worker that reports; that of the token if absent.
     #[serde(default)]
@@ -191,6 +265,30 @@ pub struct InboundMessage {
     /// The fields of the type.
     #[serde(flatten)]
     pub content: Map<String, Value>,
+}
+
+impl InboundMessage {
+    /// Makes a message that came in in a chat, of which nothing else is known yet.
+    #[must_use]
+    pub fn new(session_id: SessionId, epoch: Epoch, chat: &str, wa_message_id: &str) -> Self {
+        Self {
+            worker_id: None,
+            session_id,
+            incarnation: None,
+            epoch,
+            chat: chat.to_owned(),
+            chat_alt: None,
+            sender: None,
+            sender_alt: None,
+            from_me: false,
+            wa_message_id: wa_message_id.to_owned(),
+            offline: false,
+            kind: None,
+            occurred_at: None,
+            sent_at: None,
+            content: Map::new(),
+        }
+    }
 }
 
 /// Reads a field that a report may lack: what cannot be read counts as absent, because a fact must not be lost for it.

@@ -1,14 +1,13 @@
 //! A worker that is gone: suspicion is soft, death is hard.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Registration};
-use gateway_core::protocol::HeldSession;
+use gateway_core::protocol::{HeldSession, Register};
 use gateway_core::session::{Command, Reason, Status};
 use gateway_core::store::Store;
-use gateway_core::worker::{Engine, WorkerStatus};
+use gateway_core::worker::{AllowedHost, WorkerStatus};
 use gateway_testkit::worker::{Restart, Script};
 use serde_json::json;
 
@@ -218,7 +217,7 @@ fn a_worker_that_answers_no_stop_is_cordoned_then_disowned_and_fenced() {
     world.settle();
     let fields = json!({"status": "CONNECTED", "reportSeq": 1, "phoneNumber": "491701234567"});
     let said = say(&world, session, &fields);
-    block_on(world.gateway().orchestrator.report(&deaf, &said)).expect("folded");
+    let _ = block_on(world.gateway().orchestrator.report(&deaf, &said)).expect("folded");
     world.add_worker(2, 10, Script::default());
     world.settle();
     let held = HeldSession {
@@ -272,16 +271,10 @@ fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
     let world = World::new(41).with_workers(1..=1, 1);
     let owner = world.fleet.owner(&worker(1)).expect("a worker");
     let known = world.worker(1);
-    let again = Registration {
-        owner: owner.clone(),
-        endpoint: known.endpoint.expect("an endpoint").parse().expect("a URL"),
-        max_sessions: known.max_sessions,
-        protocol_version: known.protocol_version,
-        version: None,
-        environment: None,
-        labels: BTreeMap::new(),
-        engine: Engine::default(),
-    };
+    let endpoint = known.endpoint.expect("an endpoint");
+    let (id, run) = (owner.worker.as_str(), owner.incarnation.as_str());
+    let body = Register::new(id, run, &endpoint, known.max_sessions);
+    let again = Registration::of(body, &[AllowedHost::Any]).expect("it says nothing wrong");
     let renewals = || {
         block_on(async {
             let mut tx = world
@@ -297,6 +290,6 @@ fn registering_again_gives_a_whole_lease_and_whoever_watches_counts_anew() {
     let before = renewals();
     let (orchestrator, origin) = (&world.gateway().orchestrator, Origin::default());
     let joined = orchestrator.register(&origin, Join::Bootstrap, &again);
-    block_on(joined).expect("let in again");
+    let _ = block_on(joined).expect("let in again");
     assert_eq!(renewals(), before + 1);
 }

@@ -15,7 +15,7 @@ const MANY: u32 = 100;
 fn register(orchestrator: &Orchestrator, number: u32) {
     let (origin, run) = (Origin::default(), registration(number, 1));
     let done = block_on(orchestrator.register(&origin, Join::Bootstrap, &run));
-    done.expect("let in");
+    let _ = done.expect("let in");
 }
 
 fn placeable(orchestrator: &Orchestrator) -> usize {
@@ -52,7 +52,7 @@ fn a_fleet_in_which_nothing_changes_is_not_read_again() {
     let before = world.shared.store.worker_rows_read();
     for _ in 0..40 {
         follow();
-        block_on(orchestrator.claim_due()).expect("answered");
+        let _ = block_on(orchestrator.claim_due()).expect("answered");
     }
     assert_eq!(world.shared.store.worker_rows_read(), before);
 }
@@ -102,6 +102,6 @@ fn what_a_heartbeat_says_at_one_replica_is_followed_by_the_others() {
     };
     let owner = registration(1, 1).owner;
     let beat = block_on(here.orchestrator.heartbeat(&owner, &cannot_persist));
-    beat.expect("renewed");
+    let _ = beat.expect("renewed");
     assert_eq!(placeable(&there.orchestrator), 0);
 }

@@ -21,7 +21,7 @@ fn connected(world: &World, owner: &Owner) -> SessionId {
         session,
         &json!({"status": "CONNECTED", "reportSeq": 1, "phoneNumber": "491701234567"}),
     );
-    block_on(world.gateway().orchestrator.report(owner, &said)).expect("folded");
+    let _ = block_on(world.gateway().orchestrator.report(owner, &said)).expect("folded");
     live(world, owner, 40);
     assert_eq!(world.status(session), Status::Connected);
     session

@@ -5,12 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway_core::id::{SessionId, WorkerId};
-use gateway_core::protocol::{
-    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
-};
+use gateway_core::protocol::{Accepted, Released, StartSession};
 use gateway_core::session::Order;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
-use serde_json::json;
+use gateway_testkit::delegate::{Delegate, DelegateLink};
 
 use super::world::World;
 
@@ -33,7 +31,7 @@ impl Bent {
             disclaimed: None,
         };
         bend(&mut bent);
-        world.shared.link = Arc::new(bent);
+        world.shared.link = Arc::new(Delegate(bent));
         world.restart_gateways();
     }
 
@@ -43,7 +41,11 @@ impl Bent {
 }
 
 #[async_trait]
-impl WorkerLink for Bent {
+impl DelegateLink for Bent {
+    fn below(&self) -> &dyn WorkerLink {
+        &*self.link
+    }
+
     async fn start(
         &self,
         target: &Target,
@@ -51,31 +53,9 @@ impl WorkerLink for Bent {
         limit: Duration,
     ) -> Result<Accepted, LinkError> {
         if self.idles(target) {
-            let accepted = json!({
-                "sessionId": body.session_id, "epoch": body.epoch, "status": "CONNECTING",
-            });
-            return Ok(serde_json::from_value(accepted).expect("an answer"));
+            return Ok(Accepted::of(body));
         }
-        self.link.start(target, body, limit).await
-    }
-
-    async fn session(
-        &self,
-        target: &Target,
-        session: SessionId,
-        limit: Duration,
-    ) -> Result<SessionState, LinkError> {
-        self.link.session(target, session, limit).await
-    }
-
-    async fn send(
-        &self,
-        target: &Target,
-        session: SessionId,
-        body: &SendMessage,
-        limit: Duration,
-    ) -> Result<Sent, LinkError> {
-        self.link.send(target, session, body, limit).await
+        self.below().start(target, body, limit).await
     }
 
     async fn release(
@@ -88,44 +68,8 @@ impl WorkerLink for Bent {
             return Err(LinkError::UnknownSession);
         }
         if self.idles(target) {
-            let released = json!({
-                "sessionId": order.session, "epoch": order.epoch, "lastSeq": 0,
-            });
-            return Ok(serde_json::from_value(released).expect("an answer"));
+            return Ok(Released::new(order.session, order.epoch));
         }
-        self.link.release(target, order, limit).await
-    }
-
-    async fn logout(
-        &self,
-        target: &Target,
-        order: &Order,
-        limit: Duration,
-    ) -> Result<Released, LinkError> {
-        self.link.logout(target, order, limit).await
-    }
-
-    async fn forget(
-        &self,
-        target: &Target,
-        order: &Order,
-        limit: Duration,
-    ) -> Result<Released, LinkError> {
-        self.link.forget(target, order, limit).await
-    }
-
-    async fn passkey(
-        &self,
-        target: &Target,
-        order: &Order,
-        body: &Passkey,
-        confirm: bool,
-        limit: Duration,
-    ) -> Result<(), LinkError> {
-        self.link.passkey(target, order, body, confirm, limit).await
-    }
-
-    async fn health(&self, target: &Target, limit: Duration) -> Result<Health, LinkError> {
-        self.link.health(target, limit).await
+        self.below().release(target, order, limit).await
     }
 }

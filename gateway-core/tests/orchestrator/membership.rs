@@ -1,13 +1,12 @@
 //! Who is let in, as what, and who is not.
 
 use gateway_core::audit::{AuditFilter, action};
-use gateway_core::id::Incarnation;
 use gateway_core::identity::Origin;
 use gateway_core::orchestrator::{Join, Member, RegisterError, Registration};
-use gateway_core::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION};
+use gateway_core::protocol::{MIN_PROTOCOL_VERSION, PROTOCOL_VERSION, Register};
 use gateway_core::session::Owner;
 use gateway_core::store::{PlatformStore, StoreError};
-use gateway_core::worker::{Endpoint, Engine, WorkerStatus};
+use gateway_core::worker::{AllowedHost, Endpoint, WorkerStatus};
 
 use super::world::{World, seconds, worker};
 use super::{all_at_once, block_on};
@@ -17,26 +16,22 @@ fn at(url: &str) -> Endpoint {
 }
 
 pub(crate) fn registration(number: u32, run: u32) -> Registration {
-    Registration {
-        owner: Owner {
-            worker: worker(number),
-            incarnation: Incarnation::parse(&format!("incarnation-{run}")).expect("a token"),
-        },
-        endpoint: at(&format!("http://worker-{number}:3000")),
-        max_sessions: 10,
-        protocol_version: PROTOCOL_VERSION,
-        version: None,
-        environment: None,
-        labels: Default::default(),
-        engine: Engine::default(),
-    }
+    let (id, endpoint) = (
+        format!("worker-{number}"),
+        format!("http://worker-{number}:3000"),
+    );
+    let body = Register::new(&id, &format!("incarnation-{run}"), &endpoint, 10);
+    Registration::of(body, &[AllowedHost::Any]).expect("it says nothing wrong")
+}
+
+/// Another address, and the rest as it was.
+fn moved_to(endpoint: Endpoint, mut registration: Registration) -> Registration {
+    registration.endpoint = endpoint;
+    registration
 }
 
 fn moved(number: u32, run: u32) -> Registration {
-    Registration {
-        endpoint: at("http://elsewhere:3000"),
-        ..registration(number, run)
-    }
+    moved_to(at("http://elsewhere:3000"), registration(number, run))
 }
 
 fn join(world: &World, registration: &Registration) -> Result<Member, RegisterError> {
@@ -53,10 +48,8 @@ fn present(world: &World, owner: &Owner) -> bool {
 fn a_worker_of_a_protocol_that_is_not_spoken_here_is_refused() {
     let world = World::new(1);
     for asked in [MIN_PROTOCOL_VERSION - 1, PROTOCOL_VERSION + 1] {
-        let other = Registration {
-            protocol_version: asked,
-            ..registration(1, 1)
-        };
+        let mut other = registration(1, 1);
+        other.protocol_version = asked;
         let refused = join(&world, &other);
         assert!(
             matches!(refused, Err(RegisterError::ProtocolVersion { asked: named }) if named == asked),
@@ -83,10 +76,7 @@ fn a_one_time_token_opens_no_id_that_nobody_reserved() {
 fn two_workers_do_not_share_an_endpoint() {
     let world = World::new(3);
     join(&world, &registration(1, 1)).expect("the first");
-    let same = Registration {
-        endpoint: registration(1, 1).endpoint,
-        ..registration(2, 1)
-    };
+    let same = moved_to(registration(1, 1).endpoint, registration(2, 1));
     let refused = join(&world, &same);
     assert!(
         matches!(&refused, Err(RegisterError::EndpointInUse { holder }) if *holder == worker(1)),
@@ -136,7 +126,7 @@ fn a_registration_is_in_the_audit_log_once_with_what_it_changed() {
     };
     let orchestrator = &world.gateway().orchestrator;
     let enter = |run: &Registration| {
-        block_on(orchestrator.register(&from, Join::Bootstrap, run)).expect("let in");
+        let _ = block_on(orchestrator.register(&from, Join::Bootstrap, run)).expect("let in");
     };
     for run in [1, 1, 2] {
         world.clock.advance(seconds(1));

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use gateway_core::identity::{Actor, Origin};
-use gateway_core::orchestrator::{
-    AddWorker, BeatError, Join, RegisterError, Registration, UpdateWorker,
-};
+use gateway_core::orchestrator::{AddWorker, BeatError, Join, RegisterError, UpdateWorker};
 use gateway_core::orchestrator::{Orchestrator, WorkerAdminError};
 use gateway_core::protocol::Beat;
 use gateway_core::session::{Command, Status};
@@ -63,14 +61,14 @@ fn a_reserved_slot_takes_its_one_time_token_once_and_nothing_else() {
     }
     assert_eq!(world.worker(1).status, WorkerStatus::Pending);
 
-    join(Join::OneTime(TOKEN), 1).expect("the token of that slot");
+    let _ = join(Join::OneTime(TOKEN), 1).expect("the token of that slot");
     let row = world.worker(1);
     assert_eq!((row.status, row.max_sessions), (WorkerStatus::Active, 10));
     assert_eq!(row.labels, label("eu"), "what the operator said stays");
-    join(Join::OneTime(TOKEN), 1).expect("the same run: the answer may have been lost");
+    let _ = join(Join::OneTime(TOKEN), 1).expect("the same run: the answer may have been lost");
     let again = join(Join::OneTime(TOKEN), 2);
     assert!(matches!(again, Err(RegisterError::WrongToken)), "{again:?}");
-    join(Join::Bootstrap, 2).expect("its next run comes like any other");
+    let _ = join(Join::Bootstrap, 2).expect("its next run comes like any other");
     let late = join(Join::OneTime(TOKEN), 1);
     assert!(matches!(late, Err(RegisterError::WrongToken)), "{late:?}");
 }
@@ -84,11 +82,9 @@ fn an_operators_labels_win_and_a_workers_are_replaced_by_those_of_its_next_run()
         let labels = labels
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
-        let run = Registration {
-            labels: labels.collect(),
-            ..registration(1, run)
-        };
-        block_on(orchestrator.register(&Origin::default(), join, &run)).expect("let in");
+        let mut run = registration(1, run);
+        run.labels = labels.collect();
+        let _ = block_on(orchestrator.register(&Origin::default(), join, &run)).expect("let in");
     };
     let labels = || {
         let labels = world.worker(1).labels_in_force().into_iter();
@@ -243,7 +239,7 @@ fn a_worker_is_removed_only_when_it_holds_nothing() {
     );
     let (origin, run) = (Origin::default(), registration(1, 9));
     let join = orchestrator.register(&origin, Join::OneTime(TOKEN), &run);
-    block_on(join).expect("and let in");
+    let _ = block_on(join).expect("and let in");
     world.assert_safe();
 }
 

@@ -96,7 +96,7 @@ fn a_session_that_connects_while_its_worker_is_suspect_is_shown_as_silent_too() 
     assert_eq!(world.worker(1).status, WorkerStatus::Suspect);
     let fields = json!({"status": "CONNECTED", "reportSeq": 1, "phoneNumber": "491701234567"});
     let said = say(&world, session, &fields);
-    block_on(world.gateway().orchestrator.report(&owner, &said)).expect("folded");
+    let _ = block_on(world.gateway().orchestrator.report(&owner, &said)).expect("folded");
     world.run(seconds(2));
     assert!(is_silent(&world, session));
     live(&world, &owner, 2);
@@ -112,7 +112,7 @@ fn a_registration_that_is_repeated_is_a_sign_of_life() {
     world.settle();
     let fields = json!({"status": "CONNECTED", "reportSeq": 1, "phoneNumber": "491701234567"});
     let said = say(&world, session, &fields);
-    block_on(world.gateway().orchestrator.report(&owner, &said)).expect("folded");
+    let _ = block_on(world.gateway().orchestrator.report(&owner, &said)).expect("folded");
     world.run(seconds(10));
     assert!(is_silent(&world, session));
     join(&world, 1, 1, 10);

@@ -266,6 +266,6 @@ fn recovery_is_said_again_when_the_store_was_away() {
     let lost = block_on(orchestrator.recovery_status(&owner, &results));
     assert!(matches!(lost, Err(ReportError::Store(_))), "{lost:?}");
     world.shared.store.set_available(true);
-    block_on(orchestrator.recovery_status(&owner, &results)).expect("taken");
+    let _ = block_on(orchestrator.recovery_status(&owner, &results)).expect("taken");
     assert_eq!(world.row(session).phase.name(), "ACTIVE");
 }

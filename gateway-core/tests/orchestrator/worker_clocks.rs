@@ -59,7 +59,7 @@ fn a_code_is_shown_as_long_as_it_lives_whatever_the_workers_clock_says() {
             }),
         );
         let orchestrator = &world.gateway().orchestrator;
-        block_on(orchestrator.report(&owner, &said)).expect("folded");
+        let _ = block_on(orchestrator.report(&owner, &said)).expect("folded");
         live(&world, &owner, 6);
         assert_eq!(world.status(session), Status::QrRequired, "{off:?}");
         let code = block_on(orchestrator.pairing_secret(TENANT, session, ChallengeKind::Qr));
@@ -83,7 +83,7 @@ fn a_restriction_and_a_retry_last_as_long_as_the_worker_means() {
                 }),
             );
             let orchestrator = &world.gateway().orchestrator;
-            block_on(orchestrator.report(&owner, &said)).expect("folded");
+            let _ = block_on(orchestrator.report(&owner, &said)).expect("folded");
             let retry_at = world.row(session).status().retry_at.expect("tried again");
             assert_eq!(
                 retry_at.since(world.clock.now()),
@@ -113,7 +113,7 @@ fn a_restriction_that_is_over_does_not_log_in_again_and_again() {
                 }),
             );
             let orchestrator = &world.gateway().orchestrator;
-            block_on(orchestrator.report(&owner, &said)).expect("folded");
+            let _ = block_on(orchestrator.report(&owner, &said)).expect("folded");
         }
         live(&world, &owner, 2);
     }

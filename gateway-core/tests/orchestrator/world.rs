@@ -183,7 +183,7 @@ impl World {
                     continue;
                 };
                 gateway.local.carry_out(tick.effects);
-                let wait = tick.next.unwrap_or(TICK).min(TICK);
+                let wait = tick.next.min(TICK);
                 // The memory clock stands still between two ticks at one moment.
                 next.set(self.clock.uptime().plus(wait.max(Duration::from_micros(1))));
             }

@@ -23,6 +23,7 @@ use gateway_core::session::{Open, Owner, Route, SessionRef, Standing};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{LinkError, Target};
 use gateway_testkit::clock::ManualClock;
+use gateway_testkit::delegate::Delegate;
 use gateway_testkit::entropy::SeededEntropy;
 use mocks::{MockLog, MockRoutes, place};
 use worker::{Answer, ScriptedWorker};
@@ -137,7 +138,7 @@ impl Stage {
     fn send(self, request: &SendRequest) -> (Result<SendOutcome, SendError>, Vec<Outgoing>) {
         let sender = Sender {
             routes: Arc::new(self.routes),
-            link: Arc::new(self.worker),
+            link: Arc::new(Delegate(self.worker)),
             log: Arc::new(self.log),
             ids: MessageIds::new(b"key"),
             clock: Arc::new(ManualClock::default()),

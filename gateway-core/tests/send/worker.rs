@@ -7,11 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway_core::id::{Epoch, MessageId, SessionId};
 use gateway_core::message::SendLimits;
-use gateway_core::protocol::{
-    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
-};
-use gateway_core::session::Order;
+use gateway_core::protocol::{SendMessage, Sent};
 use gateway_core::worker::{LinkError, Target, WorkerLink};
+use gateway_testkit::delegate::DelegateLink;
 
 use super::{SESSION, owner};
 
@@ -63,18 +61,12 @@ impl Drop for ScriptedWorker {
     }
 }
 
-/// The good answer to `body`.
-fn accepted(body: &SendMessage) -> Sent {
-    Sent {
-        message_id: body.message_id,
-        wa_message_id: body.wa_message_id.clone(),
-        status: "accepted".to_owned(),
-        accepted_at: None,
-    }
-}
-
 #[async_trait]
-impl WorkerLink for ScriptedWorker {
+impl DelegateLink for ScriptedWorker {
+    fn below(&self) -> &dyn WorkerLink {
+        panic!("a send gives the worker no other command")
+    }
+
     async fn send(
         &self,
         target: &Target,
@@ -94,61 +86,13 @@ impl WorkerLink for ScriptedWorker {
         );
         assert_eq!(target.owner, run);
         match answer {
-            Answer::Accepts => Ok(accepted(body)),
-            Answer::AcceptsAnother(message_id) => Ok(Sent {
-                message_id,
-                ..accepted(body)
-            }),
+            Answer::Accepts => Ok(Sent::of(body)),
+            Answer::AcceptsAnother(message_id) => {
+                let mut sent = Sent::of(body);
+                sent.message_id = message_id;
+                Ok(sent)
+            }
             Answer::Fails(error) => Err(error),
         }
     }
-
-    async fn start(
-        &self,
-        _: &Target,
-        _: &StartSession,
-        _: Duration,
-    ) -> Result<Accepted, LinkError> {
-        not_a_send()
-    }
-
-    async fn session(
-        &self,
-        _: &Target,
-        _: SessionId,
-        _: Duration,
-    ) -> Result<SessionState, LinkError> {
-        not_a_send()
-    }
-
-    async fn release(&self, _: &Target, _: &Order, _: Duration) -> Result<Released, LinkError> {
-        not_a_send()
-    }
-
-    async fn logout(&self, _: &Target, _: &Order, _: Duration) -> Result<Released, LinkError> {
-        not_a_send()
-    }
-
-    async fn forget(&self, _: &Target, _: &Order, _: Duration) -> Result<Released, LinkError> {
-        not_a_send()
-    }
-
-    async fn passkey(
-        &self,
-        _: &Target,
-        _: &Order,
-        _: &Passkey,
-        _: bool,
-        _: Duration,
-    ) -> Result<(), LinkError> {
-        not_a_send()
-    }
-
-    async fn health(&self, _: &Target, _: Duration) -> Result<Health, LinkError> {
-        not_a_send()
-    }
-}
-
-fn not_a_send() -> ! {
-    panic!("a send gives the worker no other command")
 }

@@ -293,9 +293,9 @@ async fn a_suspect_worker_closes_the_routes_to_it_with_the_next_look() {
     there.look().await;
     assert!(is_open(route(&there, tenant, &session).await));
     // Watched from now on, and silent since.
-    scene.app.app.orchestrator.tick().await.expect("a tick");
+    let _watched = scene.app.app.orchestrator.tick().await.expect("a tick");
     scene.app.advance(7);
-    scene.app.app.orchestrator.tick().await.expect("a tick");
+    let _silent = scene.app.app.orchestrator.tick().await.expect("a tick");
     there.look().await;
     assert!(!is_open(route(&there, tenant, &session).await));
     let beat = json!({"incarnation": INCARNATION, "sentAt": "2033-01-01T00:00:00.000Z"});

@@ -8,8 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway_core::id::{SessionId, WorkerId};
 use gateway_core::protocol::{
-    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionCounts, SessionState,
-    StartSession,
+    Accepted, Health, Passkey, Released, SendMessage, Sent, SessionState, StartSession,
 };
 use gateway_core::session::Order;
 use gateway_core::worker::{LinkError, Target, WorkerLink};
@@ -122,12 +121,7 @@ impl ScriptedLink {
         script.stops.push((how, order.session));
         match &script.on_stop {
             Some(error) => Err(error.clone()),
-            None => Ok(Released {
-                session_id: order.session,
-                epoch: order.epoch,
-                last_seq: 0,
-                remote_unlinked: None,
-            }),
+            None => Ok(Released::new(order.session, order.epoch)),
         }
     }
 }
@@ -141,11 +135,7 @@ impl WorkerLink for ScriptedLink {
         _: Duration,
     ) -> Result<Accepted, LinkError> {
         self.script().starts.push(body.clone());
-        Ok(Accepted {
-            session_id: body.session_id,
-            epoch: body.epoch,
-            status: "CONNECTING".to_owned(),
-        })
+        Ok(Accepted::of(body))
     }
 
     async fn session(
@@ -175,12 +165,7 @@ impl WorkerLink for ScriptedLink {
         }
         match error {
             Some(error) => Err(error),
-            None => Ok(Sent {
-                message_id: body.message_id,
-                wa_message_id: body.wa_message_id.clone(),
-                status: "accepted".to_owned(),
-                accepted_at: None,
-            }),
+            None => Ok(Sent::of(body)),
         }
     }
 
@@ -213,13 +198,6 @@ impl WorkerLink for ScriptedLink {
         if let Some(error) = self.script().on_health.clone() {
             return Err(error);
         }
-        Ok(Health {
-            status: "ok".to_owned(),
-            worker_id: target.owner.worker.to_string(),
-            incarnation: target.owner.incarnation.to_string(),
-            protocol_version: Some(1),
-            uptime_seconds: Some(1),
-            sessions: SessionCounts::default(),
-        })
+        Ok(Health::of(&target.owner))
     }
 }

@@ -6,7 +6,6 @@ use gateway_core::id::{Epoch, SessionId};
 use gateway_core::protocol::{InboundMessage, MessageReport};
 use gateway_core::session::Owner;
 use gateway_core::time::Uptime;
-use serde_json::Map;
 
 use crate::fact::Fact;
 use crate::progress::{Ending, Progress};
@@ -39,23 +38,10 @@ pub(crate) fn blank_receipt(
     epoch: Epoch,
     status: &str,
 ) -> MessageReport {
-    MessageReport {
-        worker_id: Some(owner.worker.to_string()),
-        session_id: session,
-        incarnation: Some(owner.incarnation.to_string()),
-        epoch,
-        report_id: None,
-        message_id: None,
-        wa_message_id: None,
-        from_me: false,
-        chat: None,
-        chat_alt: None,
-        sender: None,
-        status: status.to_owned(),
-        error: None,
-        occurred_at: None,
-        sent_at: None,
-    }
+    let mut report = MessageReport::new(session, epoch, status);
+    report.worker_id = Some(owner.worker.to_string());
+    report.incarnation = Some(owner.incarnation.to_string());
+    report
 }
 
 impl Session {
@@ -115,23 +101,10 @@ impl Session {
     /// Drafts a message that came in. Fill in what else is known of it.
     #[must_use]
     pub fn draft_inbound(&self, chat: &str, wa_message_id: &str) -> InboundMessage {
-        InboundMessage {
-            worker_id: Some(self.owner.worker.to_string()),
-            session_id: self.id,
-            incarnation: Some(self.owner.incarnation.to_string()),
-            epoch: self.epoch,
-            chat: chat.to_owned(),
-            chat_alt: None,
-            sender: None,
-            sender_alt: None,
-            from_me: false,
-            wa_message_id: wa_message_id.to_owned(),
-            offline: false,
-            kind: None,
-            occurred_at: None,
-            sent_at: None,
-            content: Map::new(),
-        }
+        let mut message = InboundMessage::new(self.id, self.epoch, chat, wa_message_id);
+        message.worker_id = Some(self.owner.worker.to_string());
+        message.incarnation = Some(self.owner.incarnation.to_string());
+        message
     }
 
     /// Delivers a message that came in. When the ticket is settled, the gateway has it for good, or will

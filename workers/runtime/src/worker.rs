@@ -300,12 +300,8 @@ impl<E: Engine> Worker<E> {
             sent: None,
         };
         let accepted_at = self.engine.send(session, body).await?;
-        let sent = Sent {
-            message_id: body.message_id,
-            wa_message_id: body.wa_message_id.clone(),
-            status: "accepted".to_owned(),
-            accepted_at: Some(accepted_at),
-        };
+        let mut sent = Sent::of(body);
+        sent.accepted_at = Some(accepted_at);
         underway.sent = Some(sent.clone());
         Ok(sent)
     }

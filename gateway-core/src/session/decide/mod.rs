@@ -29,6 +29,7 @@ use crate::event::Event;
 use crate::time::Timestamp;
 
 /// What follows from an input: the next row, events and effects.
+#[must_use = "a decision that is not stored changes nothing"]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The row to store under the version that was read; `None` deletes it.

@@ -41,9 +41,8 @@ pub(super) async fn bury_former(server: &Server) -> Result<(), CommandFailure> {
     let former = owners.filter(|owner| owner.incarnation.as_str().starts_with(&mark));
     for owner in former {
         let death = Death::process_gone(owner);
-        if let Some(effects) = app.orchestrator.fence(&death).await? {
-            app.effects.carry_out(effects);
-        }
+        let fenced = app.orchestrator.fence(&death).await?;
+        app.effects.carry_out(fenced.effects);
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Rules {
         }
     }
 
-    /// The call was not taken. What follows stands in a table in `workers/PROTOCOL.md`.
+    /// The call was not taken. What follows stands in a table in `docs/protocol.md`.
     pub(super) fn refused(&mut self, flight: &Flight, error: &GatewayError, now: Moment) {
         match flight {
             Flight::Register if *error != GatewayError::IncarnationEnded => {

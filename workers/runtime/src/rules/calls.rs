@@ -102,20 +102,17 @@ impl Rules {
 
     fn registration(&self) -> Register {
         let (card, info) = (&self.card, &self.info);
-        Register {
-            worker_id: card.id.to_string(),
-            endpoint: card.endpoint.clone(),
-            max_sessions: card.max_sessions,
-            incarnation: self.incarnation.to_string(),
-            protocol_version: Some(PROTOCOL_VERSION),
-            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            environment: card.environment.clone(),
-            labels: card.labels.clone(),
-            engine: Some(info.name.clone()),
-            engine_version: Some(info.version.clone()),
-            state_format: Some(info.state_format.clone()),
-            capabilities: info.capabilities.clone(),
-        }
+        let (id, run) = (card.id.as_str(), self.incarnation.as_str());
+        let mut body = Register::new(id, run, &card.endpoint, card.max_sessions);
+        body.protocol_version = Some(PROTOCOL_VERSION);
+        body.version = Some(env!("CARGO_PKG_VERSION").to_owned());
+        body.environment.clone_from(&card.environment);
+        body.labels.clone_from(&card.labels);
+        body.engine = Some(info.name.clone());
+        body.engine_version = Some(info.version.clone());
+        body.state_format = Some(info.state_format.clone());
+        body.capabilities = info.capabilities.clone();
+        body
     }
 
     fn beat(&mut self, load: Load, now: Moment) -> Beat {

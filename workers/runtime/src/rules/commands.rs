@@ -94,11 +94,7 @@ impl Rules {
 
     fn take(&mut self, body: &StartSession, now: Moment) -> Accepted {
         let (session, epoch) = (body.session_id, body.epoch);
-        let accepted = Accepted {
-            session_id: session,
-            epoch,
-            status: "CONNECTING".to_owned(),
-        };
+        let accepted = Accepted::of(body);
         let held = Held {
             epoch,
             order: body.clone(),
@@ -243,12 +239,10 @@ impl Rules {
         }
         self.outbox.forget_reports(session, epoch);
         let seen = self.seen.entry(session).or_default();
-        Released {
-            session_id: session,
-            epoch,
-            last_seq: seen.last_seq,
-            remote_unlinked: unlinked,
-        }
+        let mut released = Released::new(session, epoch);
+        released.last_seq = seen.last_seq;
+        released.remote_unlinked = unlinked;
+        released
     }
 
     pub(crate) fn health(&self, now: Moment) -> Health {
@@ -257,14 +251,12 @@ impl Rules {
             (false, true) => "draining",
             (false, false) => "ok",
         };
-        Health {
-            status: status.to_owned(),
-            worker_id: self.card.id.to_string(),
-            incarnation: self.incarnation.to_string(),
-            protocol_version: Some(PROTOCOL_VERSION),
-            uptime_seconds: Some(now.uptime.since(self.born).as_secs()),
-            sessions: self.counts(),
-        }
+        let mut health = Health::of(&self.owner());
+        health.status = status.to_owned();
+        health.protocol_version = Some(PROTOCOL_VERSION);
+        health.uptime_seconds = Some(now.uptime.since(self.born).as_secs());
+        health.sessions = self.counts();
+        health
     }
 
     fn highest(&self, session: SessionId) -> Option<Epoch> {

@@ -95,12 +95,9 @@ impl Rules {
             self.close(session, self.now.uptime);
         }
         let last_seq = self.seen.get(&session).map(|seen| seen.last_seq);
-        Released {
-            session_id: session,
-            epoch,
-            last_seq: last_seq.unwrap_or_default(),
-            remote_unlinked: None,
-        }
+        let mut released = Released::new(session, epoch);
+        released.last_seq = last_seq.unwrap_or_default();
+        released
     }
 
     /// Drops the sessions that are still held, and leaves.
@@ -223,13 +220,11 @@ impl Rules {
         message: MessageId,
         wa_message_id: &WaMessageId,
     ) -> MessageReport {
-        let blank = blank_receipt(&self.owner(), session, epoch, "unknown");
-        MessageReport {
-            report_id: Some(format!("{}-{message}-unknown", self.incarnation)),
-            message_id: Some(message.to_string()),
-            wa_message_id: Some(wa_message_id.to_string()),
-            occurred_at: Some(self.now.wall),
-            ..blank
-        }
+        let mut report = blank_receipt(&self.owner(), session, epoch, "unknown");
+        report.report_id = Some(format!("{}-{message}-unknown", self.incarnation));
+        report.message_id = Some(message.to_string());
+        report.wa_message_id = Some(wa_message_id.to_string());
+        report.occurred_at = Some(self.now.wall);
+        report
     }
 }

@@ -99,8 +99,7 @@ impl Rules {
             });
             return;
         }
-        let mut report = self.blank_report(session, epoch);
-        ending.status.clone_into(&mut report.status);
+        let mut report = self.draft_report(session, epoch, ending.status);
         report.reason = Some(ending.reason.clone());
         report.action_required = ending.action_required.map(str::to_owned);
         report.until = ending.until;
@@ -130,56 +129,34 @@ impl Rules {
         };
         held.status.clone_from(&progress.state.status);
         let said = progress.state;
-        let blank = self.blank_report(session.id, session.epoch);
-        self.outbox.report(SessionReport {
-            status: said.status,
-            reason: said.reason,
-            retry_at: progress.retry_at,
-            action_required: action_required.map(str::to_owned),
-            qr_code: said.qr_code,
-            qr_expires_at: said.qr_expires_at,
-            qr_index: said.qr_index,
-            pairing_code: said.pairing_code,
-            pairing_expires_at: said.pairing_expires_at,
-            passkey_challenge: said.passkey_challenge,
-            passkey_expires_at: said.passkey_expires_at,
-            phone_number: said.phone_number,
-            last_inbound_at: said.last_inbound_at,
-            last_ack_at: said.last_ack_at,
-            last_pong_at: said.last_pong_at,
-            ..blank
-        });
+        let mut report = self.draft_report(session.id, session.epoch, &said.status);
+        report.reason = said.reason;
+        report.retry_at = progress.retry_at;
+        report.action_required = action_required.map(str::to_owned);
+        report.qr_code = said.qr_code;
+        report.qr_expires_at = said.qr_expires_at;
+        report.qr_index = said.qr_index;
+        report.pairing_code = said.pairing_code;
+        report.pairing_expires_at = said.pairing_expires_at;
+        report.passkey_challenge = said.passkey_challenge;
+        report.passkey_expires_at = said.passkey_expires_at;
+        report.phone_number = said.phone_number;
+        report.last_inbound_at = said.last_inbound_at;
+        report.last_ack_at = said.last_ack_at;
+        report.last_pong_at = said.last_pong_at;
+        self.outbox.report(report);
     }
 
-    fn blank_report(&mut self, session: SessionId, epoch: Epoch) -> SessionReport {
+    fn draft_report(&mut self, session: SessionId, epoch: Epoch, status: &str) -> SessionReport {
         let seq = self.report_seq.entry(session).or_default();
         *seq += 1;
-        SessionReport {
-            worker_id: Some(self.card.id.to_string()),
-            session_id: session,
-            incarnation: Some(self.incarnation.to_string()),
-            epoch,
-            report_id: Some(format!("{}-{session}-{seq}", self.incarnation)),
-            report_seq: Some(*seq),
-            status: String::new(),
-            reason: None,
-            until: None,
-            retry_at: None,
-            action_required: None,
-            qr_code: None,
-            qr_expires_at: None,
-            qr_index: None,
-            pairing_code: None,
-            pairing_expires_at: None,
-            passkey_challenge: None,
-            passkey_expires_at: None,
-            phone_number: None,
-            last_inbound_at: None,
-            last_ack_at: None,
-            last_pong_at: None,
-            occurred_at: Some(self.now.wall),
-            sent_at: None,
-        }
+        let mut report = SessionReport::new(session, epoch, status);
+        report.worker_id = Some(self.card.id.to_string());
+        report.incarnation = Some(self.incarnation.to_string());
+        report.report_id = Some(format!("{}-{session}-{seq}", self.incarnation));
+        report.report_seq = Some(*seq);
+        report.occurred_at = Some(self.now.wall);
+        report
     }
 }
 
