@@ -1,4 +1,4 @@
-//! `examples/outside`: a package outside the workspace builds against core and testkit, and runs.
+//! `examples/outside`: a package outside the workspace builds against the libraries as they are packaged, and runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,64 @@ fn dependency_lines(manifest: &str) -> Vec<&str> {
     lines.filter(|line| line.starts_with("gateway-")).collect()
 }
 
+/// The libraries, in the order in which one needs the other.
+const LIBRARIES: [&str; 3] = ["gateway-core", "gateway-worker", "gateway-testkit"];
+
+/// Runs a program to its end, and returns what it said.
+fn run(command: &mut Command) -> String {
+    let ran = command.output().expect("it runs");
+    let complained = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.success(), "{command:?}: {complained}");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+/// Packages the libraries as for a registry and unpacks them below `place`. Returns the lines that lead to them.
+fn packaged(place: &Path) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "package",
+        "--quiet",
+        "--offline",
+        "--no-verify",
+        "--allow-dirty",
+        // It would be looked up in the registry, where they are not.
+        "--exclude-lockfile",
+    ]);
+    for library in LIBRARIES {
+        cargo.args(["--package", library]);
+    }
+    let target = place.join("packages");
+    let _ = fs::remove_dir_all(&target);
+    cargo
+        .current_dir(workspace())
+        .env("CARGO_TARGET_DIR", &target);
+    run(&mut cargo);
+    let version = env!("CARGO_PKG_VERSION");
+    let mut lines = String::from("\n[patch.crates-io]\n");
+    for library in LIBRARIES {
+        let folder = target.join("package");
+        let file = format!("{library}-{version}.crate");
+        run(Command::new("tar")
+            .args(["-xzf", &file])
+            .current_dir(&folder));
+        let path = folder.join(format!("{library}-{version}"));
+        lines.push_str(&format!("{library} = {{ path = {path:?} }}\n"));
+    }
+    lines
+}
+
+/// The manifest asks for the libraries by version, as from a registry.
+fn by_version(manifest: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let line = |line: &str| match line.split_once(" = { path") {
+        Some((name, _)) => format!("{name} = \"{version}\"\n"),
+        None => format!("{line}\n"),
+    };
+    manifest.lines().map(line).collect()
+}
+
 #[test]
-fn a_package_outside_the_workspace_embeds_core_and_testkit() {
+fn a_package_outside_the_workspace_embeds_the_packaged_libraries() {
     let (workspace, place) = (
         workspace(),
         Path::new(env!("CARGO_TARGET_TMPDIR")).join("outside"),
@@ -27,8 +83,7 @@ fn a_package_outside_the_workspace_embeds_core_and_testkit() {
     // The versions that are here already, so nothing has to be fetched.
     fs::copy(workspace.join("Cargo.lock"), place.join("Cargo.lock")).expect("copied");
     let manifest = fs::read_to_string(example.join("Cargo.toml")).expect("a manifest");
-    let here = format!("path = \"{}/", workspace.display());
-    let manifest = manifest.replace("path = \"../../", &here);
+    let manifest = by_version(&manifest) + &packaged(&place);
     fs::write(place.join("Cargo.toml"), manifest).expect("written");
 
     let mut cargo = Command::new(env!("CARGO"));
@@ -36,14 +91,9 @@ fn a_package_outside_the_workspace_embeds_core_and_testkit() {
         .args(["run", "--quiet", "--offline"])
         .current_dir(&place);
     // A folder of its own: the one of the workspace may be in use by whoever runs this test.
-    let ran = cargo.env("CARGO_TARGET_DIR", place.join("target")).output();
-    let ran = ran.expect("cargo runs");
-    let (said, complained) = (
-        String::from_utf8_lossy(&ran.stdout).into_owned(),
-        String::from_utf8_lossy(&ran.stderr).into_owned(),
-    );
-    assert!(ran.status.success(), "{complained}");
-    assert!(said.starts_with("connected after "), "{said}");
+    let said = run(cargo.env("CARGO_TARGET_DIR", place.join("target")));
+    assert!(said.contains("CONNECTED on worker-"), "{said}");
+    assert!(said.contains("epoch 2"), "{said}");
 }
 
 #[test]

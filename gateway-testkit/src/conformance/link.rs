@@ -1,4 +1,4 @@
-//! What every way to a worker promises, with the worker behind it (section 6 of the specification).
+//! What every way to a worker promises, with the worker behind it.
 
 use std::any::Any;
 use std::fmt::Debug;

@@ -34,7 +34,7 @@ pub use failure::Failure;
 pub use link::{LinkUnderTest, Phone, WORKER_LINK};
 pub use log::{LogUnderTest, MESSAGE_LOG};
 pub use state::{STATE_STORE, StateUnderTest};
-pub use store::{STORE, StoreUnderTest};
+pub use store::{MakeTenants, ORCHESTRATION_STORE, OrchestrationUnderTest, STORE, StoreUnderTest};
 
 /// How long a case may take before it counts as hanging.
 pub const LIMIT: Duration = Duration::from_secs(120);

@@ -1,4 +1,4 @@
-//! The simulated worker (section 6 of the specification).
+//! The simulated worker, which speaks the whole protocol of `docs/protocol.md`.
 //!
 //! - [`SimEngine`]: a WhatsApp client without WhatsApp, run by the worker runtime as any engine is;
 //!   [`Script`] says what it does, [`PhoneNetwork`] is the other side, [`Recorder`] writes down what happened.

@@ -116,7 +116,7 @@ impl GatewayError {
     }
 }
 
-/// The gateway as a worker sees it (section 6 of the specification, worker → gateway).
+/// The gateway as a worker sees it.
 #[async_trait]
 pub trait GatewayApi: Debug + Send + Sync {
     /// Registers the worker: `POST /workers/register`.

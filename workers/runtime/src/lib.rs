@@ -13,8 +13,13 @@
 //!   test, in a simulation with virtual time and in a real process.
 //! - `http` (feature `http`): a [`Worker`] as a process, with an HTTP server for commands and an HTTP
 //!   client to the gateway, on tokio.
+//! - `system` (feature `system`): the machine's clocks and randomness, for a [`Worker`] and for an orchestrator.
 //!
 //! `examples/my_engine.rs` of the workspace is a complete engine, and a worker around it.
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 mod call;
 mod engine;
@@ -32,6 +37,8 @@ mod rules;
 mod sent;
 mod session;
 mod state_line;
+#[cfg(feature = "system")]
+pub mod system;
 mod ticket;
 mod worker;
 

@@ -12,11 +12,11 @@ use gateway_core::worker::{
     WorkerStatus,
 };
 
-use super::StoreUnderTest;
+use super::{OrchestrationUnderTest, orchestration_cases};
 use crate::conformance::fixture::HandClock;
-use crate::conformance::{Failure, Verdict, cases};
+use crate::conformance::{Failure, Verdict};
 
-cases!(StoreUnderTest, "lease_authority":
+orchestration_cases!("lease_authority":
     it_grants_to_the_newest_incarnation_only,
     it_refuses_who_is_fenced_or_disowned,
     silence_is_first_suspicious_and_then_deadly,
@@ -36,12 +36,12 @@ struct Watch {
 }
 
 impl Watch {
-    fn over(s: &StoreUnderTest) -> Self {
+    fn over(s: &OrchestrationUnderTest) -> Self {
         Self::granting(s, LeasePolicy::default().lease)
     }
 
     /// An authority that is configured to grant leases of this length.
-    fn granting(s: &StoreUnderTest, lease: Duration) -> Self {
+    fn granting(s: &OrchestrationUnderTest, lease: Duration) -> Self {
         let clock = Arc::new(HandClock::default());
         let store: Arc<dyn Store> = s.store.clone();
         let policy = LeasePolicy {
@@ -70,14 +70,14 @@ impl Watch {
     }
 }
 
-async fn fence(s: &StoreUnderTest, death: &Death) -> Result<bool, Failure> {
+async fn fence(s: &OrchestrationUnderTest, death: &Death) -> Result<bool, Failure> {
     let mut tx = s.begin().await?;
     let fenced = tx.fence_lease(death).await?;
     tx.commit().await?;
     Ok(fenced)
 }
 
-async fn it_grants_to_the_newest_incarnation_only(s: &StoreUnderTest) -> Verdict {
+async fn it_grants_to_the_newest_incarnation_only(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let old = s.worker("w", 1).await?;
     let lease = watch.authority.policy().lease;
@@ -96,7 +96,7 @@ async fn it_grants_to_the_newest_incarnation_only(s: &StoreUnderTest) -> Verdict
     Ok(())
 }
 
-async fn it_refuses_who_is_fenced_or_disowned(s: &StoreUnderTest) -> Verdict {
+async fn it_refuses_who_is_fenced_or_disowned(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let (fenced, disowned) = (s.worker("v", 1).await?, s.worker("w", 1).await?);
     assert!(fence(s, &Death::process_gone(fenced.clone())).await?);
@@ -113,7 +113,7 @@ async fn it_refuses_who_is_fenced_or_disowned(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn silence_is_first_suspicious_and_then_deadly(s: &StoreUnderTest) -> Verdict {
+async fn silence_is_first_suspicious_and_then_deadly(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let held = s.worker("w", 1).await?;
     assert_eq!(watch.after(0).await?, (vec![], vec![]));
@@ -131,7 +131,7 @@ async fn silence_is_first_suspicious_and_then_deadly(s: &StoreUnderTest) -> Verd
     Ok(())
 }
 
-async fn a_renewal_starts_the_wait_afresh(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_starts_the_wait_afresh(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let held = s.worker("w", 1).await?;
     watch.after(0).await?;
@@ -143,14 +143,14 @@ async fn a_renewal_starts_the_wait_afresh(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn what_was_never_looked_at_is_not_dead(s: &StoreUnderTest) -> Verdict {
+async fn what_was_never_looked_at_is_not_dead(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     s.worker("w", 1).await?;
     assert_eq!(watch.after(3_600).await?, (vec![], vec![]));
     Ok(())
 }
 
-async fn a_lease_is_waited_for_as_long_as_it_was_granted(s: &StoreUnderTest) -> Verdict {
+async fn a_lease_is_waited_for_as_long_as_it_was_granted(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let minute = Duration::from_secs(60);
     Watch::granting(s, minute).renew(&held).await?;
@@ -164,7 +164,7 @@ async fn a_lease_is_waited_for_as_long_as_it_was_granted(s: &StoreUnderTest) -> 
 }
 
 /// The store's clock stands nearly still meanwhile: what the row says is what this very replica has seen.
-async fn a_shorter_renewal_ends_no_longer_one_that_runs(s: &StoreUnderTest) -> Verdict {
+async fn a_shorter_renewal_ends_no_longer_one_that_runs(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let longer = Watch::granting(s, Duration::from_secs(60));
     let shorter = Watch::granting(s, Duration::from_secs(20));
@@ -177,7 +177,7 @@ async fn a_shorter_renewal_ends_no_longer_one_that_runs(s: &StoreUnderTest) -> V
     Ok(())
 }
 
-async fn a_restarted_authority_waits_afresh(s: &StoreUnderTest) -> Verdict {
+async fn a_restarted_authority_waits_afresh(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     s.worker("w", 1).await?;
     watch.after(0).await?;
@@ -190,7 +190,7 @@ async fn a_restarted_authority_waits_afresh(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_death_by_silence_needs_the_silence_to_last(s: &StoreUnderTest) -> Verdict {
+async fn a_death_by_silence_needs_the_silence_to_last(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let held = s.worker("w", 1).await?;
     watch.renew(&held).await?;
@@ -208,7 +208,7 @@ async fn a_death_by_silence_needs_the_silence_to_last(s: &StoreUnderTest) -> Ver
     Ok(())
 }
 
-async fn an_old_incarnation_dies_alone(s: &StoreUnderTest) -> Verdict {
+async fn an_old_incarnation_dies_alone(s: &OrchestrationUnderTest) -> Verdict {
     let watch = Watch::over(s);
     let old = s.worker("w", 1).await?;
     let newest = s.restart_worker("w", 2).await?;
@@ -229,7 +229,7 @@ async fn an_old_incarnation_dies_alone(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn two_authorities_fence_once(s: &StoreUnderTest) -> Verdict {
+async fn two_authorities_fence_once(s: &OrchestrationUnderTest) -> Verdict {
     let watches = [Watch::over(s), Watch::over(s)];
     s.worker("w", 1).await?;
     let mut fenced = 0;

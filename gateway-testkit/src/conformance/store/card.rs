@@ -1,11 +1,11 @@
 //! Sessions as their tenant sees them: its own, and nobody else's.
 
-use gateway_core::id::SessionId;
-use gateway_core::session::{CardLabel, Session, SessionFilter, SessionRef, Status};
+use gateway_core::id::{Epoch, SessionId};
+use gateway_core::session::{CardLabel, Next, Phase, Session, SessionFilter, SessionRef, Status};
 use serde_json::json;
 
-use super::StoreUnderTest;
-use crate::conformance::fixture::{a_card, every_phase, session_id, session_name, tenant_id};
+use super::{StoreUnderTest, placement};
+use crate::conformance::fixture::{a_card, every_phase, next, session_id, session_name, tenant_id};
 use crate::conformance::{Verdict, cases};
 
 cases!(StoreUnderTest, "card":
@@ -16,6 +16,8 @@ cases!(StoreUnderTest, "card":
     a_restricted_credential_sees_one_card,
     a_name_is_taken_within_its_tenant,
     labels_of_many_cards_are_read_at_once,
+    the_history_of_a_card_is_read_newest_first_by_its_tenant,
+    a_card_that_is_being_deleted_is_not_found_by_its_name,
 );
 
 async fn a_card_is_found_by_id_and_by_name(s: &StoreUnderTest) -> Verdict {
@@ -167,5 +169,70 @@ async fn labels_of_many_cards_are_read_at_once(s: &StoreUnderTest) -> Verdict {
     };
     assert_eq!(found, [label(&cards[1]), label(&cards[2])]);
     assert_eq!(tx.card_labels(tenant_id(1), &[]).await?, []);
+    Ok(())
+}
+
+async fn the_history_of_a_card_is_read_newest_first_by_its_tenant(s: &StoreUnderTest) -> Verdict {
+    let now = placement::arrange(&s.orchestration()).await?;
+    let mut tx = s.begin().await?;
+    for epoch in [2, 1, 4, 3] {
+        tx.insert_placement(&placement::a_placement(1, 1, epoch, now))
+            .await?;
+    }
+    tx.insert_placement(&placement::a_placement(2, 2, 1, now))
+        .await?;
+    tx.commit().await?;
+    let mut tx = s.read().await?;
+    for (before, limit, expected) in [
+        (None, 9, vec![4, 3, 2, 1]),
+        (None, 2, vec![4, 3]),
+        (Some(3), 9, vec![2, 1]),
+        (Some(1), 9, vec![]),
+    ] {
+        let page = tx
+            .card_placements(tenant_id(1), session_id(1), before.map(Epoch), limit)
+            .await?;
+        let epochs: Vec<_> = page.iter().map(|placement| placement.epoch.0).collect();
+        assert_eq!(epochs, expected, "before {before:?}");
+    }
+    let foreign = tx
+        .card_placements(tenant_id(2), session_id(1), None, 9)
+        .await?;
+    assert_eq!(
+        foreign,
+        [],
+        "another tenant's session has no history for this one"
+    );
+    Ok(())
+}
+
+async fn a_card_that_is_being_deleted_is_not_found_by_its_name(s: &StoreUnderTest) -> Verdict {
+    let now = s.tenants(1).await?;
+    let owner = s.worker("one", 9).await?;
+    let card = a_card(tenant_id(1), 1, now);
+    s.sessions(std::slice::from_ref(&card)).await?;
+    let leaving = Session {
+        phase: Phase::Stopping {
+            owner,
+            next: Next::Delete,
+        },
+        due_at: Some(now),
+        ..next(&card)
+    };
+    let mut tx = s.begin().await?;
+    tx.save_sessions(std::slice::from_ref(&leaving)).await?;
+    tx.commit().await?;
+    let reference = SessionRef::Name(card.name.clone());
+    let mut tx = s.read().await?;
+    assert_eq!(tx.card(tenant_id(1), &reference).await?, None);
+    assert!(!tx.card_name_taken(tenant_id(1), &card.name).await?);
+    drop(tx);
+    let heir = Session {
+        name: card.name.clone(),
+        ..a_card(tenant_id(1), 2, now)
+    };
+    s.sessions(&[heir]).await?;
+    let found = s.read().await?.card(tenant_id(1), &reference).await?;
+    assert_eq!(found.map(|card| card.id), Some(session_id(2)));
     Ok(())
 }

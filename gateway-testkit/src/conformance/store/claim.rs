@@ -9,14 +9,13 @@ use gateway_core::session::Session;
 use gateway_core::store::StoreError;
 use gateway_core::time::Timestamp;
 
-use super::StoreUnderTest;
-use super::grant::beside;
+use super::{OrchestrationUnderTest, orchestration_cases, while_open};
+use crate::conformance::Verdict;
 use crate::conformance::fixture::{
     CROWD, a_card, at_once, connected, next, session_id, tenant_id, waiting,
 };
-use crate::conformance::{Verdict, cases};
 
-cases!(StoreUnderTest, "claim":
+orchestration_cases!("claim":
     only_what_is_due_is_claimed,
     a_claim_moves_the_due_time_and_nothing_else,
     a_claim_never_goes_past_a_deadline_to_come,
@@ -44,7 +43,7 @@ fn ids(rows: &[Session]) -> Vec<SessionId> {
 
 /// Stores waiting rows `1..=count`, due since one second.
 async fn due(
-    s: &StoreUnderTest,
+    s: &OrchestrationUnderTest,
     count: u128,
 ) -> Result<(Timestamp, Vec<Session>), crate::conformance::Failure> {
     let now = s.tenants(1).await?;
@@ -55,7 +54,7 @@ async fn due(
     Ok((now, rows))
 }
 
-async fn only_what_is_due_is_claimed(s: &StoreUnderTest) -> Verdict {
+async fn only_what_is_due_is_claimed(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 3).await?;
     let later = waiting(a_card(tenant_id(1), 8, now), now.plus(3_600 * SECOND));
     s.sessions(&[later, a_card(tenant_id(1), 9, now)]).await?;
@@ -72,7 +71,7 @@ async fn only_what_is_due_is_claimed(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_claim_moves_the_due_time_and_nothing_else(s: &StoreUnderTest) -> Verdict {
+async fn a_claim_moves_the_due_time_and_nothing_else(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 1).await?;
     let until = now.plus(5 * SECOND);
     let mut tx = s.begin().await?;
@@ -87,7 +86,7 @@ async fn a_claim_moves_the_due_time_and_nothing_else(s: &StoreUnderTest) -> Verd
     Ok(())
 }
 
-async fn a_claim_never_goes_past_a_deadline_to_come(s: &StoreUnderTest) -> Verdict {
+async fn a_claim_never_goes_past_a_deadline_to_come(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let until = now.plus(3_600 * SECOND);
     let soon = now.plus(1_800 * SECOND);
@@ -111,7 +110,7 @@ async fn a_claim_never_goes_past_a_deadline_to_come(s: &StoreUnderTest) -> Verdi
     Ok(())
 }
 
-async fn the_claimers_decision_follows_the_claim(s: &StoreUnderTest) -> Verdict {
+async fn the_claimers_decision_follows_the_claim(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 1).await?;
     let mut tx = s.begin().await?;
     let claimed = tx.claim_due_sessions(now.plus(5 * SECOND), 9).await?;
@@ -126,7 +125,7 @@ async fn the_claimers_decision_follows_the_claim(s: &StoreUnderTest) -> Verdict 
     Ok(())
 }
 
-async fn what_is_due_longest_comes_first(s: &StoreUnderTest) -> Verdict {
+async fn what_is_due_longest_comes_first(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let since = |n, seconds| waiting(a_card(tenant_id(1), n, now), now.minus(seconds * SECOND));
     let important = Session {
@@ -165,7 +164,7 @@ fn ranked(now: Timestamp, due_at: Timestamp) -> Vec<Session> {
 const RANKED: [u128; 5] = [5, 3, 1, 2, 4];
 
 async fn of_what_is_due_together_linked_then_important_then_old_comes_first(
-    s: &StoreUnderTest,
+    s: &OrchestrationUnderTest,
 ) -> Verdict {
     let now = s.tenants(1).await?;
     s.sessions(&ranked(now, now.minus(SECOND))).await?;
@@ -178,7 +177,7 @@ async fn of_what_is_due_together_linked_then_important_then_old_comes_first(
     Ok(())
 }
 
-async fn a_dropped_claim_leaves_the_row_due(s: &StoreUnderTest) -> Verdict {
+async fn a_dropped_claim_leaves_the_row_due(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 1).await?;
     let until = now.plus(60 * SECOND);
     let mut tx = s.begin().await?;
@@ -196,7 +195,7 @@ async fn a_dropped_claim_leaves_the_row_due(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn concurrent_claimers_never_get_the_same_row(s: &StoreUnderTest) -> Verdict {
+async fn concurrent_claimers_never_get_the_same_row(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 40).await?;
     let until = now.plus(3_600 * SECOND);
     let results = at_once(CROWD, |_| {
@@ -225,7 +224,7 @@ async fn concurrent_claimers_never_get_the_same_row(s: &StoreUnderTest) -> Verdi
     Ok(())
 }
 
-async fn rows_being_claimed_are_skipped(s: &StoreUnderTest) -> Verdict {
+async fn rows_being_claimed_are_skipped(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 4).await?;
     let until = now.plus(60 * SECOND);
     let (mut one, mut two) = (s.begin().await?, s.begin().await?);
@@ -236,7 +235,7 @@ async fn rows_being_claimed_are_skipped(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn the_next_due_time_is_the_earliest(s: &StoreUnderTest) -> Verdict {
+async fn the_next_due_time_is_the_earliest(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     assert_eq!(s.read().await?.next_due().await?, None);
     let at = |n, seconds| waiting(a_card(tenant_id(1), n, now), now.plus(seconds * SECOND));
@@ -254,7 +253,7 @@ async fn the_next_due_time_is_the_earliest(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn waking_takes_linked_then_important_then_old_first(s: &StoreUnderTest) -> Verdict {
+async fn waking_takes_linked_then_important_then_old_first(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     s.sessions(&ranked(now, now.plus(3_600 * SECOND))).await?;
     let mut woken = Vec::new();
@@ -285,7 +284,9 @@ async fn waking_takes_linked_then_important_then_old_first(s: &StoreUnderTest) -
     Ok(())
 }
 
-async fn waking_touches_nothing_but_the_due_time_of_what_waits(s: &StoreUnderTest) -> Verdict {
+async fn waking_touches_nothing_but_the_due_time_of_what_waits(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.tenants(1).await?;
     let held = s.worker("w", 9).await?;
     let later = now.plus(3_600 * SECOND);
@@ -321,7 +322,7 @@ async fn waking_touches_nothing_but_the_due_time_of_what_waits(s: &StoreUnderTes
     Ok(())
 }
 
-async fn who_may_not_start_yet_is_not_woken(s: &StoreUnderTest) -> Verdict {
+async fn who_may_not_start_yet_is_not_woken(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let later = now.plus(3_600 * SECOND);
     let row = |n, not_before| Session {
@@ -344,7 +345,7 @@ async fn who_may_not_start_yet_is_not_woken(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn concurrent_wakers_wake_no_row_twice(s: &StoreUnderTest) -> Verdict {
+async fn concurrent_wakers_wake_no_row_twice(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let rows: Vec<_> = (1..=30)
         .map(|n| waiting(a_card(tenant_id(1), n, now), now.plus(3_600 * SECOND)))
@@ -375,7 +376,7 @@ async fn concurrent_wakers_wake_no_row_twice(s: &StoreUnderTest) -> Verdict {
 }
 
 async fn who_has_read_a_row_before_it_was_woken_does_not_put_it_back_to_sleep(
-    s: &StoreUnderTest,
+    s: &OrchestrationUnderTest,
 ) -> Verdict {
     let now = s.tenants(1).await?;
     let later = now.plus(3_600 * SECOND);
@@ -393,7 +394,7 @@ async fn who_has_read_a_row_before_it_was_woken_does_not_put_it_back_to_sleep(
     Ok(())
 }
 
-async fn who_makes_room_waits_for_a_row_that_goes_to_sleep(s: &StoreUnderTest) -> Verdict {
+async fn who_makes_room_waits_for_a_row_that_goes_to_sleep(s: &OrchestrationUnderTest) -> Verdict {
     let (now, rows) = due(s, 1).await?;
     let mut sleeper = s.begin().await?;
     let asleep = Session {
@@ -407,12 +408,14 @@ async fn who_makes_room_waits_for_a_row_that_goes_to_sleep(s: &StoreUnderTest) -
         waker.commit().await?;
         Ok(woken)
     };
-    assert_eq!(beside(sleeper, waking).await?, 1);
+    assert_eq!(while_open(sleeper.commit(), waking).await?, 1);
     assert!(s.session(&rows[0]).await?.due_at < asleep.due_at);
     Ok(())
 }
 
-async fn who_goes_to_sleep_beside_a_waker_sees_what_it_freed(s: &StoreUnderTest) -> Verdict {
+async fn who_goes_to_sleep_beside_a_waker_sees_what_it_freed(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let (now, rows) = due(s, 1).await?;
     let full = s.worker("w", 1).await?;
     let mut taking = s.begin().await?;
@@ -432,6 +435,6 @@ async fn who_goes_to_sleep_beside_a_waker_sees_what_it_freed(s: &StoreUnderTest)
         let worker = s.read().await?.worker(&full.worker).await?;
         Ok(worker.map(|worker| worker.assigned))
     };
-    assert_eq!(beside(waker, sleeping).await?, Some(0));
+    assert_eq!(while_open(waker.commit(), sleeping).await?, Some(0));
     Ok(())
 }

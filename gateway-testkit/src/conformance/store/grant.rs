@@ -12,7 +12,7 @@ use gateway_core::tenant::{Tenant, TenantStatus};
 use gateway_core::time::Timestamp;
 use gateway_core::user::User;
 
-use super::StoreUnderTest;
+use super::{StoreUnderTest, TURNS, while_open};
 use crate::conformance::fixture::{a_login, a_refresh_token, a_tenant, a_user, tenant_id};
 use crate::conformance::{Failure, Verdict, cases};
 
@@ -33,9 +33,6 @@ cases!(StoreUnderTest, "grant":
     a_change_does_not_take_back_a_keys_revocation [SecondWriter],
 );
 
-/// How often others go first before the first transaction commits.
-const TURNS: usize = 20;
-
 /// User 1 with login 1 and its token.
 async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
     let now = s.tenants(1).await?;
@@ -50,19 +47,11 @@ async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, Failure> {
 const LOGIN: TokenFamilyId = TokenFamilyId::from_u128(1);
 
 /// Runs `second` while `first` is open, and commits `first` meanwhile.
-pub(super) async fn beside<T>(
+async fn beside<T>(
     first: Box<dyn PlatformTx>,
     second: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let commit = async {
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-        }
-        first.commit().await
-    };
-    let (second, committed) = tokio::join!(second, commit);
-    committed?;
-    second
+    while_open(first.commit(), second).await
 }
 
 async fn is_live(s: &StoreUnderTest, login: TokenFamilyId) -> Result<bool, StoreError> {

@@ -8,11 +8,11 @@ use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 use gateway_core::worker::{Death, HeldRow, Lease, Renewed, WorkerReport, WorkerStatus};
 
-use super::StoreUnderTest;
+use super::{OrchestrationUnderTest, orchestration_cases};
+use crate::conformance::Verdict;
 use crate::conformance::fixture::{CROWD, LEASE, a_worker, at_once, every_phase, owner, tenant_id};
-use crate::conformance::{Verdict, cases};
 
-cases!(StoreUnderTest, "lease":
+orchestration_cases!("lease":
     a_lease_is_kept_as_it_is,
     an_incarnation_is_never_used_again,
     open_leases_are_in_order_and_not_fenced,
@@ -46,11 +46,11 @@ fn report() -> WorkerReport {
     }
 }
 
-async fn lease(s: &StoreUnderTest, owner: &Owner) -> Result<Option<Lease>, StoreError> {
+async fn lease(s: &OrchestrationUnderTest, owner: &Owner) -> Result<Option<Lease>, StoreError> {
     s.read().await?.lease(owner).await
 }
 
-async fn a_lease_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
+async fn a_lease_is_kept_as_it_is(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let earlier = now.minus(Duration::from_micros(1_234_567));
     let stored = Lease {
@@ -68,7 +68,7 @@ async fn a_lease_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn an_incarnation_is_never_used_again(s: &StoreUnderTest) -> Verdict {
+async fn an_incarnation_is_never_used_again(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     s.restart_worker("w", 2).await?;
     for fenced in [false, true] {
@@ -88,7 +88,7 @@ async fn an_incarnation_is_never_used_again(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn open_leases_are_in_order_and_not_fenced(s: &StoreUnderTest) -> Verdict {
+async fn open_leases_are_in_order_and_not_fenced(s: &OrchestrationUnderTest) -> Verdict {
     let b = s.worker("b", 1).await?;
     let b2 = s.restart_worker("b", 2).await?;
     let a = s.worker("a", 1).await?;
@@ -103,7 +103,7 @@ async fn open_leases_are_in_order_and_not_fenced(s: &StoreUnderTest) -> Verdict 
     Ok(())
 }
 
-async fn a_renewal_counts_and_keeps_the_report(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_counts_and_keeps_the_report(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     for count in 1..=3 {
         let mut tx = s.begin().await?;
@@ -125,7 +125,12 @@ async fn a_renewal_counts_and_keeps_the_report(s: &StoreUnderTest) -> Verdict {
 }
 
 /// Renews in a transaction, or in one exchange.
-async fn renew_for(s: &StoreUnderTest, held: &Owner, lasts: Duration, at_once: bool) -> Verdict {
+async fn renew_for(
+    s: &OrchestrationUnderTest,
+    held: &Owner,
+    lasts: Duration,
+    at_once: bool,
+) -> Verdict {
     if at_once {
         assert!(s.store.renew(held, lasts, &report()).await?.is_some());
         return Ok(());
@@ -135,11 +140,11 @@ async fn renew_for(s: &StoreUnderTest, held: &Owner, lasts: Duration, at_once: b
     Ok(tx.commit().await?)
 }
 
-async fn lasts(s: &StoreUnderTest, held: &Owner) -> Result<Option<Duration>, StoreError> {
+async fn lasts(s: &OrchestrationUnderTest, held: &Owner) -> Result<Option<Duration>, StoreError> {
     Ok(lease(s, held).await?.map(|lease| lease.lasts))
 }
 
-async fn a_renewal_lasts_as_long_as_it_was_granted(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_lasts_as_long_as_it_was_granted(s: &OrchestrationUnderTest) -> Verdict {
     for at_once in [false, true] {
         let held = s.worker(if at_once { "v" } else { "w" }, 1).await?;
         for granted in [LEASE, LEASE * 3, LEASE * 3 + Duration::from_micros(1)] {
@@ -150,7 +155,9 @@ async fn a_renewal_lasts_as_long_as_it_was_granted(s: &StoreUnderTest) -> Verdic
     Ok(())
 }
 
-async fn a_renewal_keeps_an_earlier_one_that_runs_for_longer(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_keeps_an_earlier_one_that_runs_for_longer(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.now().await?;
     // Of the minute that was granted so many seconds ago, so many are left, or fewer than the next one gives.
     let cases = [("u", 10, Some(50)), ("v", 59, None), ("w", 1_000_000, None)];
@@ -176,7 +183,7 @@ async fn a_renewal_keeps_an_earlier_one_that_runs_for_longer(s: &StoreUnderTest)
     Ok(())
 }
 
-async fn a_renewal_is_for_the_newest_incarnation_only(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_is_for_the_newest_incarnation_only(s: &OrchestrationUnderTest) -> Verdict {
     let old = s.worker("w", 1).await?;
     let newest = s.restart_worker("w", 2).await?;
     let mut tx = s.begin().await?;
@@ -189,7 +196,7 @@ async fn a_renewal_is_for_the_newest_incarnation_only(s: &StoreUnderTest) -> Ver
     Ok(())
 }
 
-async fn a_disowned_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
+async fn a_disowned_lease_is_not_renewed(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let mut tx = s.begin().await?;
     tx.disown_lease(&held).await?;
@@ -204,7 +211,7 @@ async fn a_disowned_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_fenced_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
+async fn a_fenced_lease_is_not_renewed(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let mut tx = s.begin().await?;
     assert!(tx.fence_lease(&Death::process_gone(held.clone())).await?);
@@ -215,7 +222,7 @@ async fn a_fenced_lease_is_not_renewed(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn an_incarnation_is_fenced_once(s: &StoreUnderTest) -> Verdict {
+async fn an_incarnation_is_fenced_once(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let death = Death::process_gone(held.clone());
     let mut tx = s.begin().await?;
@@ -238,7 +245,9 @@ async fn an_incarnation_is_fenced_once(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn fencing_an_old_incarnation_leaves_the_new_one_alone(s: &StoreUnderTest) -> Verdict {
+async fn fencing_an_old_incarnation_leaves_the_new_one_alone(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let old = s.worker("w", 1).await?;
     let newest = s.restart_worker("w", 2).await?;
     let mut tx = s.begin().await?;
@@ -252,7 +261,7 @@ async fn fencing_an_old_incarnation_leaves_the_new_one_alone(s: &StoreUnderTest)
     Ok(())
 }
 
-async fn one_of_many_concurrent_fences_does_it(s: &StoreUnderTest) -> Verdict {
+async fn one_of_many_concurrent_fences_does_it(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let results = at_once(CROWD, |_| {
         let (store, death) = (Arc::clone(&s.store), Death::process_gone(held.clone()));
@@ -272,7 +281,7 @@ async fn one_of_many_concurrent_fences_does_it(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_in_one_exchange_says_what_is_held(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let (held, idle) = (s.worker("w", 9).await?, s.worker("v", 9).await?);
     let rows = every_phase(tenant_id(1), &held, now);
@@ -311,7 +320,7 @@ async fn a_renewal_in_one_exchange_says_what_is_held(s: &StoreUnderTest) -> Verd
     Ok(())
 }
 
-async fn a_renewal_in_one_exchange_is_for_whom_any_other_is(s: &StoreUnderTest) -> Verdict {
+async fn a_renewal_in_one_exchange_is_for_whom_any_other_is(s: &OrchestrationUnderTest) -> Verdict {
     let (old, fenced) = (s.worker("w", 1).await?, s.worker("v", 1).await?);
     let newest = s.restart_worker("w", 2).await?;
     let disowned = s.worker("u", 1).await?;
@@ -328,7 +337,9 @@ async fn a_renewal_in_one_exchange_is_for_whom_any_other_is(s: &StoreUnderTest) 
     Ok(())
 }
 
-async fn no_renewal_in_one_exchange_succeeds_after_the_fence(s: &StoreUnderTest) -> Verdict {
+async fn no_renewal_in_one_exchange_succeeds_after_the_fence(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let held = s.worker("w", 1).await?;
     let results = at_once(CROWD, |index| {
         let (store, held) = (Arc::clone(&s.store), held.clone());
@@ -355,7 +366,7 @@ async fn no_renewal_in_one_exchange_succeeds_after_the_fence(s: &StoreUnderTest)
     Ok(())
 }
 
-async fn no_renewal_succeeds_after_the_fence(s: &StoreUnderTest) -> Verdict {
+async fn no_renewal_succeeds_after_the_fence(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let results = at_once(CROWD, |index| {
         let (store, held) = (Arc::clone(&s.store), held.clone());

@@ -8,19 +8,18 @@ use gateway_core::store::{StoreError, Unique};
 use gateway_core::time::Timestamp;
 use serde_json::json;
 
-use super::StoreUnderTest;
+use super::{OrchestrationUnderTest, orchestration_cases};
+use crate::conformance::Verdict;
 use crate::conformance::fixture::{a_card, owner, session_id, tenant_id};
-use crate::conformance::{Verdict, cases};
 
-cases!(StoreUnderTest, "placement":
+orchestration_cases!("placement":
     an_assignment_is_kept_as_it_is,
     an_epoch_is_given_once,
     an_end_is_noted_once,
-    a_tenant_reads_its_own_newest_first,
     the_history_outlives_the_session,
 );
 
-fn a_placement(tenant: u128, session: u128, epoch: u64, at: Timestamp) -> Placement {
+pub(super) fn a_placement(tenant: u128, session: u128, epoch: u64, at: Timestamp) -> Placement {
     Placement {
         session: session_id(session),
         tenant: tenant_id(tenant),
@@ -33,7 +32,9 @@ fn a_placement(tenant: u128, session: u128, epoch: u64, at: Timestamp) -> Placem
     }
 }
 
-async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, crate::conformance::Failure> {
+pub(super) async fn arrange(
+    s: &OrchestrationUnderTest,
+) -> Result<Timestamp, crate::conformance::Failure> {
     let now = s.tenants(2).await?;
     s.worker("w", 99).await?;
     s.sessions(&[a_card(tenant_id(1), 1, now), a_card(tenant_id(2), 2, now)])
@@ -41,7 +42,7 @@ async fn arrange(s: &StoreUnderTest) -> Result<Timestamp, crate::conformance::Fa
     Ok(now)
 }
 
-async fn an_assignment_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
+async fn an_assignment_is_kept_as_it_is(s: &OrchestrationUnderTest) -> Verdict {
     let now = arrange(s).await?;
     let kept = a_placement(1, 1, 1, now);
     let ended = Placement {
@@ -63,7 +64,7 @@ async fn an_assignment_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn an_epoch_is_given_once(s: &StoreUnderTest) -> Verdict {
+async fn an_epoch_is_given_once(s: &OrchestrationUnderTest) -> Verdict {
     let now = arrange(s).await?;
     let mut tx = s.begin().await?;
     tx.insert_placement(&a_placement(1, 1, 1, now)).await?;
@@ -82,7 +83,7 @@ async fn an_epoch_is_given_once(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn an_end_is_noted_once(s: &StoreUnderTest) -> Verdict {
+async fn an_end_is_noted_once(s: &OrchestrationUnderTest) -> Verdict {
     let now = arrange(s).await?;
     let later = now.plus(Duration::from_secs(9));
     let mut tx = s.begin().await?;
@@ -113,39 +114,7 @@ async fn an_end_is_noted_once(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_tenant_reads_its_own_newest_first(s: &StoreUnderTest) -> Verdict {
-    let now = arrange(s).await?;
-    let mut tx = s.begin().await?;
-    for epoch in [2, 1, 4, 3] {
-        tx.insert_placement(&a_placement(1, 1, epoch, now)).await?;
-    }
-    tx.insert_placement(&a_placement(2, 2, 1, now)).await?;
-    tx.commit().await?;
-    let mut tx = s.read().await?;
-    for (before, limit, expected) in [
-        (None, 9, vec![4, 3, 2, 1]),
-        (None, 2, vec![4, 3]),
-        (Some(3), 9, vec![2, 1]),
-        (Some(1), 9, vec![]),
-    ] {
-        let page = tx
-            .card_placements(tenant_id(1), session_id(1), before.map(Epoch), limit)
-            .await?;
-        let epochs: Vec<_> = page.iter().map(|placement| placement.epoch.0).collect();
-        assert_eq!(epochs, expected, "before {before:?}");
-    }
-    let foreign = tx
-        .card_placements(tenant_id(2), session_id(1), None, 9)
-        .await?;
-    assert_eq!(
-        foreign,
-        [],
-        "another tenant's session has no history for this one"
-    );
-    Ok(())
-}
-
-async fn the_history_outlives_the_session(s: &StoreUnderTest) -> Verdict {
+async fn the_history_outlives_the_session(s: &OrchestrationUnderTest) -> Verdict {
     let now = arrange(s).await?;
     let kept = a_placement(1, 1, 1, now);
     let mut tx = s.begin().await?;

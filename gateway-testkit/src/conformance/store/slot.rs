@@ -6,11 +6,11 @@ use gateway_core::session::Owner;
 use gateway_core::store::StoreError;
 use gateway_core::worker::{Worker, WorkerStatus};
 
-use super::StoreUnderTest;
+use super::{OrchestrationUnderTest, orchestration_cases};
 use crate::conformance::fixture::{CROWD, a_worker, at_once, owner};
-use crate::conformance::{Failure, Verdict, cases};
+use crate::conformance::{Failure, Verdict};
 
-cases!(StoreUnderTest, "slot":
+orchestration_cases!("slot":
     places_are_given_until_there_are_none,
     only_the_newest_incarnation_gets_a_place,
     only_an_active_worker_gets_a_session,
@@ -23,14 +23,14 @@ cases!(StoreUnderTest, "slot":
     concurrent_takers_and_givers_keep_the_count,
 );
 
-async fn assigned(s: &StoreUnderTest, owner: &Owner) -> Result<u32, Failure> {
+async fn assigned(s: &OrchestrationUnderTest, owner: &Owner) -> Result<u32, Failure> {
     let worker = s.read().await?.worker(&owner.worker).await?;
     worker
         .map(|row| row.assigned)
         .ok_or_else(|| Failure::new("the worker is gone"))
 }
 
-async fn places_are_given_until_there_are_none(s: &StoreUnderTest) -> Verdict {
+async fn places_are_given_until_there_are_none(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 2).await?;
     let mut tx = s.begin().await?;
     assert!(tx.reserve_slot(&held).await?);
@@ -44,7 +44,7 @@ async fn places_are_given_until_there_are_none(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn only_the_newest_incarnation_gets_a_place(s: &StoreUnderTest) -> Verdict {
+async fn only_the_newest_incarnation_gets_a_place(s: &OrchestrationUnderTest) -> Verdict {
     let old = s.worker("w", 2).await?;
     let newest = s.restart_worker("w", 2).await?;
     let mut tx = s.begin().await?;
@@ -53,7 +53,7 @@ async fn only_the_newest_incarnation_gets_a_place(s: &StoreUnderTest) -> Verdict
     Ok(())
 }
 
-async fn only_an_active_worker_gets_a_session(s: &StoreUnderTest) -> Verdict {
+async fn only_an_active_worker_gets_a_session(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let mut tx = s.begin().await?;
     for status in WorkerStatus::ALL {
@@ -69,7 +69,7 @@ async fn only_an_active_worker_gets_a_session(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_cordoned_worker_gets_nothing(s: &StoreUnderTest) -> Verdict {
+async fn a_cordoned_worker_gets_nothing(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let mut tx = s.begin().await?;
     tx.insert_worker(&Worker {
@@ -81,7 +81,7 @@ async fn a_cordoned_worker_gets_nothing(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_stuck_run_gets_nothing_and_the_next_one_does(s: &StoreUnderTest) -> Verdict {
+async fn a_stuck_run_gets_nothing_and_the_next_one_does(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let stuck = Worker {
         stuck: Some(owner("w", 1).incarnation),
@@ -101,7 +101,7 @@ async fn a_stuck_run_gets_nothing_and_the_next_one_does(s: &StoreUnderTest) -> V
     Ok(())
 }
 
-async fn taking_a_place_leaves_the_rows_version_alone(s: &StoreUnderTest) -> Verdict {
+async fn taking_a_place_leaves_the_rows_version_alone(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 2).await?;
     let mut tx = s.begin().await?;
     assert!(tx.reserve_slot(&held).await?);
@@ -112,7 +112,7 @@ async fn taking_a_place_leaves_the_rows_version_alone(s: &StoreUnderTest) -> Ver
     Ok(())
 }
 
-async fn a_place_is_given_back_with_its_transaction(s: &StoreUnderTest) -> Verdict {
+async fn a_place_is_given_back_with_its_transaction(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1).await?;
     let mut tx = s.begin().await?;
     assert!(tx.reserve_slot(&held).await?);
@@ -121,7 +121,7 @@ async fn a_place_is_given_back_with_its_transaction(s: &StoreUnderTest) -> Verdi
     Ok(())
 }
 
-async fn places_given_back_never_go_below_none(s: &StoreUnderTest) -> Verdict {
+async fn places_given_back_never_go_below_none(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 2).await?;
     let mut tx = s.begin().await?;
     assert!(tx.reserve_slot(&held).await?);
@@ -131,7 +131,7 @@ async fn places_given_back_never_go_below_none(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn concurrent_reservations_never_exceed_the_places(s: &StoreUnderTest) -> Verdict {
+async fn concurrent_reservations_never_exceed_the_places(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 5).await?;
     let results = at_once(CROWD, |_| {
         let (store, held) = (Arc::clone(&s.store), held.clone());
@@ -153,7 +153,7 @@ async fn concurrent_reservations_never_exceed_the_places(s: &StoreUnderTest) -> 
     Ok(())
 }
 
-async fn concurrent_takers_and_givers_keep_the_count(s: &StoreUnderTest) -> Verdict {
+async fn concurrent_takers_and_givers_keep_the_count(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 1_000).await?;
     let results = at_once(CROWD, |index| {
         let (store, held) = (Arc::clone(&s.store), held.clone());

@@ -3,43 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::store::{PlatformStore, StoreError, retry_conflicts};
-use gateway_core::tenant::Tier;
+use gateway_core::store::{Store, StoreError, retry_conflicts};
 use gateway_core::worker::WorkerReport;
 
-use super::StoreUnderTest;
+use super::{OrchestrationUnderTest, orchestration_cases};
+use crate::conformance::Verdict;
 use crate::conformance::fixture::{
-    CROWD, LEASE, a_card, a_login, a_tenant, a_user, a_worker, an_event, at_once, next, session_id,
-    tenant_id, worker_id,
+    CROWD, LEASE, a_card, a_worker, at_once, next, session_id, tenant_id, worker_id,
 };
-use crate::conformance::{Verdict, cases};
 
-cases!(StoreUnderTest, "tx":
+orchestration_cases!("tx":
     what_is_committed_is_seen_by_everybody,
     a_transaction_sees_its_own_writes,
     a_reader_sees_nothing_uncommitted_and_does_not_wait,
     a_dropped_transaction_leaves_nothing,
     each_call_of_a_reader_sees_what_is_committed_by_then,
     a_write_on_a_reader_leaves_nothing,
-    a_write_on_a_reader_is_refused,
-    a_lock_on_a_reader_is_refused,
     what_writes_and_answers_rows_changes_nothing_on_a_reader,
-    the_embedders_transaction_is_the_same_store,
-    the_embedders_reader_is_the_same_store_and_waits_for_nobody,
     the_next_call_sees_what_others_committed [SecondWriter],
     repeated_attempts_lose_no_update,
     the_stores_clock_does_not_go_back,
 );
 
-async fn what_is_committed_is_seen_by_everybody(s: &StoreUnderTest) -> Verdict {
-    let now = s.tenants(1).await?;
-    let expected = Some(a_tenant(1, now));
-    assert_eq!(s.read().await?.tenant(tenant_id(1)).await?, expected);
-    assert_eq!(s.begin().await?.tenant(tenant_id(1)).await?, expected);
+async fn what_is_committed_is_seen_by_everybody(s: &OrchestrationUnderTest) -> Verdict {
+    let now = s.now().await?;
+    let mut tx = s.begin().await?;
+    tx.insert_worker(&a_worker("w", 1, now)).await?;
+    tx.commit().await?;
+    let expected = Some(a_worker("w", 1, now));
+    assert_eq!(s.read().await?.worker(&worker_id("w")).await?, expected);
+    assert_eq!(s.begin().await?.worker(&worker_id("w")).await?, expected);
     Ok(())
 }
 
-async fn a_transaction_sees_its_own_writes(s: &StoreUnderTest) -> Verdict {
+async fn a_transaction_sees_its_own_writes(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     let mut tx = s.begin().await?;
@@ -52,7 +49,9 @@ async fn a_transaction_sees_its_own_writes(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_reader_sees_nothing_uncommitted_and_does_not_wait(s: &StoreUnderTest) -> Verdict {
+async fn a_reader_sees_nothing_uncommitted_and_does_not_wait(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     s.sessions(std::slice::from_ref(&card)).await?;
@@ -69,40 +68,38 @@ async fn a_reader_sees_nothing_uncommitted_and_does_not_wait(s: &StoreUnderTest)
     Ok(())
 }
 
-async fn a_dropped_transaction_leaves_nothing(s: &StoreUnderTest) -> Verdict {
+async fn a_dropped_transaction_leaves_nothing(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     s.sessions(std::slice::from_ref(&card)).await?;
     let mut tx = s.begin().await?;
-    tx.insert_tenant(&a_tenant(2, now)).await?;
     tx.insert_worker(&a_worker("w", 1, now)).await?;
     tx.insert_session(&a_card(tenant_id(1), 2, now), None)
         .await?;
     tx.save_sessions(&[next(&card)]).await?;
-    tx.append_events(&[an_event(tenant_id(1), card.id, 0)])
-        .await?;
     drop(tx);
 
     let mut tx = s.begin().await?;
-    assert_eq!(tx.tenant(tenant_id(2)).await?, None);
     assert_eq!(tx.worker(&worker_id("w")).await?, None);
     assert_eq!(tx.session(session_id(2)).await?, None);
     assert_eq!(tx.session(card.id).await?, Some(card));
-    assert_eq!(tx.outbox(10).await?, []);
     Ok(())
 }
 
-async fn a_write_on_a_reader_leaves_nothing(s: &StoreUnderTest) -> Verdict {
-    let now = s.tenants(1).await?;
+async fn a_write_on_a_reader_leaves_nothing(s: &OrchestrationUnderTest) -> Verdict {
+    let now = s.now().await?;
     let mut reader = s.read().await?;
     // Whether it is refused at once or rolled back later is the store's choice.
-    let _ = reader.insert_tenant(&a_tenant(2, now)).await;
+    let _ = reader.insert_worker(&a_worker("w", 1, now)).await;
     drop(reader);
-    assert_eq!(s.begin().await?.tenant(tenant_id(2)).await?, None);
+    let stored = s.begin().await?.worker(&worker_id("w")).await?;
+    assert_eq!(stored, None);
     Ok(())
 }
 
-async fn each_call_of_a_reader_sees_what_is_committed_by_then(s: &StoreUnderTest) -> Verdict {
+async fn each_call_of_a_reader_sees_what_is_committed_by_then(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     s.sessions(std::slice::from_ref(&card)).await?;
@@ -117,35 +114,10 @@ async fn each_call_of_a_reader_sees_what_is_committed_by_then(s: &StoreUnderTest
     Ok(())
 }
 
-async fn a_write_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
-    let mut reader = s.read().await?;
-    for tier in Tier::defaults() {
-        assert!(reader.put_tier(&tier).await.is_err());
-    }
-    drop(reader);
-    assert_eq!(s.read().await?.tiers().await?, []);
-    Ok(())
-}
-
-/// Its lock would end with the statement, and protect nothing.
-async fn a_lock_on_a_reader_is_refused(s: &StoreUnderTest) -> Verdict {
-    let now = s.tenants(1).await?;
-    let user = a_user(tenant_id(1), 1, now);
-    let login = a_login(1, 1, now);
-    let mut tx = s.begin().await?;
-    tx.insert_user(&user).await?;
-    tx.insert_login(&login).await?;
-    tx.commit().await?;
-    let mut reader = s.read().await?;
-    assert!(reader.tenant_for_grant(tenant_id(1)).await.is_err());
-    assert!(reader.lock_user(user.tenant, user.id).await.is_err());
-    let login = reader.login_for_grant(tenant_id(1), login.id);
-    assert!(login.await.is_err());
-    Ok(())
-}
-
 /// Writes that return rows look like reads to a store that tells the two apart by whether rows come back.
-async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(s: &StoreUnderTest) -> Verdict {
+async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.tenants(1).await?;
     let held = s.worker("w", 3).await?;
     let mut card = a_card(tenant_id(1), 1, now);
@@ -156,49 +128,16 @@ async fn what_writes_and_answers_rows_changes_nothing_on_a_reader(s: &StoreUnder
     let _ = reader.renew_lease(&held, LEASE, &report).await;
     let until = now.plus(Duration::from_secs(9));
     let _ = reader.claim_due_sessions(until, 9).await;
-    let _ = reader.draw_quota(tenant_id(1), 1, 1, true).await;
     drop(reader);
 
     let mut reader = s.read().await?;
     let lease = reader.lease(&held).await?;
     assert_eq!(lease.map(|lease| lease.renewals), Some(0));
     assert_eq!(reader.session(card.id).await?, Some(card));
-    drop(reader);
-    let mut tx = s.begin().await?;
-    let drawn = tx.draw_quota(tenant_id(1), 1, 1, true).await?;
-    assert_eq!(drawn.granted, 1);
     Ok(())
 }
 
-async fn the_embedders_reader_is_the_same_store_and_waits_for_nobody(
-    s: &StoreUnderTest,
-) -> Verdict {
-    let held = s.worker("w", 3).await?;
-    let mut writer = s.begin().await?;
-    assert!(writer.reserve_slot(&held).await?);
-
-    let mut reader = s.store.read().await?;
-    let before = reader.worker(&held.worker).await?;
-    assert_eq!(before.map(|worker| worker.assigned), Some(0));
-    assert!(reader.release_slots(&held.worker, 1).await.is_err());
-    drop(reader);
-    writer.commit().await?;
-    let after = s.store.read().await?.worker(&held.worker).await?;
-    assert_eq!(after.map(|worker| worker.assigned), Some(1));
-    Ok(())
-}
-
-async fn the_embedders_transaction_is_the_same_store(s: &StoreUnderTest) -> Verdict {
-    let mut tx = s.store.begin().await?;
-    let now = tx.now().await?;
-    tx.insert_worker(&a_worker("w", 3, now)).await?;
-    tx.commit().await?;
-    let worker = s.read().await?.worker(&worker_id("w")).await?;
-    assert_eq!(worker, Some(a_worker("w", 3, now)));
-    Ok(())
-}
-
-async fn the_next_call_sees_what_others_committed(s: &StoreUnderTest) -> Verdict {
+async fn the_next_call_sees_what_others_committed(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     s.sessions(std::slice::from_ref(&card)).await?;
@@ -215,7 +154,7 @@ async fn the_next_call_sees_what_others_committed(s: &StoreUnderTest) -> Verdict
     Ok(())
 }
 
-async fn repeated_attempts_lose_no_update(s: &StoreUnderTest) -> Verdict {
+async fn repeated_attempts_lose_no_update(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.tenants(1).await?;
     let card = a_card(tenant_id(1), 1, now);
     s.sessions(std::slice::from_ref(&card)).await?;
@@ -233,8 +172,8 @@ async fn repeated_attempts_lose_no_update(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn count_up(store: &dyn PlatformStore) -> Result<(), StoreError> {
-    let mut tx = store.begin_platform().await?;
+async fn count_up(store: &dyn Store) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
     let Some(mut row) = tx.session(session_id(1)).await? else {
         return Ok(());
     };
@@ -244,7 +183,7 @@ async fn count_up(store: &dyn PlatformStore) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-async fn the_stores_clock_does_not_go_back(s: &StoreUnderTest) -> Verdict {
+async fn the_stores_clock_does_not_go_back(s: &OrchestrationUnderTest) -> Verdict {
     let mut last = s.now().await?;
     for _ in 0..5 {
         let mut tx = s.begin().await?;

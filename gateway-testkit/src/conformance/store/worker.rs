@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use gateway_core::id::Incarnation;
-use gateway_core::store::{PlatformStore, StoreError, Unique};
-use gateway_core::worker::{Capabilities, Death, Engine, Worker, WorkerReport, WorkerStatus};
+use gateway_core::store::{Store, StoreError, Unique};
+use gateway_core::worker::{
+    Capabilities, Death, Engine, Lease, Worker, WorkerReport, WorkerStatus,
+};
 
-use super::StoreUnderTest;
-use super::change::later;
+use super::unique::is_taken;
+use super::{OrchestrationUnderTest, orchestration_cases};
+use crate::conformance::Verdict;
 use crate::conformance::fixture::{CROWD, LEASE, a_worker, at_once, owner, worker_id};
-use crate::conformance::{Verdict, cases};
 
-cases!(StoreUnderTest, "worker":
+orchestration_cases!("worker":
     a_worker_is_kept_as_it_is,
     a_known_id_cannot_be_inserted_again,
     a_save_follows_the_stored_version,
@@ -25,6 +27,7 @@ cases!(StoreUnderTest, "worker":
     an_endpoint_belongs_to_a_live_worker_only,
     a_status_shifts_from_the_stated_one_only,
     one_of_many_concurrent_shifts_does_it,
+    a_taken_value_of_a_worker_is_named,
 );
 
 fn full(now: gateway_core::time::Timestamp) -> Worker {
@@ -54,7 +57,7 @@ fn full(now: gateway_core::time::Timestamp) -> Worker {
     }
 }
 
-async fn a_worker_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
+async fn a_worker_is_kept_as_it_is(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let pending = Worker::pending(worker_id("empty"), 1, now);
     let mut tx = s.begin().await?;
@@ -90,7 +93,7 @@ async fn a_worker_is_kept_as_it_is(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_known_id_cannot_be_inserted_again(s: &StoreUnderTest) -> Verdict {
+async fn a_known_id_cannot_be_inserted_again(s: &OrchestrationUnderTest) -> Verdict {
     s.worker("w", 5).await?;
     let mut tx = s.begin().await?;
     let now = tx.now().await?;
@@ -104,7 +107,7 @@ async fn a_known_id_cannot_be_inserted_again(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_save_follows_the_stored_version(s: &StoreUnderTest) -> Verdict {
+async fn a_save_follows_the_stored_version(s: &OrchestrationUnderTest) -> Verdict {
     s.worker("w", 5).await?;
     let now = s.now().await?;
     for (name, row_version) in [("w", 1), ("w", 3), ("nobody", 2)] {
@@ -122,7 +125,7 @@ async fn a_save_follows_the_stored_version(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn one_of_many_concurrent_saves_wins(s: &StoreUnderTest) -> Verdict {
+async fn one_of_many_concurrent_saves_wins(s: &OrchestrationUnderTest) -> Verdict {
     s.worker("w", 5).await?;
     let now = s.now().await?;
     let results = at_once(CROWD, |index| {
@@ -132,7 +135,7 @@ async fn one_of_many_concurrent_saves_wins(s: &StoreUnderTest) -> Verdict {
             ..a_worker("w", 100 + index as u32, now)
         };
         async move {
-            let mut tx = store.begin_platform().await?;
+            let mut tx = store.begin().await?;
             tx.save_worker(&row).await?;
             tx.commit().await
         }
@@ -152,7 +155,7 @@ async fn one_of_many_concurrent_saves_wins(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn a_save_leaves_the_count_of_places_alone(s: &StoreUnderTest) -> Verdict {
+async fn a_save_leaves_the_count_of_places_alone(s: &OrchestrationUnderTest) -> Verdict {
     let held = s.worker("w", 5).await?;
     let mut tx = s.begin().await?;
     let now = tx.now().await?;
@@ -172,7 +175,7 @@ async fn a_save_leaves_the_count_of_places_alone(s: &StoreUnderTest) -> Verdict 
     Ok(())
 }
 
-async fn a_lock_is_held_by_one_at_a_time(s: &StoreUnderTest) -> Verdict {
+async fn a_lock_is_held_by_one_at_a_time(s: &OrchestrationUnderTest) -> Verdict {
     s.worker("w", 5).await?;
     let results = at_once(CROWD, |_| {
         let store = Arc::clone(&s.store);
@@ -188,8 +191,8 @@ async fn a_lock_is_held_by_one_at_a_time(s: &StoreUnderTest) -> Verdict {
     Ok(())
 }
 
-async fn rename_locked(store: &dyn PlatformStore) -> Result<(), StoreError> {
-    let mut tx = store.begin_platform().await?;
+async fn rename_locked(store: &dyn Store) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
     let Some(mut row) = tx.lock_worker(&worker_id("w")).await? else {
         return Ok(());
     };
@@ -199,7 +202,9 @@ async fn rename_locked(store: &dyn PlatformStore) -> Result<(), StoreError> {
     tx.commit().await
 }
 
-async fn workers_are_listed_in_id_order_without_removed_ones(s: &StoreUnderTest) -> Verdict {
+async fn workers_are_listed_in_id_order_without_removed_ones(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let now = s.now().await?;
     let mut tx = s.begin().await?;
     for (name, status) in [
@@ -225,7 +230,7 @@ async fn workers_are_listed_in_id_order_without_removed_ones(s: &StoreUnderTest)
     Ok(())
 }
 
-async fn the_list_shows_the_lease_of_the_newest_incarnation(s: &StoreUnderTest) -> Verdict {
+async fn the_list_shows_the_lease_of_the_newest_incarnation(s: &OrchestrationUnderTest) -> Verdict {
     s.worker("w", 5).await?;
     s.worker("v", 5).await?;
     let newest = s.restart_worker("w", 2).await?;
@@ -238,10 +243,12 @@ async fn the_list_shows_the_lease_of_the_newest_incarnation(s: &StoreUnderTest) 
     Ok(())
 }
 
-async fn workers_that_changed_are_found_by_the_time_of_their_change(s: &StoreUnderTest) -> Verdict {
+async fn workers_that_changed_are_found_by_the_time_of_their_change(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     let quiet = s.worker("quiet", 5).await?;
     s.worker("v", 5).await?;
-    let since = later(s).await?;
+    let since = s.later().await?;
     let newest = s.restart_worker("v", 2).await?;
     s.worker("w", 5).await?;
     let (id, removed) = (worker_id("w"), WorkerStatus::Removed);
@@ -269,7 +276,9 @@ async fn workers_that_changed_are_found_by_the_time_of_their_change(s: &StoreUnd
     Ok(())
 }
 
-async fn the_loads_are_those_of_incarnations_that_are_not_fenced(s: &StoreUnderTest) -> Verdict {
+async fn the_loads_are_those_of_incarnations_that_are_not_fenced(
+    s: &OrchestrationUnderTest,
+) -> Verdict {
     s.worker("v", 5).await?;
     let newest = s.restart_worker("v", 2).await?;
     let held = s.worker("held", 5).await?;
@@ -301,7 +310,7 @@ async fn the_loads_are_those_of_incarnations_that_are_not_fenced(s: &StoreUnderT
     Ok(())
 }
 
-async fn an_endpoint_belongs_to_a_live_worker_only(s: &StoreUnderTest) -> Verdict {
+async fn an_endpoint_belongs_to_a_live_worker_only(s: &OrchestrationUnderTest) -> Verdict {
     let now = s.now().await?;
     let mut tx = s.begin().await?;
     for status in WorkerStatus::ALL {
@@ -333,7 +342,7 @@ async fn an_endpoint_belongs_to_a_live_worker_only(s: &StoreUnderTest) -> Verdic
     Ok(())
 }
 
-async fn a_status_shifts_from_the_stated_one_only(s: &StoreUnderTest) -> Verdict {
+async fn a_status_shifts_from_the_stated_one_only(s: &OrchestrationUnderTest) -> Verdict {
     let id = s.worker("w", 5).await?.worker;
     let (active, suspect) = (WorkerStatus::Active, WorkerStatus::Suspect);
     let mut tx = s.begin().await?;
@@ -353,12 +362,12 @@ async fn a_status_shifts_from_the_stated_one_only(s: &StoreUnderTest) -> Verdict
     Ok(())
 }
 
-async fn one_of_many_concurrent_shifts_does_it(s: &StoreUnderTest) -> Verdict {
+async fn one_of_many_concurrent_shifts_does_it(s: &OrchestrationUnderTest) -> Verdict {
     let id = s.worker("w", 5).await?.worker;
     let results = at_once(CROWD, |_| {
         let (store, id) = (Arc::clone(&s.store), id.clone());
         async move {
-            let mut tx = store.begin_platform().await?;
+            let mut tx = store.begin().await?;
             let (from, to) = (WorkerStatus::Active, WorkerStatus::Draining);
             let shifted = tx.shift_worker(&id, from, to).await?;
             tx.commit().await?;
@@ -375,5 +384,26 @@ async fn one_of_many_concurrent_shifts_does_it(s: &StoreUnderTest) -> Verdict {
     let stored = s.read().await?.worker(&id).await?;
     let incarnation: Option<Incarnation> = stored.and_then(|row| row.incarnation);
     assert_eq!(incarnation, Some(owner("w", 1).incarnation));
+    Ok(())
+}
+
+async fn a_taken_value_of_a_worker_is_named(s: &OrchestrationUnderTest) -> Verdict {
+    let held = s.worker("w", 3).await?;
+    let now = s.now().await?;
+    let endpoint = a_worker("w", 3, now).endpoint;
+    assert!(endpoint.is_some());
+
+    let same_id = Worker::pending(worker_id("w"), 3, now);
+    let again = s.begin().await?.insert_worker(&same_id).await;
+    is_taken(&again, Unique::WorkerId);
+    let same_place = Worker {
+        endpoint,
+        ..a_worker("other", 3, now)
+    };
+    let again = s.begin().await?.insert_worker(&same_place).await;
+    is_taken(&again, Unique::WorkerEndpoint);
+    let lease = Lease::new(held, LEASE, now);
+    let again = s.begin().await?.insert_lease(&lease).await;
+    is_taken(&again, Unique::Incarnation);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a worker does with each answer to each kind of report: the table in `workers/PROTOCOL.md`.
+//! What a worker does with each answer to each kind of report: the table in `docs/protocol.md`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

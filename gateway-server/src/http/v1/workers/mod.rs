@@ -1,4 +1,4 @@
-//! `/workers` and `/webhooks`: what workers say to the gateway (section 6 of the specification).
+//! `/workers` and `/webhooks`: what workers say to the gateway.
 //!
 //! The bodies are the wire types of `gateway_core::protocol`. A worker speaks only for itself: the path
 //! names its own id, the token its run, and what it may touch is asked of the rows at every call.
