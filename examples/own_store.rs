@@ -315,9 +315,7 @@ impl LeaseRepo for OwnTx {
             let newest = worker.and_then(Worker::owner);
             let lease = rows.leases.get_mut(owner);
             let lease = lease.filter(|lease| lease.fenced_at.is_none() && !lease.disowned);
-            let Some(lease) = lease.filter(|_| newest.as_ref() == Some(owner)) else {
-                return None;
-            };
+            let lease = lease.filter(|_| newest.as_ref() == Some(owner))?;
             lease.renew(lasts, report, now);
             Some(lease.renewals)
         })
@@ -493,6 +491,8 @@ impl SessionRepo for OwnTx {
             for id in &sleeping {
                 if let Some(row) = rows.sessions.get_mut(id) {
                     row.due_at = Some(now);
+                    // Whoever read the row before must not put it back to sleep.
+                    row.version += 1;
                 }
             }
             u32::try_from(sleeping.len()).unwrap_or(u32::MAX)

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 /// A source of random bytes.
 ///
 /// Production implementations must be cryptographically secure: ids, tokens and API keys are drawn
-/// from here. Test implementations are seeded.
+/// from here. `gateway_worker::system::OsEntropy` is one. Test implementations are seeded.
 pub trait Entropy: Debug + Send + Sync {
     /// Fills `bytes` with fresh random bytes.
     fn fill(&self, bytes: &mut [u8]);

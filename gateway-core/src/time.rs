@@ -164,7 +164,7 @@ impl Uptime {
     }
 }
 
-/// The clocks of this process, as a port.
+/// The clocks of this process, as a port. `gateway_worker::system::SystemClock` are those of the machine.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns the wall clock's time. It may step: never the basis of a lease, and never compared with a
     /// stored time.

@@ -1,4 +1,4 @@
-//! The audit log: who did what to whom, when and from where (section 10 of the specification).
+//! The audit log: who did what to whom, when and from where.
 //!
 //! An entry is written in the transaction of the change it reports, so there is no change without its
 //! entry and no entry of a change that was rolled back. Entries are never changed. They hold what was

@@ -1,4 +1,4 @@
-//! Events: what the gateway tells its tenants (sections 4 and 8 of the specification).
+//! Events: what the gateway tells its tenants.
 //!
 //! An event is written to the *outbox* in the transaction of the change it reports, unnumbered. The
 //! sequencer moves committed outbox rows into the *event log* and numbers them: dense per

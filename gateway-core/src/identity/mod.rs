@@ -1,4 +1,4 @@
-//! Who may do what: credentials, scopes, access classes, principals (section 10 of the specification).
+//! Who may do what: credentials, scopes, access classes, principals.
 //!
 //! The rules are here, free of HTTP; the server parses headers and calls [`Access::admits`], in one
 //! place.

@@ -1,4 +1,4 @@
-//! Messages: what goes out and comes in, and what is known of it (section 7 of the specification).
+//! Messages: what goes out and comes in, and what is known of it.
 
 mod chat_id;
 mod deadline;

@@ -1,9 +1,9 @@
-//! The wire types of the worker protocol, version 1, which `docs/protocol.md` of the repository describes.
+//! The wire types of the worker protocol, version 1.
 //!
 //! For the gateway and for workers written in Rust. JSON, camelCase; unknown fields are ignored, and what
 //! may gain values later (statuses, types) travels as text, so that a fleet can be upgraded worker by
 //! worker. Nothing here decides anything.
-//! `workers/PROTOCOL.md` says what follows for a worker.
+//! `docs/protocol.md` of the repository says what follows for a worker.
 
 pub mod bounds;
 mod command;

@@ -1,4 +1,4 @@
-//! A session: one WhatsApp account of a tenant (section 4 of the specification).
+//! A session: one WhatsApp account of a tenant.
 //!
 //! The row has two independent parts: what the tenant wants ([`Desired`]) and what the gateway
 //! is doing about it ([`Phase`]). What the owner last reported ([`Observed`]) lives inside the phases

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The times of the table in section 4 of the specification. All are configurable; the defaults are
+/// The times of a session's life. All are configurable; the defaults are
 /// the specified ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionPolicy {

@@ -31,7 +31,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// All of them, in the order of the specification.
+    /// All of them, in the order in which they are documented.
     pub const ALL: [Self; 8] = [
         Self::Disconnected,
         Self::Connecting,

@@ -64,7 +64,7 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// Returns the plans of the specification.
+    /// Returns the three plans that a new gateway has.
     #[must_use]
     pub fn defaults() -> [Self; 3] {
         let tier = |name: &str, sessions, requests_per_hour, history_days, priority| Self {

@@ -1,4 +1,4 @@
-//! The way to a worker, as a port (section 6 of the specification, gateway → worker).
+//! The way to a worker, as a port.
 
 use std::fmt::Debug;
 use std::time::Duration;

@@ -8,6 +8,7 @@ mod pages;
 mod parsed;
 mod people;
 mod ports;
+mod protocol_page;
 mod reasons;
 mod retention;
 mod routes;
